@@ -1,0 +1,131 @@
+/**
+ * Error numbers of the Ouroboros interfaces and what they mean to a person.
+ *
+ * Results on the IRMd socket, in the flow library and in OAP are negative values of these numbers:
+ * Linux errno below 1000, the prototype's own from 1000 (spec 20 §4, spec 30 §2, spec 10 §12.5).
+ * One table serves protocol results, log lines and the exceptions of the API.
+ */
+
+/** Positive error numbers by name; protocol results are their negatives. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENOSPC: 28,
+  EPIPE: 32,
+  EMSGSIZE: 90,
+  ENOTSUP: 95,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ECONNRESET: 104,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EOWNERDEAD: 130,
+  ENOTRECOVERABLE: 131,
+  ENOTALLOC: 1000,
+  EIPCPTYPE: 1001,
+  EIRMD: 1002,
+  EIPCP: 1003,
+  EIPCPSTATE: 1004,
+  EFLOWDOWN: 1005,
+  EFLOWPEER: 1006,
+  ENAME: 1007,
+  ECRYPT: 1008,
+  EAUTH: 1009,
+} as const;
+
+/** A name in {@linkcode Errno}. */
+export type ErrnoName = keyof typeof Errno;
+
+const TEXT: Record<number, string> = {
+  1: "operation not permitted",
+  2: "no such file or directory",
+  3: "no such process",
+  4: "interrupted",
+  5: "input/output error",
+  9: "bad descriptor",
+  11: "nothing available right now",
+  12: "out of memory",
+  13: "permission denied",
+  16: "busy",
+  17: "already exists",
+  19: "no such device",
+  20: "not a directory",
+  21: "is a directory",
+  22: "invalid argument",
+  28: "no space left",
+  32: "peer hung up",
+  90: "message too long",
+  95: "operation not supported",
+  98: "address in use",
+  99: "address not available",
+  100: "network is down",
+  104: "connection reset",
+  110: "timed out",
+  111: "connection refused",
+  130: "owner of a lock died",
+  131: "lock not recoverable",
+  1000: "flow not allocated",
+  1001: "unknown IPCP type",
+  1002: "cannot talk to the IRMd",
+  1003: "no usable IPCP",
+  1004: "IPCP is in the wrong state",
+  1005: "flow is down",
+  1006: "peer of the flow timed out",
+  1007: "unknown name",
+  1008: "encryption failed",
+  1009: "authentication failed",
+};
+
+const NAMES = new Map<number, string>(
+  Object.entries(Errno).map(([name, number]) => [number, name]),
+);
+
+/** The symbolic name of an error number of either sign (`-1007` and `1007` give `ENAME`). */
+export function errnoName(code: number): string {
+  return NAMES.get(Math.abs(code)) ?? `E${Math.abs(code)}`;
+}
+
+/** A short sentence without full stop for an error number of either sign. */
+export function errnoText(code: number): string {
+  return TEXT[Math.abs(code)] ?? `error ${Math.abs(code)}`;
+}
+
+/** Where a failure happened: which stage of which process said so, and why. */
+export interface ErrorDetail {
+  /** The step that failed, e.g. `query`, `oap`, `accept`. */
+  stage: string;
+  /** The process that says so, e.g. `irmd`, `ipcpd-udp4 n1`. */
+  process: string;
+  /** One line for a person, with the remedy where there is one. */
+  cause: string;
+}
+
+/** The exception of the API: a failed operation with the prototype's number. */
+export class OuroError extends Error {
+  override readonly name: string = "OuroError";
+  /** Negative error number as the prototype's functions return it, e.g. `-1007`. */
+  readonly code: number;
+  /** Stage, process and cause where the other side sent them. */
+  readonly detail: ErrorDetail | undefined;
+
+  constructor(code: number, action: string, detail?: ErrorDetail) {
+    const why = detail?.cause ?? errnoText(code);
+    super(`${action}: ${code}: ${why}`);
+    this.code = code < 0 ? code : -code;
+    this.detail = detail;
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * An instance: where the sockets, shared-memory objects and configuration of one node live.
+ *
+ * Without a prefix these are the prototype's places, so both run on the same host objects. With a
+ * prefix (`--prefix`, `OURO_PREFIX`) everything moves below that directory and the shared-memory
+ * names carry a tag derived from it, so several nodes run side by side, also without root.
+ */
+
+import { resolve } from "@std/path";
+import { createHash } from "node:crypto";
+
+/** The places of one node. All paths are absolute and have no trailing slash. */
+export interface Instance {
+  /** The prefix directory, `""` for the system's own node. */
+  readonly prefix: string;
+  /** Directory of `irm.sock` and `ipcp.<pid>.sock`. */
+  readonly socketDir: string;
+  /** Start of every shared-memory name, `/ouroboros` or `/ouroboros-<tag>`; a `.` and the rest follow. */
+  readonly shmBase: string;
+  /** Directory of `irmd.conf`. */
+  readonly configDir: string;
+  /** Directory with `cacert/`, `untrusted/`, `server/`, `client/` (spec 40 §13). */
+  readonly securityDir: string;
+}
+
+/** The instance for a prefix directory; `""` or `undefined` is the system's own. */
+export function instanceOf(prefix?: string): Instance {
+  if (!prefix) {
+    return {
+      prefix: "",
+      socketDir: "/var/run/ouroboros",
+      shmBase: "/ouroboros",
+      configDir: "/etc/ouroboros",
+      securityDir: "/etc/ouroboros/security",
+    };
+  }
+  const dir = resolve(prefix);
+  const tag = createHash("sha256").update(dir).digest("hex").slice(0, 10);
+  return {
+    prefix: dir,
+    socketDir: `${dir}/run`,
+    shmBase: `/ouroboros-${tag}`,
+    configDir: `${dir}/etc`,
+    securityDir: `${dir}/etc/security`,
+  };
+}
+
+/** The instance that the environment (`OURO_PREFIX`) selects. */
+export function currentInstance(): Instance {
+  return instanceOf(Deno.env.get("OURO_PREFIX"));
+}
+
+/** Path of the IRMd's socket. */
+export function irmSocketPath(i: Instance): string {
+  return `${i.socketDir}/irm.sock`;
+}
+
+/** Path of an IPCP's command socket. */
+export function ipcpSocketPath(i: Instance, pid: number): string {
+  return `${i.socketDir}/ipcp.${pid}.sock`;
+}
+
+/** Name of a shared-memory object, e.g. `shmName(i, "rbuff", pid, flowId)` (spec 10 §1). */
+export function shmName(i: Instance, ...parts: (string | number)[]): string {
+  return `${i.shmBase}.${parts.join(".")}`;
+}

@@ -1,0 +1,67 @@
+/**
+ * Quality of service: the specs a flow is asked with, their cubes and the predefined ones.
+ *
+ * Source: spec 30 §11. `delay`, `max_gap` and `timeout` are milliseconds, `bandwidth` bits a second.
+ */
+
+/** Largest unsigned 32-bit value: "unlimited" in delay, loss, ber and max_gap. */
+export const U32_MAX = 0xffffffff;
+
+/** What a flow must provide (struct qosspec of the prototype). */
+export interface QosSpec {
+  /** One-way delay in ms, at most. */
+  delay: number;
+  /** Bandwidth in bit/s, at least. */
+  bandwidth: bigint;
+  /** Availability class, number of nines. */
+  availability: number;
+  /** 0: no packet may be lost (retransmission). */
+  loss: number;
+  /** 0: no bit error may pass (CRC). */
+  ber: number;
+  /** Non-zero: in order (FRCT). */
+  inOrder: number;
+  /** Longest gap in delivery, ms. */
+  maxGap: number;
+  /** Silence of the peer after which the flow is considered dead, ms; 0 never. */
+  timeout: number;
+}
+
+/** Default peer time-out, ms. */
+export const DEFAULT_PEER_TIMEOUT_MS = 120000;
+
+function spec(
+  delay: number,
+  bandwidth: bigint,
+  availability: number,
+  loss: number,
+  ber: number,
+  inOrder: number,
+  maxGap: number,
+  timeout = DEFAULT_PEER_TIMEOUT_MS,
+): Readonly<QosSpec> {
+  return Object.freeze({ delay, bandwidth, availability, loss, ber, inOrder, maxGap, timeout });
+}
+
+/** The predefined specs, by the words `oping -q` takes. */
+export const QOS = {
+  raw: spec(U32_MAX, 0n, 0, 1, 1, 0, U32_MAX),
+  raw_no_errors: spec(U32_MAX, 0n, 0, 1, 0, 0, U32_MAX),
+  best: spec(U32_MAX, 0n, 0, 1, 0, 1, U32_MAX),
+  video: spec(100, 0xffffffffffffffffn, 3, 1, 0, 1, 100),
+  voice: spec(50, 100000n, 5, 1, 0, 1, 50),
+  data: spec(1000, 0n, 0, 0, 0, 1, 2000),
+} as const;
+
+/** The spec of flows between an IPCP and the process above (internal). */
+export const QOS_NP1: Readonly<QosSpec> = spec(U32_MAX, 0n, 0, U32_MAX, U32_MAX, 0, U32_MAX, 0);
+
+/** QoS cubes in the order of their numbers. */
+export const QOS_CUBES = ["best effort", "video", "voice"] as const;
+
+/** The cube (0 best effort, 1 video, 2 voice) that serves a spec (spec 30 §11). */
+export function qosCube(q: QosSpec): 0 | 1 | 2 {
+  if (q.delay <= 50 && q.bandwidth <= 100000n && q.availability >= 5 && q.maxGap <= 50) return 2;
+  if (q.delay <= 100 && q.availability >= 3 && q.maxGap <= 100) return 1;
+  return 0;
+}
