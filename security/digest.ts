@@ -1,0 +1,36 @@
+/**
+ * The digests of OAP by id, HKDF over them and the two salts of the key derivation (spec 40 §3, §9).
+ *
+ * Synchronous, through `node:crypto`, which has all eight digests (WebCrypto has no BLAKE2).
+ */
+
+import { createHash, hkdfSync } from "node:crypto";
+import { digestByNid } from "../lib/wire/oap_ids.ts";
+
+/** Bytes of a session key and of a salt. */
+export const KEY_BYTES = 32;
+
+/** The digest of `parts` in order under a digest id; `undefined` for an unknown id. */
+export function digest(nid: number, ...parts: Uint8Array[]): Uint8Array | undefined {
+  const info = digestByNid(nid);
+  if (!info) return undefined;
+  const hash = createHash(info.word);
+  for (const part of parts) hash.update(part);
+  return new Uint8Array(hash.digest());
+}
+
+/** SHA-256 of `parts` in order. */
+export function sha256(...parts: Uint8Array[]): Uint8Array {
+  return digest(672, ...parts)!;
+}
+
+/** HKDF (RFC 5869) to 32 bytes; kdf id 0 or unknown means SHA-256. */
+export function hkdf(
+  kdfNid: number,
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  info: string,
+): Uint8Array {
+  const word = digestByNid(kdfNid)?.word ?? "sha256";
+  return new Uint8Array(hkdfSync(word, ikm, salt, info, KEY_BYTES));
+}

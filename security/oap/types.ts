@@ -1,0 +1,56 @@
+/** What the IRMd hands to OAP and gets back (spec 40 §1, §10, §11). */
+
+/** Files of one side for a name; an empty string means the default path (spec 40 §13). */
+export interface SecurityPaths {
+  readonly enc: string;
+  readonly crt: string;
+  readonly key: string;
+}
+
+/** Security settings of a registered name. */
+export interface NameSecurity {
+  readonly server: SecurityPaths;
+  readonly client: SecurityPaths;
+  /** Directory of the server's files, e.g. `<sec>/server/<name>`; empty for that default. */
+  readonly serverDir: string;
+  /** Directory of the client's files, e.g. `<sec>/client/<name>`; empty for that default. */
+  readonly clientDir: string;
+}
+
+/** OAP refused: the number for the application (negative errno) and one line that says why. */
+export class OapFailure {
+  constructor(
+    readonly code: number,
+    readonly reason: string,
+  ) {}
+}
+
+/** Whether a result is a refusal. */
+export function isOapFailure(x: unknown): x is OapFailure {
+  return x instanceof OapFailure;
+}
+
+/** What the server side agreed to. */
+export interface OapAccepted {
+  /** Bytes for the client. */
+  readonly response: Uint8Array;
+  /** Packet cipher, 0 for a plain flow. */
+  readonly cipherNid: number;
+  /** 32 bytes, `null` for a plain flow. The holder wipes it. */
+  readonly key: Uint8Array | null;
+  /** What the client's application sent along. */
+  readonly data: Uint8Array;
+  /** Name in the client's verified certificate, empty when it did not authenticate. */
+  readonly peerName: string;
+}
+
+/** What the client side ended with. */
+export interface OapCompleted {
+  readonly cipherNid: number;
+  /** 32 bytes, `null` for a plain flow. The holder wipes it. */
+  readonly key: Uint8Array | null;
+  /** What the server's application sent along. */
+  readonly data: Uint8Array;
+  /** Name in the server's verified certificate, empty when it did not authenticate. */
+  readonly peerName: string;
+}
