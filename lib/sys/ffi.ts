@@ -1,0 +1,70 @@
+/**
+ * What every FFI module of this room shares: the lazily opened C library, errno and its exception.
+ *
+ * Checked with glibc 2.36, x86_64 (LP64). Each module declares its own symbol table and passes it to
+ * {@linkcode libc}; nothing outside `lib/sys` sees a table or a raw pointer.
+ *
+ * Safety: errno is per OS thread and is read by a second FFI call, so it is valid only directly after
+ * the failed call, on the same thread, with no suspension point between.
+ */
+
+import { Errno, errnoName, errnoText } from "../errno.ts";
+
+/** An address that a module of `lib/sys` made; other rooms pass it along and never look inside. */
+export type MemRef = Deno.PointerObject & { readonly __memRef?: never };
+
+/** Opens `libc.so.6` with a symbol table; call it once a module, on first use. */
+export function libc<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): Deno.DynamicLibrary<S>["symbols"] {
+  return Deno.dlopen("libc.so.6", symbols).symbols;
+}
+
+const ERRNO_TABLE = {
+  // int *__errno_location(void);
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+let errnoView: Deno.UnsafePointerView | undefined;
+
+/** The calling thread's errno (positive), valid directly after a failed call. */
+export function errno(): number {
+  if (errnoView === undefined) {
+    const at = libc(ERRNO_TABLE).__errno_location();
+    if (at === null) return Errno.EIO;
+    errnoView = new Deno.UnsafePointerView(at);
+    // Opening the library for the first time may have changed errno; callers that care warm it up.
+  }
+  return errnoView.getInt32();
+}
+
+/** Makes the errno of this thread readable without side effects; call before the first checked call. */
+export function warmErrno(): void {
+  if (errnoView === undefined) errno();
+}
+
+/** A failed system call: its errno, its name and the object it was about. */
+export class SysError extends Error {
+  override readonly name: string = "SysError";
+  /** Positive errno. */
+  readonly errno: number;
+  /** Name of the C function. */
+  readonly call: string;
+  /** Path, name or descriptor the call was about. */
+  readonly object: string;
+
+  constructor(errno: number, call: string, object: string) {
+    super(`${call} ${JSON.stringify(object)}: ${errnoName(errno)}: ${errnoText(errno)}`);
+    this.errno = errno;
+    this.call = call;
+    this.object = object;
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** A zero-terminated UTF-8 copy of a string. Throws `SysError(EINVAL)` when it contains a NUL. */
+export function cstr(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) throw new SysError(Errno.EINVAL, "cstr", text);
+  return encoder.encode(text + "\0");
+}
