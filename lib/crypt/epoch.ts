@@ -1,0 +1,122 @@
+/**
+ * Which key a packet of an encrypted flow is under: key schedule and epoch rule (spec 30 §10).
+ *
+ * Pure. K(0) is the session key, K(n+1) = HKDF-SHA256(K(n), SHA-256(K(0)), `o7s-key-rotation`, 32).
+ * An end is in one epoch e: it sends with K(e) and phase bit e & 1; it receives with e, e-1, e+1 or
+ * e+2, and success with a higher epoch moves it there. After 2^20 packets, both directions counted,
+ * it goes on to e+1. This is the interoperable rule of spec 30 §10, not the prototype's, which loses
+ * the peer after packet loss.
+ *
+ * Invariant: nothing moves before a packet has authenticated (spec 40 §18.18); a forged packet only
+ * costs the attempts. The CTR ciphers have no tag to try against: there the epoch follows the phase
+ * bit, and only when at least 3/4 of an epoch has been counted.
+ */
+
+import { createHash, hkdfSync } from "node:crypto";
+
+/** Bytes of an epoch key. */
+export const EPOCH_KEY_BYTES = 32;
+/** Packets of an epoch as power of two (spec 40 §10.2). */
+export const ROTATION_BIT = 20;
+/** Label of the schedule. */
+const INFO = "o7s-key-rotation";
+/** Epochs tried above the current one. */
+const AHEAD = 2;
+
+/** The keys of the epochs around the current one; older ones are wiped. */
+export class KeySchedule {
+  readonly #salt: Uint8Array;
+  readonly #keys = new Map<number, Uint8Array>();
+  #newest = 0;
+
+  /** Copies the session key. */
+  constructor(sessionKey: Uint8Array) {
+    this.#salt = createHash("sha256").update(sessionKey).digest();
+    this.#keys.set(0, sessionKey.slice());
+  }
+
+  /** Key of an epoch that is not forgotten; derives forward as needed. Owned by the schedule. */
+  key(epoch: number): Uint8Array | undefined {
+    while (this.#newest < epoch) {
+      const last = this.#keys.get(this.#newest);
+      if (!last) return undefined;
+      const next = new Uint8Array(hkdfSync("sha256", last, this.#salt, INFO, EPOCH_KEY_BYTES));
+      this.#keys.set(++this.#newest, next);
+    }
+    return this.#keys.get(epoch);
+  }
+
+  /** Wipes the keys of all epochs below `epoch`. */
+  forgetBelow(epoch: number): void {
+    this.key(epoch); // The chain must not be cut below the newest key that will be needed.
+    for (const [e, k] of this.#keys) {
+      if (e < epoch) {
+        k.fill(0);
+        this.#keys.delete(e);
+      }
+    }
+  }
+
+  /** Wipes everything. */
+  wipe(): void {
+    for (const k of this.#keys.values()) k.fill(0);
+    this.#keys.clear();
+    this.#salt.fill(0);
+  }
+}
+
+/** The epoch of one end of a flow. */
+export class EpochRule {
+  readonly #epochPackets: number;
+  #epoch = 0;
+  #counted = 0;
+
+  constructor(rotationBit: number = ROTATION_BIT) {
+    this.#epochPackets = 2 ** rotationBit;
+  }
+
+  /** The epoch that is sent with. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Packets counted in this epoch, both directions. */
+  get counted(): number {
+    return this.#counted;
+  }
+
+  /** A packet was sent under the current epoch. */
+  sent(): void {
+    this.#count();
+  }
+
+  /** The `i`-th epoch to try on a received packet (0, 1, 2, …), -1 after the last. */
+  candidate(i: number): number {
+    // In the order of likelihood: e, e-1, e+1, e+2; there is none below 0.
+    if (i === 0) return this.#epoch;
+    if (this.#epoch === 0) return i <= AHEAD ? i : -1;
+    if (i === 1) return this.#epoch - 1;
+    return i <= AHEAD + 1 ? this.#epoch + i - 1 : -1;
+  }
+
+  /** A packet authenticated under `epoch`. */
+  received(epoch: number): void {
+    if (epoch > this.#epoch) {
+      this.#epoch = epoch;
+      this.#counted = 0;
+    }
+    this.#count();
+  }
+
+  /** Epoch of a received packet without tag, from its phase bit; the move is made by `received`. */
+  epochOfUntagged(phase: number): number {
+    const ripe = this.#counted >= this.#epochPackets - this.#epochPackets / 4;
+    return phase !== (this.#epoch & 1) && ripe ? this.#epoch + 1 : this.#epoch;
+  }
+
+  #count(): void {
+    if (++this.#counted < this.#epochPackets) return;
+    this.#epoch++;
+    this.#counted = 0;
+  }
+}
