@@ -1,0 +1,171 @@
+/**
+ * FRCT, flow and retransmission control: what the flow library drives (spec 31).
+ *
+ * {@linkcode FrctEndpoint} is one end of one flow as a pure machine: it is given the time, packets and
+ * messages, and says what to send, what to deliver and when to be called again. It owns no clock, timer, memory
+ * of others or I/O. The header format is behind the interface, because a later one will live beside version 1.
+ *
+ * How a shell uses it (`lib/flow`), all times in µs of one monotonic clock, fractions allowed:
+ *
+ * - *write*: get a block of `headerBytes + len`, call `write(now, src, from, len, out, at)`: header and payload are put
+ *   at `out[at…]` and a private copy is kept where it may be needed again. -EAGAIN: window closed, wait for
+ *   {@linkcode FrctEvent.Writable}; nothing was written. `writeInPlace` is the same for a payload that is already at
+ *   `at + headerBytes`. Encryption and CRC come after it, on the whole.
+ * - *packet*: after CRC and decryption, `onPacket(now, b, at, end)` copies what it keeps, so the block can be freed
+ *   at once. A reader that waits calls `onPacketInto` instead: the next message in order goes straight into its buffer.
+ * - *read*: `pendingBytes()` is the length of what is left of the next message or -1; `read` copies from it.
+ * - after each of these, and after `onTimer`, `if (ep.outputDue)` then call `pollBytes`/`poll` until 0: each is one
+ *   packet to send now (acknowledgement, rendez-vous, retransmission), to be encrypted anew.
+ * - *timer*: call `onTimer(now)` when `deadlineUs()` has passed. Early or repeated calls do no harm.
+ * - *close*: `close(now)`, go on as before while `lingering(now)`, then tell the IRMd `deallocWaitS(now)`, then `dispose()`.
+ *
+ * Bits returned by `onPacket` and `onTimer` tell what changed; {@linkcode FrctEvent}.
+ */
+import type { BufferPool } from "./buffers.ts";
+
+/** What an input changed; bits. */
+export const FrctEvent = {
+  /** A message can be read that could not before. */
+  Readable: 1,
+  /** A write that was refused with -EAGAIN can be repeated. */
+  Writable: 2,
+  /** The endpoint has given up (nothing heard for R); reads drain, writes fail with -EFLOWDOWN. */
+  Down: 4,
+} as const;
+
+/** Bits of `flags` (FRCTFRTX, FRCTFRESCNTL, FRCTFLINGER of spec 30 §13). */
+export const FrctFlag = {
+  /** Retransmission; fixed by the QoS of the flow. */
+  Rtx: 1,
+  /** The peer's window limits what is sent. */
+  Rescntl: 2,
+  /** Close waits for acknowledgement. */
+  Linger: 4,
+} as const;
+
+/** What an endpoint is made of. */
+export interface FrctConfig {
+  /** Reliable (QoS loss 0) or unreliable ordered. */
+  reliable: boolean;
+  /** Maximum packet lifetime of the flow, ms. */
+  mplMs: number;
+  /** Random 32 bits: the first sequence number. */
+  initialSeqno: number;
+  /** Where copies of packets live; share one per thread. */
+  buffers: BufferPool;
+}
+
+/** Counters and state of one end, in the order of spec 30 §12 (the last block is ours). */
+export interface FrctStats {
+  mplNs: number;
+  maxAckNs: number;
+  maxRtxNs: number;
+  srttNs: number;
+  rttDevNs: number;
+  rtoNs: number;
+  sndLwe: number;
+  sndRwe: number;
+  sndInactiveNs: number;
+  sndSeqno: number;
+  rcvLwe: number;
+  rcvRwe: number;
+  rcvInactiveNs: number;
+  rcvLastAck: number;
+  retransmissions: number;
+  rttProbes: number;
+  rttEstimates: number;
+  duplicates: number;
+  delayedAcks: number;
+  rendezVous: number;
+  outOfWindow: number;
+  outOfQueue: number;
+  /** Bare acknowledgements and window updates sent. */
+  bareSent: number;
+  /** Copies sent ahead of any sign of loss, on lossy paths only. */
+  repeats: number;
+  /** Retransmission time-outs. */
+  timeouts: number;
+  /** Packets dropped because their header was not sane. */
+  malformed: number;
+  /** Data and acknowledgements of a peer that make no sense in our state. */
+  refused: number;
+}
+
+/** One end of a flow with FRCT. See the head of this file for how to drive it. */
+export interface FrctEndpoint {
+  /** Version of the header format. */
+  readonly version: number;
+  /** Bytes in front of every payload. */
+  readonly headerBytes: number;
+  /** Has given up: nothing is sent any more. */
+  readonly down: boolean;
+  /** `poll` has something to send now. */
+  readonly outputDue: boolean;
+  /** {@linkcode FrctFlag} bits in force. */
+  readonly flags: number;
+
+  /** Whether `write` would be accepted now. */
+  writable(): boolean;
+  /**
+   * Takes a message of `len` bytes at `src[from]` and puts the packet at `out[at]`.
+   * @returns bytes of the packet, or -EAGAIN (window closed), -EFLOWDOWN, -EPIPE (closed), -EMSGSIZE (no room in `out`)
+   */
+  write(
+    nowUs: number,
+    src: Uint8Array,
+    from: number,
+    len: number,
+    out: Uint8Array,
+    at: number,
+  ): number;
+  /** As `write`, for a payload of `len` bytes already at `buf[at + headerBytes]`. */
+  writeInPlace(nowUs: number, buf: Uint8Array, at: number, len: number): number;
+
+  /** Takes the packet `b[at, end)`; keeps no reference to `b`. @returns {@linkcode FrctEvent} bits */
+  onPacket(nowUs: number, b: Uint8Array, at: number, end: number): number;
+  /**
+   * As `onPacket`, and delivers the packet's payload into `into[intoAt, intoAt + max)` when it is the next message
+   * in order, nothing is queued before it, and it fits.
+   * @returns bytes delivered (0 is an empty message), or -1 when none was; then look at `pendingBytes()`
+   */
+  onPacketInto(
+    nowUs: number,
+    b: Uint8Array,
+    at: number,
+    end: number,
+    into: Uint8Array,
+    intoAt: number,
+    max: number,
+  ): number;
+  /** {@linkcode FrctEvent} bits since the last call; for callers of `onPacketInto`. */
+  takeEvents(): number;
+  /** To be called at `deadlineUs()`. @returns {@linkcode FrctEvent} bits */
+  onTimer(nowUs: number): number;
+  /** When `onTimer` wants to be called; Infinity when never. */
+  deadlineUs(): number;
+
+  /** Bytes of the packet `poll` would give now; 0 when there is none. */
+  pollBytes(nowUs: number): number;
+  /** Writes the next packet due at `out[at]`. @returns its bytes, 0 when there is none, -EMSGSIZE when it does not fit */
+  poll(nowUs: number, out: Uint8Array, at: number): number;
+
+  /** Bytes left of the next message in order, or -1 when there is none. */
+  pendingBytes(): number;
+  /** Copies up to `max` bytes of the next message; it is gone when its last byte was copied. @returns bytes, -EAGAIN when none */
+  read(nowUs: number, into: Uint8Array, at: number, max: number): number;
+  /** Drops what is left of the next message. */
+  skip(nowUs: number): void;
+
+  /** No more writes; acknowledges what arrived. */
+  close(nowUs: number): void;
+  /** Whether close has to go on serving the flow: data is unacknowledged, the linger flag is set, R is not over. */
+  lingering(nowUs: number): boolean;
+  /** Seconds the layer below should hold the flow (spec 31 §9); negative while lingering. */
+  deallocWaitS(nowUs: number): number;
+  /** Sets Rescntl and Linger; Rtx stays as the QoS says. */
+  setFlags(flags: number): void;
+  /** A snapshot for people and the RIB. */
+  stats(nowUs: number): FrctStats;
+  /** Gives all buffers back. The endpoint must not be used after it. */
+  dispose(): void;
+}
