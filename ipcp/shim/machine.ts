@@ -1,0 +1,478 @@
+/**
+ * The protocol machine of the shim IPCPs (udp4, udp6, eth-dix, eth-llc): flow allocation, names, ids.
+ *
+ * Reading first: spec 50 §7, §8, §10.1, then §18. It is given commands of the IRMd, management messages
+ * of the network, answers of the IRMd and the time, and says what to do through {@linkcode poll}.
+ *
+ * A flow is `requested` (our process asked, the peer has not answered), `arrived` (a peer asked, the IRMd
+ * has not given its verdict) or `open`; anything else is not in the table. Rules that it keeps:
+ *
+ * - A reply is believed once, for a requested flow, from the address that was asked (S3).
+ * - A request is considered only for a name registered here (S8), a copy of a recent one is not (replays),
+ *   and the number under way is bounded, also per source.
+ * - Peer and endpoint are stored before the flow can be answered (R1); a verdict that overtakes the answer
+ *   to FLOW_REQ_ARR is kept with it (R2); what the IRMd refuses is answered to the peer (R3).
+ * - Nothing stays for ever: a requested or arrived flow that is not settled is released (R4).
+ *
+ * Left to the shell: sockets, shared memory, the data path, resolving names over DNS.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
+import type { FlowReply, FlowReq, ShimMgmt, ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
+import { type Addr, Directory, Queries, Registrations, sameAddr } from "./directory.ts";
+import { EidPool, type EidRange } from "./eids.ts";
+
+/** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more. */
+export const REQUEST_LIFE_MS = 22_000;
+/** The IRMd waits 1 s for an acceptor, 1 s more after starting one, then OAP runs. */
+export const ARRIVAL_LIFE_MS = 22_000;
+/** How long a verdict may wait for the answer to FLOW_REQ_ARR; the IRMd waits 500 ms for us. */
+export const EARLY_VERDICT_LIFE_MS = 400;
+/** Requests under way at the IRMd, in all and from one source. */
+export const ASKING_MAX = 64;
+export const ASKING_PER_SOURCE_MAX = 16;
+/** Recent requests that are remembered to drop copies of them. */
+export const RECENT_MAX = 2048;
+export const RECENT_LIFE_MS = 10_000;
+
+/** What a type of shim is made of. */
+export interface ShimConfig {
+  readonly codec: ShimMgmtCodec;
+  readonly eids: EidRange;
+  /** Bytes of a name hash in this layer. */
+  readonly hashBytes: number;
+  /** Largest management message that fits the lower layer. */
+  readonly mgmtBytesMax: number;
+  /** How names are found: by asking on the wire, or by a resolver of the shell. */
+  readonly names: "ask" | "resolve";
+}
+
+/** What the data path needs of a flow. */
+export interface OpenFlow {
+  readonly flowId: number;
+  readonly localEid: number;
+  readonly remoteEid: number;
+  readonly peer: Addr;
+}
+
+/** Everything that the machine can ask for. `to` undefined means every station (broadcast). */
+export type Effect =
+  | { readonly do: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
+  | {
+    readonly do: "ask_irmd";
+    readonly ask: number;
+    readonly hash: Uint8Array;
+    readonly qos: QosSpec;
+    readonly data: Uint8Array;
+  }
+  | {
+    readonly do: "alloc_reply";
+    readonly flowId: number;
+    readonly response: number;
+    readonly data: Uint8Array;
+  }
+  | { readonly do: "answer"; readonly token: number; readonly result: number }
+  | { readonly do: "resolve"; readonly hash: Uint8Array }
+  | { readonly do: "open"; readonly flow: OpenFlow }
+  /** The allocation failed or was given up: release what the shell holds for the flow. */
+  | { readonly do: "release"; readonly flowId: number };
+
+interface Flow {
+  readonly flowId: number;
+  readonly localEid: number;
+  remoteEid: number;
+  readonly peer: Addr;
+  state: "requested" | "arrived" | "open";
+  /** When a flow that is not open is given up, ms. */
+  untilMs: number;
+}
+
+interface Asking {
+  readonly peer: Addr;
+  readonly requesterEid: number;
+  readonly source: string;
+}
+
+interface Verdict {
+  readonly token: number;
+  readonly response: number;
+  readonly data: Uint8Array;
+  readonly untilMs: number;
+}
+
+/** Counters of what was dropped and why; each is seen in the log at the end. */
+export interface ShimCounters {
+  malformed: number;
+  unregistered: number;
+  replayed: number;
+  flooded: number;
+  forged: number;
+  unasked: number;
+}
+
+const EMPTY = new Uint8Array(0);
+
+export class ShimMachine {
+  readonly names = new Registrations();
+  readonly directory = new Directory();
+  readonly counters: ShimCounters = {
+    malformed: 0,
+    unregistered: 0,
+    replayed: 0,
+    flooded: 0,
+    forged: 0,
+    unasked: 0,
+  };
+  readonly #config: ShimConfig;
+  readonly #queries = new Queries();
+  readonly #eids: EidPool;
+  readonly #flows = new Map<number, Flow>();
+  /** Flow ids by endpoint id, for replies. */
+  readonly #byEid = new Map<number, number>();
+  readonly #asking = new Map<number, Asking>();
+  readonly #perSource = new Map<string, number>();
+  readonly #recent = new Map<string, number>();
+  readonly #early = new Map<number, Verdict>();
+  readonly #out: Effect[] = [];
+  #nextAsk = 1;
+
+  constructor(config: ShimConfig, random: () => number) {
+    this.#config = config;
+    this.#eids = new EidPool(config.eids, random);
+  }
+
+  /** The next thing to do, oldest first. */
+  poll(): Effect | undefined {
+    return this.#out.shift();
+  }
+
+  /** Flows in the table. */
+  get flowCount(): number {
+    return this.#flows.size;
+  }
+  /** Requests of the network that the IRMd considers. */
+  get askingCount(): number {
+    return this.#asking.size;
+  }
+  /** The state of a flow, or undefined. */
+  flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
+    return this.#flows.get(flowId)?.state;
+  }
+  /** Open flows, for link events. */
+  openFlows(): number[] {
+    return [...this.#flows.values()].filter((f) => f.state === "open").map((f) => f.flowId);
+  }
+
+  // Commands of the IRMd. Each gives a result, or an `answer` effect for the token later.
+
+  register(hash: Uint8Array): number {
+    if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
+    return this.names.add(hash) ? 0 : -Errno.ENOMEM;
+  }
+
+  unregister(hash: Uint8Array): number {
+    this.names.remove(hash);
+    return 0;
+  }
+
+  query(nowMs: number, hash: Uint8Array, token: number): void {
+    if (hash.length !== this.#config.hashBytes) return this.#answer(token, -Errno.EINVAL);
+    if (this.directory.get(nowMs, hash) !== undefined) return this.#answer(token, 0);
+    switch (this.#queries.ask(nowMs, hash, token)) {
+      case "full":
+        return this.#answer(token, -Errno.EBUSY);
+      case "new":
+        if (this.#config.names === "resolve") this.#out.push({ do: "resolve", hash });
+        else this.#send(undefined, { kind: "name_query", hash });
+    }
+  }
+
+  /** The shell's resolver is done: an address, or undefined if the name has none. */
+  resolved(nowMs: number, hash: Uint8Array, addr: Addr | undefined): void {
+    const waiters = this.#queries.answer(hash);
+    if (waiters === undefined) return;
+    if (addr !== undefined) this.directory.set(nowMs, hash, addr);
+    for (const token of waiters) this.#answer(token, addr === undefined ? -Errno.EPERM : 0);
+  }
+
+  /** FLOW_ALLOC: the result for the IRMd; 0 means that the request is on its way. */
+  alloc(nowMs: number, flowId: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): number {
+    if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
+    if (this.#flows.has(flowId)) return -Errno.EEXIST;
+    const peer = this.directory.get(nowMs, hash);
+    if (peer === undefined) return -Errno.EPERM;
+    const localEid = this.#eids.take(nowMs);
+    if (localEid < 0) return -Errno.EBUSY;
+    const bytes = this.#encode({ kind: "flow_req", requesterEid: localEid, qos, hash, data });
+    if (bytes === undefined) {
+      this.#eids.give(nowMs, localEid);
+      return -Errno.EMSGSIZE;
+    }
+    this.#add({
+      flowId,
+      localEid,
+      remoteEid: -1,
+      peer,
+      state: "requested",
+      untilMs: nowMs + REQUEST_LIFE_MS,
+    });
+    this.#out.push({ do: "send", to: peer, bytes });
+    return 0;
+  }
+
+  /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
+  allocResp(
+    nowMs: number,
+    flowId: number,
+    response: number,
+    data: Uint8Array,
+    token: number,
+  ): void {
+    const flow = this.#flows.get(flowId);
+    if (flow !== undefined) {
+      this.#answer(token, this.#verdict(nowMs, flow, response, data));
+    } else if (this.#asking.size > 0 && !this.#early.has(flowId)) {
+      const untilMs = nowMs + EARLY_VERDICT_LIFE_MS;
+      this.#early.set(flowId, { token, response, data, untilMs });
+    } else {
+      this.#answer(token, -Errno.EPERM);
+    }
+  }
+
+  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The id rests, late packets find nobody. */
+  dealloc(nowMs: number, flowId: number): number {
+    const flow = this.#flows.get(flowId);
+    if (flow === undefined) return -Errno.EPERM;
+    this.#remove(nowMs, flow);
+    return 0;
+  }
+
+  // The network.
+
+  /** A management message from `from`, header of the lower layer removed. */
+  onMgmt(nowMs: number, from: Addr, bytes: Uint8Array): void {
+    const m = this.#config.codec.parse(bytes, this.#config.hashBytes);
+    if (isWireError(m)) {
+      this.counters.malformed++;
+      return;
+    }
+    switch (m.kind) {
+      case "flow_req":
+        return this.#onFlowReq(nowMs, from, m, bytes);
+      case "flow_reply":
+        return this.#onFlowReply(nowMs, from, m);
+      case "name_query":
+        if (this.names.has(m.hash)) this.#send(from, { kind: "name_reply", hash: m.hash });
+        return;
+      case "name_reply": {
+        const waiters = this.#queries.answer(m.hash);
+        if (waiters === undefined) {
+          this.counters.unasked++;
+          return;
+        }
+        this.directory.set(nowMs, m.hash, from);
+        for (const token of waiters) this.#answer(token, 0);
+      }
+    }
+  }
+
+  #onFlowReq(nowMs: number, from: Addr, m: FlowReq, bytes: Uint8Array): void {
+    if (!this.names.has(m.hash)) {
+      this.counters.unregistered++;
+      return;
+    }
+    if (m.requesterEid < 1 || m.requesterEid > this.#config.codec.eidMax) {
+      this.counters.malformed++;
+      return;
+    }
+    const source = from.toHex();
+    const perSource = this.#perSource.get(source) ?? 0;
+    if (this.#asking.size >= ASKING_MAX || perSource >= ASKING_PER_SOURCE_MAX) {
+      this.counters.flooded++;
+      return;
+    }
+    if (this.#isReplay(nowMs, source, bytes)) {
+      this.counters.replayed++;
+      return;
+    }
+    const ask = this.#nextAsk++;
+    this.#perSource.set(source, perSource + 1);
+    this.#asking.set(ask, { peer: from.slice(), requesterEid: m.requesterEid, source });
+    this.#out.push({ do: "ask_irmd", ask, hash: m.hash, qos: m.qos, data: m.data });
+  }
+
+  /** Whether the same bytes came from the same source a moment ago; remembers them if not. */
+  #isReplay(nowMs: number, source: string, bytes: Uint8Array): boolean {
+    for (const [key, sinceMs] of this.#recent) {
+      if (nowMs - sinceMs < RECENT_LIFE_MS && this.#recent.size < RECENT_MAX) break;
+      this.#recent.delete(key);
+    }
+    const key = `${source}:${bytes.toHex()}`;
+    if (this.#recent.has(key)) return true;
+    this.#recent.set(key, nowMs);
+    return false;
+  }
+
+  #onFlowReply(nowMs: number, from: Addr, m: FlowReply): void {
+    const flow = this.#flows.get(this.#byEid.get(m.requesterEid) ?? -1);
+    if (flow === undefined || flow.state !== "requested" || !sameAddr(flow.peer, from)) {
+      this.counters.forged++;
+      return;
+    }
+    const { flowId } = flow;
+    if (m.response !== 0) {
+      this.#remove(nowMs, flow);
+      this.#out.push({ do: "alloc_reply", flowId, response: m.response, data: EMPTY });
+      this.#out.push({ do: "release", flowId });
+      return;
+    }
+    if (m.responderEid < 1 || m.responderEid > this.#config.codec.eidMax) {
+      this.counters.malformed++;
+      return;
+    }
+    flow.remoteEid = m.responderEid;
+    this.#open(flow);
+    this.#out.push({ do: "alloc_reply", flowId, response: 0, data: m.data });
+  }
+
+  // Answers of the IRMd.
+
+  /**
+   * FLOW_REQ_ARR was answered: 0 and the flow id, or a negative number, which goes to the peer. Says
+   * whether the flow was taken up; if not, the shell releases it.
+   */
+  asked(nowMs: number, ask: number, result: number, flowId: number): boolean {
+    const asking = this.#asking.get(ask);
+    if (asking === undefined) return false;
+    this.#asking.delete(ask);
+    const perSource = (this.#perSource.get(asking.source) ?? 1) - 1;
+    if (perSource > 0) this.#perSource.set(asking.source, perSource);
+    else this.#perSource.delete(asking.source);
+
+    const { peer, requesterEid } = asking;
+    const refuse = (response: number) => {
+      const reply = { requesterEid, responderEid: 0, response, data: EMPTY };
+      this.#send(peer, { kind: "flow_reply", ...reply });
+    };
+    if (result < 0) {
+      refuse(result);
+      return false;
+    }
+    const localEid = this.#flows.has(flowId) ? -1 : this.#eids.take(nowMs);
+    if (localEid < 0) {
+      refuse(-Errno.EBUSY);
+      return false;
+    }
+    const untilMs = nowMs + ARRIVAL_LIFE_MS;
+    const flow: Flow = {
+      flowId,
+      localEid,
+      remoteEid: requesterEid,
+      peer,
+      state: "arrived",
+      untilMs,
+    };
+    this.#add(flow);
+    const early = this.#early.get(flowId);
+    if (early !== undefined) {
+      this.#early.delete(flowId);
+      this.#answer(early.token, this.#verdict(nowMs, flow, early.response, early.data));
+    }
+    return true;
+  }
+
+  #verdict(nowMs: number, flow: Flow, response: number, data: Uint8Array): number {
+    if (flow.state !== "arrived") return -Errno.EPERM;
+    const reply: FlowReply = {
+      kind: "flow_reply",
+      requesterEid: flow.remoteEid,
+      responderEid: flow.localEid,
+      response,
+      data: response === 0 ? data : EMPTY,
+    };
+    const bytes = this.#encode(reply);
+    if (bytes !== undefined) this.#out.push({ do: "send", to: flow.peer, bytes });
+    if (response === 0 && bytes !== undefined) {
+      this.#open(flow);
+      return 0;
+    }
+    this.#remove(nowMs, flow);
+    this.#out.push({ do: "release", flowId: flow.flowId });
+    return bytes === undefined ? -Errno.EMSGSIZE : 0;
+  }
+
+  // Time.
+
+  /** Do what is due. */
+  onTimer(nowMs: number): void {
+    const { repeat, expired } = this.#queries.due(nowMs);
+    if (this.#config.names === "ask") {
+      for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
+    }
+    for (const token of expired) this.#answer(token, -Errno.ETIMEDOUT);
+    for (const [flowId, verdict] of this.#early) {
+      if (verdict.untilMs > nowMs) continue;
+      this.#early.delete(flowId);
+      this.#answer(verdict.token, -Errno.EPERM);
+    }
+    for (const flow of this.#flows.values()) {
+      if (flow.untilMs > nowMs) continue;
+      this.#remove(nowMs, flow);
+      this.#out.push({ do: "release", flowId: flow.flowId });
+    }
+  }
+
+  /** When {@linkcode onTimer} has something to do next, ms, or Infinity. */
+  deadlineMs(): number {
+    let at = this.#queries.deadlineMs();
+    for (const verdict of this.#early.values()) at = Math.min(at, verdict.untilMs);
+    for (const flow of this.#flows.values()) at = Math.min(at, flow.untilMs);
+    return at;
+  }
+
+  /** Shutdown: every waiting command is answered with -1004, every flow forgotten. */
+  close(nowMs: number): void {
+    for (const verdict of this.#early.values()) this.#answer(verdict.token, -Errno.EIPCPSTATE);
+    this.#early.clear();
+    for (const flow of this.#flows.values()) this.#remove(nowMs, flow);
+    this.#asking.clear();
+    this.#perSource.clear();
+  }
+
+  #open(flow: Flow): void {
+    flow.state = "open";
+    flow.untilMs = Infinity;
+    const { flowId, localEid, remoteEid, peer } = flow;
+    this.#out.push({ do: "open", flow: { flowId, localEid, remoteEid, peer } });
+  }
+
+  #add(flow: Flow): void {
+    this.#flows.set(flow.flowId, flow);
+    this.#byEid.set(flow.localEid, flow.flowId);
+  }
+
+  #remove(nowMs: number, flow: Flow): void {
+    this.#flows.delete(flow.flowId);
+    this.#byEid.delete(flow.localEid);
+    this.#eids.give(nowMs, flow.localEid);
+  }
+
+  #answer(token: number, result: number): void {
+    this.#out.push({ do: "answer", token, result });
+  }
+
+  #encode(m: ShimMgmt): Uint8Array | undefined {
+    const { codec, mgmtBytesMax } = this.#config;
+    const length = codec.encodedLength(m);
+    if (length > mgmtBytesMax) return undefined;
+    const bytes = new Uint8Array(length);
+    return isWireError(codec.encode(m, bytes, 0)) ? undefined : bytes;
+  }
+
+  #send(to: Addr | undefined, m: ShimMgmt): void {
+    const bytes = this.#encode(m);
+    if (bytes !== undefined) this.#out.push({ do: "send", to, bytes });
+  }
+}

@@ -1,0 +1,445 @@
+/**
+ * Datagram sockets for the shim IPCPs: UDP and AF_PACKET, read and written in batches.
+ *
+ * C: `socket`, `bind`, `setsockopt`, `getsockname`, `sendto`, `sendmmsg`, `recvmmsg`, `poll`, `ioctl`,
+ * `eventfd`, `if_nametoindex` of <sys/socket.h>, <poll.h>, <net/if.h>, checked with glibc 2.36 on Linux
+ * (x86-64 and aarch64 share the structures used here). ssize_t results are declared i32: no message here
+ * comes near 2 GiB.
+ *
+ * Safety: a {@linkcode MessageBatch} keeps headers, vectors, names and data in buffers that live as long
+ * as it does, and the kernel uses them only during a call; one thread uses a batch. A socket may be used
+ * by several threads, each through its own {@linkcode NetSocket.adopt}; only the one that made it closes it.
+ */
+
+import { cstr, errno, libc, SysError, warmErrno } from "./ffi.ts";
+
+const symbols = {
+  // int socket(int domain, int type, int protocol)
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int bind(int fd, const struct sockaddr *addr, socklen_t len)
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  // ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *to, socklen_t len)
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
+  // ssize_t recv(int fd, void *b, size_t n, int flags)
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  // int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+  sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  // int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *timeout)
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
+  // int ioctl(int fd, unsigned long request, void *arg)
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  // int eventfd(unsigned int initval, int flags)
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // ssize_t read(int fd, void *b, size_t n)
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // ssize_t write(int fd, const void *b, size_t n)
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // int close(int fd)
+  close: { parameters: ["i32"], result: "i32" },
+  // unsigned int if_nametoindex(const char *name)
+  if_nametoindex: { parameters: ["buffer"], result: "u32" },
+} as const;
+
+let lib: Deno.DynamicLibrary<typeof symbols>["symbols"] | undefined;
+/** The functions above, opened at first use. */
+function c(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
+  if (lib === undefined) {
+    lib = libc(symbols);
+    warmErrno();
+  }
+  return lib;
+}
+
+// <bits/socket.h>, <asm-generic/socket.h>, <linux/if_ether.h>, <linux/sockios.h>, glibc 2.36.
+const AF_INET = 2;
+const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDTIMEO = 21;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const MSG_DONTWAIT = 0x40;
+const POLLIN = 1;
+const EFD_CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
+const RTMGRP_LINK = 1;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCGIFMTU = 0x8921;
+const SIOCGIFHWADDR = 0x8927;
+const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
+const IFNAMSIZ = 16;
+const EAGAIN = 11;
+
+/** ETH_P_802_2: frames with a length field, for {@linkcode openPacket}. */
+export const ETH_P_802_2 = 4;
+/** Values of sll_pkttype. */
+export const PKT = { host: 0, broadcast: 1, multicast: 2, otherHost: 3, outgoing: 4 } as const;
+/** Bytes of the socket addresses. */
+export const SOCKADDR_IN_BYTES = 16;
+export const SOCKADDR_IN6_BYTES = 28;
+export const SOCKADDR_LL_BYTES = 20;
+/** Bytes kept per address in a batch: the longest of the three, rounded up. */
+export const NAME_BYTES = 32;
+
+function fail(call: string, object: string): never {
+  throw new SysError(errno(), call, object);
+}
+
+/** The longest name of an interface, bytes. */
+export const DEVICE_NAME_BYTES_MAX = IFNAMSIZ - 1;
+
+/** What an interface is right now. */
+export interface Interface {
+  readonly index: number;
+  readonly mtu: number;
+  readonly mac: Uint8Array;
+  /** Administratively up. */
+  readonly up: boolean;
+  /** Has a carrier. */
+  readonly running: boolean;
+}
+
+/** Look at an interface; throws a SysError (ENODEV when there is none, ERANGE never). */
+export function interfaceOf(name: string): Interface {
+  const bytes = new TextEncoder().encode(name);
+  if (bytes.length === 0 || bytes.length > DEVICE_NAME_BYTES_MAX) {
+    throw new SysError(19, "if_nametoindex", name);
+  }
+  const request = new Uint8Array(40); // struct ifreq: 16 bytes of name, 24 of union
+  const view = new DataView(request.buffer);
+  const fd = c().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket", "AF_INET");
+  try {
+    const ask = (what: number, call: string) => {
+      request.fill(0);
+      request.set(bytes);
+      if (c().ioctl(fd, BigInt(what), request) < 0) fail(call, name);
+    };
+    const index = c().if_nametoindex(cstr(name));
+    if (index === 0) fail("if_nametoindex", name);
+    ask(SIOCGIFMTU, "SIOCGIFMTU");
+    const mtu = view.getInt32(IFNAMSIZ, true);
+    ask(SIOCGIFHWADDR, "SIOCGIFHWADDR");
+    const mac = request.slice(IFNAMSIZ + 2, IFNAMSIZ + 8);
+    ask(SIOCGIFFLAGS, "SIOCGIFFLAGS");
+    const flags = view.getUint16(IFNAMSIZ, true);
+    return { index, mtu, mac, up: (flags & IFF_UP) !== 0, running: (flags & IFF_RUNNING) !== 0 };
+  } finally {
+    c().close(fd);
+  }
+}
+
+/** A sockaddr_in from network-order address bytes and a port. */
+export function sockaddrIn(ip: Uint8Array, port: number): Uint8Array {
+  const a = new Uint8Array(SOCKADDR_IN_BYTES);
+  const v = new DataView(a.buffer);
+  v.setUint16(0, AF_INET, true);
+  v.setUint16(2, port);
+  a.set(ip.subarray(0, 4), 4);
+  return a;
+}
+
+/** A sockaddr_in6 from network-order address bytes and a port; flow info 0. */
+export function sockaddrIn6(ip: Uint8Array, port: number, scope = 0): Uint8Array {
+  const a = new Uint8Array(SOCKADDR_IN6_BYTES);
+  const v = new DataView(a.buffer);
+  v.setUint16(0, AF_INET6, true);
+  v.setUint16(2, port);
+  a.set(ip.subarray(0, 16), 8);
+  v.setUint32(24, scope, true);
+  return a;
+}
+
+/** A sockaddr_ll for sending to a MAC over an interface. */
+export function sockaddrLl(index: number, protocol: number, mac: Uint8Array): Uint8Array {
+  const a = new Uint8Array(SOCKADDR_LL_BYTES);
+  const v = new DataView(a.buffer);
+  v.setUint16(0, AF_PACKET, true);
+  v.setUint16(2, protocol);
+  v.setInt32(4, index, true);
+  a[11] = 6;
+  a.set(mac.subarray(0, 6), 12);
+  return a;
+}
+
+const MMSGHDR_WORDS = 16;
+const IOVEC_WORDS = 4;
+const WORD = { namelen: 2, msgFlags: 12, msgLen: 14 } as const;
+const MSG_TRUNC = 0x20;
+
+/** Buffers of one recvmmsg or sendmmsg: `count` messages of up to `slotBytes` each, with addresses. */
+export class MessageBatch {
+  readonly count: number;
+  readonly slotBytes: number;
+  /** Message i is at `i * slotBytes`. */
+  readonly data: Uint8Array;
+  /** Address i is at `i * NAME_BYTES`. */
+  readonly names: Uint8Array;
+  readonly headers: Uint8Array<ArrayBuffer>;
+  readonly #words: Int32Array;
+  readonly #iov: Int32Array;
+  readonly #nameBytes: number;
+
+  constructor(count: number, slotBytes: number, nameBytes: number) {
+    this.count = count;
+    this.slotBytes = slotBytes;
+    this.#nameBytes = nameBytes;
+    this.data = new Uint8Array(count * slotBytes);
+    this.names = new Uint8Array(count * NAME_BYTES);
+    this.headers = new Uint8Array(count * MMSGHDR_WORDS * 4);
+    this.#words = new Int32Array(this.headers.buffer);
+    const iov = new Uint8Array(count * IOVEC_WORDS * 4);
+    this.#iov = new Int32Array(iov.buffer);
+    const at = (b: Uint8Array<ArrayBuffer>) =>
+      BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(b)));
+    const data = at(this.data as Uint8Array<ArrayBuffer>);
+    const names = at(this.names as Uint8Array<ArrayBuffer>), iovs = at(iov);
+    const h = new BigUint64Array(this.headers.buffer), v = new BigUint64Array(iov.buffer);
+    for (let i = 0; i < count; i++) {
+      h[i * 8] = names + BigInt(i * NAME_BYTES);
+      h[i * 8 + 1] = BigInt(nameBytes);
+      h[i * 8 + 2] = iovs + BigInt(i * IOVEC_WORDS * 4);
+      h[i * 8 + 3] = 1n;
+      v[i * 2] = data + BigInt(i * slotBytes);
+      v[i * 2 + 1] = BigInt(slotBytes);
+    }
+  }
+
+  /** Before sending: the length of message i. */
+  setLength(i: number, bytes: number): void {
+    this.#iov[i * IOVEC_WORDS + 2] = bytes;
+  }
+  /** Before sending: the address of message i; at most the batch's address length. */
+  setName(i: number, name: Uint8Array): void {
+    const at = i * NAME_BYTES;
+    for (let k = 0; k < name.length; k++) this.names[at + k] = name[k]!;
+  }
+  /** After receiving: the length of message i, or -1 if it was longer than a slot. */
+  length(i: number): number {
+    const at = i * MMSGHDR_WORDS;
+    return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
+  }
+  /** Before receiving: the kernel has overwritten lengths of addresses and flags of `n` messages. */
+  rearm(n: number): void {
+    for (let i = 0; i < n; i++) {
+      this.#words[i * MMSGHDR_WORDS + WORD.namelen] = this.#nameBytes;
+      this.#words[i * MMSGHDR_WORDS + WORD.msgFlags] = 0;
+    }
+  }
+}
+
+/** A datagram socket. Batch calls never block; they give a count or a negative errno. */
+export class NetSocket implements Disposable {
+  /** Sockets that were made and not closed, for leak tests. */
+  static live = 0;
+  readonly fd: number;
+  readonly #owned: boolean;
+  #closed = false;
+
+  private constructor(fd: number, owned: boolean) {
+    this.fd = fd;
+    this.#owned = owned;
+    if (owned) NetSocket.live++;
+  }
+
+  /** Take ownership of a fresh descriptor. */
+  static own(fd: number): NetSocket {
+    return new NetSocket(fd, true);
+  }
+  /** Use a descriptor that another thread owns; closing does nothing. */
+  static adopt(fd: number): NetSocket {
+    return new NetSocket(fd, false);
+  }
+
+  /** Receive up to the batch's count: messages, or -11 if there are none, or another negative errno. */
+  receive(batch: MessageBatch): number {
+    const n = c().recvmmsg(this.fd, batch.headers, batch.count, MSG_DONTWAIT, null);
+    return n < 0 ? -errno() : n;
+  }
+
+  /**
+   * Send messages `from..from+n` (blocking at most the socket's send time-out): the number sent, or a
+   * negative errno about the first one.
+   */
+  send(batch: MessageBatch, from: number, n: number): number {
+    const headers = from === 0
+      ? batch.headers
+      : batch.headers.subarray(from * MMSGHDR_WORDS * 4) as Uint8Array<ArrayBuffer>;
+    const sent = c().sendmmsg(this.fd, headers, n, 0);
+    return sent < 0 ? -errno() : sent;
+  }
+
+  /** Send one message: 0 or a negative errno. */
+  sendTo(bytes: Uint8Array, to: Uint8Array): number {
+    const buffer = bytes as Uint8Array<ArrayBuffer>, name = to as Uint8Array<ArrayBuffer>;
+    const n = c().sendto(this.fd, buffer, BigInt(bytes.length), 0, name, to.length);
+    return n < 0 ? -errno() : 0;
+  }
+
+  /** Receive one message without blocking: bytes, or a negative errno. */
+  receiveOne(into: Uint8Array): number {
+    const buffer = into as Uint8Array<ArrayBuffer>;
+    const n = c().recv(this.fd, buffer, BigInt(into.length), MSG_DONTWAIT);
+    return n < 0 ? -errno() : n;
+  }
+
+  /** The address that the socket is bound to. */
+  localName(): Uint8Array {
+    const name = new Uint8Array(NAME_BYTES), length = new Uint32Array([NAME_BYTES]);
+    if (c().getsockname(this.fd, name, new Uint8Array(length.buffer)) < 0) {
+      fail("getsockname", `fd ${this.fd}`);
+    }
+    return name.slice(0, length[0]);
+  }
+
+  close(): void {
+    if (this.#closed || !this.#owned) return;
+    this.#closed = true;
+    NetSocket.live--;
+    c().close(this.fd);
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Ask for large buffers and a bounded blocking send; what the kernel refuses is not fatal. */
+function prepare(fd: number, bufferBytes: number): void {
+  const value = new Int32Array([bufferBytes]);
+  const bytes = new Uint8Array(value.buffer);
+  if (c().setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0) {
+    c().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bytes, 4);
+  }
+  if (c().setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes, 4) < 0) {
+    c().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, bytes, 4);
+  }
+  const timeout = new BigInt64Array([0n, 200_000n]); // struct timeval: 200 ms
+  c().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, new Uint8Array(timeout.buffer), 16);
+}
+
+/** Bytes of a socket's buffers. */
+export const SOCKET_BUFFER_BYTES = 4 << 20;
+
+/** A UDP socket bound to a sockaddr_in or sockaddr_in6; throws a SysError. */
+export function openUdp(local: Uint8Array): NetSocket {
+  const family = local[0]! | (local[1]! << 8);
+  const fd = c().socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket", "udp");
+  const socket = NetSocket.own(fd);
+  try {
+    if (family === AF_INET6) {
+      const on = new Uint8Array(new Int32Array([1]).buffer);
+      c().setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, on, 4);
+    }
+    if (c().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "udp");
+    prepare(fd, SOCKET_BUFFER_BYTES);
+    return socket;
+  } catch (e) {
+    socket.close();
+    throw e;
+  }
+}
+
+/**
+ * A raw packet socket that receives one protocol (an ethertype, or {@linkcode ETH_P_802_2}) of one
+ * interface, and nothing before it is bound to both; throws a SysError (EPERM without CAP_NET_RAW).
+ */
+export function openPacket(index: number, protocol: number): NetSocket {
+  const fd = c().socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket", "packet");
+  const socket = NetSocket.own(fd);
+  try {
+    const local = sockaddrLl(index, protocol, new Uint8Array(6));
+    if (c().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "packet");
+    prepare(fd, SOCKET_BUFFER_BYTES);
+    return socket;
+  } catch (e) {
+    socket.close();
+    throw e;
+  }
+}
+
+/** A netlink socket that receives the link messages of this network namespace. */
+export function openLinkMonitor(): NetSocket {
+  const fd = c().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) fail("socket", "netlink");
+  const socket = NetSocket.own(fd);
+  const local = new Uint8Array(12); // struct sockaddr_nl
+  const v = new DataView(local.buffer);
+  v.setUint16(0, AF_NETLINK, true);
+  v.setUint32(8, RTMGRP_LINK, true);
+  if (c().bind(fd, local, 12) < 0) {
+    const error = new SysError(errno(), "bind", "netlink");
+    socket.close();
+    throw error;
+  }
+  return socket;
+}
+
+/** Wakes a thread that sits in {@linkcode Poller.wait}. */
+export class WakeFd implements Disposable {
+  readonly fd: number;
+  readonly #one = new Uint8Array(new BigUint64Array([1n]).buffer);
+  #closed = false;
+
+  constructor() {
+    this.fd = c().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (this.fd < 0) fail("eventfd", "wake");
+  }
+  wake(): void {
+    if (!this.#closed) c().write(this.fd, this.#one, 8n);
+  }
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    c().close(this.fd);
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Blocks a thread until one of two descriptors can be read: a socket, or a {@linkcode WakeFd}'s. */
+export class Poller {
+  readonly #fds = new Uint8Array(16); // two struct pollfd
+  readonly #view = new DataView(this.#fds.buffer);
+  readonly #drain = new Uint8Array(8);
+  readonly #wake: number;
+
+  constructor(socket: number, wake: number) {
+    this.#wake = wake;
+    this.#view.setInt32(0, socket, true);
+    this.#view.setInt16(4, POLLIN, true);
+    this.#view.setInt32(8, wake, true);
+    this.#view.setInt16(12, POLLIN, true);
+  }
+
+  /** Wait at most `timeoutMs` (-1 for ever). Whether there was a wake-up, which is consumed. */
+  wait(timeoutMs: number): boolean {
+    const n = c().poll(this.#fds, 2n, timeoutMs);
+    if (n <= 0 || (this.#view.getInt16(14, true) & POLLIN) === 0) return false;
+    c().read(this.#wake, this.#drain, 8n);
+    return true;
+  }
+}
+
+/** Whether a negative result only says "nothing now". */
+export function isAgain(result: number): boolean {
+  return result === -EAGAIN;
+}

@@ -1,0 +1,92 @@
+/**
+ * What the management messages of the shim IPCPs (UDP and Ethernet) say, whatever their layout.
+ *
+ * The layouts differ in order and widths, and UDP swaps the two endpoint ids of a reply with respect
+ * to Ethernet (spec 50 §17.1). Here each id is named after the side it belongs to, so the swap stays
+ * inside the codecs: `udp_mgmt.ts` and `eth_mgmt.ts`.
+ */
+
+import type { QosSpec } from "../qos.ts";
+import type { WireError } from "./mod.ts";
+
+/** A request to allocate a flow to a name. */
+export interface FlowReq {
+  readonly kind: "flow_req";
+  /** Endpoint id that the requester reads from. */
+  readonly requesterEid: number;
+  readonly qos: QosSpec;
+  /** Hash of the name, as long as the layer's directory hash. */
+  readonly hash: Uint8Array;
+  /** OAP request, opaque here. */
+  readonly data: Uint8Array;
+}
+
+/** The answer to a request; `response` is 0 or a negative error number. */
+export interface FlowReply {
+  readonly kind: "flow_reply";
+  readonly requesterEid: number;
+  /** Endpoint id that the responder reads from; meaningless if `response` is negative. */
+  readonly responderEid: number;
+  readonly response: number;
+  /** OAP response, opaque here. */
+  readonly data: Uint8Array;
+}
+
+/** "Who has this name?", Ethernet only. */
+export interface NameQuery {
+  readonly kind: "name_query";
+  readonly hash: Uint8Array;
+}
+
+/** "I have this name", Ethernet only. */
+export interface NameReply {
+  readonly kind: "name_reply";
+  readonly hash: Uint8Array;
+}
+
+/** Any management message. */
+export type ShimMgmt = FlowReq | FlowReply | NameQuery | NameReply;
+
+/** One layout of the management messages. */
+export interface ShimMgmtCodec {
+  /** For messages to people: `udp`, `eth-dix`, `eth-llc`. */
+  readonly name: string;
+  /** Bytes before hash and data. */
+  readonly headerBytes: number;
+  /** Largest endpoint id that the layout and its peers carry. */
+  readonly eidMax: number;
+  /** Parse a whole message; hash and data are copies. `hashBytes` is the directory hash's length. */
+  parse(b: Uint8Array, hashBytes: number): ShimMgmt | WireError;
+  /** Bytes that {@linkcode encode} writes. */
+  encodedLength(m: ShimMgmt): number;
+  /** Write at `at`; the number of bytes, or an error with nothing written. */
+  encode(m: ShimMgmt, into: Uint8Array, at: number): number | WireError;
+}
+
+/** A QoS of all zeros, which replies and queries carry. */
+export const QOS_ZERO: Readonly<QosSpec> = Object.freeze({
+  delay: 0,
+  bandwidth: 0n,
+  availability: 0,
+  loss: 0,
+  ber: 0,
+  inOrder: 0,
+  maxGap: 0,
+  timeout: 0,
+});
+
+/** One line for a person. */
+export function describeMgmt(m: ShimMgmt): string {
+  const hex = (b: Uint8Array) => b.subarray(0, 4).toHex();
+  switch (m.kind) {
+    case "flow_req":
+      return `flow_req eid ${m.requesterEid} for ${hex(m.hash)}, ${m.data.length} bytes of OAP`;
+    case "flow_reply":
+      return `flow_reply eid ${m.responderEid} to ${m.requesterEid}, response ${m.response}, ` +
+        `${m.data.length} bytes of OAP`;
+    case "name_query":
+      return `name_query ${hex(m.hash)}`;
+    case "name_reply":
+      return `name_reply ${hex(m.hash)}`;
+  }
+}
