@@ -8,6 +8,10 @@ import { libc } from "./ffi.ts";
 const TABLE = {
   // int clock_gettime(clockid_t clk, struct timespec *ts);
   clock_gettime: { parameters: ["i32", /* clk */ "buffer" /* ts */], result: "i32" },
+  // int nanosleep(const struct timespec *req, struct timespec *rem);
+  nanosleep: { parameters: ["buffer", /* req */ "buffer" /* rem */], result: "i32" },
+  // int sched_yield(void);
+  sched_yield: { parameters: [], result: "i32" },
 } as const;
 
 /** `<time.h>` of Linux. */
@@ -38,4 +42,21 @@ export function realtimeNs(): bigint {
   symbols ??= libc(TABLE);
   symbols.clock_gettime(CLOCK_REALTIME, timespec);
   return (BigInt(timespec[1]!) << 32n | BigInt(timespec[0]!)) * 1000000000n + BigInt(timespec[2]!);
+}
+
+const nap = new Uint32Array(4);
+
+/** Blocks the calling thread for about `ns` nanoseconds (less when a signal arrives). */
+export function sleepNs(ns: number): void {
+  symbols ??= libc(TABLE);
+  const seconds = Math.floor(ns / 1e9);
+  nap[0] = seconds;
+  nap[2] = Math.max(0, ns - seconds * 1e9);
+  symbols.nanosleep(nap, null);
+}
+
+/** Gives up the processor once. */
+export function yieldCpu(): void {
+  symbols ??= libc(TABLE);
+  symbols.sched_yield();
 }

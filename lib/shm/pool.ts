@@ -1,0 +1,540 @@
+/**
+ * Packet pools: the blocks that packets live in (spec 10 §4).
+ *
+ * A block is named by its byte offset in the pool. The reference taken by `alloc` travels with the
+ * offset through an rbuff, and the reader gives it back with `remove`. All lists, counts and block
+ * headers are memory that other processes write: every offset is checked against the geometry of the
+ * pool kind (never against sizes stored in the pool), walks are bounded, and a block that is free is
+ * not freed again (spec 10 §11.8, §11.9).
+ *
+ * Order of stores, so that a SIGKILL inside a critical section loses nothing: `alloc` marks a block
+ * with its pid before it leaves the list, `remove` clears the pid after it is back on a list. So a
+ * block off the lists always carries a pid, and {@linkcode reclaim} of that pid finds it; the next
+ * locker of the shard (EOWNERDEAD) recounts the list.
+ *
+ * Results: offsets, lengths or 0; negative errno on failure. Nothing here throws but open and create.
+ */
+
+import { Errno } from "../errno.ts";
+import { type Instance, shmName } from "../instance.ts";
+import { monotonicNs, sleepNs } from "../sys/clock.ts";
+import { SysError } from "../sys/ffi.ts";
+import { copyFrom, type Mapping, ShmObject } from "../sys/mman.ts";
+import type { MemRef } from "../sys/ffi.ts";
+import { Cond, Mutex } from "../sys/pthread.ts";
+import {
+  assertLayout,
+  Block,
+  BLOCK_OVERHEAD,
+  CLASSES,
+  COND_WREFS,
+  GSPP,
+  HEAD_SPACE,
+  MODE_PRIVATE,
+  MODE_SHARED,
+  PoolGeometry,
+  PoolHeader,
+  PUP,
+  Shard,
+  SHARDS,
+  SizeClass,
+} from "./layout.ts";
+
+/** First and longest pause of a blocking allocation, ns: spec 10 §11.17 asks for at most 1 ms to start. */
+const BACKOFF_FIRST_NS = 20e3;
+const BACKOFF_MAX_NS = 1e6;
+
+/** Name of the pool of a flow uid: 0 is the global pool. */
+export function poolName(instance: Instance, uid: number): string {
+  return uid === 0 ? shmName(instance, "gspp") : shmName(instance, "pup", uid);
+}
+
+/** Owner of a new object: numeric uid and gid. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Free blocks of each class, for accounting and tests. */
+export interface PoolStats {
+  /** By class: blocks, blocks with a reference, and the sum of the shards' `count`. */
+  readonly classes: readonly { blocks: number; used: number; listed: number }[];
+}
+
+/** An open pool. One object a thread; processes and threads share the memory. */
+export class Pool implements Disposable {
+  readonly geometry: PoolGeometry;
+  /** Memory of the pool, for whoever writes or reads a payload in place at a checked position. */
+  u8: Uint8Array<ArrayBuffer>;
+  i32: Int32Array<ArrayBuffer>;
+  u16: Uint16Array<ArrayBuffer>;
+  /** Position of the packet in {@linkcode u8} after a successful {@linkcode inspect}. */
+  at = 0;
+  /** Refused frees of blocks that are free already. */
+  doubleRemoves = 0;
+  /** Offsets that failed validation. */
+  badOffsets = 0;
+
+  readonly #mapping: Mapping;
+  /** Kept only for pools of another user, whose payload is copied by pread and pwrite. */
+  readonly #object: ShmObject | null;
+  readonly mutexes: Mutex[] = [];
+  readonly conds: Cond[] = [];
+  readonly #payload: (MemRef | undefined)[];
+  readonly #local: number;
+
+  private constructor(
+    /** The mapped object's name. */
+    readonly name: string,
+    /** Flow uid: 0 for the global pool. */
+    readonly uid: number,
+    /** Written as allocator of blocks. */
+    readonly pid: number,
+    mapping: Mapping,
+    object: ShmObject | null,
+  ) {
+    assertLayout();
+    this.geometry = uid === 0 ? GSPP : PUP;
+    this.#mapping = mapping;
+    this.#object = object;
+    this.#local = pid & (SHARDS - 1);
+    this.u8 = new Uint8Array(mapping.buffer);
+    this.i32 = new Int32Array(mapping.buffer);
+    this.u16 = new Uint16Array(mapping.buffer);
+    this.#payload = new Array(this.geometry.blocks);
+    for (let c = 0; c < CLASSES; c++) {
+      for (let s = 0; s < SHARDS; s++) {
+        const at = this.shardAt(c, s);
+        this.mutexes.push(new Mutex(mapping.ref(at + Shard.MUTEX, 40)));
+        this.conds.push(new Cond(mapping.ref(at + Shard.COND, 48)));
+      }
+    }
+  }
+
+  /**
+   * Creates and initialises the pool of a flow uid. Throws `SysError` (EEXIST when it is there).
+   * The global pool belongs to root and the `ouroboros` group, a user's pool to that user alone.
+   */
+  static create(instance: Instance, uid: number, owner?: Owner, pid: number = Deno.pid): Pool {
+    const name = poolName(instance, uid);
+    const geometry = uid === 0 ? GSPP : PUP;
+    using object = ShmObject.create(
+      name,
+      geometry.fileBytes,
+      uid === 0 ? MODE_SHARED : MODE_PRIVATE,
+      owner,
+    );
+    try {
+      const pool = new Pool(name, uid, pid, object.map(geometry.fileBytes), null);
+      pool.#initialise();
+      return pool;
+    } catch (e) {
+      ShmObject.unlink(name);
+      throw e;
+    }
+  }
+
+  /**
+   * Opens the pool of a flow uid. Throws `SysError`: ENOENT, EACCES, EINVAL when size or owner are not
+   * those of such a pool or it was never initialised.
+   * @param foreign keeps the descriptor, so that payload of an untrusted pool is copied without a
+   *   mapping that its owner can cut off.
+   */
+  static open(instance: Instance, uid: number, foreign = false, pid: number = Deno.pid): Pool {
+    const name = poolName(instance, uid);
+    const geometry = uid === 0 ? GSPP : PUP;
+    const object = ShmObject.open(name);
+    try {
+      const stat = object.stat();
+      if (stat.size !== geometry.fileBytes) throw new SysError(Errno.EINVAL, "size of pool", name);
+      if (uid !== 0 && stat.uid !== uid) throw new SysError(Errno.EINVAL, "owner of pool", name);
+      const pool = new Pool(
+        name,
+        uid,
+        pid,
+        object.map(geometry.fileBytes),
+        foreign ? object : null,
+      );
+      if (!foreign) object.close();
+      const initialised = geometry.dataBytes + PoolHeader.INITIALIZED;
+      if (Atomics.load(pool.i32, initialised >> 2) !== 1) {
+        pool.close();
+        throw new SysError(Errno.EINVAL, "state of pool", name);
+      }
+      return pool;
+    } catch (e) {
+      object.close();
+      throw e;
+    }
+  }
+
+  /** Removes the name. Returns 0 or a negative errno. */
+  static unlink(instance: Instance, uid: number): number {
+    return ShmObject.unlink(poolName(instance, uid));
+  }
+
+  /** Byte position of a shard in the file. */
+  shardAt(c: number, s: number): number {
+    return this.geometry.dataBytes + PoolHeader.CLASSES + c * SizeClass.BYTES + s * Shard.BYTES;
+  }
+
+  /** Keeps the pool in memory. Returns 0 or a negative errno. */
+  lockMemory(): number {
+    return this.#mapping.lock();
+  }
+
+  /** Smallest class that holds a payload of `len` bytes, or -EMSGSIZE. */
+  classFor(len: number): number {
+    const g = this.geometry;
+    const need = len + BLOCK_OVERHEAD;
+    for (let c = 1; c < CLASSES; c++) {
+      if (g.objectSize[c]! >= need) return g.objectCount[c] === 0 ? -Errno.EMSGSIZE : c;
+    }
+    return -Errno.EMSGSIZE;
+  }
+
+  /** Largest payload of one packet, bytes. */
+  get payloadBytesMax(): number {
+    const g = this.geometry;
+    let c = CLASSES - 1;
+    while (g.objectCount[c] === 0) c -= 1;
+    return g.objectSize[c]! - BLOCK_OVERHEAD;
+  }
+
+  /**
+   * Takes a block for `len` payload bytes, head at {@linkcode HEAD_SPACE}. Returns its offset,
+   * -EMSGSIZE when no class is large enough, -EAGAIN when the class is exhausted.
+   */
+  alloc(len: number): number {
+    const c = this.classFor(len);
+    if (c < 0) return c;
+    for (let i = 0; i < SHARDS; i++) {
+      const off = this.#pop(c, (this.#local + i) & (SHARDS - 1), len);
+      if (off !== 0) return off;
+    }
+    return -Errno.EAGAIN;
+  }
+
+  /**
+   * As {@linkcode alloc}, waiting for a free block until `deadlineNs` of the monotonic clock (Infinity:
+   * for ever), then -ETIMEDOUT. Polls with a growing pause: the shard conditions are not safe to wait
+   * on (spec 10 §3.3, §11.17).
+   */
+  allocBlocking(len: number, deadlineNs: number): number {
+    let pauseNs = BACKOFF_FIRST_NS;
+    for (;;) {
+      const off = this.alloc(len);
+      if (off !== -Errno.EAGAIN) return off;
+      const leftNs = deadlineNs - monotonicNs();
+      if (leftNs <= 0) return -Errno.ETIMEDOUT;
+      sleepNs(Math.min(pauseNs, leftNs));
+      pauseNs = Math.min(pauseNs * 2, BACKOFF_MAX_NS);
+    }
+  }
+
+  /** Locks a shard, repairing it when its last owner died. 0 when it can't be locked. */
+  lockShard(c: number, s: number): boolean {
+    const mutex = this.mutexes[c * SHARDS + s]!;
+    const result = mutex.lock();
+    if (result === 0) return true;
+    if (result !== Errno.EOWNERDEAD) return false;
+    mutex.consistent();
+    this.recount(c, s);
+    return true;
+  }
+
+  #pop(c: number, s: number, len: number): number {
+    if (!this.lockShard(c, s)) return 0;
+    const i32 = this.i32;
+    const shard = this.shardAt(c, s) >> 2;
+    let off = 0;
+    const free = i32[shard + (Shard.FREE_COUNT >> 2)]!;
+    if (free > 0) {
+      off = i32[shard + (Shard.HEAD >> 2)]!;
+      if (off !== 0 && !this.#isFree(c, off)) {
+        // A broken list: cut it here, its blocks come back with the next reclaim.
+        off = 0;
+        i32[shard + (Shard.HEAD >> 2)] = 0;
+        i32[shard + (Shard.COUNT >> 2)] = 0;
+        i32[shard + (Shard.FREE_COUNT >> 2)] = 0;
+      } else {
+        if (off !== 0) {
+          const block = off >> 2;
+          i32[block + (Block.PID >> 2)] = this.pid;
+          i32[shard + (Shard.HEAD >> 2)] = i32[block + (Block.NEXT >> 2)]!;
+          i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! - 1;
+          Atomics.store(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+          i32[block + (Block.SIZE >> 2)] = this.geometry.objectSize[c]! - Block.DATA;
+          i32[block + (Block.HEAD >> 2)] = HEAD_SPACE;
+          i32[block + (Block.TAIL >> 2)] = HEAD_SPACE + len;
+          i32[block + (Block.OFF >> 2)] = off;
+        }
+        i32[shard + (Shard.FREE_COUNT >> 2)] = free - 1;
+      }
+    }
+    this.mutexes[c * SHARDS + s]!.unlock();
+    return off;
+  }
+
+  /** Whether `off` is a block of class c that nobody holds (65535 is what C leaves, spec 10 §4.6). */
+  #isFree(c: number, off: number): boolean {
+    const g = this.geometry;
+    if (off < g.start[c]! || off >= g.start[c + 1]!) return false;
+    if (((off - g.start[c]!) & (g.objectSize[c]! - 1)) !== 0) return false;
+    const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+    return refs === 0 || refs === 65535;
+  }
+
+  /** Class of a legal offset (start of a block, not 0), or -EINVAL. */
+  classOf(off: number): number {
+    const start = this.geometry.start;
+    if (off > 0 && off < start[CLASSES]! && (off & 0xff) === 0) {
+      let c = 0;
+      while (off >= start[c + 1]!) c += 1;
+      if (((off - start[c]!) & (this.geometry.objectSize[c]! - 1)) === 0) return c;
+    }
+    this.badOffsets += 1;
+    return -Errno.EINVAL;
+  }
+
+  /** 0 when `off` names a block with a reference, else -EINVAL: drop it and do not remove it. */
+  get(off: number): number {
+    if (this.classOf(off) < 0) return -Errno.EINVAL;
+    const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+    if (refs === 0 || refs === 65535 || this.i32[(off + Block.OFF) >> 2] !== off) {
+      return -Errno.EINVAL;
+    }
+    return 0;
+  }
+
+  /**
+   * Checks a held block and its packet bounds, once. Returns the packet's length and leaves its
+   * position in {@linkcode at}; -EINVAL when it isn't held, -EMSGSIZE for forged bounds (remove it).
+   */
+  inspect(off: number): number {
+    const c = this.classOf(off);
+    if (c < 0) return c;
+    const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+    const block = off >> 2;
+    const i32 = this.i32;
+    if (refs === 0 || refs === 65535 || i32[block + (Block.OFF >> 2)] !== off) {
+      return -Errno.EINVAL;
+    }
+    const head = i32[block + (Block.HEAD >> 2)]!;
+    const tail = i32[block + (Block.TAIL >> 2)]!;
+    const room = this.geometry.objectSize[c]! - Block.DATA;
+    if (head < 0 || tail < head || tail > room) return -Errno.EMSGSIZE;
+    this.at = off + Block.DATA + head;
+    return tail - head;
+  }
+
+  /**
+   * Copies `n` bytes at position `at` (inside a block that {@linkcode inspect} accepted) to the start
+   * of `into`. No allocation for packets at the usual head position.
+   */
+  copyOut(off: number, at: number, n: number, into: Uint8Array<ArrayBuffer>): void {
+    if (this.#object !== null) {
+      this.#object.pread(into, n, at);
+    } else if (at === off + Block.DATA + HEAD_SPACE && n <= into.length) {
+      copyFrom(this.#payloadRef(off), into, n);
+    } else {
+      into.set(this.u8.subarray(at, at + n));
+    }
+  }
+
+  #payloadRef(off: number): MemRef {
+    const g = this.geometry;
+    let c = 0;
+    while (off >= g.start[c + 1]!) c += 1;
+    const index = g.firstIndex[c]! + (off - g.start[c]!) / g.objectSize[c]!;
+    const known = this.#payload[index];
+    if (known !== undefined) return known;
+    return this.#payload[index] = this.#mapping.ref(off + Block.DATA + HEAD_SPACE);
+  }
+
+  /** Descriptor for payload copies of a foreign pool, null for pools of our own. */
+  get object(): ShmObject | null {
+    return this.#object;
+  }
+
+  /** Drops one reference; the last one frees the block. 0 or -EINVAL (bad offset, free already). */
+  remove(off: number): number {
+    const c = this.classOf(off);
+    if (c < 0) return c;
+    const i32 = this.i32;
+    const block = off >> 2;
+    const s = i32[block + (Block.PID >> 2)]! & (SHARDS - 1);
+    if (!this.lockShard(c, s)) return -Errno.EINVAL;
+    const i = c * SHARDS + s;
+    const pid = i32[block + (Block.PID >> 2)]!;
+    if (pid === 0 || (pid & (SHARDS - 1)) !== s) {
+      this.mutexes[i]!.unlock();
+      this.doubleRemoves += 1;
+      return -Errno.EINVAL;
+    }
+    const refs = Atomics.sub(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+    if (refs <= 1 || refs === 65535) this.push(c, s, off);
+    this.mutexes[i]!.unlock();
+    return 0;
+  }
+
+  /** Puts a block on a locked shard and wakes a C process that waits there. */
+  push(c: number, s: number, off: number): void {
+    const i32 = this.i32;
+    const block = off >> 2;
+    const at = this.shardAt(c, s);
+    const shard = at >> 2;
+    Atomics.store(this.u16, (off + Block.REFCOUNT) >> 1, 0);
+    i32[block + (Block.NEXT >> 2)] = i32[shard + (Shard.HEAD >> 2)]!;
+    i32[shard + (Shard.HEAD >> 2)] = off;
+    i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! + 1;
+    i32[shard + (Shard.FREE_COUNT >> 2)] = i32[shard + (Shard.FREE_COUNT >> 2)]! + 1;
+    i32[block + (Block.PID >> 2)] = 0;
+    if (i32[(at + Shard.COND + COND_WREFS) >> 2]! >>> 3 !== 0) this.conds[c * SHARDS + s]!.signal();
+  }
+
+  /** Adds a reference (retransmission). Only the holder of one may call it; give it back by `remove`. */
+  addReference(off: number): number {
+    if (this.get(off) < 0) return -Errno.EINVAL;
+    Atomics.add(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+    return 0;
+  }
+
+  /** Drops a reference without freeing, as C's `ack` does. Not for senders of ours (spec 10 §4.6). */
+  dropReference(off: number): number {
+    if (this.get(off) < 0) return -Errno.EINVAL;
+    Atomics.sub(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+    return 0;
+  }
+
+  /** Makes room for `n` bytes before the packet of a held block. Returns their position, or -ENOMEM. */
+  headAlloc(off: number, n: number): number {
+    const i = (off + Block.HEAD) >> 2;
+    const head = this.i32[i]!;
+    if (head < n) return -Errno.ENOMEM;
+    this.i32[i] = head - n;
+    return off + Block.DATA + head - n;
+  }
+
+  /** Makes room for `n` bytes behind the packet. Returns their position, or -ENOMEM. */
+  tailAlloc(off: number, n: number): number {
+    const i = (off + Block.TAIL) >> 2;
+    const tail = this.i32[i]!;
+    // "≥": one byte short, as in the prototype, so that both accept the same packets.
+    if (tail + n >= this.i32[(off + Block.SIZE) >> 2]!) return -Errno.ENOMEM;
+    this.i32[i] = tail + n;
+    return off + Block.DATA + tail;
+  }
+
+  /** Strips `n` bytes from the front. Returns the old position of the packet, or -EINVAL when shorter. */
+  headRelease(off: number, n: number): number {
+    const i = (off + Block.HEAD) >> 2;
+    const head = this.i32[i]!;
+    if (head + n > this.i32[(off + Block.TAIL) >> 2]!) return -Errno.EINVAL;
+    this.i32[i] = head + n;
+    return off + Block.DATA + head;
+  }
+
+  /** Strips `n` bytes from the end. Returns the new end position, or -EINVAL when shorter. */
+  tailRelease(off: number, n: number): number {
+    const i = (off + Block.TAIL) >> 2;
+    const tail = this.i32[i]!;
+    if (tail - n < this.i32[(off + Block.HEAD) >> 2]!) return -Errno.EINVAL;
+    this.i32[i] = tail - n;
+    return off + Block.DATA + tail - n;
+  }
+
+  /** Makes the packet `n` bytes long. 0, or -EMSGSIZE when the block is too small. */
+  truncate(off: number, n: number): number {
+    const head = this.i32[(off + Block.HEAD) >> 2]!;
+    if (head + n > this.i32[(off + Block.SIZE) >> 2]!) return -Errno.EMSGSIZE;
+    this.i32[(off + Block.TAIL) >> 2] = head + n;
+    return 0;
+  }
+
+  /** Corrects the counts of a locked shard from its list, cutting the list where it is broken. */
+  recount(c: number, s: number): void {
+    const i32 = this.i32;
+    const shard = this.shardAt(c, s) >> 2;
+    const most = this.geometry.objectCount[c]!;
+    let link = shard + (Shard.HEAD >> 2);
+    let n = 0;
+    for (let off = i32[link]!; off !== 0; off = i32[link]!) {
+      if (n >= most || !this.#isFree(c, off)) {
+        i32[link] = 0;
+        break;
+      }
+      i32[(off + Block.PID) >> 2] = 0;
+      link = (off + Block.NEXT) >> 2;
+      n += 1;
+    }
+    i32[shard + (Shard.COUNT >> 2)] = n;
+    i32[shard + (Shard.FREE_COUNT >> 2)] = n;
+    i32[shard + (Shard.FREE_COUNT >> 2) + 1] = 0;
+  }
+
+  /** Counts of each class, read without locks. */
+  stats(): PoolStats {
+    const g = this.geometry;
+    const classes = [];
+    for (let c = 0; c < CLASSES; c++) {
+      let used = 0;
+      let listed = 0;
+      for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
+        const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+        if (refs !== 0 && refs !== 65535) used += 1;
+      }
+      for (let s = 0; s < SHARDS; s++) listed += this.i32[(this.shardAt(c, s) + Shard.COUNT) >> 2]!;
+      classes.push({ blocks: g.objectCount[c]!, used, listed });
+    }
+    return { classes };
+  }
+
+  /** Unmaps. No method may be called afterwards. Idempotent. */
+  close(): void {
+    this.u8 = new Uint8Array(0);
+    this.i32 = new Int32Array(0);
+    this.u16 = new Uint16Array(0);
+    this.#mapping.unmap();
+    this.#object?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #initialise(): void {
+    const g = this.geometry;
+    const i32 = this.i32;
+    const header = g.dataBytes;
+    new Mutex(this.#mapping.ref(header + PoolHeader.MUTEX, 40)).init();
+    new Cond(this.#mapping.ref(header + PoolHeader.HEALTHY, 48)).init();
+    i32[(header + PoolHeader.PID) >> 2] = this.pid;
+    for (let c = 0; c < CLASSES; c++) {
+      const count = g.objectCount[c]!;
+      // A class without blocks stays zero, its mutexes included (spec 10 §4.1).
+      if (count === 0) continue;
+      const at = header + PoolHeader.CLASSES + c * SizeClass.BYTES;
+      i32[(at + SizeClass.OBJECT_SIZE) >> 2] = g.objectSize[c]!;
+      i32[(at + SizeClass.POOL_START) >> 2] = g.start[c]!;
+      i32[(at + SizeClass.POOL_SIZE) >> 2] = g.start[c + 1]! - g.start[c]!;
+      i32[(at + SizeClass.OBJECT_COUNT) >> 2] = count;
+      for (let s = 0; s < SHARDS; s++) {
+        this.mutexes[c * SHARDS + s]!.init(true);
+        this.conds[c * SHARDS + s]!.init();
+      }
+      let head = 0;
+      for (let k = 0; k < count; k++) {
+        const off = g.start[c]! + k * g.objectSize[c]!;
+        i32[(off + Block.NEXT) >> 2] = head;
+        head = off;
+      }
+      const shard = this.shardAt(c, 0) >> 2;
+      i32[shard + (Shard.HEAD >> 2)] = head;
+      // The block at offset 0 is counted although no list reaches it, as in the prototype.
+      i32[shard + (Shard.COUNT >> 2)] = count;
+      i32[shard + (Shard.FREE_COUNT >> 2)] = count;
+    }
+    Atomics.store(i32, (header + PoolHeader.INITIALIZED) >> 2, 1);
+  }
+}

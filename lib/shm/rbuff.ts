@@ -1,0 +1,312 @@
+/**
+ * Rbuffs: one-way rings of block offsets, one for each direction of a flow (spec 10 §5).
+ *
+ * An rbuff is named after the process that reads it. The writer's rights are in its ACL word. Slots,
+ * head and tail are used under the mutex only; unlocked looks are hints. Unlike the prototype a read
+ * looks again under the lock, a write looks at the ACL again under the lock, and an ACL change wakes
+ * both sides (spec 10 §11.12, §11.14).
+ *
+ * Results: offsets, counts or 0; negative errno on failure: -EFLOWDOWN, -EFLOWPEER, -ENOTALLOC (read
+ * only), -EAGAIN (full or empty), -ETIMEDOUT, -ENOTRECOVERABLE.
+ */
+
+import { Errno } from "../errno.ts";
+import { type Instance, shmName } from "../instance.ts";
+import { RBUFF_SLOTS } from "../limits.ts";
+import { monotonicNs } from "../sys/clock.ts";
+import { SysError } from "../sys/ffi.ts";
+import { type Mapping, ShmObject } from "../sys/mman.ts";
+import { Cond, Mutex } from "../sys/pthread.ts";
+import { Acl, assertLayout, COND_WREFS, RbuffLayout as L } from "./layout.ts";
+import type { Owner } from "./pool.ts";
+
+const MASK = RBUFF_SLOTS - 1;
+const HEAD = L.HEAD >> 2;
+const TAIL = L.TAIL >> 2;
+const ACL = L.ACL >> 2;
+const ADD_WREFS = (L.ADD + COND_WREFS) >> 2;
+const DEL_WREFS = (L.DEL + COND_WREFS) >> 2;
+
+/**
+ * Longest uninterrupted wait, ns. A C peer changes the ACL without waking anybody, and a killed one
+ * does nothing at all, so a waiter looks at the ACL this often.
+ */
+const WAIT_SLICE_NS = 20e6;
+
+/** Name of the rbuff that `pid` reads on a flow. */
+export function rbuffName(instance: Instance, pid: number, flowId: number): string {
+  return shmName(instance, "rbuff", pid, flowId);
+}
+
+/** An open rbuff. One object a thread. */
+export class Rbuff implements Disposable {
+  i32: Int32Array<ArrayBuffer>;
+  readonly #mapping: Mapping;
+  readonly #mutex: Mutex;
+  readonly #add: Cond;
+  readonly #del: Cond;
+
+  private constructor(mapping: Mapping) {
+    assertLayout();
+    this.#mapping = mapping;
+    this.i32 = new Int32Array(mapping.buffer);
+    this.#mutex = new Mutex(mapping.ref(L.MUTEX, 40));
+    this.#add = new Cond(mapping.ref(L.ADD, 48));
+    this.#del = new Cond(mapping.ref(L.DEL, 48));
+  }
+
+  /** Creates an empty rbuff. Throws `SysError` (EEXIST when it is there). */
+  static create(
+    instance: Instance,
+    pid: number,
+    flowId: number,
+    mode = 0o660,
+    owner?: Owner,
+  ): Rbuff {
+    const name = rbuffName(instance, pid, flowId);
+    using object = ShmObject.create(name, L.BYTES, mode, owner);
+    try {
+      const rbuff = new Rbuff(object.map(L.BYTES));
+      rbuff.#mutex.init();
+      rbuff.#add.init();
+      rbuff.#del.init();
+      return rbuff;
+    } catch (e) {
+      ShmObject.unlink(name);
+      throw e;
+    }
+  }
+
+  /** Opens an rbuff. Throws `SysError`: ENOENT, EACCES, EINVAL for an object of another size. */
+  static open(instance: Instance, pid: number, flowId: number): Rbuff {
+    const name = rbuffName(instance, pid, flowId);
+    using object = ShmObject.open(name);
+    if (object.stat().size !== L.BYTES) throw new SysError(Errno.EINVAL, "size of rbuff", name);
+    return new Rbuff(object.map(L.BYTES));
+  }
+
+  /** Removes the name. Returns 0 or a negative errno. */
+  static unlink(instance: Instance, pid: number, flowId: number): number {
+    return ShmObject.unlink(rbuffName(instance, pid, flowId));
+  }
+
+  /** Keeps the ring in memory. Returns 0 or a negative errno. */
+  lockMemory(): number {
+    return this.#mapping.lock();
+  }
+
+  /** Locks, taking over from a dead owner: a torn write lost its packet, nothing else to repair. */
+  #lock(): boolean {
+    const result = this.#mutex.lock();
+    if (result === 0) return true;
+    if (result !== Errno.EOWNERDEAD) return false;
+    this.#mutex.consistent();
+    return true;
+  }
+
+  /** Number of packets in the ring; a hint unless the caller is the only user. */
+  queued(): number {
+    const i32 = this.i32;
+    return (Atomics.load(i32, HEAD) - Atomics.load(i32, TAIL)) & MASK;
+  }
+
+  /** The ACL bits. */
+  acl(): number {
+    return Atomics.load(this.i32, ACL);
+  }
+
+  /** Why a writer can't write: -EFLOWDOWN, -ENOTALLOC, or 0. */
+  #writeRefused(): number {
+    const acl = Atomics.load(this.i32, ACL);
+    if ((acl & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
+    if ((acl & Acl.RDONLY) !== 0) return -Errno.ENOTALLOC;
+    return 0;
+  }
+
+  /** Why a reader of an empty ring should stop: -EFLOWDOWN, -EFLOWPEER, or 0. */
+  #readRefused(): number {
+    const acl = Atomics.load(this.i32, ACL);
+    if ((acl & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
+    if ((acl & Acl.FLOWPEER) !== 0) return -Errno.EFLOWPEER;
+    return 0;
+  }
+
+  /** Puts a block offset in the ring, or -EAGAIN when it is full. */
+  write(off: number): number {
+    const i32 = this.i32;
+    if (i32[ACL] !== 0) {
+      const refused = this.#writeRefused();
+      if (refused !== 0) return refused;
+    }
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    let result = this.#writeRefused();
+    if (result === 0) {
+      const head = i32[HEAD]! & MASK;
+      if (((head - i32[TAIL]!) & MASK) === MASK) result = -Errno.EAGAIN;
+      else this.#put(head, off);
+    }
+    this.#mutex.unlock();
+    return result;
+  }
+
+  #put(head: number, off: number): void {
+    const i32 = this.i32;
+    i32[head << 1] = off;
+    i32[(head << 1) + 1] = 0;
+    const empty = (i32[TAIL]! & MASK) === head;
+    Atomics.store(i32, HEAD, (head + 1) & MASK);
+    // Waiters register under the mutex, so no waiter is missed by looking at their count here.
+    if (empty && i32[ADD_WREFS]! >>> 3 !== 0) this.#add.broadcast();
+  }
+
+  /** As {@linkcode write}, waiting for room until `deadlineNs` (monotonic; Infinity: for ever). */
+  writeBlocking(off: number, deadlineNs: number): number {
+    const i32 = this.i32;
+    const refused = this.#writeRefused();
+    if (refused !== 0) return refused;
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    let result = 0;
+    for (;;) {
+      result = this.#writeRefused();
+      if (result !== 0) break;
+      const head = i32[HEAD]! & MASK;
+      if (((head - i32[TAIL]!) & MASK) !== MASK) {
+        this.#put(head, off);
+        break;
+      }
+      result = this.#waitOn(this.#del, deadlineNs);
+      if (result !== 0) break;
+    }
+    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    return result;
+  }
+
+  /** Waits at most a slice. 0 to look again, -ETIMEDOUT, -ENOTRECOVERABLE (then not locked). */
+  #waitOn(cond: Cond, deadlineNs: number): number {
+    const nowNs = monotonicNs();
+    if (deadlineNs <= nowNs) return -Errno.ETIMEDOUT;
+    const result = cond.wait(this.#mutex, Math.min(deadlineNs, nowNs + WAIT_SLICE_NS));
+    if (result === Errno.EOWNERDEAD) this.#mutex.consistent();
+    else if (result === Errno.ENOTRECOVERABLE) return -Errno.ENOTRECOVERABLE;
+    return 0;
+  }
+
+  /** Takes the next offset, -EAGAIN when empty. A queued packet is delivered whatever the ACL says. */
+  read(): number {
+    const i32 = this.i32;
+    if (Atomics.load(i32, HEAD) === Atomics.load(i32, TAIL)) {
+      if (i32[ACL] === 0) return -Errno.EAGAIN;
+      const refused = this.#readRefused();
+      return refused === 0 ? -Errno.EAGAIN : refused;
+    }
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    const tail = i32[TAIL]! & MASK;
+    const off = (i32[HEAD]! & MASK) === tail ? -Errno.EAGAIN : this.#take(tail);
+    this.#mutex.unlock();
+    return off;
+  }
+
+  /** The slot at `tail`, which is not empty. An offset that isn't one (64-bit, negative) becomes 0. */
+  #take(tail: number): number {
+    const i32 = this.i32;
+    const off = i32[(tail << 1) + 1] === 0 ? i32[tail << 1]! : 0;
+    Atomics.store(i32, TAIL, (tail + 1) & MASK);
+    if (i32[DEL_WREFS]! >>> 3 !== 0) this.#del.broadcast();
+    return off < 0 ? 0 : off;
+  }
+
+  /** As {@linkcode read}, waiting for a packet until `deadlineNs` (monotonic; Infinity: for ever). */
+  readBlocking(deadlineNs: number): number {
+    const i32 = this.i32;
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    let result = 0;
+    for (;;) {
+      const tail = i32[TAIL]! & MASK;
+      if ((i32[HEAD]! & MASK) !== tail) {
+        result = this.#take(tail);
+        break;
+      }
+      result = this.#readRefused();
+      if (result !== 0) break;
+      result = this.#waitOn(this.#add, deadlineNs);
+      if (result !== 0) break;
+    }
+    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    return result;
+  }
+
+  /** Sets ACL bits and wakes everybody who waits here. */
+  setAcl(bits: number): void {
+    Atomics.or(this.i32, ACL, bits);
+    this.wake();
+  }
+
+  /** Clears ACL bits and wakes everybody who waits here. */
+  clearAcl(bits: number): void {
+    Atomics.and(this.i32, ACL, ~bits);
+    this.wake();
+  }
+
+  /** Wakes readers and writers, which look at the ACL again. */
+  wake(): void {
+    if (!this.#lock()) return;
+    this.#add.broadcast();
+    this.#del.broadcast();
+    this.#mutex.unlock();
+  }
+
+  /** Takes everything out of the ring, giving each offset to `free`. Returns how many. */
+  drain(free: (off: number) => void): number {
+    let n = 0;
+    // A writer that goes on writing must not keep us here for ever.
+    while (n < RBUFF_SLOTS) {
+      const off = this.read();
+      if (off < 0) break;
+      if (off > 0) free(off);
+      n += 1;
+    }
+    return n;
+  }
+
+  /** Adds the offsets that wait in the ring to `into` (a bounded look without the lock). */
+  collect(into: Set<number>): void {
+    const i32 = this.i32;
+    const head = Atomics.load(i32, HEAD) & MASK;
+    for (let at = Atomics.load(i32, TAIL) & MASK; at !== head; at = (at + 1) & MASK) {
+      into.add(i32[at << 1]!);
+    }
+  }
+
+  /**
+   * Waits until the reader took everything, at most until `deadlineNs`. 0 when empty; -EFLOWDOWN or
+   * -EFLOWPEER as soon as the ACL says that nobody reads any more; -ETIMEDOUT.
+   */
+  waitEmpty(deadlineNs: number): number {
+    const i32 = this.i32;
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    let result = 0;
+    while ((i32[HEAD]! & MASK) !== (i32[TAIL]! & MASK)) {
+      result = this.#readRefused();
+      if (result !== 0) break;
+      result = this.#waitOn(this.#del, deadlineNs);
+      if (result !== 0) break;
+    }
+    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    return result;
+  }
+
+  /** Position of the next write; it moves with every packet, so a change tells of traffic. */
+  headPosition(): number {
+    return Atomics.load(this.i32, HEAD);
+  }
+
+  /** Unmaps. No method may be called afterwards. Idempotent. */
+  close(): void {
+    this.i32 = new Int32Array(0);
+    this.#mapping.unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
