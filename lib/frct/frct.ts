@@ -173,13 +173,13 @@ export class Frct implements FrctEndpoint {
     return this.#rcv.pendingBytes;
   }
 
-  read(_nowUs: number, into: Uint8Array, at: number, max: number): number {
+  read(nowUs: number, into: Uint8Array, at: number, max: number): number {
     if (this.#rcv.pendingBytes < 0) return -Errno.EAGAIN;
-    return this.#rcv.take(into, at, max);
+    return this.#rcv.take(nowUs, into, at, max);
   }
 
-  skip(_nowUs: number): void {
-    if (this.#rcv.pendingBytes >= 0) this.#rcv.drop();
+  skip(nowUs: number): void {
+    if (this.#rcv.pendingBytes >= 0) this.#rcv.drop(nowUs);
   }
 
   close(nowUs: number): void {
@@ -289,7 +289,8 @@ export class Frct implements FrctEndpoint {
     const rcv = this.#rcv;
     const snd = this.#snd;
     // The prototype opens its record on any packet: announce the number of our oldest data until it knows (31 §10.1).
-    const announce = !snd.peerOpen || (!this.#reliable && kind === RDVS);
+    const announce = !snd.peerOpen || snd.dataUs === -Infinity ||
+      (!this.#reliable && kind === RDVS);
     if (announce) snd.announced = true;
     const flags = announce ? kind | DRF : kind;
     const seqno = announce ? snd.lwe : 0;
@@ -324,6 +325,7 @@ export class Frct implements FrctEndpoint {
     }
     if ((flags & (ACK | FC)) !== 0) this.#control(nowUs, flags, data);
     if ((flags & RDVS) !== 0) {
+      if ((flags & DRF) !== 0) rcv.skipTo(pci.seqno);
       if (rcv.open) this.#answerDue = true;
       return false;
     }

@@ -63,6 +63,8 @@ export class Receiver {
   outOfQueue = 0;
   refused = 0;
 
+  /** As `edgeSent`, but the full window from the beginning: what reading adds is measured from it. */
+  #edgeNoted = 0;
   readonly #reliable: boolean;
   readonly #limitUs: number;
   readonly #buffers: BufferPool;
@@ -109,8 +111,20 @@ export class Receiver {
     this.open = true;
     this.nextSeq = this.acked = seqno;
     this.edgeSent = plus(seqno, START_WINDOW_PACKETS);
+    this.#edgeNoted = this.edge;
     this.#sinceAck = 0;
     this.#gapAcks = 0;
+  }
+
+  /**
+   * A rendez-vous of an unreliable peer says that everything before `seqno` was sent: what is missing is lost. Without this
+   * a peer that lost a whole window would wait for an edge that cannot move.
+   */
+  skipTo(seqno: number): void {
+    const gap = distance(seqno, this.nextSeq);
+    if (!this.#reliable && this.open && gap > 0 && gap <= WINDOW_PACKETS - this.ready) {
+      this.nextSeq = seqno;
+    }
   }
 
   /** Whether a DRF data packet with `seqno` begins a new run: the peer was silent for longer than anything of it can live. */
@@ -187,34 +201,36 @@ export class Receiver {
   }
 
   /** Copies from the next message; the caller has seen that there is one. */
-  take(into: Uint8Array, at: number, max: number): number {
+  take(nowUs: number, into: Uint8Array, at: number, max: number): number {
     const i = this.#read & this.#mask;
     const left = this.#bytes[i]! - this.#taken;
     const n = left < max ? left : max;
     copyBytes(this.#payload[i]!, this.#taken, n, into, at);
-    if (n === left) this.drop();
+    if (n === left) this.drop(nowUs);
     else this.#taken += n;
     return n;
   }
 
-  /** Drops what is left of the next message and opens the window by one. */
-  drop(): void {
+  /** Drops what is left of the next message and opens the window by one, which the peer hears soon. */
+  drop(nowUs: number): void {
     this.#release(this.#read & this.#mask);
     this.#read++;
     this.#taken = 0;
-    const growth = distance(this.edge, this.edgeSent);
+    const growth = distance(this.edge, this.#edgeNoted);
     const exhausted = this.nextSeq === this.edgeSent;
     if (
       growth >= UPDATE_PACKETS || (exhausted && (growth >= ACK_EVERY_PACKETS || this.ready === 0))
     ) {
       this.ackDue = true;
+    } else if (this.#reliable && this.ackAtUs === NEVER) {
+      this.ackAtUs = nowUs + ACK_DELAY_US;
     }
   }
 
   /** A packet with ACK or FC went out: nothing is owed. `bare`: as a packet of its own. */
   told(ack: boolean, fc: boolean, bare: boolean): void {
     if (ack) this.acked = this.nextSeq;
-    if (fc) this.edgeSent = this.edge;
+    if (fc) this.edgeSent = this.#edgeNoted = this.edge;
     if (!ack && this.#reliable) return;
     this.#sinceAck = 0;
     this.ackAtUs = NEVER;

@@ -1,0 +1,96 @@
+/**
+ * One direction of a simulated path: delay, jitter, loss (independent and in bursts), duplication, reordering, rate,
+ * outages. Everything random comes from the seed; what it did to packets is counted.
+ */
+import type { EventQueue } from "./event_queue.ts";
+import type { Prng } from "./prng.ts";
+
+/** How bad a path is. */
+export interface LinkOptions {
+  /** One-way delay, µs. */
+  delayUs: number;
+  /** Uniform addition to it; larger than the spacing of packets it reorders. */
+  jitterUs?: number;
+  /** Probability of independent loss. */
+  loss?: number;
+  /** Probability that a burst of loss begins at a packet, and its mean length in packets. */
+  burst?: number;
+  burstPackets?: number;
+  /** Probability of a second copy. */
+  duplicate?: number;
+  /** Probability of an extra delay of up to `reorderUs`. */
+  reorder?: number;
+  reorderUs?: number;
+  /** Bits a second; no queue limit. */
+  rate?: number;
+  /** Nothing passes in these spans of virtual time, µs. */
+  outages?: readonly (readonly [number, number])[];
+  /** From this time on the path only delays. */
+  healUs?: number;
+}
+
+/** Carries packets to `deliver`. */
+export class Link {
+  sent = 0;
+  dropped = 0;
+  duplicated = 0;
+  reordered = 0;
+  readonly #queue: EventQueue;
+  readonly #random: Prng;
+  readonly #o: LinkOptions;
+  readonly #deliver: (packet: Uint8Array) => void;
+  #burstLeft = 0;
+  #busyUs = 0;
+
+  constructor(queue: EventQueue, random: Prng, o: LinkOptions, deliver: (p: Uint8Array) => void) {
+    this.#queue = queue;
+    this.#random = random;
+    this.#o = o;
+    this.#deliver = deliver;
+  }
+
+  /** Takes a packet; the bytes become the link's. */
+  send(packet: Uint8Array): void {
+    this.sent++;
+    const o = this.#o;
+    const now = this.#queue.nowUs;
+    let start = now;
+    if (o.rate !== undefined) {
+      start = this.#busyUs = Math.max(now, this.#busyUs) + (packet.length * 8e6) / o.rate;
+    }
+    const healed = now >= (o.healUs ?? Infinity);
+    if (!healed && this.#lost(now)) {
+      this.dropped++;
+      return;
+    }
+    this.#schedule(start, packet, healed);
+    if (!healed && this.#random.chance(o.duplicate ?? 0)) {
+      this.duplicated++;
+      this.#schedule(start, packet, healed);
+    }
+  }
+
+  #schedule(start: number, packet: Uint8Array, healed: boolean): void {
+    const o = this.#o;
+    let delay = o.delayUs + this.#random.next() * (o.jitterUs ?? 0);
+    if (!healed && this.#random.chance(o.reorder ?? 0)) {
+      this.reordered++;
+      delay += this.#random.next() * (o.reorderUs ?? o.delayUs);
+    }
+    this.#queue.at(start + delay, () => this.#deliver(packet));
+  }
+
+  #lost(now: number): boolean {
+    const o = this.#o;
+    for (const [from, to] of o.outages ?? []) if (now >= from && now < to) return true;
+    if (this.#burstLeft > 0) {
+      this.#burstLeft--;
+      return true;
+    }
+    if (this.#random.chance(o.burst ?? 0)) {
+      this.#burstLeft = Math.floor(2 * (o.burstPackets ?? 4) * this.#random.next());
+      return true;
+    }
+    return this.#random.chance(o.loss ?? 0);
+  }
+}
