@@ -1,0 +1,186 @@
+/**
+ * Configuration of an IPCP as it travels in messages (`ipcp_config_msg`, spec 20 §3), used by bootstrap
+ * requests and by enrollment.
+ *
+ * `ipcpType` decides which sub-configuration is there; decoding refuses a message whose sub-configuration
+ * is missing, so nobody has to look for it again.
+ */
+
+import { NAME_BYTES_MAX } from "../limits.ts";
+import { bin, num, Schema, str, sub } from "../wire/proto.ts";
+import { IpcpType } from "./codes.ts";
+
+/** `layer_info_msg`. */
+export interface LayerInfo {
+  name: string;
+  /** One of `HashAlgo`. */
+  dirHashAlgo: number;
+}
+
+/** `ls_config_msg`: link-state routing; times in seconds. */
+export interface LsConfig {
+  /** One of `LsPol`. */
+  pol: number;
+  tRecalc: number;
+  tUpdate: number;
+  tTimeo: number;
+}
+
+/** `routing_config_msg`. */
+export interface RoutingConfig {
+  /** One of `RoutingPol`. */
+  pol: number;
+  ls?: LsConfig | undefined;
+}
+
+/** `dt_config_msg`: sizes in bytes, `maxTtl` in hops. */
+export interface DtConfig {
+  addrSize: number;
+  eidSize: number;
+  maxTtl: number;
+  routing: RoutingConfig;
+}
+
+/** `dir_dht_config_msg`; times in seconds. */
+export interface DhtConfig {
+  alpha: number;
+  k: number;
+  tExpire: number;
+  tRefresh: number;
+  tReplicate: number;
+  /** Address of a peer to bootstrap from, 0 = none. */
+  peer: bigint;
+}
+
+/** `dir_config_msg`. */
+export interface DirConfig {
+  /** One of `DirPol`. */
+  pol: number;
+  dht?: DhtConfig | undefined;
+}
+
+/** `uni_config_msg`. */
+export interface UnicastConfig {
+  dt: DtConfig;
+  dir: DirConfig;
+  addrAuthType: number;
+  congAvoid: number;
+}
+
+/** `udp4_config_msg`: addresses are the network-order bytes read as a little-endian word; DNS 0 = none. */
+export interface Udp4Config {
+  ipAddr: number;
+  port: number;
+  dnsAddr: number;
+}
+
+/** `udp6_config_msg`: addresses are 16 bytes; DNS all zero = none. */
+export interface Udp6Config {
+  ipAddr: Uint8Array;
+  port: number;
+  dnsAddr: Uint8Array;
+}
+
+/** `eth_config_msg`. */
+export interface EthConfig {
+  dev: string;
+  ethertype: number;
+}
+
+/** `ipcp_config_msg`, told apart by `ipcpType`. */
+export type IpcpConfig =
+  | { layerInfo: LayerInfo; ipcpType: typeof IpcpType.LOCAL | typeof IpcpType.BROADCAST }
+  | { layerInfo: LayerInfo; ipcpType: typeof IpcpType.UNICAST; unicast: UnicastConfig }
+  | { layerInfo: LayerInfo; ipcpType: typeof IpcpType.UDP4; udp4: Udp4Config }
+  | { layerInfo: LayerInfo; ipcpType: typeof IpcpType.UDP6; udp6: Udp6Config }
+  | {
+    layerInfo: LayerInfo;
+    ipcpType: typeof IpcpType.ETH_LLC | typeof IpcpType.ETH_DIX;
+    eth: EthConfig;
+  };
+
+/** `layer_info_msg`. */
+export const layerInfoSchema: Schema<LayerInfo> = new Schema<LayerInfo>("layer_info_msg", [
+  str(1, "name", NAME_BYTES_MAX),
+  num(2, "dir_hash_algo", "uint32"),
+]);
+
+const ls = new Schema<LsConfig>("ls_config_msg", [
+  num(1, "pol", "uint32"),
+  num(2, "t_recalc", "uint32"),
+  num(3, "t_update", "uint32"),
+  num(4, "t_timeo", "uint32"),
+]);
+
+const routing = new Schema<RoutingConfig>(
+  "routing_config_msg",
+  [num(1, "pol", "uint32"), sub(2, "ls", ls, "optional")],
+  (r) => r.pol === 0 && r.ls === undefined ? "ls is missing" : undefined,
+);
+
+const dt = new Schema<DtConfig>("dt_config_msg", [
+  num(1, "addr_size", "uint32"),
+  num(2, "eid_size", "uint32"),
+  num(3, "max_ttl", "uint32"),
+  sub(4, "routing", routing),
+]);
+
+const dht = new Schema<DhtConfig>("dir_dht_config_msg", [
+  num(1, "alpha", "uint32"),
+  num(2, "k", "uint32"),
+  num(3, "t_expire", "uint32"),
+  num(4, "t_refresh", "uint32"),
+  num(5, "t_replicate", "uint32"),
+  num(6, "peer", "uint64"),
+]);
+
+const dir = new Schema<DirConfig>(
+  "dir_config_msg",
+  [num(1, "pol", "uint32"), sub(2, "dht", dht, "optional")],
+  (d) => d.pol === 0 && d.dht === undefined ? "dht is missing" : undefined,
+);
+
+const unicast = new Schema<UnicastConfig>("uni_config_msg", [
+  sub(1, "dt", dt),
+  sub(2, "dir", dir),
+  num(3, "addr_auth_type", "uint32"),
+  num(4, "cong_avoid", "uint32"),
+]);
+
+const udp4 = new Schema<Udp4Config>("udp4_config_msg", [
+  num(1, "ip_addr", "uint32"),
+  num(2, "port", "uint32"),
+  num(3, "dns_addr", "uint32"),
+]);
+
+const udp6 = new Schema<Udp6Config>(
+  "udp6_config_msg",
+  [bin(1, "ip_addr", 16), num(2, "port", "uint32"), bin(3, "dns_addr", 16)],
+  (c) => c.ipAddr.length !== 16 || c.dnsAddr.length !== 16 ? "address is not 16 bytes" : undefined,
+);
+
+const eth = new Schema<EthConfig>("eth_config_msg", [
+  str(1, "dev", NAME_BYTES_MAX),
+  num(2, "ethertype", "uint32"),
+]);
+
+/** Which sub-configuration each type needs. */
+const PART = [undefined, "unicast", undefined, "eth", "eth", "udp4", "udp6"] as const;
+
+/** `ipcp_config_msg`. */
+export const ipcpConfigSchema: Schema<IpcpConfig> = new Schema<IpcpConfig>(
+  "ipcp_config_msg",
+  [
+    sub(1, "layer_info", layerInfoSchema),
+    num(2, "ipcp_type", "uint32"),
+    sub(3, "unicast", unicast, "optional"),
+    sub(4, "udp4", udp4, "optional"),
+    sub(5, "udp6", udp6, "optional"),
+    sub(6, "eth", eth, "optional"),
+  ],
+  (c) => {
+    if (c.ipcpType >= PART.length) return `unknown IPCP type: ${c.ipcpType}`;
+    const part = PART[c.ipcpType];
+    return part !== undefined && !(part in c) ? `${part} is missing` : undefined;
+  },
+);

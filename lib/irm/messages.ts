@@ -1,0 +1,321 @@
+/**
+ * Messages on the sockets of the IRMd and of the IPCPs (spec 20 §3): `irm_msg` and `ipcp_msg`.
+ *
+ * Types here say what a message may hold; which fields a request needs is checked by whoever serves it.
+ * Decoding never throws: a plain `WireError` means "not such a message" (close without reply), a
+ * `WireValueError` means "well formed, but a value may not be used" (answer -22). Sub-messages and the
+ * configuration of IPCPs are in `ipcp_config.ts`. Field 1000 (`error`) and fields 100 and 101 of a name are
+ * additions that the prototype skips.
+ */
+
+import type { ErrorDetail } from "../errno.ts";
+import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../limits.ts";
+import type { QosSpec } from "../qos.ts";
+import type { WireError } from "../wire/mod.ts";
+import { bin, num, Schema, str, sub, WireValueError } from "../wire/proto.ts";
+import {
+  type IpcpConfig,
+  ipcpConfigSchema,
+  type LayerInfo,
+  layerInfoSchema,
+} from "./ipcp_config.ts";
+
+export * from "./codes.ts";
+export * from "./ipcp_config.ts";
+export { WireValueError };
+
+/** Relative time; seconds are a bigint when decoded. */
+export interface TimeSpec {
+  sec: bigint | number;
+  /** 0 … 999999999; larger values are refused. */
+  nsec: number;
+}
+
+/** `flow_info_msg`. */
+export interface FlowInfo {
+  /** Flow id, 0 = none. */
+  id: number;
+  /** The process that uses the flow. */
+  nPid: number;
+  /** The IPCP below, or the other process of a direct flow. */
+  n1Pid: number;
+  /** Maximum packet lifetime, ms. */
+  mpl: number;
+  /** One of `FlowState`. */
+  state: number;
+  qos: QosSpec;
+  /** Whose pool holds the packets; 0 = GSPP. */
+  uid: number;
+}
+
+/** `ipcp_info_msg`. */
+export interface IpcpInfo {
+  /** One of `IpcpType`. */
+  type: number;
+  name: string;
+  pid: number;
+  /** One of `IpcpState`. */
+  state: number;
+}
+
+/** `ipcp_list_msg`, an entry of the reply to a list request. */
+export interface IpcpListEntry {
+  pid: number;
+  type: number;
+  name: string;
+  /** `Not enrolled.` before bootstrap and enrollment. */
+  layer: string;
+  hashAlgo: number;
+}
+
+/** `name_info_msg`; empty paths mean the defaults. */
+export interface NameInfo {
+  name: string;
+  /** One of `PolLb`. */
+  polLb: number;
+  /** Server key and certificate. */
+  skey: string;
+  scrt: string;
+  /** Client key and certificate. */
+  ckey: string;
+  ccrt: string;
+  /** Server and client enc.conf (our addition; absent = default). */
+  senc?: string | undefined;
+  cenc?: string | undefined;
+}
+
+/** `irm_msg`. */
+export interface IrmMsg {
+  /** One of `IrmCode`; unknown numbers are accepted. */
+  code: number;
+  prog?: string | undefined;
+  pid?: number | undefined;
+  name?: string | undefined;
+  flowInfo?: FlowInfo | undefined;
+  ipcpInfo?: IpcpInfo | undefined;
+  nameInfo?: NameInfo | undefined;
+  layer?: string | undefined;
+  exec?: string[] | undefined;
+  response?: number | undefined;
+  dst?: string | undefined;
+  hash?: Uint8Array | undefined;
+  flowId?: number | undefined;
+  qos?: QosSpec | undefined;
+  conf?: IpcpConfig | undefined;
+  /** Bit set, `BIND_AUTO`. */
+  opts?: number | undefined;
+  ipcps?: IpcpListEntry[] | undefined;
+  names?: NameInfo[] | undefined;
+  timeo?: TimeSpec | undefined;
+  mpl?: number | undefined;
+  comp?: string | undefined;
+  pk?: Uint8Array | undefined;
+  timeoSec?: number | undefined;
+  timeoNsec?: number | undefined;
+  result?: number | undefined;
+  symKey?: Uint8Array | undefined;
+  cipherNid?: number | undefined;
+  /** Where and why it failed (our addition). */
+  error?: ErrorDetail | undefined;
+}
+
+/** `ipcp_msg`. */
+export interface IpcpMsg {
+  /** One of `IpcpCode`; unknown numbers are accepted. */
+  code: number;
+  hash?: Uint8Array | undefined;
+  flowId?: number | undefined;
+  dst?: string | undefined;
+  qos?: QosSpec | undefined;
+  pk?: Uint8Array | undefined;
+  conf?: IpcpConfig | undefined;
+  pid?: number | undefined;
+  layerInfo?: LayerInfo | undefined;
+  response?: number | undefined;
+  comp?: string | undefined;
+  timeoSec?: number | undefined;
+  mpl?: number | undefined;
+  result?: number | undefined;
+  uid?: number | undefined;
+  /** Where and why it failed (our addition). */
+  error?: ErrorDetail | undefined;
+}
+
+/** Longest hash of a name, bytes (SHA3-512). */
+const HASH_BYTES_MAX = 64;
+/** Bytes of each text in an error detail; longer ones are cut when encoded. */
+const ERROR_TEXT_BYTES_MAX = 512;
+
+const timeSpec = new Schema<TimeSpec>(
+  "timespec_msg",
+  [num(1, "tv_sec", "uint64", "required", "sec"), num(2, "tv_nsec", "uint32", "required", "nsec")],
+  (t) => t.nsec > 999999999 ? `nanoseconds out of range: ${t.nsec}` : undefined,
+);
+
+/** `qosspec_msg`. */
+export const qosSchema: Schema<QosSpec> = new Schema<QosSpec>("qosspec_msg", [
+  num(1, "delay", "uint32"),
+  num(2, "bandwidth", "uint64"),
+  num(3, "availability", "uint32"),
+  num(4, "loss", "uint32"),
+  num(5, "ber", "uint32"),
+  num(6, "in_order", "uint32"),
+  num(7, "max_gap", "uint32"),
+  num(8, "timeout", "uint32"),
+]);
+
+const flowInfo = new Schema<FlowInfo>("flow_info_msg", [
+  num(1, "id", "uint32"),
+  num(2, "n_pid", "uint32"),
+  num(3, "n_1_pid", "uint32", "required", "n1Pid"),
+  num(4, "mpl", "uint32"),
+  num(5, "state", "uint32"),
+  sub(6, "qos", qosSchema),
+  num(7, "uid", "uint32"),
+]);
+
+const ipcpInfo = new Schema<IpcpInfo>("ipcp_info_msg", [
+  num(1, "type", "uint32"),
+  str(2, "name", NAME_BYTES_MAX),
+  num(3, "pid", "uint32"),
+  num(4, "state", "uint32"),
+]);
+
+const ipcpList = new Schema<IpcpListEntry>("ipcp_list_msg", [
+  num(1, "pid", "uint32"),
+  num(2, "type", "uint32"),
+  str(3, "name", NAME_BYTES_MAX),
+  str(4, "layer", NAME_BYTES_MAX),
+  num(5, "hash_algo", "uint32"),
+]);
+
+const nameInfo = new Schema<NameInfo>("name_info_msg", [
+  str(1, "name", NAME_BYTES_MAX),
+  num(2, "pol_lb", "uint32"),
+  str(3, "skey", SECURITY_PATH_BYTES_MAX),
+  str(4, "scrt", SECURITY_PATH_BYTES_MAX),
+  str(5, "ckey", SECURITY_PATH_BYTES_MAX),
+  str(6, "ccrt", SECURITY_PATH_BYTES_MAX),
+  str(100, "senc", SECURITY_PATH_BYTES_MAX, "optional"),
+  str(101, "cenc", SECURITY_PATH_BYTES_MAX, "optional"),
+]);
+
+const errorDetail = new Schema<ErrorDetail>("error_msg", [
+  str(1, "stage", ERROR_TEXT_BYTES_MAX),
+  str(2, "process", ERROR_TEXT_BYTES_MAX),
+  str(3, "cause", ERROR_TEXT_BYTES_MAX),
+]);
+
+const irmMsg = new Schema<IrmMsg>("irm_msg", [
+  num(1, "code", "enum"),
+  str(2, "prog", NAME_BYTES_MAX, "optional"),
+  num(3, "pid", "sint32", "optional"),
+  str(4, "name", NAME_BYTES_MAX, "optional"),
+  sub(5, "flow_info", flowInfo, "optional"),
+  sub(6, "ipcp_info", ipcpInfo, "optional"),
+  sub(7, "name_info", nameInfo, "optional"),
+  str(8, "layer", NAME_BYTES_MAX, "optional"),
+  str(9, "exec", MESSAGE_BYTES_MAX, "repeated"),
+  num(10, "response", "sint32", "optional"),
+  str(11, "dst", NAME_BYTES_MAX, "optional"),
+  bin(12, "hash", HASH_BYTES_MAX, "optional"),
+  num(13, "flow_id", "sint32", "optional"),
+  sub(14, "qosspec", qosSchema, "optional", "qos"),
+  sub(15, "conf", ipcpConfigSchema, "optional"),
+  num(16, "opts", "uint32", "optional"),
+  sub(17, "ipcps", ipcpList, "repeated"),
+  sub(18, "names", nameInfo, "repeated"),
+  sub(19, "timeo", timeSpec, "optional"),
+  num(20, "mpl", "sint32", "optional"),
+  str(21, "comp", NAME_BYTES_MAX, "optional"),
+  bin(22, "pk", MESSAGE_BYTES_MAX, "optional"),
+  num(23, "timeo_sec", "uint32", "optional"),
+  num(24, "timeo_nsec", "uint32", "optional"),
+  num(25, "result", "sint32", "optional"),
+  bin(26, "sym_key", MESSAGE_BYTES_MAX, "optional"),
+  num(27, "cipher_nid", "sint32", "optional"),
+  sub(1000, "error", errorDetail, "optional"),
+]);
+
+const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
+  num(1, "code", "enum"),
+  bin(2, "hash", HASH_BYTES_MAX, "optional"),
+  num(3, "flow_id", "int32", "optional"),
+  str(4, "dst", NAME_BYTES_MAX, "optional"),
+  sub(5, "qosspec", qosSchema, "optional", "qos"),
+  bin(6, "pk", MESSAGE_BYTES_MAX, "optional"),
+  sub(7, "conf", ipcpConfigSchema, "optional"),
+  num(8, "pid", "int32", "optional"),
+  sub(9, "layer_info", layerInfoSchema, "optional"),
+  num(10, "response", "int32", "optional"),
+  str(11, "comp", NAME_BYTES_MAX, "optional"),
+  num(12, "timeo_sec", "uint32", "optional"),
+  num(13, "mpl", "sint32", "optional"),
+  num(14, "result", "int32", "optional"),
+  num(15, "uid", "uint32", "optional"),
+  sub(1000, "error", errorDetail, "optional"),
+]);
+
+/** The bytes of an `irm_msg`, as the prototype's encoder writes them. */
+export function encodeIrmMsg(m: IrmMsg): Uint8Array {
+  return irmMsg.encode(m.error === undefined ? m : { ...m, error: cutDetail(m.error) });
+}
+
+/** An `irm_msg`, or why it is none. Never throws. */
+export function decodeIrmMsg(b: Uint8Array): IrmMsg | WireError {
+  return irmMsg.decode(b);
+}
+
+/** The bytes of an `ipcp_msg`, as the prototype's encoder writes them. */
+export function encodeIpcpMsg(m: IpcpMsg): Uint8Array {
+  return ipcpMsg.encode(m.error === undefined ? m : { ...m, error: cutDetail(m.error) });
+}
+
+/** An `ipcp_msg`, or why it is none. Never throws. */
+export function decodeIpcpMsg(b: Uint8Array): IpcpMsg | WireError {
+  return ipcpMsg.decode(b);
+}
+
+/** A relative time in milliseconds, rounded up; Infinity above 2^53 ms. */
+export function timeoMs(t: TimeSpec): number {
+  const sec = Number(t.sec);
+  const ms = sec * 1000 + Math.ceil(t.nsec / 1e6);
+  return ms > Number.MAX_SAFE_INTEGER ? Infinity : ms;
+}
+
+/** Milliseconds as a relative time; negative values count as 0. */
+export function timeoOfMs(ms: number): TimeSpec {
+  const whole = Math.max(0, ms);
+  const sec = Math.floor(whole / 1000);
+  return { sec: BigInt(sec), nsec: Math.min(999999999, Math.round((whole - sec * 1000) * 1e6)) };
+}
+
+/** A flow_info with everything zero but what is given. */
+export function flowInfoOf(part: Partial<FlowInfo>): FlowInfo {
+  return { id: 0, nPid: 0, n1Pid: 0, mpl: 0, state: 0, qos: ZERO_QOS, uid: 0, ...part };
+}
+
+/** A QoS spec with all fields zero. */
+export const ZERO_QOS: Readonly<QosSpec> = Object.freeze({
+  delay: 0,
+  bandwidth: 0n,
+  availability: 0,
+  loss: 0,
+  ber: 0,
+  inOrder: 0,
+  maxGap: 0,
+  timeout: 0,
+});
+
+function cutDetail(e: ErrorDetail): ErrorDetail {
+  return { stage: cut(e.stage), process: cut(e.process), cause: cut(e.cause) };
+}
+
+/** One line without NUL, at most {@linkcode ERROR_TEXT_BYTES_MAX} bytes of UTF-8. */
+function cut(s: string): string {
+  const line = s.replace(/[\0\r\n]+/g, " ");
+  if (line.length * 3 <= ERROR_TEXT_BYTES_MAX) return line;
+  const room = new Uint8Array(ERROR_TEXT_BYTES_MAX);
+  const { read } = new TextEncoder().encodeInto(line, room);
+  return line.slice(0, read);
+}
