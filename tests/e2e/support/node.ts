@@ -1,0 +1,163 @@
+/**
+ * A node of its own for a test: an IRMd instance below a temporary prefix, and the program run
+ * against it. Uses the built binary when `OURO_BINARY` names it, the source otherwise.
+ */
+
+import { fromFileUrl } from "@std/path";
+import { instanceOf } from "../../../lib/instance.ts";
+import { until } from "./deadline.ts";
+import { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
+
+export { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
+
+const MAIN = fromFileUrl(new URL("../../../main.ts", import.meta.url));
+
+/** The command line of the program with the given words. */
+export function ouro(...words: string[]): string[] {
+  const binary = Deno.env.get("OURO_BINARY");
+  return binary
+    ? [binary, ...words]
+    : [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN, ...words];
+}
+
+/** What a node is started with. */
+export interface NodeOptions {
+  /** Further words for the IRMd. */
+  args?: string[];
+  /** Further environment of the IRMd and of what runs against it. */
+  env?: Record<string, string>;
+  /** Content of an `irmd.conf` that is given with `--config`. */
+  config?: string;
+  /** Do not start the IRMd (it can be started later with `startIrmd`). */
+  idle?: boolean;
+  uid?: number;
+  gid?: number;
+}
+
+/** One node under test. */
+export class TestNode implements AsyncDisposable {
+  readonly prefix: string;
+  irmd: RunningProcess | undefined;
+  readonly #options: NodeOptions;
+  readonly #processes: RunningProcess[] = [];
+
+  private constructor(prefix: string, options: NodeOptions) {
+    this.prefix = prefix;
+    this.#options = options;
+  }
+
+  /** Makes the prefix, starts the IRMd and waits until it serves. */
+  static async start(options: NodeOptions = {}): Promise<TestNode> {
+    const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+    const node = new TestNode(prefix, options);
+    try {
+      if (options.uid !== undefined) {
+        await Deno.chown(prefix, options.uid, options.gid ?? options.uid);
+      }
+      if (!options.idle) await node.startIrmd();
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
+    }
+    return node;
+  }
+
+  /** Starts the IRMd (again) and waits until it serves. */
+  async startIrmd(...more: string[]): Promise<RunningProcess> {
+    const args = ["irmd", "--stdout", ...(this.#options.args ?? []), ...more];
+    if (this.#options.config !== undefined) {
+      const path = `${this.prefix}/test-irmd.conf`;
+      await Deno.writeTextFile(path, this.#options.config);
+      args.push("--config", path);
+    }
+    this.irmd = this.spawn(args);
+    await this.irmd.waitForLine(/daemon started/);
+    return this.irmd;
+  }
+
+  /** Environment of everything that runs on this node. */
+  get env(): Record<string, string> {
+    return { ...(this.#options.env ?? {}), OURO_PREFIX: this.prefix };
+  }
+
+  #runOptions(options: RunOptions): RunOptions {
+    const { uid, gid } = this.#options;
+    return {
+      ...(uid !== undefined ? { uid, gid: gid ?? uid } : {}),
+      ...options,
+      env: { ...this.env, ...(options.env ?? {}) },
+    };
+  }
+
+  /** Runs `ouro <args>` to its end. */
+  async run(args: string[], options: RunOptions = {}): Promise<RunResult> {
+    return await this.spawn(args, options).wait(options.deadlineMs ?? 60_000);
+  }
+
+  /** Starts `ouro <args>`; it is stopped with the node. */
+  spawn(args: string[], options: RunOptions = {}): RunningProcess {
+    return this.spawnArgv(ouro(...args), options);
+  }
+
+  /** Starts any command line with the environment of this node. */
+  spawnArgv(argv: string[], options: RunOptions = {}): RunningProcess {
+    const process = new RunningProcess(argv, this.#runOptions(options));
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** Runs `ouro <args>` and fails unless it exits with 0; returns its stdout. */
+  async must(...args: string[]): Promise<string> {
+    const result = await this.run(args);
+    if (result.code !== 0) {
+      throw new Error(`ouro ${args.join(" ")}: exit ${result.code}\n${result.out}${result.err}`);
+    }
+    return result.out;
+  }
+
+  /** Creates a name and binds the running process or the program to it. */
+  async bindProgram(program: string, name: string): Promise<void> {
+    await this.must("irm", "name", "create", name);
+    await this.must("irm", "bind", "program", program, "name", name);
+  }
+
+  /** Shared-memory objects of this node that exist now, by name. */
+  sharedMemory(): string[] {
+    const base = instanceOf(this.prefix).shmBase.slice(1);
+    return [...Deno.readDirSync("/dev/shm")]
+      .map((entry) => entry.name)
+      .filter((name) => name.startsWith(`${base}.`));
+  }
+
+  /** Stops the IRMd with SIGTERM and waits for its end. */
+  async stopIrmd(): Promise<RunResult | undefined> {
+    return await this.irmd?.stop("SIGTERM", 10_000);
+  }
+
+  /** Stops everything, the IRMd last, and removes what is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const others = this.#processes.filter((p) => p !== this.irmd && !p.ended);
+    await Promise.all(others.map((p) => p.stop("SIGTERM", 3000)));
+    if (this.irmd && !this.irmd.ended) await this.stopIrmd();
+    for (const name of this.sharedMemory()) {
+      try {
+        Deno.removeSync(`/dev/shm/${name}`);
+      } catch {
+        // Removed by its owner meanwhile.
+      }
+    }
+    await Deno.remove(this.prefix, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Waits until a file exists. */
+export async function fileExists(path: string): Promise<void> {
+  await until(`file ${path}`, () => {
+    try {
+      Deno.lstatSync(path);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

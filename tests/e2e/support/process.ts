@@ -1,0 +1,185 @@
+/** Real processes of a test: their output as it comes, waits for a line, and a sure end. */
+
+import { DEADLINE_MS } from "./deadline.ts";
+
+/** How a process ended and what it printed. */
+export interface RunResult {
+  /** Exit code; 128 + signal number when a signal killed it. */
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** What may be set for a process beside its words. */
+export interface RunOptions {
+  env?: Record<string, string>;
+  /** Start with this environment alone. */
+  clearEnv?: boolean;
+  cwd?: string;
+  /** Text on its standard input; otherwise that is empty. */
+  input?: string;
+  uid?: number;
+  gid?: number;
+  /** Killed and reported as a failure after this time. */
+  deadlineMs?: number;
+}
+
+/** A process started by a test. Dispose of it, or of the node that started it. */
+export class RunningProcess implements AsyncDisposable {
+  /** Complete output so far. */
+  out = "";
+  err = "";
+  readonly status: Promise<RunResult>;
+  readonly #child: Deno.ChildProcess;
+  readonly #name: string;
+  #ended: RunResult | undefined;
+  #waiters = new Set<() => void>();
+
+  constructor(argv: readonly string[], options: RunOptions = {}) {
+    const [file, ...args] = argv;
+    this.#name = argv.slice(-4).join(" ");
+    const command = new Deno.Command(file!, {
+      args,
+      stdin: options.input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+      ...(options.env ? { env: options.env } : {}),
+      ...(options.clearEnv ? { clearEnv: true } : {}),
+      ...(options.cwd ? { cwd: options.cwd } : {}),
+      ...(options.uid !== undefined ? { uid: options.uid } : {}),
+      ...(options.gid !== undefined ? { gid: options.gid } : {}),
+    });
+    this.#child = command.spawn();
+    const reading = [
+      this.#collect(this.#child.stdout, (text) => this.out += text),
+      this.#collect(this.#child.stderr, (text) => this.err += text),
+    ];
+    this.status = this.#finish(reading);
+    if (options.input !== undefined) void this.#feed(options.input);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The end, if it is over. */
+  get ended(): RunResult | undefined {
+    return this.#ended;
+  }
+
+  async #feed(input: string): Promise<void> {
+    try {
+      const writer = this.#child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(input));
+      await writer.close();
+    } catch {
+      // It ended without reading; its exit code tells the test.
+    }
+  }
+
+  async #collect(
+    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+    add: (text: string) => void,
+  ): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      add(text);
+      this.#wake();
+    }
+  }
+
+  async #finish(reading: Promise<void>[]): Promise<RunResult> {
+    const status = await this.#child.status;
+    // A grandchild may hold the pipes open; do not wait for it for ever.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([
+      Promise.allSettled(reading),
+      new Promise<void>((done) => timer = setTimeout(done, 2000)),
+    ]);
+    clearTimeout(timer);
+    this.#ended = { code: status.code, out: this.out, err: this.err };
+    this.#wake();
+    return this.#ended;
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /**
+   * Waits until stdout (or stderr) holds a match, and returns it. Fails with what was printed when
+   * the process ends before or the deadline passes.
+   */
+  async waitForLine(
+    pattern: RegExp,
+    deadlineMs: number = DEADLINE_MS,
+    from: "out" | "err" | "both" = "both",
+  ): Promise<RegExpMatchArray> {
+    const text = () => from === "out" ? this.out : from === "err" ? this.err : this.out + this.err;
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const match = text().match(pattern);
+      if (match) return match;
+      const left = end - performance.now();
+      if (this.#ended || left <= 0) {
+        const why = this.#ended ? `ended with ${this.#ended.code}` : `${deadlineMs} ms passed`;
+        throw new Error(
+          `${this.#name}: no ${pattern} (${why})\nstdout: ${this.out}\nstderr: ${this.err}`,
+        );
+      }
+      await new Promise<void>((done) => {
+        const timer = setTimeout(wake, left);
+        const waiters = this.#waiters;
+        function wake() {
+          clearTimeout(timer);
+          waiters.delete(wake);
+          done();
+        }
+        waiters.add(wake);
+      });
+    }
+  }
+
+  /** Sends a signal; nothing happens if it has ended. */
+  kill(signal: Deno.Signal = "SIGTERM"): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // Ended already.
+    }
+  }
+
+  /** Waits for the end; kills it with SIGKILL and fails at the deadline. */
+  async wait(deadlineMs: number = DEADLINE_MS): Promise<RunResult> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.kill("SIGKILL");
+    }, deadlineMs);
+    const result = await this.status;
+    clearTimeout(timer);
+    if (late) {
+      throw new Error(
+        `${this.#name}: still running after ${deadlineMs} ms\nstdout: ${result.out}\nstderr: ${result.err}`,
+      );
+    }
+    return result;
+  }
+
+  /** SIGTERM (or another signal), then SIGKILL if it does not end within `graceMs`. */
+  async stop(signal: Deno.Signal = "SIGTERM", graceMs = 5000): Promise<RunResult> {
+    this.kill(signal);
+    const timer = setTimeout(() => this.kill("SIGKILL"), graceMs);
+    const result = await this.status;
+    clearTimeout(timer);
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) await this.stop("SIGTERM", 2000);
+  }
+}
+
+/** Runs a process to its end. */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  return await new RunningProcess(argv, options).wait(options.deadlineMs ?? 60_000);
+}
