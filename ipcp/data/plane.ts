@@ -1,0 +1,237 @@
+/**
+ * The main thread's side of the data path: it starts the workers, publishes flows to them, and lets flows go
+ * only when every worker has let go.
+ *
+ * A flow is held (its shared memory can be opened), then published (packets flow), then dropped (what the
+ * process wrote is sent, both rbuffs are marked down, everything is unmapped).
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import type { Instance } from "../../lib/instance.ts";
+import { FlowEvent } from "../../lib/shm/layout.ts";
+import { FlowSetShm } from "../../lib/shm/flow_set.ts";
+import { WakeFd } from "../../lib/sys/netsock.ts";
+import { SysError } from "../../lib/sys/ffi.ts";
+import type { FramingSpec } from "./framing.ts";
+import { Port, PortContext } from "./port.ts";
+import { DATA_QUEUE, ORDERS_FLOW } from "./shim_tx.ts";
+import { Counter, type FlowRow, FlowTable, Order, OrderRing } from "./table.ts";
+
+/** Which of our data workers. */
+export type WorkerKind = "tx" | "rx" | "local";
+
+/** What a worker needs to start; posted to it once. */
+export interface WorkerInit {
+  readonly instance: Instance;
+  readonly pid: number;
+  readonly table: SharedArrayBuffer;
+  readonly orders: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** The lower layer, not for `local`. */
+  readonly fd: number;
+  readonly wakeFd: number;
+  readonly framing: FramingSpec | undefined;
+}
+
+/** What a worker says. */
+export type WorkerReport =
+  | { readonly say: "ready" }
+  | { readonly say: "closed"; readonly flowId: number }
+  | { readonly say: "mgmt"; readonly from: Uint8Array; readonly bytes: Uint8Array }
+  | { readonly say: "stopped" }
+  | { readonly say: "failed"; readonly why: string };
+
+/** What the plane tells its owner. */
+export interface PlaneEvents {
+  mgmt(from: Uint8Array, bytes: Uint8Array): void;
+  /** A worker died: the data path is broken. */
+  failed(why: string): void;
+}
+
+/** How long a worker may take to start, to let go of a flow and to stop, ms. */
+const START_MS = 4000;
+const DROP_MS = 2000;
+const STOP_MS = 1000;
+
+/** Made here so that each worker file is named by a literal URL, which the bundler looks for. */
+function startWorker(kind: WorkerKind): Worker {
+  switch (kind) {
+    case "tx":
+      return new Worker(new URL("./tx_worker.ts", import.meta.url), { type: "module" });
+    case "rx":
+      return new Worker(new URL("./rx_worker.ts", import.meta.url), { type: "module" });
+    case "local":
+      return new Worker(new URL("./local_worker.ts", import.meta.url), { type: "module" });
+  }
+}
+
+interface Crew {
+  readonly kind: WorkerKind;
+  readonly worker: Worker;
+  readonly orders: OrderRing;
+  readonly ready: PromiseWithResolvers<void>;
+  readonly stopped: PromiseWithResolvers<void>;
+}
+
+function within(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
+}
+
+export class DataPlane {
+  readonly table = new FlowTable();
+  readonly counters = new Int32Array(new SharedArrayBuffer(Counter.words * 4));
+  readonly #instance: Instance;
+  readonly #pid: number;
+  readonly #events: PlaneEvents;
+  readonly #context: PortContext;
+  readonly #set: FlowSetShm;
+  readonly #wake = new WakeFd();
+  readonly #crew: Crew[] = [];
+  readonly #ports = new Map<number, Port>();
+  /** Flows that workers must let go of: how many of them have not. */
+  readonly #closing = new Map<number, { left: number; done: () => void }>();
+  #stopping = false;
+
+  /** Opens the own flow set and the global pool; throws a SysError. */
+  constructor(instance: Instance, pid: number, events: PlaneEvents) {
+    this.#instance = instance;
+    this.#pid = pid;
+    this.#events = events;
+    this.#context = new PortContext(instance, pid);
+    this.#set = FlowSetShm.open(instance, pid, true);
+    this.#set.add(DATA_QUEUE, ORDERS_FLOW);
+  }
+
+  /** Start workers; whether all of them came up. */
+  async start(kinds: WorkerKind[], fd = -1, framing?: FramingSpec): Promise<boolean> {
+    for (const kind of kinds) {
+      const orders = new OrderRing();
+      const worker = startWorker(kind);
+      const crew: Crew = {
+        kind,
+        worker,
+        orders,
+        ready: Promise.withResolvers<void>(),
+        stopped: Promise.withResolvers<void>(),
+      };
+      this.#crew.push(crew);
+      worker.onmessage = (e: MessageEvent<WorkerReport>) => this.#onReport(crew, e.data);
+      worker.onerror = (e) => {
+        e.preventDefault();
+        this.#onReport(crew, { say: "failed", why: e.message });
+      };
+      const init: WorkerInit = {
+        instance: this.#instance,
+        pid: this.#pid,
+        table: this.table.buffer,
+        orders: orders.buffer,
+        counters: this.counters.buffer as SharedArrayBuffer,
+        fd,
+        wakeFd: this.#wake.fd,
+        framing,
+      };
+      worker.postMessage(init);
+    }
+    const up = await Promise.all(this.#crew.map((c) => within(c.ready.promise, START_MS)));
+    return up.every((x) => x);
+  }
+
+  #onReport(crew: Crew, r: WorkerReport): void {
+    switch (r.say) {
+      case "ready":
+        return crew.ready.resolve();
+      case "stopped":
+        return crew.stopped.resolve();
+      case "mgmt":
+        Atomics.sub(this.counters, Counter.mgmtPending, 1);
+        if (!this.#stopping) this.#events.mgmt(r.from, r.bytes);
+        return;
+      case "closed": {
+        const closing = this.#closing.get(r.flowId);
+        if (closing !== undefined && --closing.left === 0) closing.done();
+        return;
+      }
+      case "failed":
+        if (!this.#stopping) this.#events.failed(`${crew.kind} worker: ${r.why}`);
+    }
+  }
+
+  /** Flows that are held. */
+  get size(): number {
+    return this.#ports.size;
+  }
+
+  /** Take up a flow: 0, -EFLOWDOWN if its memory is not there, -ENOMEM if the user's pool is not. */
+  hold(flowId: number, pid: number, uid: number): number {
+    if (this.#ports.has(flowId)) return -Errno.EEXIST;
+    try {
+      this.#ports.set(flowId, Port.open(this.#context, flowId, pid, uid));
+      return 0;
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return e.object.includes(".pup.") ? -Errno.ENOMEM : -Errno.EFLOWDOWN;
+    }
+  }
+
+  /** Let packets flow. The flow is held. */
+  publish(flowId: number, row: Omit<FlowRow, "pid" | "uid">): void {
+    const port = this.#ports.get(flowId);
+    if (port === undefined) return;
+    this.table.open(flowId, { ...row, pid: port.pid, uid: port.uid });
+    this.#set.add(DATA_QUEUE, flowId);
+    // What was written before the flow was in the set has no event.
+    if (port.rx.queued() > 0) this.#set.notify(flowId, FlowEvent.PKT);
+  }
+
+  /** Let go of a flow; resolves when nothing of it is mapped any more. */
+  async drop(flowId: number): Promise<void> {
+    const port = this.#ports.get(flowId);
+    if (port === undefined) return;
+    this.#ports.delete(flowId);
+    if ((this.table.generation(flowId) & 1) === 1) {
+      const done = Promise.withResolvers<void>();
+      this.#closing.set(flowId, { left: this.#crew.length, done: done.resolve });
+      this.table.close(flowId);
+      this.#order(Order.close, flowId);
+      await within(done.promise, DROP_MS);
+      this.#closing.delete(flowId);
+    }
+    this.#set.del(DATA_QUEUE, flowId);
+    port.shut();
+    port.close();
+  }
+
+  #order(order: number, flowId: number): void {
+    for (const crew of this.#crew) crew.orders.put(order, flowId);
+    this.#set.notify(ORDERS_FLOW, FlowEvent.PKT);
+    this.#wake.wake();
+  }
+
+  /** Mark a flow down or up for the process above. */
+  setDown(flowId: number, down: boolean): void {
+    this.#ports.get(flowId)?.setDown(down);
+  }
+
+  /** Stop the workers and drop every flow; each step is bounded. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#order(Order.stop, 0);
+    await Promise.all(this.#crew.map(async (c) => {
+      await within(c.stopped.promise, STOP_MS);
+      c.worker.terminate();
+    }));
+    for (const port of this.#ports.values()) {
+      this.#set.del(DATA_QUEUE, port.flowId);
+      port.shut();
+      port.close();
+    }
+    this.#ports.clear();
+    this.#set.del(DATA_QUEUE, ORDERS_FLOW);
+    this.#set.close();
+    this.#context.close();
+    this.#wake.close();
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * The thread from the network to the processes: receives in batches, tells messages apart, hands packets to
+ * their flows and management to the main thread.
+ *
+ * Bounded everywhere: a process that does not read loses its packets and disturbs nobody (spec 50 §18 R5);
+ * at most {@linkcode MGMT_PENDING_MAX} management messages wait for the main thread, more are dropped.
+ */
+
+import { isAgain, MessageBatch, type NetSocket, Poller } from "../../lib/sys/netsock.ts";
+import { type Framing, MGMT } from "./framing.ts";
+import type { PortContext } from "./port.ts";
+import { Ports } from "./ports.ts";
+import { Spinner } from "./spinner.ts";
+import { Counter, type FlowTable, Order, type OrderRing } from "./table.ts";
+
+/** Management messages that may wait for the main thread. */
+export const MGMT_PENDING_MAX = 256;
+/** Messages of one recvmmsg. */
+const BATCH = 32;
+
+/** What the thread tells the main thread. */
+export interface RxSink {
+  closed(flowId: number): void;
+  mgmt(from: Uint8Array, bytes: Uint8Array): void;
+}
+
+export class ShimRx {
+  readonly #table: FlowTable;
+  readonly #orders: OrderRing;
+  readonly #counters: Int32Array;
+  readonly #socket: NetSocket;
+  readonly #framing: Framing;
+  readonly #sink: RxSink;
+  readonly #poller: Poller;
+  readonly #ports: Ports;
+  readonly #batch: MessageBatch;
+  readonly #spinner: Spinner;
+  #received = 0;
+
+  constructor(
+    context: PortContext,
+    table: FlowTable,
+    orders: OrderRing,
+    counters: Int32Array,
+    socket: NetSocket,
+    wakeFd: number,
+    framing: Framing,
+    sink: RxSink,
+  ) {
+    this.#ports = new Ports(context, table);
+    this.#table = table;
+    this.#orders = orders;
+    this.#counters = counters;
+    this.#socket = socket;
+    this.#framing = framing;
+    this.#sink = sink;
+    this.#poller = new Poller(socket.fd, wakeFd);
+    this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
+    this.#spinner = new Spinner(() => this.#receive() > 0);
+  }
+
+  /** Run until the order to stop. */
+  run(): void {
+    while (this.turn(-1));
+  }
+
+  /** Handle what is there, or wait for it at most `timeoutMs`. False after the order to stop. */
+  turn(timeoutMs: number): boolean {
+    if (this.#receive() > 0 || this.#spinner.spin()) {
+      this.#handle();
+      this.#spinner.busy();
+      return true;
+    }
+    return this.#poller.wait(timeoutMs) ? this.#handleOrders() : true;
+  }
+
+  /** Receive into the batch unless it holds something. How many messages it holds. */
+  #receive(): number {
+    if (this.#received > 0) return this.#received;
+    const n = this.#socket.receive(this.#batch);
+    // Other errors (network down, refused by a peer) are reported once and cleared by the kernel.
+    return this.#received = n < 0 && !isAgain(n) ? 0 : Math.max(n, 0);
+  }
+
+  #handle(): void {
+    const batch = this.#batch, framing = this.#framing, n = this.#received;
+    for (let i = 0; i < n; i++) {
+      const length = batch.length(i);
+      const flowId = length < 0 ? -1 : framing.unwrap(this.#table, batch, i, length);
+      if (flowId > 0) this.#deliver(flowId);
+      else if (flowId === MGMT) this.#mgmt(i);
+      else this.#counters[Counter.refused]!++;
+    }
+    batch.rearm(n);
+    this.#received = 0;
+  }
+
+  #deliver(flowId: number): void {
+    const port = this.#ports.get(flowId);
+    const data = this.#batch.data as Uint8Array<ArrayBuffer>;
+    if (port !== undefined && port.write(data, this.#framing.start, this.#framing.end) === 0) {
+      this.#counters[Counter.received]!++;
+    } else {
+      this.#counters[Counter.notDelivered]!++;
+    }
+  }
+
+  #mgmt(i: number): void {
+    if (Atomics.load(this.#counters, Counter.mgmtPending) >= MGMT_PENDING_MAX) {
+      this.#counters[Counter.mgmtDropped]!++;
+      return;
+    }
+    Atomics.add(this.#counters, Counter.mgmtPending, 1);
+    const { start, end } = this.#framing;
+    this.#sink.mgmt(this.#framing.sender(this.#batch, i), this.#batch.data.slice(start, end));
+  }
+
+  #handleOrders(): boolean {
+    for (let order = this.#orders.take(); order !== 0; order = this.#orders.take()) {
+      const flowId = order & 0xffff;
+      if (order >>> 16 === Order.stop) {
+        this.#ports.closeAll();
+        return false;
+      }
+      this.#ports.close(flowId);
+      this.#sink.closed(flowId);
+    }
+    return true;
+  }
+}

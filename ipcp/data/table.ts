@@ -1,0 +1,178 @@
+/**
+ * What the threads of an IPCP share: the table of flows, the index of endpoint ids, and a ring of orders
+ * from the main thread to each data worker. All in `SharedArrayBuffer`s that only the main thread writes,
+ * the rings' read positions and the counters excepted.
+ *
+ * A flow's row is published by its generation: the main thread fills the row and then stores a new odd
+ * generation; closing stores an even one. A worker that holds something for a row compares generations
+ * before each use, so it never mixes two flows that had the same id.
+ */
+
+import { FLOW_IDS_MAX } from "../../lib/limits.ts";
+
+const ROW_WORDS = 16;
+const W = { gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 };
+/** Bytes kept of a peer's address. */
+export const PEER_BYTES_MAX = (ROW_WORDS - W.peer) * 4;
+const INDEX_PLACES = 65536;
+
+/** What the main thread publishes of a flow. */
+export interface FlowRow {
+  readonly pid: number;
+  /** Flow uid: 0 is the global pool. */
+  readonly uid: number;
+  readonly localEid: number;
+  readonly remoteEid: number;
+  /** Flow id of the other side, local IPCP only; 0 is none. */
+  readonly partner: number;
+  readonly peer: Uint8Array;
+}
+
+/** The table; the same buffer is attached in each thread. */
+export class FlowTable {
+  readonly buffer: SharedArrayBuffer;
+  readonly #rows: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #index: Int32Array;
+
+  constructor(buffer?: SharedArrayBuffer) {
+    const rows = FLOW_IDS_MAX * ROW_WORDS * 4;
+    this.buffer = buffer ?? new SharedArrayBuffer(rows + INDEX_PLACES * 4);
+    this.#rows = new Int32Array(this.buffer, 0, FLOW_IDS_MAX * ROW_WORDS);
+    this.#bytes = new Uint8Array(this.buffer, 0, rows);
+    this.#index = new Int32Array(this.buffer, rows, INDEX_PLACES);
+  }
+
+  /** Publish a flow. */
+  open(flowId: number, row: FlowRow): void {
+    const at = flowId * ROW_WORDS, rows = this.#rows;
+    rows[at + W.pid] = row.pid;
+    rows[at + W.uid] = row.uid;
+    rows[at + W.localEid] = row.localEid;
+    rows[at + W.remoteEid] = row.remoteEid;
+    rows[at + W.partner] = row.partner;
+    rows[at + W.peerBytes] = row.peer.length;
+    this.#bytes.set(row.peer, (at + W.peer) * 4);
+    Atomics.store(rows, at + W.gen, (rows[at + W.gen]! | 1) + (rows[at + W.gen]! & 1) * 2);
+    if (row.localEid !== 0) Atomics.store(this.#index, row.localEid & 0xffff, flowId);
+  }
+
+  /** Take a flow out of sight of the data path. */
+  close(flowId: number): void {
+    const at = flowId * ROW_WORDS, rows = this.#rows;
+    const gen = rows[at + W.gen]!;
+    if ((gen & 1) === 0) return;
+    const key = rows[at + W.localEid]! & 0xffff;
+    if (this.#index[key] === flowId) Atomics.store(this.#index, key, 0);
+    Atomics.store(rows, at + W.partner, 0);
+    Atomics.store(rows, at + W.gen, gen + 1);
+  }
+
+  /** Change the other side of a local flow; 0 is none. */
+  setPartner(flowId: number, partner: number): void {
+    Atomics.store(this.#rows, flowId * ROW_WORDS + W.partner, partner);
+  }
+
+  /** The flow's generation: odd if it is open. */
+  generation(flowId: number): number {
+    return Atomics.load(this.#rows, flowId * ROW_WORDS + W.gen);
+  }
+  pid(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.pid]!;
+  }
+  uid(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.uid]! >>> 0;
+  }
+  localEid(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.localEid]! >>> 0;
+  }
+  remoteEid(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.remoteEid]! >>> 0;
+  }
+  partner(flowId: number): number {
+    return Atomics.load(this.#rows, flowId * ROW_WORDS + W.partner);
+  }
+  /** The flow that reads from an endpoint id, or 0. */
+  flowOf(eid: number): number {
+    const flowId = Atomics.load(this.#index, eid & 0xffff);
+    return flowId !== 0 && this.localEid(flowId) === eid >>> 0 ? flowId : 0;
+  }
+  /** Copy the peer's address to `into` at `at`. */
+  copyPeer(flowId: number, into: Uint8Array, at: number): void {
+    const from = (flowId * ROW_WORDS + W.peer) * 4;
+    const n = this.#rows[flowId * ROW_WORDS + W.peerBytes]!;
+    for (let i = 0; i < n; i++) into[at + i] = this.#bytes[from + i]!;
+  }
+  /** Whether bytes `[first, last)` of the peer's address equal those of `b` at `at`. */
+  peerIs(flowId: number, b: Uint8Array, at: number, first: number, last: number): boolean {
+    const from = (flowId * ROW_WORDS + W.peer) * 4;
+    for (let i = first; i < last; i++) if (this.#bytes[from + i] !== b[at + i]) return false;
+    return true;
+  }
+}
+
+/** Orders to a data worker. */
+export const Order = {
+  /** Let go of a flow: send what it still has, close it, report `closed`. */
+  close: 1,
+  /** Leave the loop. */
+  stop: 2,
+} as const;
+
+const RING_ENTRIES = 16384;
+const R = { head: 0, tail: 1, entries: 2 };
+
+/** A ring of orders with one writer and one reader; large enough for all flows at once. */
+export class OrderRing {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(buffer?: SharedArrayBuffer) {
+    this.buffer = buffer ?? new SharedArrayBuffer((R.entries + RING_ENTRIES) * 4);
+    this.#words = new Int32Array(this.buffer);
+  }
+
+  /** Add an order about a flow (0 if it is about none); false if the ring is full. */
+  put(order: number, flowId: number): boolean {
+    const head = Atomics.load(this.#words, R.head);
+    if (head - Atomics.load(this.#words, R.tail) >= RING_ENTRIES) return false;
+    this.#words[R.entries + head % RING_ENTRIES] = (order << 16) | flowId;
+    Atomics.store(this.#words, R.head, head + 1);
+    return true;
+  }
+
+  /** The oldest order as `order << 16 | flowId`, or 0. */
+  take(): number {
+    const tail = Atomics.load(this.#words, R.tail);
+    if (tail === Atomics.load(this.#words, R.head)) return 0;
+    const entry = this.#words[R.entries + tail % RING_ENTRIES]!;
+    Atomics.store(this.#words, R.tail, tail + 1);
+    return entry;
+  }
+}
+
+/** Counters that the workers keep and the main thread reads, and the device's changing properties. */
+export const Counter = {
+  /** Management messages handed to the main thread and not yet taken. */
+  mgmtPending: 0,
+  mgmtDropped: 1,
+  sent: 2,
+  received: 3,
+  /** Larger than the device carries. */
+  tooLong: 4,
+  /** The device refused. */
+  sendFailed: 5,
+  /** Reader too slow, no memory, or flow gone. */
+  notDelivered: 6,
+  /** Frames that are malformed, not for us, or for no flow, or from a stranger. */
+  refused: 7,
+  /** Offsets of a process that named no valid packet. */
+  badPackets: 8,
+  /** Layer MTU in bytes of payload; written by the main thread. */
+  payloadMax: 9,
+  /** Own MAC, two words; written by the main thread. */
+  mac: 10,
+  /** Copies made between pools, local IPCP. */
+  copies: 12,
+  words: 16,
+} as const;
