@@ -88,8 +88,8 @@ export type NumericOption =
 /** Smallest and largest value of each number (spec 21 B4; sizes travel in 8 bits). */
 export const BOOTSTRAP_RANGES: Readonly<Record<NumericOption, readonly [number, number]>> = {
   port: [1, 65535],
-  addrSize: [1, 8],
-  eidSize: [8, 8],
+  addrSize: [1, 255],
+  eidSize: [1, 255],
   maxTtl: [1, 255],
   lsTRecalc: [1, 0xffffffff],
   lsTUpdate: [1, 0xffffffff],

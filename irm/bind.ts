@@ -1,0 +1,87 @@
+/**
+ * `irm bind program | process | ipcp` (spec 21 A4). The word after `bind` is read twice: it chooses
+ * the command and is the first key of its options, so `bind name N program P` works too.
+ */
+
+import { Errno } from "../lib/errno.ts";
+import { attempt, type Context, EIRMD, exitOf, printable, UNREACHABLE, usage } from "./context.ts";
+import { lastValue, parsePairs } from "./grammar.ts";
+import { findProgram } from "./program_path.ts";
+import { firstNamed, pidOf } from "./target.ts";
+
+/** `program PROG name NAME [auto] [-- ARG…]`; `args` begins with the word `program`. */
+export async function program(ctx: Context, args: readonly string[]): Promise<number> {
+  const split = args.indexOf("--", 1);
+  const words = split < 0 ? args : args.slice(0, split);
+  const argv = split < 0 ? [] : args.slice(split + 1);
+  const parsed = parsePairs(words, {
+    keys: ["name", "program", "auto"],
+    exact: ["auto"],
+    flags: ["auto"],
+  });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm bind program".\n`);
+    return 1;
+  }
+  const prog = lastValue(parsed.pairs, "program");
+  const name = lastValue(parsed.pairs, "name");
+  if (parsed.kind === "missing" || prog === undefined || name === undefined) {
+    return usage(ctx, "bind program");
+  }
+  const auto = lastValue(parsed.pairs, "auto") !== undefined;
+  const action = `bind program ${prog} to "${name}"`;
+  const found = findProgram(prog, ctx.system);
+  let result: number;
+  if ("code" in found) {
+    result = found.code;
+    ctx.complain(`Failed to ${printable(action)}: ${result}: ${found.cause}`);
+  } else {
+    result = await attempt(ctx, action, ctx.admin.bindProgram([found.path, ...argv], name, auto));
+  }
+  if (result === 0) return 0;
+  if (result === EIRMD) ctx.print(UNREACHABLE);
+  if (result === -Errno.ENOENT) ctx.print(`${prog} does not exist.\n`);
+  if (result === -Errno.EPERM) {
+    // Printed for every refusal by the daemon too; the line on stderr says what it really was.
+    ctx.print(`Cannot execute ${prog}, please check permissions.\n`);
+  }
+  return 1;
+}
+
+/** `process PID name NAME`. */
+export async function process(ctx: Context, args: readonly string[]): Promise<number> {
+  if (args.length % 2 !== 0) return usage(ctx, "bind process");
+  const parsed = parsePairs(args, { keys: ["process", "name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm bind process".\n`);
+    return 1;
+  }
+  const word = lastValue(parsed.pairs, "process");
+  const name = lastValue(parsed.pairs, "name");
+  if (word === undefined || name === undefined) return usage(ctx, "bind process");
+  const pid = pidOf(word);
+  if (pid === undefined || !ctx.system.processExists(pid)) {
+    ctx.print(`"${word}" is not a valid process id.\n`);
+    return 1;
+  }
+  const request = ctx.admin.bindProcess(pid, name);
+  return exitOf(ctx, await attempt(ctx, `bind process ${pid} to "${name}"`, request));
+}
+
+/** `ipcp IPCP name NAME`. */
+export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, { keys: ["ipcp", "name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm bind ipcp".\n`);
+    return 1;
+  }
+  const word = lastValue(parsed.pairs, "ipcp");
+  const name = lastValue(parsed.pairs, "name");
+  if (parsed.kind === "missing" || word === undefined || name === undefined) {
+    return usage(ctx, "bind ipcp");
+  }
+  const action = `bind IPCP "${word}" to "${name}"`;
+  const target = await firstNamed(ctx, word, action);
+  if (!target) return 0; // The prototype succeeds without doing anything.
+  return await attempt(ctx, action, ctx.admin.bindProcess(target.pid, name)) ? 1 : 0;
+}

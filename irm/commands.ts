@@ -1,0 +1,97 @@
+/** Which words lead to which command (spec 21 A1). The order of each table decides abbreviations. */
+
+import * as bind from "./bind.ts";
+import { type Context, usage } from "./context.ts";
+import { matchWord } from "./grammar.ts";
+import * as ipcp from "./ipcp.ts";
+import { bootstrap } from "./ipcp_bootstrap.ts";
+import { connect, disconnect, enroll } from "./ipcp_links.ts";
+import * as name from "./name.ts";
+import * as unbind from "./unbind.ts";
+import { USAGE } from "./usage.ts";
+
+/** A command: takes its words and answers with an exit code. */
+type Command = (ctx: Context, args: readonly string[]) => Promise<number>;
+
+/** The verbs of one object. */
+interface Noun {
+  /** Verbs in match order; `help` comes last. */
+  readonly verbs: Readonly<Record<string, Command>>;
+  /** What the message for an unknown verb recommends. */
+  readonly hint: string;
+  /** Whether the verb is also the first key of its options. */
+  readonly verbIsKey: boolean;
+}
+
+/** The objects in match order. */
+export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name", Noun>> = {
+  ipcp: {
+    verbs: {
+      create: ipcp.create,
+      destroy: ipcp.destroy,
+      bootstrap,
+      enroll,
+      connect,
+      disconnect,
+      list: ipcp.list,
+    },
+    hint: "irm ipcp help",
+    verbIsKey: false,
+  },
+  bind: {
+    verbs: { program: bind.program, process: bind.process, ipcp: bind.ipcp },
+    hint: "irm bind help",
+    verbIsKey: true,
+  },
+  unbind: {
+    verbs: { program: unbind.program, process: unbind.process, ipcp: unbind.ipcp },
+    hint: "irm unbind help",
+    verbIsKey: true,
+  },
+  name: {
+    verbs: {
+      create: name.create,
+      destroy: name.destroy,
+      register: name.register,
+      unregister: name.unregister,
+      list: name.list,
+    },
+    hint: "irm ipcp help", // sic: the prototype sends people to the wrong page.
+    verbIsKey: false,
+  },
+};
+
+const OBJECTS = ["ipcp", "bind", "unbind", "name", "help"] as const;
+
+/** Exit code of `irm` without a word. */
+const NO_WORDS = 255;
+
+/** Runs one command line without its common flags. */
+export async function run(ctx: Context, args: readonly string[]): Promise<number> {
+  const [first, second, ...rest] = args;
+  if (first === undefined) {
+    ctx.print(USAGE.irm);
+    return NO_WORDS;
+  }
+  const object = matchWord(first, OBJECTS);
+  if (object === undefined) {
+    ctx.complain(`"${first}" is unknown, try "irm help".`);
+    return 1;
+  }
+  if (object === "help") {
+    ctx.print(USAGE.irm);
+    return 0;
+  }
+  if (second === undefined) return usage(ctx, object);
+  const noun = NOUNS[object];
+  const verb = matchWord(second, [...Object.keys(noun.verbs), "help"]);
+  if (verb === undefined) {
+    ctx.complain(`"${second}" is unknown, try "${noun.hint}".`);
+    return 1;
+  }
+  if (verb === "help") {
+    ctx.print(USAGE[object]);
+    return 0;
+  }
+  return await noun.verbs[verb]!(ctx, noun.verbIsKey ? [second, ...rest] : rest);
+}

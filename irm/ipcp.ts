@@ -1,0 +1,129 @@
+/** `irm ipcp create | destroy | list` (spec 21 A2.1, A2.2, A2.7). */
+
+import { NAME_BYTES_MAX } from "../lib/limits.ts";
+import { OuroError } from "../lib/errno.ts";
+import {
+  attempt,
+  type Context,
+  EIRMD,
+  listOrError,
+  printable,
+  tell,
+  UNREACHABLE,
+  usage,
+} from "./context.ts";
+import { byteLength, lastValue, parsePairs, wildcardMatch } from "./grammar.ts";
+import { table } from "./table.ts";
+import { NOT_ENROLLED } from "../lib/irm/messages.ts";
+import { hashWord, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
+
+/** `create name NAME type TYPE`. */
+export async function create(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, { keys: ["type", "name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp create".\n`);
+    return 1;
+  }
+  const name = lastValue(parsed.pairs, "name");
+  const word = lastValue(parsed.pairs, "type");
+  if (parsed.kind === "missing" || name === undefined || word === undefined) {
+    return usage(ctx, "ipcp create");
+  }
+  const type = ipcpTypeNumber(word);
+  if (type === undefined) {
+    ctx.print(`IPCP type "${word}" is unknown.\n`);
+    return usage(ctx, "ipcp create");
+  }
+  if (nameTooLong(ctx, name)) return 1;
+  return await attempt(ctx, `create IPCP "${name}"`, ctx.admin.createIpcp(name, type)) ? 1 : 0;
+}
+
+/** Says on stderr that an IPCP name is too long. */
+export function nameTooLong(ctx: Context, name: string): boolean {
+  const bytes = byteLength(name);
+  if (bytes <= NAME_BYTES_MAX) return false;
+  ctx.complain(
+    `Failed to create IPCP: -22: name of ${bytes} bytes, at most ${NAME_BYTES_MAX} are allowed`,
+  );
+  return true;
+}
+
+/** `destroy name NAME`: the first IPCP of exactly that name. */
+export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, { keys: ["name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp destroy".\n`);
+    return 1;
+  }
+  const name = lastValue(parsed.pairs, "name");
+  if (parsed.kind === "missing" || name === undefined) return usage(ctx, "ipcp destroy");
+  const action = `destroy IPCP "${name}"`;
+  const ipcps = await listOrError(ctx.admin.listIpcps());
+  if (ipcps instanceof OuroError) {
+    tell(ctx, action, ipcps);
+    return 1;
+  }
+  const found = ipcps.find((ipcp) => ipcp.name === name);
+  if (!found) {
+    ctx.complain(`Failed to ${printable(action)}: there is no IPCP of that name (irm ipcp list)`);
+    // The prototype succeeds unless there is no IPCP at all, and scripts count on it.
+    return ipcps.length === 0 ? 1 : 0;
+  }
+  return await attempt(ctx, action, ctx.admin.destroyIpcp(found.pid)) ? 1 : 0;
+}
+
+/**
+ * `list [type TYPE] [name NAME]`. The filters act on the JSON form alone: in the table, which
+ * scripts read, they never had an effect.
+ */
+export async function list(ctx: Context, args: readonly string[]): Promise<number> {
+  const keys = ctx.json ? ["type", "name", "layer"] as const : ["type", "name"] as const;
+  const parsed = parsePairs<"type" | "name" | "layer">(args, { keys });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp list".\n`);
+    return 1;
+  }
+  const typeWord = lastValue(parsed.pairs, "type");
+  const type = typeWord === undefined ? undefined : ipcpTypeNumber(typeWord);
+  if (typeWord !== undefined && type === undefined) return usage(ctx, "ipcp list");
+  const ipcps = await listOrError(ctx.admin.listIpcps());
+  if (ipcps instanceof OuroError) {
+    if (ipcps.code === EIRMD && !ctx.json) ctx.print(UNREACHABLE);
+    tell(ctx, "list IPCPs", ipcps);
+    return 1;
+  }
+  if (ctx.json) {
+    const name = lastValue(parsed.pairs, "name");
+    const layer = lastValue(parsed.pairs, "layer");
+    const wanted = ipcps.filter((ipcp) =>
+      (type === undefined || ipcp.type === type) &&
+      (name === undefined || wildcardMatch(name, ipcp.name)) &&
+      (layer === undefined || wildcardMatch(layer, ipcp.layer))
+    ).map((ipcp) => ({
+      pid: ipcp.pid,
+      name: ipcp.name,
+      type: ipcpTypeWord(ipcp.type),
+      layer: ipcp.layer === NOT_ENROLLED ? null : ipcp.layer,
+      hash_algo: ipcp.hashAlgo,
+      hash: hashWord(ipcp.hashAlgo),
+    }));
+    ctx.print(JSON.stringify(wanted, null, 2) + "\n");
+    return 0;
+  }
+  if (ipcps.length === 0) {
+    ctx.print("No IPCPs in system.\n\n");
+    return 0;
+  }
+  ctx.print(
+    table(
+      [
+        { head: "pid", width: 7 },
+        { head: "name", width: 20 },
+        { head: "type", width: 10 },
+        { head: "layer", width: 20 },
+      ],
+      ipcps.map((ipcp) => [String(ipcp.pid), ipcp.name, ipcpTypeWord(ipcp.type), ipcp.layer]),
+    ) + "\n",
+  );
+  return 0;
+}

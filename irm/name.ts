@@ -1,0 +1,283 @@
+/** `irm name create | destroy | register | unregister | list` (spec 21 A3). */
+
+import { OuroError } from "../lib/errno.ts";
+import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../lib/limits.ts";
+import type { IpcpListEntry } from "../lib/irm/messages.ts";
+import {
+  attempt,
+  type Context,
+  EIRMD,
+  exitOf,
+  listOrError,
+  printable,
+  tell,
+  UNREACHABLE,
+  usage,
+} from "./context.ts";
+import {
+  byteLength,
+  lastValue,
+  matchWord,
+  type Pair,
+  parsePairs,
+  wildcardMatch,
+} from "./grammar.ts";
+import { table } from "./table.ts";
+import { LB_POLICIES } from "./types.ts";
+
+/** Number of `layer` and of `ipcp` words that one command takes. */
+export const TARGETS_MAX = 128;
+
+const CREATE_KEYS = [
+  "lb",
+  "sencpath",
+  "scrtpath",
+  "skeypath",
+  "cencpath",
+  "ccrtpath",
+  "ckeypath",
+] as const;
+
+/** `create NAME [lb POLICY] [PATHS]`. */
+export async function create(ctx: Context, args: readonly string[]): Promise<number> {
+  const name = args[0];
+  if (name === undefined) return usage(ctx, "name create");
+  const parsed = parsePairs(args.slice(1), { keys: CREATE_KEYS });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm name create".\n`);
+    return 1;
+  }
+  if (parsed.kind === "missing") return usage(ctx, "name create");
+  const policy = (LB_POLICIES as readonly string[])
+    .indexOf(lastValue(parsed.pairs, "lb") ?? "round-robin");
+  if (policy < 0) return usage(ctx, "name create");
+  const paths = {
+    sencpath: "",
+    scrtpath: "",
+    skeypath: "",
+    cencpath: "",
+    ccrtpath: "",
+    ckeypath: "",
+  };
+  for (const { key, value } of parsed.pairs) {
+    if (key === "lb") continue;
+    const path = checkedPath(ctx, value);
+    if (path === undefined) return usage(ctx, "name create");
+    paths[key] = path;
+  }
+  if (byteLength(name) > NAME_BYTES_MAX) {
+    ctx.print("Name too long.\n");
+    return usage(ctx, "name create");
+  }
+  const request = ctx.admin.createName({
+    name,
+    polLb: policy,
+    senc: paths.sencpath,
+    scrt: paths.scrtpath,
+    skey: paths.skeypath,
+    cenc: paths.cencpath,
+    ccrt: paths.ccrtpath,
+    ckey: paths.ckeypath,
+  });
+  return exitOf(ctx, await attempt(ctx, `create name "${name}"`, request));
+}
+
+/** Error sentences of the C library for what can go wrong with a path. */
+const PATH_ERRORS: Record<string, string> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  ENOTDIR: "Not a directory",
+  ELOOP: "Too many levels of symbolic links",
+  ENAMETOOLONG: "File name too long",
+};
+
+/** The resolved path of a security file, or undefined after a complaint on stdout. */
+function checkedPath(ctx: Context, path: string): string | undefined {
+  const real = ctx.system.realPath(path);
+  if ("errno" in real) {
+    ctx.print(`Failed to check path ${path}: ${PATH_ERRORS[real.errno] ?? real.errno}\n.`);
+    return undefined;
+  }
+  if (byteLength(real.path) > SECURITY_PATH_BYTES_MAX) {
+    ctx.print(`File path too long: ${path}.\n`);
+    return undefined;
+  }
+  return real.path;
+}
+
+/** `destroy NAME`. */
+export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
+  const [name, extra] = args;
+  if (name === undefined) return usage(ctx, "name destroy");
+  if (extra !== undefined) {
+    ctx.print(`"${extra}" is unknown, try "irm name destroy".\n`);
+    return 1;
+  }
+  return exitOf(ctx, await attempt(ctx, `destroy name "${name}"`, ctx.admin.destroyName(name)));
+}
+
+/** What `register` and `unregister` were told. */
+interface Targets {
+  readonly name: string;
+  readonly layers: readonly string[];
+  readonly ipcps: readonly string[];
+}
+
+/** The common arguments of both; a number is the exit code of a bad command line. */
+function parseTargets(
+  ctx: Context,
+  args: readonly string[],
+  of: "name register" | "name unregister",
+  unknownHint: string,
+): Targets | 1 {
+  const name = args[0];
+  if (name === undefined) return usage(ctx, of);
+  const parsed = parsePairs(args.slice(1), { keys: ["layer", "ipcp"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "${unknownHint}".\n`);
+    return 1;
+  }
+  if (parsed.kind === "missing") return usage(ctx, of);
+  const valuesOf = (key: "layer" | "ipcp"): string[] =>
+    parsed.pairs.filter((pair: Pair<"layer" | "ipcp">) => pair.key === key)
+      .map(({ value }) => value);
+  const layers = valuesOf("layer");
+  const ipcps = valuesOf("ipcp");
+  if (layers.length > TARGETS_MAX) {
+    ctx.print("Too many layers specified.\n");
+    return 1;
+  }
+  if (ipcps.length > TARGETS_MAX) {
+    ctx.print("Too many IPCPs specified.\n");
+    return 1;
+  }
+  if (layers.length + ipcps.length === 0) return usage(ctx, of);
+  if (byteLength(name) > NAME_BYTES_MAX) {
+    ctx.print("Name too long.\n");
+    return usage(ctx, of);
+  }
+  return { name, layers, ipcps };
+}
+
+/** The IPCPs that one of the patterns names, each once, with the word that a message shows. */
+function matching(ipcps: readonly IpcpListEntry[], targets: Targets): [IpcpListEntry, string][] {
+  const found: [IpcpListEntry, string][] = [];
+  for (const ipcp of ipcps) {
+    if (targets.layers.some((pattern) => wildcardMatch(pattern, ipcp.layer))) {
+      found.push([ipcp, ipcp.layer]);
+    } else if (targets.ipcps.some((pattern) => wildcardMatch(pattern, ipcp.name))) {
+      found.push([ipcp, ipcp.name]);
+    }
+  }
+  return found;
+}
+
+/** `register NAME {ipcp PATTERN | layer PATTERN}…`. */
+export async function register(ctx: Context, args: readonly string[]): Promise<number> {
+  const targets = parseTargets(ctx, args, "name register", "irm name register");
+  if (targets === 1) return 1;
+  const { name } = targets;
+  const action = `register "${name}"`;
+  const ipcps = await listOrError(ctx.admin.listIpcps());
+  if (ipcps instanceof OuroError || ipcps.length === 0) {
+    ctx.print("Failed to list IPCPs.\n");
+    if (ipcps instanceof OuroError) tell(ctx, action, ipcps);
+    else ctx.complain(`Failed to ${printable(action)}: there is no IPCP (irm ipcp create)`);
+    return 1;
+  }
+  const names = await listOrError(ctx.admin.listNames());
+  if (names instanceof OuroError) {
+    ctx.print("Failed to list names.\n");
+    tell(ctx, action, names);
+    return 1;
+  }
+  if (!names.some((known) => known.name === name)) {
+    const request = ctx.admin.createName({
+      name,
+      polLb: LB_POLICIES.indexOf("spillover"),
+      senc: "",
+      scrt: "",
+      skey: "",
+      cenc: "",
+      ccrt: "",
+      ckey: "",
+    });
+    if (await attempt(ctx, `create name "${name}"`, request)) {
+      ctx.print("Error creating name.");
+      return 1;
+    }
+  }
+  const found = matching(ipcps, targets);
+  if (found.length === 0) nothingMatches(ctx, action);
+  for (const [ipcp, shown] of found) {
+    const request = ctx.admin.regName(name, ipcp.pid);
+    if (await attempt(ctx, `${action} with IPCP "${ipcp.name}"`, request)) {
+      ctx.print(`Failed to register with ${shown}`);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/** `unregister NAME {ipcp PATTERN | layer PATTERN}…`. */
+export async function unregister(ctx: Context, args: readonly string[]): Promise<number> {
+  const targets = parseTargets(ctx, args, "name unregister", "irm unregister");
+  if (targets === 1) return 1;
+  const action = `unregister "${targets.name}"`;
+  const ipcps = await listOrError(ctx.admin.listIpcps());
+  if (ipcps instanceof OuroError) {
+    tell(ctx, action, ipcps);
+    return 1;
+  }
+  const found = matching(ipcps, targets);
+  if (found.length === 0) nothingMatches(ctx, action);
+  for (const [ipcp] of found) {
+    const request = ctx.admin.unregName(targets.name, ipcp.pid);
+    if (await attempt(ctx, `${action} from IPCP "${ipcp.name}"`, request)) return 1;
+  }
+  return 0;
+}
+
+/** The prototype succeeds when nothing matches; a person should hear of it all the same. */
+function nothingMatches(ctx: Context, action: string): void {
+  ctx.complain(`Failed to ${printable(action)}: no IPCP matches (irm ipcp list)`);
+}
+
+/**
+ * `list [list FILTER]`. The prototype shows the names that FILTER begins with; we add those that
+ * begin with FILTER, which is what its author meant.
+ */
+export async function list(ctx: Context, args: readonly string[]): Promise<number> {
+  let filter: string | undefined;
+  for (let i = 0; i < args.length; i += 2) {
+    if (matchWord(args[i]!, ["list"]) === undefined) {
+      ctx.print(`"${args[i]}" is unknown, try "irm name list.\n`);
+      return 1;
+    }
+    filter = args[i + 1];
+  }
+  const names = await listOrError(ctx.admin.listNames());
+  if (names instanceof OuroError) {
+    if (names.code === EIRMD && !ctx.json) ctx.print(UNREACHABLE);
+    tell(ctx, "list names", names);
+    return 1;
+  }
+  const shown = names.filter(({ name }) =>
+    filter === undefined || name.startsWith(filter) || name !== "" && filter.startsWith(name)
+  );
+  const policy = (polLb: number): string => LB_POLICIES[polLb] ?? "UNKNOWN";
+  if (ctx.json) {
+    const document = shown.map(({ name, polLb }) => ({ name, lb: policy(polLb) }));
+    ctx.print(JSON.stringify(document, null, 2) + "\n");
+    return 0;
+  }
+  if (names.length === 0) {
+    ctx.print("No names in system.\n\n");
+    return 0;
+  }
+  ctx.print(table(
+    [{ head: "name", width: 50 }, { head: "load-balance policy", width: 20 }],
+    shown.map(({ name, polLb }) => [name, policy(polLb)]),
+  ));
+  return 0;
+}

@@ -1,0 +1,83 @@
+/** `irm unbind program | process | ipcp` (spec 21 A5). The verb is the first key here too. */
+
+import { attempt, type Context, exitOf, printable, usage } from "./context.ts";
+import { lastValue, parsePairs } from "./grammar.ts";
+import { firstNamed, pidOf } from "./target.ts";
+
+/**
+ * `program PROG name NAME`. The usage promises all names when there is no `name`, but the prototype
+ * refuses it, and scripts may lean on that; `--all` in place of the name does it.
+ */
+export async function program(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, {
+    keys: ["program", "name", "--all"],
+    exact: ["--all"],
+    flags: ["--all"],
+  });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm unbind program".\n`);
+    return 1;
+  }
+  const prog = lastValue(parsed.pairs, "program");
+  if (prog === undefined) return usage(ctx, "unbind program");
+  const all = lastValue(parsed.pairs, "--all") !== undefined;
+  const name = all ? undefined : lastValue(parsed.pairs, "name");
+  if (!all && name === undefined) {
+    ctx.complain(
+      `Failed to unbind program ${printable(prog)}: -22: no name given (name NAME, or --all)`,
+    );
+    return 1;
+  }
+  if (prog.includes("/")) {
+    const base = prog.slice(prog.lastIndexOf("/") + 1);
+    ctx.complain(printable(
+      `Failed to unbind program ${prog}: -1: programs are unbound by their base name (${base})`,
+    ));
+    return 1;
+  }
+  const action = `unbind program ${prog} from ${name === undefined ? "all names" : `"${name}"`}`;
+  return exitOf(ctx, await attempt(ctx, action, ctx.admin.unbindProgram(prog, name)));
+}
+
+/** `process PID name NAME`. */
+export async function process(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, { keys: ["process", "name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm unbind process".\n`);
+    return 1;
+  }
+  const word = lastValue(parsed.pairs, "process");
+  const name = lastValue(parsed.pairs, "name");
+  if (word === undefined) return usage(ctx, "unbind process");
+  if (name === undefined) {
+    ctx.complain(
+      `Failed to unbind process ${printable(word)}: -22: no name given (name NAME)`,
+    );
+    return 1;
+  }
+  const pid = pidOf(word);
+  if (pid === undefined) {
+    ctx.complain(`Failed to unbind process: -22: "${printable(word)}" is not a process id`);
+    return 1;
+  }
+  const request = ctx.admin.unbindProcess(pid, name);
+  return exitOf(ctx, await attempt(ctx, `unbind process ${pid} from "${name}"`, request));
+}
+
+/** `ipcp IPCP name NAME`. */
+export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args, { keys: ["ipcp", "name"] });
+  if (parsed.kind === "unknown") {
+    ctx.print(`"${parsed.word}" is unknown, try "irm unbind ipcp".\n`);
+    return 1;
+  }
+  const word = lastValue(parsed.pairs, "ipcp");
+  const name = lastValue(parsed.pairs, "name");
+  if (parsed.kind === "missing" || word === undefined || name === undefined) {
+    return usage(ctx, "unbind ipcp");
+  }
+  const action = `unbind IPCP "${word}" from "${name}"`;
+  const target = await firstNamed(ctx, word, action);
+  if (!target) return 0; // The prototype succeeds without doing anything.
+  return await attempt(ctx, action, ctx.admin.unbindProcess(target.pid, name)) ? 1 : 0;
+}
