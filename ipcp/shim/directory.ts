@@ -48,9 +48,12 @@ export class Registrations {
   get size(): number {
     return this.#hashes.size;
   }
-  /** Forget hashes of another length: what was registered before the layer's hash was known. */
-  keepLength(bytes: number): void {
-    for (const key of this.#hashes) if (key.length !== bytes * 2) this.#hashes.delete(key);
+  /** Give the hashes of `bytes` bytes to another set: those registered before the layer was known. */
+  moveTo(other: Registrations, bytes: number): void {
+    for (const key of this.#hashes) {
+      if (key.length === bytes * 2) other.add(Uint8Array.fromHex(key));
+    }
+    this.#hashes.clear();
   }
 }
 

@@ -1,0 +1,219 @@
+/** The IPCPs eth-dix and eth-llc: one packet socket below the shim shell (spec 50 §10–§12). */
+
+import { Errno, errnoText } from "../../lib/errno.ts";
+import type { IpcpConfig, LayerInfo } from "../../lib/irm/messages.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import { EventSource } from "../../lib/sys/epoll.ts";
+import { SysError } from "../../lib/sys/ffi.ts";
+import {
+  ETH_P_802_2,
+  type Interface,
+  interfaceOf,
+  type NetSocket,
+  openLinkMonitor,
+  openPacket,
+  sockaddrLl,
+} from "../../lib/sys/netsock.ts";
+import * as frame from "../../lib/wire/eth_frame.ts";
+import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
+import { parseLinks } from "../../lib/wire/rtnetlink.ts";
+import { DataPlane } from "../data/plane.ts";
+import { Counter } from "../data/table.ts";
+import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
+import { HASH_BYTES } from "../process.ts";
+import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
+import { type Addr, Registrations } from "../shim/directory.ts";
+import { ShimShell } from "../shim/shell.ts";
+
+/** Maximum packet lifetime, ms. */
+const MPL_MS = 100;
+/** A freed endpoint id rests for as long as a peer may still think the flow lives, ms. */
+const QUARANTINE_MS = 120_000;
+/** Largest frame that the data path has room for, so that a growing MTU needs no new buffers. */
+const SLOT_PAYLOAD_BYTES_MAX = 9216;
+
+const BROADCAST = new Uint8Array(6).fill(0xff);
+
+export class EthIpcp implements IpcpType {
+  readonly #context: IpcpContext;
+  readonly #early = new Registrations();
+  #socket: NetSocket | undefined;
+  #monitor: Disposable | undefined;
+  #shell: ShimShell | undefined;
+  #plane: DataPlane | undefined;
+  #mac: Uint8Array = new Uint8Array(6);
+  #up = true;
+
+  constructor(readonly type: "eth-dix" | "eth-llc", context: IpcpContext) {
+    this.#context = context;
+  }
+
+  get #dix(): boolean {
+    return this.type === "eth-dix";
+  }
+
+  async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
+    const context = this.#context;
+    if (this.#socket !== undefined) {
+      return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
+    }
+    const settings = ethSettings(conf, this.#dix);
+    if ("code" in settings) return settings;
+    const opened = this.#openDevice(settings);
+    if ("code" in opened) return opened;
+    const { device, socket } = opened;
+    this.#socket = socket;
+    this.#up = device.up && device.running;
+    const plane = new DataPlane(context.instance, context.pid, {
+      mgmt: (from, bytes) => this.#shell?.onMgmt(from, bytes),
+      failed: (why) => context.fatal(why),
+    });
+    this.#plane = plane;
+    const mtu = layerMtu(settings.dev, device.mtu, this.#dix);
+    this.#setDevice(device.mac, mtu);
+    const overhead = this.#dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES;
+    const ethertype = this.#dix ? settings.ethertype : ETH_P_802_2;
+    const to = sockaddrLl(device.index, ethertype, BROADCAST);
+    const hashBytes = HASH_BYTES[conf.layerInfo.dirHashAlgo]!;
+    const shell = new ShimShell(
+      context,
+      {
+        codec: this.#dix ? dixMgmt : llcMgmt,
+        eids: {
+          first: this.#dix ? 1 : frame.LLC_SAP_FIRST,
+          last: this.#dix ? 0xffff : frame.LLC_SAP_LAST,
+          quarantineMs: QUARANTINE_MS,
+          mplMs: MPL_MS,
+        },
+        hashBytes,
+        mgmtBytesMax: mtu - overhead,
+        names: "ask",
+      },
+      MPL_MS,
+      plane,
+      { send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), to) },
+    );
+    this.#shell = shell;
+    const started = await plane.start(["tx", "rx"], socket.fd, {
+      kind: this.#dix ? "dix" : "llc",
+      ethertype,
+      device: to,
+      payloadMax: Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu),
+    });
+    if (!started) {
+      await this.stop();
+      return { code: -Errno.EPERM, cause: "The data workers do not start." };
+    }
+    this.#watchLink(settings.dev, device.index);
+    this.#early.moveTo(shell.machine.names, hashBytes);
+    context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
+    return { ...conf.layerInfo };
+  }
+
+  #openDevice(s: EthSettings): { device: Interface; socket: NetSocket } | Failure {
+    try {
+      const device = interfaceOf(s.dev);
+      const socket = openPacket(device.index, this.#dix ? s.ethertype : ETH_P_802_2);
+      return { device, socket };
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      const why = e.call === "SIOCGIFMTU"
+        ? "Failed to get MTU."
+        : e.call === "SIOCGIFHWADDR"
+        ? "Failed to get hardware addr."
+        : `${errnoText(e.errno)}.`;
+      return { code: -Errno.EPERM, cause: `Cannot use device ${s.dev}: ${why}` };
+    }
+  }
+
+  /** Publish own MAC and payload limit to the data path. */
+  #setDevice(mac: Uint8Array, mtu: number): void {
+    this.#mac = mac.slice();
+    const overhead = this.#dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES;
+    const c = this.#plane!.counters;
+    Atomics.store(c, Counter.mac, (mac[0]! << 8) | mac[1]!);
+    Atomics.store(c, Counter.mac + 1, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
+    Atomics.store(c, Counter.payloadMax, mtu - overhead);
+  }
+
+  /** A management frame. */
+  #frame(to: Addr | undefined, payload: Uint8Array, ethertype: number): Uint8Array {
+    const header = this.#dix ? frame.DIX_HEADER_BYTES : frame.LLC_HEADER_BYTES;
+    const b = new Uint8Array(header + payload.length);
+    const dst = to ?? BROADCAST, n = payload.length;
+    if (this.#dix) frame.encodeDix(dst, this.#mac, ethertype, frame.DIX_MGMT_EID, n, b, 0);
+    else {
+      const sap = frame.LLC_MGMT_SAP;
+      frame.encodeLlc(dst, this.#mac, sap, sap, n, b, 0);
+    }
+    b.set(payload, header);
+    return b;
+  }
+
+  /** Follow the device: down and up, MAC, MTU, removal. */
+  #watchLink(dev: string, index: number): void {
+    let socket: NetSocket;
+    try {
+      socket = openLinkMonitor();
+    } catch (e) {
+      return this.#context.log.warn(`Cannot watch ${dev}: ${e instanceof Error ? e.message : e}`);
+    }
+    const buffer = new Uint8Array(32768);
+    const watch = EventSource.get().watch(socket.fd, { read: true }, () => {
+      for (let n = socket.receiveOne(buffer); n > 0; n = socket.receiveOne(buffer)) {
+        for (const change of parseLinks(buffer.subarray(0, n))) {
+          if (change.index !== index || this.#plane === undefined) continue;
+          if (change.mac !== undefined && change.mtu !== undefined && !change.deleted) {
+            this.#setDevice(change.mac, layerMtu(dev, change.mtu, this.#dix));
+          }
+          this.#setLink(dev, change.up);
+        }
+      }
+    });
+    this.#monitor = {
+      [Symbol.dispose]() {
+        watch.close();
+        socket.close();
+      },
+    };
+  }
+
+  #setLink(dev: string, up: boolean): void {
+    if (up === this.#up) return;
+    this.#up = up;
+    this.#context.log.info(`Device ${dev} is ${up ? "up" : "down"}.`);
+    this.#shell?.setLink(up);
+  }
+
+  register(hash: Uint8Array): number {
+    if (this.#shell !== undefined) return this.#shell.machine.register(hash);
+    return this.#early.add(hash) ? 0 : -Errno.ENOMEM;
+  }
+  unregister(hash: Uint8Array): number {
+    (this.#shell?.machine.names ?? this.#early).remove(hash);
+    return 0;
+  }
+  query(hash: Uint8Array): Promise<number> {
+    return this.#shell!.query(hash);
+  }
+  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
+    return Promise.resolve(this.#shell!.flowAlloc(flow, hash, qos, data));
+  }
+  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
+    return this.#shell!.flowAllocResp(flow, response, data);
+  }
+  flowDealloc(flowId: number, lingerSec: number): number {
+    return this.#shell!.flowDealloc(flowId, lingerSec);
+  }
+
+  async stop(): Promise<void> {
+    const shell = this.#shell, socket = this.#socket;
+    this.#shell = undefined;
+    this.#socket = undefined;
+    this.#monitor?.[Symbol.dispose]();
+    this.#monitor = undefined;
+    await shell?.stop();
+    this.#plane = undefined;
+    socket?.close();
+  }
+}

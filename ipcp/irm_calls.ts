@@ -1,0 +1,99 @@
+/**
+ * What an IPCP says to the IRMd (spec 50 §6). Only the named fields of `flow_info` have a meaning, the others
+ * are zero. Nothing here throws: an IRMd that cannot be reached is a negative result.
+ */
+
+import { Errno, OuroError } from "../lib/errno.ts";
+import type { Instance } from "../lib/instance.ts";
+import { irmRequest, irmRequestSync } from "../lib/irm/client.ts";
+import { flowInfoOf, IpcpState, IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
+import type { QosSpec } from "../lib/qos.ts";
+
+/** The IRMd waits up to 2 s for an acceptor and may start a program meanwhile. */
+const REQ_ARR_MS = 10_000;
+const CALL_MS = 5000;
+
+/** The answer to FLOW_REQ_ARR. */
+export interface Arrival {
+  /** 0, or why nobody takes the flow. */
+  readonly result: number;
+  readonly flowId: number;
+  /** The accepting process and its flow uid. */
+  readonly pid: number;
+  readonly uid: number;
+}
+
+export class IrmCalls {
+  readonly #instance: Instance;
+  readonly #pid: number;
+
+  constructor(instance: Instance, pid: number) {
+    this.#instance = instance;
+    this.#pid = pid;
+  }
+
+  async #call(m: IrmMsg, timeoutMs = CALL_MS): Promise<IrmMsg & { result: number }> {
+    try {
+      const reply = await irmRequest(this.#instance, m, { timeoutMs });
+      return { ...reply, result: reply.result ?? -Errno.EIRMD };
+    } catch (e) {
+      return { code: IrmCode.IRM_REPLY, result: e instanceof OuroError ? e.code : -Errno.EIRMD };
+    }
+  }
+
+  /** Announce this process; throws an OuroError. */
+  announce(prog: string): number {
+    const m = { code: IrmCode.IRM_PROC_ANNOUNCE, pid: this.#pid, prog };
+    return irmRequestSync(this.#instance, m).result ?? -Errno.EIRMD;
+  }
+
+  /** This process ends. */
+  exit(): void {
+    try {
+      irmRequestSync(this.#instance, { code: IrmCode.IRM_PROC_EXIT, pid: this.#pid });
+    } catch {
+      // No IRMd, nobody to tell.
+    }
+  }
+
+  /** The IPCP is in BOOT and takes commands. */
+  async createR(type: number, name: string): Promise<number> {
+    const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.BOOT };
+    return (await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo })).result;
+  }
+
+  /** Somebody asks for the name with this hash. */
+  async flowReqArr(
+    hash: Uint8Array,
+    qos: QosSpec,
+    mplMs: number,
+    data: Uint8Array,
+  ): Promise<Arrival> {
+    const flowInfo = flowInfoOf({ n1Pid: this.#pid, mpl: mplMs, qos });
+    const m = { code: IrmCode.IPCP_FLOW_REQ_ARR, flowInfo, hash, pk: data };
+    const r = await this.#call(m, REQ_ARR_MS);
+    const info = r.flowInfo;
+    if (r.result < 0 || info === undefined) {
+      return { result: r.result < 0 ? r.result : -Errno.EIRMD, flowId: -1, pid: -1, uid: 0 };
+    }
+    return { result: 0, flowId: info.id, pid: info.nPid, uid: info.uid };
+  }
+
+  /** The far side answered our request. */
+  async flowAllocReply(
+    flowId: number,
+    response: number,
+    mplMs: number,
+    data: Uint8Array,
+  ): Promise<number> {
+    const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs });
+    const m = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response, pk: data };
+    return (await this.#call(m)).result;
+  }
+
+  /** A flow is gone here. */
+  async flowDealloc(flowId: number, pid: number): Promise<number> {
+    const flowInfo = flowInfoOf({ id: flowId, n1Pid: pid });
+    return (await this.#call({ code: IrmCode.IPCP_FLOW_DEALLOC, flowInfo })).result;
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The local IPCP: flows between processes of one host. Shell around `machine.ts`; packets go through the
+ * worker of `../data/local_path.ts`.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import { HashAlgo, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import { DataPlane } from "../data/plane.ts";
+import { Counter } from "../data/table.ts";
+import { HASH_BYTES } from "../process.ts";
+import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
+import { DeadlineTimer, Waiters } from "../waiters.ts";
+import { Registrations } from "../shim/directory.ts";
+import { type LocalEffect, LocalMachine } from "./machine.ts";
+
+/** Maximum packet lifetime, ms. */
+const MPL_MS = 100;
+const NO_PEER = new Uint8Array(0);
+
+export class LocalIpcp implements IpcpType {
+  readonly type = "local";
+  readonly #context: IpcpContext;
+  readonly #waiters = new Waiters();
+  readonly #timer: DeadlineTimer;
+  /** Names registered before the bootstrap. */
+  readonly #early = new Registrations();
+  #machine: LocalMachine | undefined;
+  #plane: DataPlane | undefined;
+  /** Processes by flow, for the IRMd. */
+  readonly #pids = new Map<number, number>();
+
+  constructor(context: IpcpContext) {
+    this.#context = context;
+    this.#timer = new DeadlineTimer(() => {
+      this.#machine?.onTimer(context.now());
+      this.#pump();
+    });
+  }
+
+  async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
+    const layer = { ...conf.layerInfo };
+    const { context } = { context: this.#context };
+    if (this.#plane !== undefined) {
+      return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
+    }
+    const plane = new DataPlane(context.instance, context.pid, {
+      mgmt: () => {},
+      failed: (why) => context.fatal(why),
+    });
+    this.#plane = plane;
+    if (!await plane.start(["local"])) {
+      await this.stop();
+      return { code: -Errno.EPERM, cause: "The data worker does not start." };
+    }
+    this.#machine = new LocalMachine(
+      HASH_BYTES[layer.dirHashAlgo] ?? HASH_BYTES[HashAlgo.SHA3_256],
+    );
+    this.#early.moveTo(this.#machine.names, HASH_BYTES[layer.dirHashAlgo]!);
+    return layer;
+  }
+
+  register(hash: Uint8Array): number {
+    if (this.#machine !== undefined) return this.#machine.register(hash);
+    return this.#early.add(hash) ? 0 : -Errno.ENOMEM;
+  }
+
+  unregister(hash: Uint8Array): number {
+    (this.#machine?.names ?? this.#early).remove(hash);
+    return 0;
+  }
+
+  query(hash: Uint8Array): Promise<number> {
+    return Promise.resolve(this.#machine!.query(hash));
+  }
+
+  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
+    const held = this.#hold(flow);
+    if (held < 0) return Promise.resolve(held);
+    const { token, result } = this.#waiters.open();
+    this.#machine!.alloc(this.#context.now(), flow.flowId, hash, qos, data, token);
+    this.#pump();
+    return result.then((r) => {
+      if (r < 0 && this.#machine?.flowState(flow.flowId) === undefined) this.#release(flow.flowId);
+      return r;
+    });
+  }
+
+  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
+    const { token, result } = this.#waiters.open();
+    this.#machine!.allocResp(this.#context.now(), flow.flowId, response, data, token);
+    this.#pump();
+    return result;
+  }
+
+  flowDealloc(flowId: number, lingerSec: number): number {
+    if (this.#machine!.flowState(flowId) === undefined) return -Errno.EPERM;
+    if (lingerSec > 0) setTimeout(() => this.#dealloc(flowId), lingerSec * 1000);
+    else this.#dealloc(flowId);
+    return 0;
+  }
+
+  async #dealloc(flowId: number): Promise<void> {
+    const plane = this.#plane, pid = this.#pids.get(flowId) ?? 0;
+    const partner = this.#machine?.partnerOf(flowId) ?? 0;
+    if (plane === undefined || this.#machine?.dealloc(flowId) !== 0) return;
+    this.#pids.delete(flowId);
+    // What the process wrote last goes to the partner before that one hears that the flow is down.
+    await plane.drop(flowId);
+    if (partner !== 0) plane.table.setPartner(partner, 0);
+    this.#pump();
+    await this.#context.irm.flowDealloc(flowId, pid);
+  }
+
+  #hold(flow: FlowOrder): number {
+    const held = this.#plane!.hold(flow.flowId, flow.pid, flow.uid);
+    if (held === 0) this.#pids.set(flow.flowId, flow.pid);
+    return held;
+  }
+
+  #release(flowId: number): void {
+    this.#pids.delete(flowId);
+    void this.#plane?.drop(flowId);
+  }
+
+  /** Do what the machine wants. */
+  #pump(): void {
+    const machine = this.#machine;
+    if (machine === undefined) return;
+    for (let e = machine.poll(); e !== undefined; e = machine.poll()) this.#do(e);
+    this.#timer.arm(this.#context.now(), machine.deadlineMs());
+  }
+
+  #do(e: LocalEffect): void {
+    const plane = this.#plane, { irm } = this.#context;
+    if (plane === undefined) return;
+    switch (e.do) {
+      case "answer":
+        return this.#waiters.answer(e.token, e.result);
+      case "alloc_reply":
+        void irm.flowAllocReply(e.flowId, e.response, MPL_MS, e.data);
+        return;
+      case "ask_irmd":
+        void this.#ask(e.ask, e.hash, e.qos, e.data);
+        return;
+      case "pair":
+        for (const [flowId, partner] of [[e.a, e.b], [e.b, e.a]] as const) {
+          plane.publish(flowId, { localEid: 0, remoteEid: 0, partner, peer: NO_PEER });
+        }
+        return;
+      case "down":
+        return plane.setDown(e.flowId, true);
+      case "release":
+        return this.#release(e.flowId);
+    }
+  }
+
+  async #ask(ask: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<void> {
+    const { irm, now } = this.#context;
+    const r = await irm.flowReqArr(hash, qos, MPL_MS, data);
+    let result = r.result;
+    if (result === 0) result = this.#hold(r);
+    const taken = this.#machine?.asked(now(), ask, result, r.flowId) ?? false;
+    if (!taken && r.result === 0) this.#release(r.flowId);
+    this.#pump();
+  }
+
+  async stop(): Promise<void> {
+    this.#timer.stop();
+    this.#machine?.close();
+    this.#pump();
+    this.#timer.stop();
+    this.#machine = undefined;
+    const plane = this.#plane;
+    this.#plane = undefined;
+    if (plane === undefined) return;
+    const c = plane.counters;
+    await plane.stop();
+    const { log } = this.#context;
+    log.dbg(
+      `moved ${c[Counter.received]}, copied ${c[Counter.copies]}, ` +
+        `dropped ${c[Counter.notDelivered]}, bad ${c[Counter.badPackets]}`,
+    );
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * `ouro ipcpd-<type> <irmd pid> <ipcp name> [1]`: an IPC process, started by an IRMd (spec 50 §2).
+ *
+ * Wrong arguments end it with exit code 1 and no message, as the prototype's. A fourth argument sends the log
+ * to syslog.
+ */
+
+import { currentInstance } from "../lib/instance.ts";
+import { Logger, stdoutSink } from "../lib/log.ts";
+import { syslogSink } from "../lib/sys/syslog.ts";
+import { LocalIpcp } from "./local/ipcp.ts";
+import { IpcpProcess } from "./process.ts";
+import { EthIpcp } from "./eth/ipcp.ts";
+import { UdpIpcp } from "./udp/ipcp.ts";
+import { Type, type TypeName } from "./state.ts";
+import type { IpcpContext, IpcpType } from "./type.ts";
+
+/** Log prefixes by type (spec 50 §2). */
+const PREFIX: Partial<Record<TypeName, string>> = {
+  local: "ipcpd-local",
+  udp4: "ipcpd/udp4",
+  udp6: "ipcpd/udp6",
+  "eth-llc": "ipcpd/eth-llc",
+  "eth-dix": "ipcpd/eth-dix",
+};
+
+function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
+  switch (type) {
+    case "local":
+      return new LocalIpcp(context);
+    case "udp4":
+    case "udp6":
+      return new UdpIpcp(type, context);
+    case "eth-dix":
+    case "eth-llc":
+      return new EthIpcp(type, context);
+    default:
+      return undefined;
+  }
+}
+
+/** Run an IPCP until its IRMd ends it; the exit code. */
+export async function main(type: string, args: string[]): Promise<number> {
+  const [pidText, name, syslog] = args;
+  const irmdPid = Number.parseInt(pidText ?? "", 10);
+  if (!(irmdPid > 0) || name === undefined || args.length > 3) return 1;
+  if (!(type in Type) || PREFIX[type as TypeName] === undefined) return 1;
+  const typeName = type as TypeName;
+  const sink = syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`);
+  const debug = Deno.env.get("OURO_DEBUG") === "1";
+  const log = new Logger(sink, PREFIX[typeName]!, debug);
+  const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, (context) => {
+    return make(typeName, context)!;
+  });
+  return await process.run(`ipcpd-${type}`);
+}

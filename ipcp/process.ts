@@ -1,0 +1,356 @@
+/**
+ * The common part of every IPCP: its life, its command socket, its signals.
+ *
+ * Source: spec 50 §2–§4. Runs in the main thread; the type's threads run the data path. Order at start:
+ * announce, socket, BOOT, IPCP_CREATE_R, because the IRMd waits 500 ms and the commands may follow at once.
+ * One connection is one command; commands run concurrently, each to its end, and a caller that has gone does
+ * not stop them. Signals count only if the IRMd sent them, where the kernel says who did (spec 50 §3).
+ */
+
+import { Errno } from "../lib/errno.ts";
+import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
+import {
+  decodeIpcpMsg,
+  encodeIpcpMsg,
+  IpcpCode,
+  type IpcpMsg,
+  WireValueError,
+} from "../lib/irm/messages.ts";
+import type { Logger } from "../lib/log.ts";
+import { QOS_NP1 } from "../lib/qos.ts";
+import { isWireError } from "../lib/wire/mod.ts";
+import { onSignals, Signal } from "../lib/sys/signals.ts";
+import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
+import { openPidfd } from "../lib/sys/process.ts";
+import { EventSource } from "../lib/sys/epoll.ts";
+import { IrmCalls } from "./irm_calls.ts";
+import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
+import { type IpcpContext, type IpcpType, isFailure } from "./type.ts";
+
+/** Connections that may wait; the prototype's 0 makes concurrent callers block in connect. */
+const BACKLOG = 64;
+/** Commands under way at once; more are refused. */
+const COMMANDS_MAX = 512;
+/** A client that connects and says nothing is dropped after this, ms. */
+const REQUEST_MS = 5000;
+/** How long to wait at the end for commands under way, ms. */
+const DRAIN_MS = 500;
+
+const HASH_NAMES = ["SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "CRC32", "MD5"];
+/** Bytes of each directory hash by number. */
+export const HASH_BYTES = [28, 32, 48, 64, 4, 16] as const;
+
+const EMPTY = new Uint8Array(0);
+
+/** The first four bytes of a hash, as they are logged. */
+function short(hash: Uint8Array): string {
+  return hash.subarray(0, 4).toHex();
+}
+
+export class IpcpProcess {
+  readonly #instance: Instance;
+  readonly #typeName: TypeName;
+  readonly #name: string;
+  readonly #irmdPid: number;
+  readonly #log: Logger;
+  readonly #life = new Lifecycle();
+  readonly #irm: IrmCalls;
+  readonly #type: IpcpType;
+  readonly #stop = Promise.withResolvers<number>();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(
+    instance: Instance,
+    typeName: TypeName,
+    name: string,
+    irmdPid: number,
+    log: Logger,
+    make: (context: IpcpContext) => IpcpType,
+  ) {
+    this.#instance = instance;
+    this.#typeName = typeName;
+    this.#name = name;
+    this.#irmdPid = irmdPid;
+    this.#log = log.child("ipcpd/ipcp");
+    this.#irm = new IrmCalls(instance, Deno.pid);
+    const words = new Uint32Array(1);
+    this.#type = make({
+      instance,
+      pid: Deno.pid,
+      name,
+      log,
+      irm: this.#irm,
+      life: this.#life,
+      now: () => performance.now(),
+      random: () => crypto.getRandomValues(words)[0]!,
+      fatal: (why) => {
+        log.error(`Cannot go on: ${why}`);
+        this.#stop.resolve(1);
+      },
+    });
+  }
+
+  /** Live until the IRMd ends it; the exit code. */
+  async run(prog: string): Promise<number> {
+    try {
+      const result = this.#irm.announce(prog);
+      if (result < 0) throw new Error(String(result));
+    } catch {
+      console.log("FATAL: Could not announce to IRMd.");
+      return 1;
+    }
+    const path = ipcpSocketPath(this.#instance, Deno.pid);
+    using signals = this.#onSignals();
+    void signals;
+    const listener = SeqListener.listen(path, 0o700, BACKLOG);
+    this.#life.init();
+    this.#log.info(`IPCP ${this.#typeName} ${Deno.pid} initialized.`);
+    this.#life.start();
+    const accepting = listener.onConnection(
+      (s) => this.#onConnection(s),
+      (e) => this.#log.error(`Cannot accept a command: ${e instanceof Error ? e.message : e}`),
+    );
+    let code = 0;
+    if (await this.#irm.createR(Type[this.#typeName], this.#name) < 0) {
+      this.#log.error("Failed to notify IRMd we are initialized.");
+      code = 1;
+    } else {
+      using parent = this.#watchParent();
+      void parent;
+      code = await this.#stop.promise;
+    }
+    await this.#shutdown(() => {
+      accepting.close();
+      listener.close();
+      try {
+        Deno.removeSync(path);
+      } catch {
+        // The IRMd has removed it already.
+      }
+    });
+    return code;
+  }
+
+  #onSignals(): Disposable {
+    const obeyed = [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM];
+    return onSignals([...obeyed, Signal.PIPE], ({ signal, pid }) => {
+      if (signal === Signal.PIPE) return;
+      // Pid 0: not known, because the runtime took the signal.
+      if (pid !== 0 && pid !== this.#irmdPid) {
+        this.#log.dbg(`Signal ${signal} of process ${pid} ignored.`);
+        return;
+      }
+      this.#stop.resolve(0);
+    });
+  }
+
+  /** An IRMd that was killed will never tell us to stop, so its end does. */
+  #watchParent(): Disposable {
+    try {
+      const pidfd = openPidfd(this.#irmdPid);
+      const watch = EventSource.get().watch(pidfd.raw, { read: true }, () => {
+        watch.close();
+        this.#log.warn(`IRMd ${this.#irmdPid} is gone.`);
+        this.#stop.resolve(0);
+      });
+      return {
+        [Symbol.dispose]() {
+          watch.close();
+          pidfd.close();
+        },
+      };
+    } catch {
+      this.#stop.resolve(0); // It has gone before we could look.
+      return { [Symbol.dispose]() {} };
+    }
+  }
+
+  async #shutdown(unlisten: () => void): Promise<void> {
+    const wasOperational = this.#life.state === "operational";
+    this.#life.signal();
+    await this.#type.stop();
+    this.#log.info(`IPCP ${Deno.pid} shutting down.`);
+    unlisten();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, DRAIN_MS));
+    await Promise.race([Promise.allSettled([...this.#running]), late]);
+    clearTimeout(timer);
+    if (wasOperational) this.#life.stopped();
+    this.#life.fini();
+    this.#log.info(`IPCP ${Deno.pid} out.`);
+    this.#irm.exit();
+  }
+
+  #onConnection(socket: SeqSocket): void {
+    if (this.#running.size >= COMMANDS_MAX) return socket.close();
+    const done = this.#serve(socket).catch((e) => {
+      this.#log.error(`Command failed: ${e instanceof Error ? e.message : e}`);
+    }).finally(() => {
+      socket.close();
+      this.#running.delete(done);
+    });
+    this.#running.add(done);
+  }
+
+  async #serve(socket: SeqSocket): Promise<void> {
+    const bytes = await socket.recv({ timeoutMs: REQUEST_MS }).catch(() => null);
+    if (bytes === null || bytes.length === 0) return;
+    const m = decodeIpcpMsg(bytes);
+    if (m instanceof WireValueError) {
+      return this.#reply(socket, { code: IpcpCode.IPCP_REPLY, result: -Errno.EINVAL });
+    }
+    if (isWireError(m)) return; // Closed without reply.
+    this.#reply(socket, await this.#command(m));
+  }
+
+  #reply(socket: SeqSocket, m: IpcpMsg): void {
+    // The caller may have given up; then nobody hears.
+    socket.trySend(encodeIpcpMsg(m));
+  }
+
+  /** Serve one command; the whole reply. */
+  async #command(m: IpcpMsg): Promise<IpcpMsg> {
+    const refused = admit(this.#typeName, this.#life.state, m.code);
+    if (refused !== 0) {
+      this.#logRefusal(m.code, refused);
+      return { code: IpcpCode.IPCP_REPLY, result: refused };
+    }
+    if (m.code === Command.bootstrap || m.code === Command.enroll) return await this.#join(m);
+    return { code: IpcpCode.IPCP_REPLY, result: await this.#operate(m) };
+  }
+
+  #logRefusal(code: number, result: number): void {
+    if (result === -Errno.EPERM) this.#log.error(`Unknown message code: ${code}.`);
+    else if (result === -Errno.ENOTSUP) {
+      this.#log.error(`Failed to ${OPERATIONS[code] ?? "serve"}: operation unsupported.`);
+    } else if (code === Command.bootstrap || code === Command.enroll) {
+      const what = code === Command.bootstrap ? "bootstrap" : "enroll";
+      const state = this.#life.state;
+      this.#log.error(`Failed to ${what}: IPCP in state <${state}>, need <boot>.`);
+    }
+  }
+
+  async #join(m: IpcpMsg): Promise<IpcpMsg> {
+    const refuse = (result: number, cause?: string): IpcpMsg => {
+      if (cause !== undefined) this.#log.error(cause);
+      this.#log.error("Failed to bootstrap IPCP.");
+      const process = `ipcpd-${this.#typeName} ${this.#name}`;
+      const error = cause === undefined ? undefined : { stage: "bootstrap", process, cause };
+      return { code: IpcpCode.IPCP_REPLY, result, ...(error ? { error } : {}) };
+    };
+    if (m.code === Command.enroll) {
+      if (m.dst === undefined) return refuse(-Errno.EINVAL);
+      this.#log.info(`Enrolling with ${m.dst}...`);
+    } else {
+      if (m.conf === undefined) return refuse(-Errno.EINVAL);
+      this.#log.info("Bootstrapping...");
+      if (m.conf.ipcpType !== Type[this.#typeName]) {
+        return refuse(-Errno.EIPCPTYPE, `Configuration is not for ${this.#typeName}.`);
+      }
+      if (HASH_BYTES[m.conf.layerInfo.dirHashAlgo] === undefined) return refuse(-Errno.EINVAL);
+    }
+    const layer = m.code === Command.enroll
+      ? await this.#type.enroll!(m.dst!)
+      : await this.#type.bootstrap(m.conf!);
+    if (isFailure(layer)) return refuse(layer.code, layer.cause);
+    if (!this.#life.operational()) {
+      await this.#type.stop(); // A second bootstrap or a stop came in between.
+      return refuse(-Errno.EIPCPSTATE);
+    }
+    if (m.code === Command.enroll) {
+      this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
+    } else {
+      this.#log.info(`Finished bootstrapping in ${layer.name}.`);
+    }
+    this.#log.info(`  type: ${this.#typeName}`);
+    const algo = layer.dirHashAlgo;
+    this.#log.info(`  hash: ${HASH_NAMES[algo]} [${HASH_BYTES[algo]} bytes]`);
+    return { code: IpcpCode.IPCP_REPLY, layerInfo: layer, result: 0 };
+  }
+
+  async #operate(m: IpcpMsg): Promise<number> {
+    const t = this.#type, log = this.#log;
+    const hash = m.hash ?? EMPTY;
+    switch (m.code) {
+      case Command.reg: {
+        log.info(`Registering ${short(hash)}...`);
+        const result = t.register!(hash);
+        if (result === 0) log.info(`Finished registering ${short(hash)}.`);
+        return result;
+      }
+      case Command.unreg: {
+        log.info(`Unregistering ${short(hash)}...`);
+        const result = t.unregister!(hash);
+        if (result === 0) log.info(`Finished unregistering ${short(hash)}.`);
+        return result;
+      }
+      case Command.query:
+        return await t.query!(hash);
+      case Command.flowAlloc:
+      case Command.flowJoin:
+      case Command.flowAllocResp:
+        return await this.#flowCommand(m, hash);
+      case Command.flowDealloc: {
+        if (m.flowId === undefined) return -Errno.EINVAL;
+        log.info(`Deallocating flow ${m.flowId}.`);
+        const result = t.flowDealloc(m.flowId, m.timeoSec ?? 0);
+        if (result < 0) log.warn(`Could not deallocate flow_id ${m.flowId}.`);
+        return result;
+      }
+      case Command.connect:
+        if (m.dst === undefined || m.comp === undefined) return -Errno.EINVAL;
+        log.info(`Connecting ${m.comp} to ${m.dst}...`);
+        return await t.connect!(m.dst, m.comp, m.qos ?? QOS_NP1);
+      case Command.disconnect:
+        if (m.dst === undefined || m.comp === undefined) return -Errno.EINVAL;
+        log.info(`Disconnecting ${m.comp} from ${m.dst}...`);
+        return await t.disconnect!(m.dst, m.comp);
+      default:
+        return -Errno.EPERM;
+    }
+  }
+
+  async #flowCommand(m: IpcpMsg, hash: Uint8Array): Promise<number> {
+    const t = this.#type, log = this.#log;
+    if (m.flowId === undefined || m.flowId < 1 || m.flowId >= 10240) return -Errno.EINVAL;
+    const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };
+    if (m.code === Command.flowAllocResp) {
+      const response = m.response ?? -Errno.EPERM;
+      log.info(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
+      const result = await t.flowAllocResp!(flow, response, m.pk ?? EMPTY);
+      if (result === -Errno.EPERM) log.warn(`Flow_id ${flow.flowId} is not known.`);
+      log.info(`Finished responding ${result} to allocation request.`);
+      return result;
+    }
+    if (m.pid === undefined) return -Errno.EINVAL;
+    if (m.code === Command.flowJoin) {
+      log.info(`Joining layer ${short(hash)}.`);
+      const result = await t.flowJoin!(flow, hash);
+      if (result === 0) log.info(`Finished joining layer ${short(hash)}.`);
+      return result;
+    }
+    if (m.qos === undefined) return -Errno.EINVAL;
+    log.info(`Allocating flow ${flow.flowId} for ${flow.pid} to ${short(hash)}.`);
+    const result = await t.flowAlloc!(flow, hash, m.qos, m.pk ?? EMPTY);
+    if (result === -Errno.EFLOWDOWN || result === -Errno.ENOMEM) {
+      log.error(`Failed allocating n + 1 fd on flow_id ${flow.flowId}: ${result}`);
+    }
+    if (result === 0) log.info(`Finished allocating flow ${flow.flowId} to ${short(hash)}.`);
+    return result;
+  }
+}
+
+/** Operations as the log names them. */
+const OPERATIONS: Record<number, string> = {
+  [Command.bootstrap]: "Bootstrap",
+  [Command.enroll]: "enroll",
+  [Command.reg]: "register",
+  [Command.unreg]: "unregister",
+  [Command.query]: "query",
+  [Command.flowAlloc]: "allocate a flow",
+  [Command.flowJoin]: "join",
+  [Command.flowAllocResp]: "respond on a flow",
+  [Command.flowDealloc]: "dealloc",
+  [Command.connect]: "connect",
+  [Command.disconnect]: "disconnect",
+};

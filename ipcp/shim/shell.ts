@@ -1,0 +1,190 @@
+/**
+ * The shell around the shim machine: commands in, effects out to the lower layer, the data path and the IRMd.
+ * UDP and Ethernet differ in what they hand in here: how a management message is sent, how a name is resolved.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import type { DataPlane } from "../data/plane.ts";
+import { Counter } from "../data/table.ts";
+import type { FlowOrder, IpcpContext } from "../type.ts";
+import { DeadlineTimer, Waiters } from "../waiters.ts";
+import type { Addr } from "./directory.ts";
+import { type Effect, type ShimConfig, ShimMachine } from "./machine.ts";
+
+/** What a lower layer does for the shell. */
+export interface Lower {
+  /** Send a management message; `to` undefined is everybody. 0 or a negative errno. */
+  send(to: Addr | undefined, bytes: Uint8Array): number;
+  /** Find the address of a name, UDP only; undefined if it has none. */
+  resolve?(hash: Uint8Array): Promise<Addr | undefined>;
+}
+
+/** The IRMd stops waiting for QUERY after 200 ms; a resolver that is slower helps the next query. */
+const RESOLVE_ANSWER_MS = 170;
+
+export class ShimShell {
+  readonly machine: ShimMachine;
+  readonly #context: IpcpContext;
+  readonly #config: ShimConfig;
+  readonly #plane: DataPlane;
+  readonly #lower: Lower;
+  readonly #mplMs: number;
+  readonly #waiters = new Waiters();
+  readonly #timer: DeadlineTimer;
+  readonly #pids = new Map<number, number>();
+  #open = true;
+
+  constructor(
+    context: IpcpContext,
+    config: ShimConfig,
+    mplMs: number,
+    plane: DataPlane,
+    lower: Lower,
+  ) {
+    this.#context = context;
+    this.#config = config;
+    this.#mplMs = mplMs;
+    this.#plane = plane;
+    this.#lower = lower;
+    this.machine = new ShimMachine(config, context.random);
+    this.#timer = new DeadlineTimer(() => {
+      this.machine.onTimer(context.now());
+      this.#pump();
+    });
+  }
+
+  query(hash: Uint8Array): Promise<number> {
+    const { token, result } = this.#waiters.open();
+    this.machine.query(this.#context.now(), hash, token);
+    this.#pump();
+    if (this.#config.names === "ask") return result;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<number>((resolve) => {
+      timer = setTimeout(() => resolve(-Errno.EPERM), RESOLVE_ANSWER_MS);
+    });
+    return Promise.race([result, late]).finally(() => clearTimeout(timer));
+  }
+
+  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): number {
+    const held = this.#hold(flow);
+    if (held < 0) return held;
+    const result = this.machine.alloc(this.#context.now(), flow.flowId, hash, qos, data);
+    if (result < 0) this.#release(flow.flowId);
+    this.#pump();
+    return result;
+  }
+
+  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
+    const { token, result } = this.#waiters.open();
+    this.machine.allocResp(this.#context.now(), flow.flowId, response, data, token);
+    this.#pump();
+    return result;
+  }
+
+  flowDealloc(flowId: number, lingerSec: number): number {
+    if (this.machine.flowState(flowId) === undefined) return -Errno.EPERM;
+    if (lingerSec > 0) setTimeout(() => this.#dealloc(flowId), lingerSec * 1000);
+    else void this.#dealloc(flowId);
+    return 0;
+  }
+
+  async #dealloc(flowId: number): Promise<void> {
+    const pid = this.#pids.get(flowId) ?? 0;
+    if (!this.#open || this.machine.flowState(flowId) === undefined) return;
+    this.#pids.delete(flowId);
+    // The endpoint id rests only when the last packet has left.
+    await this.#plane.drop(flowId);
+    this.machine.dealloc(this.#context.now(), flowId);
+    this.#pump();
+    await this.#context.irm.flowDealloc(flowId, pid);
+  }
+
+  /** A management message came from the network. */
+  onMgmt(from: Addr, bytes: Uint8Array): void {
+    this.machine.onMgmt(this.#context.now(), from, bytes);
+    this.#pump();
+  }
+
+  /** The link went down or came back: every open flow hears of it. */
+  setLink(up: boolean): void {
+    for (const flowId of this.machine.openFlows()) this.#plane.setDown(flowId, !up);
+  }
+
+  #hold(flow: FlowOrder): number {
+    const held = this.#plane.hold(flow.flowId, flow.pid, flow.uid);
+    if (held === 0) this.#pids.set(flow.flowId, flow.pid);
+    return held;
+  }
+
+  #release(flowId: number): void {
+    this.#pids.delete(flowId);
+    void this.#plane.drop(flowId);
+  }
+
+  #pump(): void {
+    for (let e = this.machine.poll(); e !== undefined; e = this.machine.poll()) this.#do(e);
+    if (this.#open) this.#timer.arm(this.#context.now(), this.machine.deadlineMs());
+  }
+
+  #do(e: Effect): void {
+    switch (e.do) {
+      case "answer":
+        return this.#waiters.answer(e.token, e.result);
+      case "send":
+        if (this.#lower.send(e.to, e.bytes) < 0) {
+          Atomics.add(this.#plane.counters, Counter.sendFailed, 1);
+        }
+        return;
+      case "alloc_reply":
+        void this.#context.irm.flowAllocReply(e.flowId, e.response, this.#mplMs, e.data);
+        return;
+      case "ask_irmd":
+        void this.#ask(e.ask, e.hash, e.qos, e.data);
+        return;
+      case "resolve":
+        void this.#resolve(e.hash);
+        return;
+      case "open": {
+        const { localEid, remoteEid, peer } = e.flow;
+        return this.#plane.publish(e.flow.flowId, { localEid, remoteEid, partner: 0, peer });
+      }
+      case "release":
+        return this.#release(e.flowId);
+    }
+  }
+
+  async #ask(ask: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<void> {
+    const { irm, now, log } = this.#context;
+    const r = await irm.flowReqArr(hash, qos, this.#mplMs, data);
+    if (!this.#open) return;
+    const result = r.result === 0 ? this.#hold(r) : r.result;
+    if (result < 0) log.error(`Failed to get fd for flow: ${result}`);
+    const taken = this.machine.asked(now(), ask, result, r.flowId);
+    if (!taken && r.result === 0) this.#release(r.flowId);
+    this.#pump();
+  }
+
+  async #resolve(hash: Uint8Array): Promise<void> {
+    const addr = await this.#lower.resolve?.(hash).catch(() => undefined);
+    if (!this.#open) return;
+    if (addr === undefined) this.#context.log.dbg(`Could not resolve ${hash.toHex()}.`);
+    this.machine.resolved(this.#context.now(), hash, addr);
+    this.#pump();
+  }
+
+  /** Answer what waits, stop the data path. */
+  async stop(): Promise<void> {
+    this.machine.close(this.#context.now());
+    this.#pump();
+    this.#open = false;
+    this.#timer.stop();
+    const c = this.#plane.counters;
+    await this.#plane.stop();
+    const n = (k: "sent" | "received" | "tooLong" | "sendFailed" | "notDelivered" | "refused") =>
+      `${k} ${c[Counter[k]]}`;
+    const dropped = ["tooLong", "sendFailed", "notDelivered", "refused"] as const;
+    this.#context.log.dbg([n("sent"), n("received"), ...dropped.map(n)].join(", "));
+    this.#context.log.dbg(`management: ${JSON.stringify(this.machine.counters)}`);
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What each type of IPCP provides to the common part (`process.ts`), and what it gets from it.
+ *
+ * Operations are called only when {@linkcode admit} allows them. Results are 0 or negative errors of the
+ * protocol (spec 50 §4.1); a refusal with a reason for a person carries it along.
+ */
+
+import type { Instance } from "../lib/instance.ts";
+import type { IpcpConfig, LayerInfo } from "../lib/irm/messages.ts";
+import type { Logger } from "../lib/log.ts";
+import type { QosSpec } from "../lib/qos.ts";
+import type { IrmCalls } from "./irm_calls.ts";
+import type { Lifecycle, TypeName } from "./state.ts";
+
+/** A failed operation: negative number and one line that says what to do. */
+export interface Failure {
+  readonly code: number;
+  readonly cause: string;
+}
+
+/** A flow as the IRMd describes it in FLOW_ALLOC, FLOW_JOIN and FLOW_ALLOC_RESP. */
+export interface FlowOrder {
+  readonly flowId: number;
+  /** The process above. */
+  readonly pid: number;
+  /** Its flow uid: 0 is the global pool. */
+  readonly uid: number;
+}
+
+/** What a type gets when it is made. */
+export interface IpcpContext {
+  readonly instance: Instance;
+  readonly pid: number;
+  readonly name: string;
+  readonly log: Logger;
+  readonly irm: IrmCalls;
+  readonly life: Lifecycle;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** A uniform random 32-bit number. */
+  random(): number;
+  /** The type is broken beyond repair (a data thread died): end the process. */
+  fatal(why: string): void;
+}
+
+export interface IpcpType {
+  readonly type: TypeName;
+  bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure>;
+  enroll?(dst: string): Promise<LayerInfo | Failure>;
+  register?(hash: Uint8Array): number;
+  unregister?(hash: Uint8Array): number;
+  query?(hash: Uint8Array): Promise<number>;
+  flowAlloc?(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number>;
+  flowJoin?(flow: FlowOrder, hash: Uint8Array): Promise<number>;
+  flowAllocResp?(flow: FlowOrder, response: number, data: Uint8Array): Promise<number>;
+  /** Answered at once; the flow goes `lingerSec` seconds later. */
+  flowDealloc(flowId: number, lingerSec: number): number;
+  connect?(dst: string, comp: string, qos: QosSpec): Promise<number>;
+  disconnect?(dst: string, comp: string): Promise<number>;
+  /** Stop threads, close devices, let go of all flows; each step bounded. */
+  stop(): Promise<void>;
+}
+
+/** Whether a bootstrap failed. */
+export function isFailure(x: LayerInfo | Failure): x is Failure {
+  return "code" in x;
+}
