@@ -1,0 +1,175 @@
+/**
+ * The small tables of the registry: programs, processes, IPCPs, pools, children (spec 20 §5).
+ */
+
+import { IpcpState, NOT_ENROLLED } from "../../lib/irm/codes.ts";
+import type { Waiter } from "./waiter.ts";
+
+/** A program: what processes of that base name inherit. */
+export interface ProgRecord {
+  /** Base name. */
+  readonly prog: string;
+  /** The path it was first bound with. */
+  readonly path: string;
+  readonly names: Set<string>;
+}
+
+/** An announced process. */
+export interface ProcRecord {
+  readonly pid: number;
+  /** Base name of its program, as it said. */
+  readonly prog: string;
+  /** As the kernel says. */
+  readonly uid: number;
+  readonly gid: number;
+  /** 0 for a privileged process, else its uid: whose pool it uses, and who may be its direct peer. */
+  readonly flowUid: number;
+  /** Names it is bound to. */
+  readonly names: Set<string>;
+  /** Ids of its accepts that nobody has reserved, oldest first; the latest is served first. */
+  readonly accepts: number[];
+}
+
+/** An IPCP. */
+export interface IpcpRecord {
+  readonly pid: number;
+  type: number;
+  name: string;
+  /** One of `IpcpState`. */
+  state: number;
+  /** `Not enrolled.` before it has a layer. */
+  layer: string;
+  hashAlgo: number;
+}
+
+/** A packet pool: that of a uid, or the GSPP (uid 0). */
+export interface PoolRecord {
+  readonly uid: number;
+  readonly gid: number;
+  /** Processes that use it. */
+  refs: number;
+}
+
+/** A child the daemon waits for. */
+export interface SpawnedRecord {
+  readonly pid: number;
+  readonly kind: "ipcp" | "program";
+  /** IPCP name or program path, for log lines. */
+  readonly what: string;
+}
+
+/** IPCPs by pid and in ascending (type, pid). */
+export class IpcpTable {
+  readonly #list: IpcpRecord[] = [];
+  readonly #byPid = new Map<number, IpcpRecord>();
+  readonly #boots = new Map<number, Waiter<number>>();
+
+  get count(): number {
+    return this.#list.length;
+  }
+
+  get(pid: number): IpcpRecord | undefined {
+    return this.#byPid.get(pid);
+  }
+
+  has(pid: number): boolean {
+    return this.#byPid.has(pid);
+  }
+
+  /** In the order in which they are listed and asked. */
+  list(): readonly IpcpRecord[] {
+    return this.#list;
+  }
+
+  /** The first IPCP of a layer, in list order. */
+  byLayer(layer: string): IpcpRecord | undefined {
+    return this.#list.find((i) => i.layer === layer && layer !== NOT_ENROLLED);
+  }
+
+  /** A new IPCP in INIT without layer; false when the pid has one. */
+  create(pid: number, type: number, name: string): boolean {
+    if (this.#byPid.has(pid)) return false;
+    const r: IpcpRecord = {
+      pid,
+      type,
+      name,
+      state: IpcpState.INIT,
+      layer: NOT_ENROLLED,
+      hashAlgo: 0,
+    };
+    this.#byPid.set(pid, r);
+    this.#insert(r);
+    return true;
+  }
+
+  /** Takes over what the IPCP says of itself; keeps the order. */
+  update(r: IpcpRecord, type: number, name: string, state: number): void {
+    this.#list.splice(this.#list.indexOf(r), 1);
+    r.type = type;
+    r.name = name;
+    r.state = state;
+    this.#insert(r);
+  }
+
+  delete(pid: number): IpcpRecord | undefined {
+    const r = this.#byPid.get(pid);
+    if (r === undefined) return undefined;
+    this.#byPid.delete(pid);
+    this.#list.splice(this.#list.indexOf(r), 1);
+    return r;
+  }
+
+  /** Who waits for the boot of an IPCP. */
+  get boots(): Map<number, Waiter<number>> {
+    return this.#boots;
+  }
+
+  #insert(r: IpcpRecord): void {
+    let lo = 0;
+    let hi = this.#list.length;
+    while (lo < hi) {
+      const mid = (lo + hi) >>> 1;
+      const m = this.#list[mid]!;
+      if (m.type < r.type || (m.type === r.type && m.pid < r.pid)) lo = mid + 1;
+      else hi = mid;
+    }
+    this.#list.splice(lo, 0, r);
+  }
+}
+
+/** Pools by uid, counted by the processes that use them. */
+export class PoolTable {
+  readonly #byUid = new Map<number, PoolRecord>();
+
+  get count(): number {
+    return this.#byUid.size;
+  }
+
+  get(uid: number): PoolRecord | undefined {
+    return this.#byUid.get(uid);
+  }
+
+  has(uid: number): boolean {
+    return this.#byUid.has(uid);
+  }
+
+  all(): IterableIterator<PoolRecord> {
+    return this.#byUid.values();
+  }
+
+  /** One more user; the record is made when the pool is new. Returns the number of users. */
+  ref(uid: number, gid: number): number {
+    const r = this.#byUid.get(uid);
+    if (r !== undefined) return ++r.refs;
+    this.#byUid.set(uid, { uid, gid, refs: 1 });
+    return 1;
+  }
+
+  /** One user less; at 0 the record goes. Returns the number of users left, -1 for an unknown pool. */
+  unref(uid: number): number {
+    const r = this.#byUid.get(uid);
+    if (r === undefined) return -1;
+    if (--r.refs === 0) this.#byUid.delete(uid);
+    return r.refs;
+  }
+}
