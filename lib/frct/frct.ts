@@ -163,7 +163,7 @@ export class Frct implements FrctEndpoint {
       return this.#bare(out, at, RDVS);
     }
     const seqno = snd.nextResend();
-    snd.resent(seqno);
+    snd.resent(nowUs, seqno);
     snd.ring.resend(seqno, nowUs, out, at + FRCT_PCI_LENGTH);
     this.#header(out, at, snd.ring.flags(seqno), seqno);
     return need;

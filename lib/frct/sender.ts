@@ -72,10 +72,11 @@ export class Sender {
   readonly #reliable: boolean;
   #edgeSeen = false;
   #cwnd = START_WINDOW_PACKETS;
-  /** An RTT sample is being taken with packet `#probeSeq`. */
-  #probing = false;
-  #probeSeq = 0;
-  #probeUs = 0;
+  /** No RTT sample before this time: one a round trip is what the estimator's gains are made for. */
+  #sampleUs = -Infinity;
+  /** Packet that was sent again once because of duplicate acknowledgements, and when; 0 when none. */
+  #fastSeq = 0;
+  #fastUs = 0;
   #timerUs = NEVER;
   #tailProbed = false;
   #rdvsUs = NEVER;
@@ -85,6 +86,8 @@ export class Sender {
   #recover = 0;
   /** Transmissions of the oldest packet that are due. */
   #headDue = 0;
+  /** They are due because of duplicate acknowledgements. */
+  #headFast = false;
   #sweeping = false;
   #sweepNext = 0;
   #sweepBudget = 0;
@@ -131,12 +134,6 @@ export class Sender {
       return;
     }
     this.ring.put(this.lwe, seqno, flags, src, from, len, nowUs);
-    if (!this.#probing) {
-      this.#probing = true;
-      this.#probeSeq = seqno;
-      this.#probeUs = nowUs;
-      this.rttProbes++;
-    }
     if (this.#timerUs === NEVER) this.#arm(nowUs);
   }
 
@@ -160,6 +157,7 @@ export class Sender {
       return;
     }
     this.peerOpen = true;
+    this.#sample(nowUs, ackno);
     for (let i = 0; i < ahead; i++) this.ring.drop(plus(this.lwe, i));
     this.lwe = ackno;
     if (before(this.#repeatNext, ackno)) this.#repeatNext = ackno;
@@ -169,12 +167,6 @@ export class Sender {
     this.#duplicateAcks = 0;
     this.#headDue = 0;
     this.#tailProbed = false;
-    if (this.#probing && before(this.#probeSeq, ackno)) {
-      this.#probing = false;
-      this.rtt.sample((nowUs - this.#probeUs) * 1000);
-    } else {
-      this.rtt.progress();
-    }
     this.#timerUs = NEVER;
     if (this.outstanding > 0) this.#arm(nowUs);
     if (this.#sweeping) {
@@ -242,9 +234,15 @@ export class Sender {
   }
 
   /** Packet `seqno`, given by {@linkcode nextResend}, goes out now. */
-  resent(seqno: number): void {
+  resent(nowUs: number, seqno: number): void {
     if (this.#headDue > 0) {
       this.#headDue--;
+      if (this.#headFast && !this.ring.wasResent(seqno) && !this.#repeating()) {
+        this.#fastSeq = seqno;
+        this.#fastUs = nowUs;
+      } else if (seqno === this.#fastSeq && nowUs > this.#fastUs) {
+        this.#fastUs = 0;
+      }
       this.retransmissions++;
     } else if (this.#sweeping && seqno === this.#sweepNext && this.#sweepBudget > 0) {
       this.#sweepNext = plus(seqno, 1);
@@ -256,7 +254,7 @@ export class Sender {
       this.repeats++;
       return; // The sample of an original stays good: its copy follows closely.
     }
-    if (this.#probing && seqno === this.#probeSeq) this.#probing = false; // Karn
+    this.ring.markResent(seqno);
   }
 
   /** Forgets everything outstanding. */
@@ -292,6 +290,7 @@ export class Sender {
       return;
     }
     this.#headDue = this.#copies();
+    this.#headFast = false;
     this.#duplicateAcks = 0;
     this.#recovering = true;
     this.#recover = this.seqno;
@@ -308,6 +307,31 @@ export class Sender {
       this.#sweepBudget = 1;
     }
     this.#arm(nowUs);
+  }
+
+  /**
+   * An RTT sample, at most one a round trip. Best from the newest packet acknowledged, if none of those was sent again (Karn)
+   * and no gap was filled: then the acknowledgement tells when, not how long the way is. Where every window has a gap
+   * that never happens; then from a first fast retransmission, which the peer's own answers have shown to be needed
+   * (unless a copy may have been on its way already).
+   */
+  #sample(nowUs: number, ackno: number): void {
+    this.rtt.progress();
+    if (nowUs < this.#sampleUs) return;
+    this.rttProbes++;
+    const newest = plus(ackno, -1);
+    let sentUs = 0;
+    if (this.lwe === this.#fastSeq && this.#fastUs > 0) {
+      sentUs = this.#fastUs;
+    } else if (
+      this.#duplicateAcks === 0 && !this.ring.wasResent(this.lwe) && !this.ring.wasResent(newest)
+    ) {
+      sentUs = this.ring.firstUs(newest);
+    } else {
+      return;
+    }
+    this.rtt.sample((nowUs - sentUs) * 1000);
+    this.#sampleUs = nowUs + this.rtt.srttNs / 1000;
   }
 
   #onDuplicateAck(nowUs: number): void {
@@ -335,10 +359,11 @@ export class Sender {
     this.#recovering = true;
     this.#recover = this.seqno;
     this.#headDue = this.#copies();
+    this.#headFast = true;
   }
 
   #rttMinUs(): number {
-    return Math.min(this.rtt.minNs, this.rtt.rtoNs) / 1000;
+    return this.rtt.samples > 0 ? this.rtt.minNs / 1000 : 0;
   }
 
   /** Age from which a packet that something later has overtaken is lost: packets in a full pipe are one RTT old. */

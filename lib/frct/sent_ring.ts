@@ -8,6 +8,8 @@ import { type BufferPool, copyBytes } from "./buffers.ts";
 import { WINDOW_PACKETS } from "./constants.ts";
 
 const CAPACITY_FIRST = 8;
+/** Beside the packet's flags, all below it: sent again because it seemed lost. */
+const RESENT = 0x80;
 
 /** Retransmission copies, by sequence number. */
 export class SentRing {
@@ -59,7 +61,17 @@ export class SentRing {
 
   /** Flags of its first transmission. */
   flags(seqno: number): number {
-    return this.#flags[seqno & this.#mask]!;
+    return this.#flags[seqno & this.#mask]! & ~RESENT;
+  }
+
+  /** Notes that it was sent again because it seemed lost. */
+  markResent(seqno: number): void {
+    this.#flags[seqno & this.#mask]! |= RESENT;
+  }
+
+  /** Whether {@linkcode markResent} was called for it. */
+  wasResent(seqno: number): boolean {
+    return (this.#flags[seqno & this.#mask]! & RESENT) !== 0;
   }
 
   /** When it was sent first, µs. */
