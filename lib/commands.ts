@@ -24,6 +24,9 @@ export const OWN_WORDS: Readonly<Record<string, string>> = {
   completion: "print the completion script for bash, zsh or fish",
 };
 
+/** As first word: the next one is the command, whatever name the binary is called by. */
+export const RUN_WORD = "--run";
+
 /** What a command line asks for. */
 export type Choice =
   | { readonly kind: "command"; readonly name: string; readonly args: readonly string[] }
@@ -35,6 +38,7 @@ export type Choice =
 
 /** Chooses by the name called by, else by the first word. Pure. */
 export function choose(callName: string, args: readonly string[]): Choice {
+  if (args[0] === RUN_WORD) return choose("", args.slice(1));
   if (Object.hasOwn(COMMANDS, callName)) return { kind: "command", name: callName, args };
   const [word, ...rest] = args;
   if (word === undefined) return { kind: "nothing" };

@@ -7,9 +7,13 @@
  */
 
 import { fromFileUrl } from "@std/path";
+import { COMMANDS, RUN_WORD } from "./commands.ts";
 
 /** The forms the program is delivered in. */
 export type Form = "source" | "portable" | "compiled";
+
+/** For V8: keep a resting process small. */
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=4";
 
 /** Flags of `deno run` for the bundle: everything is in it, so nothing is looked up or asked for. */
 export const BUNDLE_FLAGS: readonly string[] = [
@@ -21,7 +25,11 @@ export const BUNDLE_FLAGS: readonly string[] = [
   "--no-remote",
   "--no-npm",
   "--quiet",
+  V8_FLAGS,
 ];
+
+/** What the launcher tells us alone; not for children. */
+const LAUNCHER_VARIABLES = ["OURO_SELF", "OURO_ARGV0"];
 
 interface Start {
   readonly form: Form;
@@ -50,14 +58,13 @@ function started(): Start {
   if (start) return start;
   const self = Deno.env.get("OURO_SELF");
   const name = Deno.env.get("OURO_ARGV0");
-  if (self !== undefined) Deno.env.delete("OURO_SELF");
-  if (name !== undefined) Deno.env.delete("OURO_ARGV0");
   if (Deno.build.standalone) {
     start = { form: "compiled", file: Deno.execPath(), name: baseName(argv0()) };
   } else if (import.meta.url.endsWith("/lib/self.ts")) {
     start = { form: "source", file: undefined, name: "" };
   } else {
-    start = { form: "portable", file: self, name: baseName(name ?? "") };
+    start = { form: "portable", file: self && realPath(self), name: baseName(name ?? "") };
+    for (const variable of LAUNCHER_VARIABLES) Deno.env.delete(variable);
   }
   return start;
 }
@@ -87,15 +94,37 @@ export function selfCommand(...words: string[]): string[] {
     const main = fromFileUrl(new URL("../main.ts", import.meta.url));
     return [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", main, ...words];
   }
-  if (file !== undefined && runnable(file)) return [file, ...words];
-  // The portable file was removed while we run: what it unpacked is still there.
-  return [Deno.execPath(), ...BUNDLE_FLAGS, fromFileUrl(Deno.mainModule), ...words];
+  // Running what is unpacked already is quicker and needs no environment.
+  const bundle = form === "portable" ? bundlePath() : undefined;
+  if (bundle !== undefined && isFile(Deno.execPath())) {
+    return [Deno.execPath(), ...BUNDLE_FLAGS, bundle, ...words];
+  }
+  // A copy that is called `irmd` is always the IRMd, unless told otherwise.
+  const self = file ?? Deno.execPath();
+  return Object.hasOwn(COMMANDS, baseName(self)) ? [self, RUN_WORD, ...words] : [self, ...words];
 }
 
-function runnable(path: string): boolean {
+/** The main file of the bundle this code is in; chunks lie beside it or in directories below. */
+function bundlePath(): string | undefined {
+  let dir = new URL(".", import.meta.url);
+  for (; dir.pathname !== "/"; dir = new URL("..", dir)) {
+    const path = fromFileUrl(new URL("main.js", dir));
+    if (isFile(path)) return path;
+  }
+  return undefined;
+}
+
+function realPath(path: string): string {
   try {
-    const info = Deno.statSync(path);
-    return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
   } catch {
     return false;
   }

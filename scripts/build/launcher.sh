@@ -1,0 +1,108 @@
+#!/bin/sh
+# ouro @VERSION@, portable form: this script, then two gzipped archives (the deno runtime, the program).
+# At its first start it unpacks them below a cache directory of the user; every start checks owner,
+# mode and sizes there, and runs the program. OURO_CACHE chooses the directory.
+runtime=@RUNTIME@ program=@PROGRAM@
+files="@FILES@"
+good="@GOOD@"
+
+# Whether directory $1 is ours alone and holds runtime and program as they were unpacked.
+ready() {
+  [ -O "$1" ] && [ ! -L "$1" ] && [ -x "$1/$runtime/deno" ] || return 1
+  case $(PATH=/usr/bin:/bin:$PATH; cd "$1" 2>/dev/null && exec stat -c %a:%s . $files 2>/dev/null) in
+    700:*"$good") return 0 ;;
+  esac
+  return 1
+}
+
+start() {
+  export OURO_SELF="$self" OURO_ARGV0="$0" DENO_DIR="$1/deno" DENO_NO_UPDATE_CHECK=1
+  root=$1
+  shift
+  exec "$root/$runtime/deno" @FLAGS@ "$root/$program/main.js" "$@"
+  echo "ouro: cannot run $root/$runtime/deno" >&2
+  exit 126
+}
+
+case $0 in
+  /*) self=$0 ;;
+  */*) self=$PWD/$0 ;;
+  *) self=$(command -v "$0") ;;
+esac
+
+# Directories where the unpacked program may be, best first; no process is started for the usual one.
+if [ -n "$OURO_CACHE" ]; then
+  ready "$OURO_CACHE" && start "$OURO_CACHE" "$@"
+else
+  case $XDG_CACHE_HOME in
+    /*) [ -O "$XDG_CACHE_HOME" ] && ready "$XDG_CACHE_HOME/ouro" && start "$XDG_CACHE_HOME/ouro" "$@" ;;
+  esac
+  case $HOME in
+    /*) [ -O "$HOME" ] && ready "$HOME/.cache/ouro" && start "$HOME/.cache/ouro" "$@" ;;
+  esac
+fi
+
+PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
+user=$(id -u)
+fallbacks="/var/cache/ouro /var/tmp/ouro-$user /tmp/ouro-$user"
+[ "$user" = 0 ] || fallbacks="/var/tmp/ouro-$user /tmp/ouro-$user"
+if [ -z "$OURO_CACHE" ]; then
+  for dir in $fallbacks; do
+    ready "$dir" && start "$dir" "$@"
+  done
+fi
+
+# Unpacks $3 bytes at offset $2 of this file as directory $1/$4, in one step: it is whole or not there.
+# $5 are its files with their SHA-256, $6 their mode.
+unpack() {
+  [ -d "$1/$4" ] && (cd "$1/$4" && printf '%s\n' "$5" | sha256sum -c --status &&
+    chmod "$6" $(printf '%s\n' "$5" | cut -c 67-)) && return 0
+  new=$1/.new.$$.$4
+  rm -rf "$new"
+  mkdir "$new" &&
+    tail -c "+$2" "$self" | head -c "$3" | gzip -dc | tar -x -o -m -f - -C "$new" &&
+    (cd "$new" && printf '%s\n' "$5" | sha256sum -c --status) || {
+      rm -rf "$new"
+      return 1
+    }
+  # A broken one is moved away; if another start was quicker than us, its result is as good.
+  [ -e "$1/$4" ] && mv -T "$1/$4" "$new.old" 2>/dev/null
+  mv -T "$new" "$1/$4" 2>/dev/null
+  rm -rf "$new" "$new.old"
+  [ -d "$1/$4" ]
+}
+
+# Makes directory $1 ready. What an interrupted start left there is removed.
+prepare() {
+  (
+    umask 077
+    [ -d "$1" ] || mkdir -p "$1" || exit 1
+    [ -O "$1" ] && [ ! -L "$1" ] || exit 1
+    chmod 700 "$1" || exit 1
+    for old in "$1"/.new.*; do
+      [ -e "$old" ] || continue
+      pid=${old#"$1/.new."}
+      kill -0 "${pid%%.*}" 2>/dev/null || rm -rf "$old"
+    done
+    unpack "$1" @RUNTIME_AT@ @RUNTIME_SIZE@ "$runtime" "@RUNTIME_SUMS@" 500 &&
+      unpack "$1" @PROGRAM_AT@ @PROGRAM_SIZE@ "$program" "@PROGRAM_SUMS@" 400
+  ) 2>/dev/null
+  ready "$1"
+}
+
+if [ -n "$OURO_CACHE" ]; then
+  prepare "$OURO_CACHE" && start "$OURO_CACHE" "$@"
+  echo "ouro: cannot unpack into OURO_CACHE=$OURO_CACHE (it must be a writable directory of this user, not mounted noexec, with 150 MB free)" >&2
+  exit 1
+fi
+case $XDG_CACHE_HOME in
+  /*) [ -O "$XDG_CACHE_HOME" ] && prepare "$XDG_CACHE_HOME/ouro" && start "$XDG_CACHE_HOME/ouro" "$@" ;;
+esac
+case $HOME in
+  /*) [ -O "$HOME" ] && prepare "$HOME/.cache/ouro" && start "$HOME/.cache/ouro" "$@" ;;
+esac
+for dir in $fallbacks; do
+  prepare "$dir" && start "$dir" "$@"
+done
+echo "ouro: no directory to unpack into (tried the user's cache and $fallbacks): set OURO_CACHE to a private directory with 150 MB free" >&2
+exit 1
