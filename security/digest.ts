@@ -4,7 +4,7 @@
  * Synchronous, through `node:crypto`, which has all eight digests (WebCrypto has no BLAKE2).
  */
 
-import { createHash, hkdfSync } from "node:crypto";
+import { createHash, createHmac, hkdfSync } from "node:crypto";
 import { digestByNid } from "../lib/wire/oap_ids.ts";
 
 /** Bytes of a session key and of a salt. */
@@ -32,5 +32,18 @@ export function hkdf(
   info: string,
 ): Uint8Array {
   const word = digestByNid(kdfNid)?.word ?? "sha256";
-  return new Uint8Array(hkdfSync(word, ikm, salt, info, KEY_BYTES));
+  if (!word.startsWith("blake2")) {
+    return new Uint8Array(hkdfSync(word, ikm, salt, info, KEY_BYTES));
+  }
+  // Deno's HKDF has no BLAKE2; 32 bytes are one block of the expansion.
+  const prk = hmac(word, salt, ikm);
+  const block = hmac(word, prk, new TextEncoder().encode(info), new Uint8Array([1]));
+  prk.fill(0);
+  return block.slice(0, KEY_BYTES);
+}
+
+function hmac(word: string, key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
+  const h = createHmac(word, key);
+  for (const part of parts) h.update(part);
+  return new Uint8Array(h.digest());
 }

@@ -155,3 +155,37 @@ export function encode(h: OapHeader, out: Uint8Array, at: number): number | Wire
   }
   return total;
 }
+
+/** First 8 bytes of an id as log lines show it, e.g. `[87b8f329370276a9]`. */
+export function idTag(id: Uint8Array): string {
+  return `[${id.subarray(0, 8).toHex()}]`;
+}
+
+/** The dump of a header in the prototype's form, a line each (spec 40 §17). */
+export function describeLines(h: OapHeader, direction: "-->" | "<--"): string[] {
+  const time = new Date(Number(h.timestampNs / 1_000_000n));
+  const stamp = time.toISOString().slice(0, 19).replace("T", " ");
+  const field = (b: Uint8Array) => b.length === 0 ? "<none>" : `[${b.length} bytes]`;
+  const encaps = h.kex.length > 0 && (h.raw || h.clientEncap)
+    ? h.clientEncap ? " [Client encaps]" : " [Server encaps]"
+    : "";
+  const kdf = digestByNid(h.kdfNid)?.word;
+  return [
+    `OAP_HDR [${h.id.subarray(0, 8).toHex()} @ ${stamp} (UTC) ] ${direction}`,
+    `  crt: ${field(h.crt)}`,
+    `  Key Exchange Data: ${field(h.kex)}${encaps}`,
+    `  Cipher: ${cipherByNid(h.cipherNid)?.word ?? "<none>"}`,
+    `  KDF: ${kdf ? `HKDF-${kdf}` : "<none>"}`,
+    `  Digest: ${digestByNid(h.digestNid)?.word ?? "<none>"}`,
+    `  Data: ${field(h.data)}`,
+    `  Req Hash: ${field(h.reqHash)}`,
+    `  Signature: ${field(h.signature)}`,
+  ];
+}
+
+/** Any bytes as one line, taken as a request; never throws. */
+export function describe(b: Uint8Array): string {
+  const h = parse(b, 0, b.length, 0);
+  if (h instanceof WireError) return `OAP header of ${b.length} bytes: ${h}`;
+  return describeLines(h, "<--").map((l) => l.trim()).join(", ");
+}

@@ -1,22 +1,36 @@
 /**
  * OAP of one IRMd: makes requests, serves requests, completes responses (spec 40).
  *
- * This shell owns the files (certificates, keys, `enc.conf`), the clock and the random source; the
- * procedures themselves are pure.
+ * This shell owns the files (certificates, keys, `enc.conf`), the clock, the random source and the
+ * replay caches; the procedures themselves are pure (`client.ts`, `server.ts`).
  */
 
+import { Errno } from "../../lib/errno.ts";
 import type { Logger } from "../../lib/log.ts";
-import { isWireError } from "../../lib/wire/mod.ts";
-import { encode, encodedLength, LENGTH, type OapHeader, parse } from "../../lib/wire/oap_header.ts";
-import { digestByNid, REQUEST_HASH_NID_DEFAULT } from "../../lib/wire/oap_ids.ts";
-import { digest } from "../digest.ts";
-import { checkAge, ReplayCache } from "./replay_cache.ts";
+import { kexByNid } from "../../lib/wire/oap_ids.ts";
+import { PeerCertificate } from "../certificate.ts";
+import type { EncConf, Policy } from "../enc_conf.ts";
+import { isFileRefusal, SecurityFiles, type Side, type SideFiles } from "../files.ts";
+import { encapsulate, generatePair, type KexPair } from "../kex/pair.ts";
+import type { PeerKey } from "../kex/spki.ts";
+import {
+  type StaticKemKey,
+  staticKeyFromPem,
+  staticKeyFromRaw,
+  staticPublicFromPem,
+  staticPublicFromRaw,
+} from "../kex/static.ts";
+import type { KexInfo } from "../../lib/wire/oap_ids.ts";
+import { TrustFiles } from "../trust_files.ts";
+import { OapClient } from "./client.ts";
+import { NONE, type OapPort, type OwnSide, type PeerRefusal } from "./port.ts";
+import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
+import { serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
 
 export { isOapFailure, OapFailure } from "./types.ts";
 export type { NameSecurity, OapAccepted, OapCompleted, SecurityPaths } from "./types.ts";
-
-const NONE = new Uint8Array(0);
+export { checkPathsReadableBy } from "../path_access.ts";
 
 /** What an {@linkcode OapService} needs. */
 export interface OapOptions {
@@ -28,132 +42,182 @@ export interface OapOptions {
   readonly nowNs?: () => bigint;
   /** Random bytes. */
   readonly random?: (bytes: number) => Uint8Array;
+  /** Source of ephemeral key pairs, for tests. */
+  readonly generatePair?: (kex: KexInfo) => Promise<KexPair>;
+  /** Requests with an earlier timestamp are refused; default: the time of construction. */
+  readonly startedNs?: bigint;
 }
 
 /** A request under way; one response completes it. */
 export interface OapClientSession {
   /** Bytes for the server. */
   readonly request: Uint8Array;
+  /** Failures have code -1008. */
   complete(response: Uint8Array): Promise<OapCompleted | OapFailure>;
 }
 
 /** The OAP half of an IRMd. */
 export class OapService {
   readonly #log: Logger;
-  readonly #nowNs: () => bigint;
-  readonly #random: (bytes: number) => Uint8Array;
-  readonly #replay = new ReplayCache();
+  readonly #port: OapPort;
+  readonly #memory: ServerMemory;
+  readonly #files: SecurityFiles;
+  readonly #trust: TrustFiles;
 
   constructor(options: OapOptions) {
-    this.#log = options.log;
-    this.#nowNs = options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n);
-    this.#random = options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n)));
+    const log = this.#log = options.log;
+    const nowNs = options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n);
+    this.#files = new SecurityFiles(options.securityDir, log);
+    this.#trust = new TrustFiles(options.securityDir, log);
+    this.#memory = {
+      signed: new ReplayCache(ENTRIES_MAX, "refuse"),
+      unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
+      startedNs: options.startedNs ?? nowNs(),
+    };
+    this.#port = {
+      log,
+      nowNs,
+      random: options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n))),
+      generatePair: options.generatePair ?? generatePair,
+      encapsulate,
+      verifyPeer: (der, role, policy) => this.#verifyPeer(der, role, policy),
+    };
   }
 
   /** Loads the trust store; a failure means that the IRMd must not start (spec 40 §13.2). */
-  start(): Promise<OapFailure | undefined> {
-    return Promise.resolve(undefined);
+  async start(): Promise<OapFailure | undefined> {
+    const reason = await this.#trust.load();
+    return reason === undefined ? undefined : new OapFailure(-Errno.EAUTH, reason);
   }
 
   /** Makes the request for a flow to `dst`; a failure has code -9 (spec 40 §5). */
-  prepare(
-    _sec: NameSecurity,
+  async prepare(
+    sec: NameSecurity,
     dst: string,
     data: Uint8Array = NONE,
   ): Promise<OapClientSession | OapFailure> {
-    const request = encodeNew({
-      id: this.#random(16),
-      timestampNs: this.#nowNs(),
-      cipherNid: 0,
-      kdfNid: 0,
-      digestNid: 0,
-      crt: NONE,
-      kex: NONE,
-      raw: false,
-      clientEncap: false,
-      data,
-      reqHash: NONE,
-      signature: NONE,
-    });
-    const log = this.#log;
-    return Promise.resolve({
-      request,
-      complete(response: Uint8Array): Promise<OapCompleted | OapFailure> {
-        const nid = REQUEST_HASH_NID_DEFAULT;
-        const h = parse(response, 0, response.length, digestByNid(nid)!.bytes);
-        const id = hexId(request);
-        const fail = (reason: string) => {
-          log.error(`${id} ${reason}`);
-          return Promise.resolve(new OapFailure(-1008, reason));
-        };
-        if (isWireError(h)) return fail("Failed to decode OAP response header.");
-        if (!equal(h.id, request.subarray(0, 16))) return fail("OAP response ID mismatch.");
-        if (!equal(h.reqHash, digest(nid, request)!)) return fail("Response req_hash mismatch.");
-        log.info(`${id} OAP completed for ${dst}.`);
-        return Promise.resolve({ cipherNid: 0, key: null, data: h.data.slice(), peerName: "" });
-      },
-    });
+    const fail = (line: string, reason: string) => {
+      this.#log.error(line);
+      return new OapFailure(-Errno.EBADF, reason);
+    };
+    const files = this.#files.locate("client", dst, sec.client, sec.clientDir);
+    if (isFileRefusal(files)) return fail(`Failed to load credentials for ${dst}.`, files.reason);
+    const own = await this.#load(files, dst);
+    if ("failed" in own) {
+      const what = own.failed === "crt" ? "credentials" : "KEX config";
+      return fail(`Failed to load ${what} for ${dst}.`, own.reason);
+    }
+    const serverKey = await this.#serverKey(files, own.conf);
+    if (isFileRefusal(serverKey)) {
+      this.#log.info(`${serverKey.path}: ${serverKey.reason}.`);
+      return fail("Failed to load server KEM pk.", `${serverKey.path}: ${serverKey.reason}`);
+    }
+    return await OapClient.prepare(this.#port, { ...own, dst, data, serverKey });
   }
 
-  /** Answers a request for the registered name `name` (spec 40 §6). */
-  serve(
-    _sec: NameSecurity,
+  /** Answers a request for the registered name `name`; -1008 or -1009 on failure (spec 40 §6). */
+  async serve(
+    sec: NameSecurity,
     name: string,
     request: Uint8Array,
     data: Uint8Array = NONE,
   ): Promise<OapAccepted | OapFailure> {
-    const h = parse(request, 0, request.length, 0);
-    const fail = (reason: string) => {
-      this.#log.error(reason);
-      return Promise.resolve(new OapFailure(-1009, reason));
+    const fail = (code: number, line: string, reason: string) => {
+      this.#log.error(line);
+      return new OapFailure(code, reason);
     };
-    if (isWireError(h)) return fail("Failed to decode OAP header.");
-    const id = hexId(request);
-    const now = this.#nowNs();
-    const age = checkAge(now, h.timestampNs);
-    if (!age.ok) return fail(`${id} OAP header failed replay check.`);
-    if (this.#replay.add(h.id, h.timestampNs, now) !== "added") {
-      this.#log.warn(`${id} OAP header already known.`);
-      return fail(`${id} OAP header failed replay check.`);
+    const noKeys = `Failed to load security keys for ${name}.`;
+    const files = this.#files.locate("server", name, sec.server, sec.serverDir);
+    if (isFileRefusal(files)) return fail(-Errno.EAUTH, noKeys, files.reason);
+    const own = await this.#load(files, name);
+    if ("failed" in own) {
+      return own.failed === "crt"
+        ? fail(-Errno.EAUTH, noKeys, own.reason)
+        : fail(-Errno.ECRYPT, `Failed to load KEX config for ${name}.`, own.reason);
     }
-    const reqHash = digest(h.digestNid || REQUEST_HASH_NID_DEFAULT, request)!;
-    const response = encodeNew({
-      ...h,
-      timestampNs: this.#nowNs(),
-      cipherNid: 0,
-      kdfNid: 0,
-      digestNid: 0,
-      crt: NONE,
-      kex: NONE,
-      raw: false,
-      clientEncap: false,
+    return await serveRequest(this.#port, this.#memory, {
+      ...own,
+      name,
+      request,
       data,
-      reqHash,
-      signature: NONE,
+      staticKey: (raw) => this.#staticKey(files, raw),
     });
-    this.#log.info(`${id} OAP request processed for ${name}.`);
-    return Promise.resolve({
-      response,
-      cipherNid: 0,
-      key: null,
-      data: h.data.slice(),
-      peerName: "",
+  }
+
+  async #load(
+    files: SideFiles,
+    name: string,
+  ): Promise<OwnSide | { failed: "crt" | "enc"; reason: string }> {
+    const credentials = await this.#files.credentials(files, name);
+    if (isFileRefusal(credentials)) {
+      return { failed: "crt", reason: `${credentials.path}: ${credentials.reason}` };
+    }
+    const conf = await this.#files.encConf(files, name);
+    if (isFileRefusal(conf)) return { failed: "enc", reason: `${conf.path}: ${conf.reason}` };
+    return { credentials, conf };
+  }
+
+  /** The server's static key, where the client is the one to encapsulate. */
+  async #serverKey(f: SideFiles, conf: EncConf) {
+    const family = kexByNid(conf.kexNid)?.family;
+    if (conf.kemMode !== "client") return undefined;
+    if (family === "mlkem") {
+      const path = `${f.dir}/kex.srv.pub.pem`;
+      return await this.#files.kemKey(path, false, (b) => Promise.resolve(publicPem(b)));
+    }
+    if (family === "hybrid") {
+      const path = `${f.dir}/kex.srv.pub.raw`;
+      return await this.#files.kemKey(path, false, (b) => Promise.resolve(staticPublicFromRaw(b)));
+    }
+    return undefined;
+  }
+
+  async #staticKey(f: SideFiles, raw: boolean): Promise<StaticKemKey | undefined> {
+    const kind = raw ? "raw" : "pem";
+    const path = `${f.dir}/kex.key.${kind}`;
+    const found = await this.#files.kemKey(path, true, (b) => {
+      if (raw) return staticKeyFromRaw(b);
+      return Promise.resolve(staticKeyFromPem(new TextDecoder().decode(b)));
     });
+    if (!isFileRefusal(found)) return found;
+    this.#log.error(`Failed to load ${kind} keypair from ${path}.`);
+    this.#log.info(`${path}: ${found.reason}.`);
+    return undefined;
+  }
+
+  /** Certificate and chain of a peer; the lines are the same for all bad chains (§18.23). */
+  async #verifyPeer(
+    der: Uint8Array,
+    role: Side,
+    policy: Policy,
+  ): Promise<PeerCertificate | PeerRefusal> {
+    const certificate = PeerCertificate.parse(der);
+    if (!certificate) return { line: "Failed to load crt.", reason: "it is damaged" };
+    this.#log.dbg("Loaded peer crt.");
+    if (!certificate.key) {
+      return { line: "Failed to get pubkey from crt.", reason: "its key type is not supported" };
+    }
+    const untrusted = (reason: string) => ({
+      line: "Failed to verify peer with CA store.",
+      reason,
+    });
+    const store = await this.#trust.current();
+    if (typeof store === "string") return untrusted(store);
+    const verdict = await store.verify(certificate, Date.now());
+    if (!verdict.ok) return untrusted(verdict.reason);
+    if (policy.strictCrt) {
+      if (verdict.sha1) return untrusted("its chain is signed with SHA-1 (strict-crt)");
+      if (verdict.weakRsaBits !== undefined) {
+        return untrusted(`its chain has an RSA key of ${verdict.weakRsaBits} bits (strict-crt)`);
+      }
+      const reason = certificate.strictReason(role);
+      if (reason) return untrusted(`${reason} (strict-crt)`);
+    }
+    this.#log.dbg("Successfully verified peer crt.");
+    return certificate;
   }
 }
 
-function encodeNew(h: OapHeader): Uint8Array {
-  const out = new Uint8Array(Math.max(LENGTH, encodedLength(h)));
-  encode(h, out, 0);
-  return out;
-}
-
-function hexId(header: Uint8Array): string {
-  let s = "[";
-  for (let i = 0; i < 8; i++) s += header[i]!.toString(16).padStart(2, "0");
-  return s + "]";
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((x, i) => x === b[i]);
+function publicPem(bytes: Uint8Array): PeerKey | undefined {
+  return staticPublicFromPem(new TextDecoder().decode(bytes));
 }

@@ -2,10 +2,9 @@
  * Which requests a server has already seen, and which are too old or too new to be looked at
  * (spec 40 §7).
  *
- * Pure: the time comes from the caller. Compared with the prototype: a hash set instead of a list,
- * bounded, filled by the caller only after authentication (§18.10, 11), entries are kept until the
- * time test itself would refuse them (the gap at 20 s, §18.12), and headers older than the start of
- * this process are refused, so a restart forgets nothing.
+ * Pure: the time comes from the caller. Compared with the prototype: hash sets instead of a list,
+ * bounded, filled by the caller only after authentication (§18.10, 11), and entries are kept until the
+ * time test itself refuses them (the gap at 20 s, §18.12).
  */
 
 /** How old a request may be, ms (`OAP_REPLAY_TIMER`). */
@@ -15,6 +14,9 @@ export const FUTURE_MS_MAX = 100;
 
 /** Requests remembered at most: at 1M in 20 s a node is far beyond its flow rate (our choice). */
 export const ENTRIES_MAX = 1_000_000;
+
+/** Entries are kept in sets by the second of their timestamp. */
+const BUCKET_NS = 1_000_000_000n;
 
 /** Verdict of the time test; `ms` is the whole-millisecond age (negative: from the future). */
 export type AgeVerdict =
@@ -32,68 +34,73 @@ export function checkAge(nowNs: bigint, timestampNs: bigint): AgeVerdict {
   return { ok: true };
 }
 
-/** A set of (id, timestamp), bounded in number and time; every operation is O(1) amortised. */
+/** A set of (id, timestamp), bounded in number and time; every operation is O(1). */
 export class ReplayCache {
   readonly #entriesMax: number;
-  /** Two generations: a generation is dropped whole when all its entries are too old. */
-  #young = new Set<string>();
-  #old = new Set<string>();
-  /** Time after which `#old` may be dropped and `#young` become `#old`, ns. */
-  #turnAtNs: bigint | undefined;
+  readonly #whenFull: "refuse" | "forget";
+  readonly #buckets = new Map<bigint, Set<string>>();
+  #size = 0;
 
-  constructor(entriesMax: number = ENTRIES_MAX) {
+  /**
+   * @param whenFull `refuse` new entries, or `forget` the oldest second. Signed requests must not be
+   * forgotten; unsigned ones anybody can make anew, so a flood of them must not block good ones.
+   */
+  constructor(entriesMax: number = ENTRIES_MAX, whenFull: "refuse" | "forget" = "refuse") {
     this.#entriesMax = entriesMax;
+    this.#whenFull = whenFull;
   }
 
   /** Entries held. */
   get size(): number {
-    return this.#young.size + this.#old.size;
-  }
-
-  /** Whether the cache is full: then a request cannot be remembered and must be refused. */
-  get full(): boolean {
-    return this.size >= this.#entriesMax;
+    return this.#size;
   }
 
   /** Whether this request was seen. */
   has(id: Uint8Array, timestampNs: bigint): boolean {
-    const k = key(id, timestampNs);
-    return this.#young.has(k) || this.#old.has(k);
+    return this.#buckets.get(timestampNs / BUCKET_NS)?.has(key(id, timestampNs)) ?? false;
   }
 
-  /**
-   * Remembers a request that passed authentication.
-   * @returns `"known"` when it was there already, `"full"` when there is no room
-   */
+  /** Remembers a request that passed authentication; the caller has checked its age. */
   add(id: Uint8Array, timestampNs: bigint, nowNs: bigint): "added" | "known" | "full" {
     this.expire(nowNs);
+    const second = timestampNs / BUCKET_NS;
     const k = key(id, timestampNs);
-    if (this.#young.has(k) || this.#old.has(k)) return "known";
-    if (this.full) return "full";
-    this.#young.add(k);
+    let bucket = this.#buckets.get(second);
+    if (bucket?.has(k)) return "known";
+    if (this.#size >= this.#entriesMax) {
+      if (this.#whenFull === "refuse") return "full";
+      this.#forgetOldest();
+      bucket = this.#buckets.get(second);
+    }
+    if (!bucket) this.#buckets.set(second, bucket = new Set());
+    bucket.add(k);
+    this.#size++;
     return "added";
   }
 
-  /**
-   * Drops what the time test refuses anyway. A generation lasts as long as the widest acceptance
-   * (20 s old plus 100 ms ahead, plus the truncated millisecond of either end), so each entry is
-   * kept for at least one and at most two such spans.
-   */
+  /** Drops the seconds whose every timestamp the time test refuses. */
   expire(nowNs: bigint): void {
-    const spanNs = BigInt(AGE_MS_MAX + FUTURE_MS_MAX + 2) * 1_000_000n;
-    if (this.#turnAtNs === undefined || nowNs < this.#turnAtNs - spanNs) {
-      // First use, or the clock was set back: what is held stays for a whole span from now.
-      this.#turnAtNs = nowNs + spanNs;
-      return;
+    for (const [second, bucket] of this.#buckets) {
+      const newest = (second + 1n) * BUCKET_NS - 1n;
+      const age = checkAge(nowNs, newest);
+      if (age.ok || age.why === "future") continue;
+      this.#size -= bucket.size;
+      this.#buckets.delete(second);
     }
-    if (nowNs <= this.#turnAtNs) return;
-    this.#old = nowNs > this.#turnAtNs + spanNs ? new Set() : this.#young;
-    this.#young = new Set();
-    this.#turnAtNs = nowNs + spanNs;
+  }
+
+  #forgetOldest(): void {
+    let oldest: bigint | undefined;
+    for (const second of this.#buckets.keys()) {
+      if (oldest === undefined || second < oldest) oldest = second;
+    }
+    if (oldest === undefined) return;
+    this.#size -= this.#buckets.get(oldest)!.size;
+    this.#buckets.delete(oldest);
   }
 }
 
-/** Id and timestamp as one string of 24 UTF-16 units of a byte each. */
+/** Id and timestamp as one short string. */
 function key(id: Uint8Array, timestampNs: bigint): string {
   return String.fromCharCode(...id) + timestampNs.toString(36);
 }

@@ -1,0 +1,269 @@
+/**
+ * The security files of names: where they are, whether they may be used, and what is in them, read
+ * again when they change (spec 40 §12, §13).
+ *
+ * "Absent" and "cannot be used" are different: only a default file that does not exist means "off".
+ * A file that was asked for and is gone, half of a certificate and key pair, a file that cannot be
+ * read, and a private key that others can read refuse the flow (spec 40 §18.4, 21, 22).
+ */
+
+import type { Logger } from "../lib/log.ts";
+import { NAME_BYTES_MAX } from "../lib/limits.ts";
+import { PeerCertificate } from "./certificate.ts";
+import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
+import { parsePem } from "./pem.ts";
+import { PRIVATE_LABELS, SigningKey } from "./signature.ts";
+
+/** Files beyond this are refused, bytes. */
+const FILE_BYTES_MAX = 1 << 20;
+/** A file changed within this time is not cached: a second change could look the same, ms. */
+const RACY_MS = 2500;
+/** Files remembered. */
+const CACHED_MAX = 4096;
+
+/** The two halves of the security directory. */
+export type Side = "server" | "client";
+
+/** What became of a file. */
+export type Loaded<T> =
+  | { readonly state: "absent" }
+  | { readonly state: "unusable"; readonly reason: string }
+  | { readonly state: "ok"; readonly value: T };
+
+/** Certificate and key of a side. */
+export interface Credentials {
+  readonly certificate: PeerCertificate;
+  readonly key: SigningKey;
+}
+
+/** A refusal with the path that caused it. */
+export interface FileRefusal {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** Whether something is a refusal. */
+export function isFileRefusal(x: unknown): x is FileRefusal {
+  return typeof x === "object" && x !== null && "path" in x && "reason" in x;
+}
+
+/** Files of one side of a name; paths are complete, `explicit` tells which were asked for. */
+export interface SideFiles {
+  readonly dir: string;
+  readonly enc: string;
+  readonly crt: string;
+  readonly key: string;
+  readonly explicit: { readonly enc: boolean; readonly crt: boolean; readonly key: boolean };
+}
+
+/** Why a name cannot be part of a path; `undefined` when it can. */
+export function nameRefusal(name: string): string | undefined {
+  if (name === "" || name === "." || name === "..") return `"${name}" is no name for files`;
+  // deno-lint-ignore no-control-regex
+  if (/[/\x00]/.test(name)) return `the name "${name}" would leave the security directory`;
+  if (new TextEncoder().encode(name).length > NAME_BYTES_MAX) return "the name is too long";
+  return undefined;
+}
+
+interface Stamp {
+  readonly key: string;
+  readonly changedMs: number;
+}
+
+interface Cached {
+  readonly stamp: string;
+  readonly loaded: Loaded<unknown>;
+}
+
+/** Reads and remembers files. */
+export class SecurityFiles {
+  readonly #cache = new Map<string, Cached>();
+  readonly #uid: number;
+
+  constructor(readonly securityDir: string, readonly log: Logger) {
+    this.#uid = Deno.uid() ?? 0;
+  }
+
+  /** The files of a side; a name that would leave the directory is refused. */
+  locate(
+    side: Side,
+    name: string,
+    paths: { enc: string; crt: string; key: string },
+    dir: string,
+  ): SideFiles | FileRefusal {
+    const reason = nameRefusal(name);
+    if (reason) return { path: `${this.securityDir}/${side}`, reason };
+    const base = dir || `${this.securityDir}/${side}/${name}`;
+    return {
+      dir: base,
+      enc: paths.enc || `${base}/enc.conf`,
+      crt: paths.crt || `${base}/crt.pem`,
+      key: paths.key || `${base}/key.pem`,
+      explicit: { enc: paths.enc !== "", crt: paths.crt !== "", key: paths.key !== "" },
+    };
+  }
+
+  /** Certificate and key; `null` when neither is there. */
+  async credentials(f: SideFiles, name: string): Promise<Credentials | null | FileRefusal> {
+    const crt = await this.#load(f.crt, false, (b) => {
+      const text = new TextDecoder().decode(b);
+      return Promise.resolve(PeerCertificate.fromPem(text) ?? "no PEM certificate in it");
+    });
+    const key = await this.#load(f.key, true, async (b) => {
+      const blocks = parsePem(new TextDecoder().decode(b));
+      const block = blocks.find((x) => x.label in PRIVATE_LABELS);
+      if (!block) {
+        const locked = blocks.some((x) => x.label.includes("ENCRYPTED"));
+        return locked ? "the private key is encrypted" : "no PEM private key in it";
+      }
+      if (block.encrypted) return "the private key is encrypted";
+      try {
+        return await SigningKey.fromDer(block.label, block.bytes);
+      } finally {
+        block.bytes.fill(0);
+      }
+    });
+    const asked = f.explicit.crt || f.explicit.key;
+    if (crt.state === "absent" && key.state === "absent" && !asked) {
+      this.log.info(`No authentication certificates for ${name}.`);
+      return null;
+    }
+    if (crt.state !== "ok") return this.#refuse("error", f.crt, name, missing(crt));
+    if (key.state !== "ok") return this.#refuse("error", f.key, name, missing(key));
+    this.log.info(`Loaded authentication certificates for ${name}.`);
+    return { certificate: crt.value, key: key.value };
+  }
+
+  /** Encryption settings; those of `none` when there is no file. */
+  async encConf(f: SideFiles, name: string): Promise<EncConf | FileRefusal> {
+    const parse = (b: Uint8Array<ArrayBuffer>, path: string) => {
+      const parsed = parseEncConf(b);
+      if (parsed instanceof EncConfError) return Promise.resolve(`${parsed}`);
+      for (const line of parsed.ignored) this.log.warn(`${path}: ${line}.`);
+      return Promise.resolve(parsed.conf);
+    };
+    let path = f.enc;
+    let loaded = await this.#load(path, false, (b) => parse(b, path));
+    if (loaded.state === "absent" && f.explicit.enc) {
+      return this.#refuse("warn", path, name, missing(loaded));
+    }
+    if (loaded.state === "absent") {
+      // The name of the file before 0.23, where its presence alone meant encryption.
+      const old = `${f.dir}/enc.cfg`;
+      loaded = await this.#load(old, false, (b) => parse(b, old));
+      if (loaded.state !== "absent") {
+        path = old;
+        this.log.warn(`Using ${old} for ${name}: rename it to enc.conf.`);
+      }
+    }
+    if (loaded.state === "unusable") return this.#refuse("warn", path, name, loaded.reason);
+    if (loaded.state === "absent") {
+      this.log.dbg(`File ${f.enc} does not exist.`);
+      this.log.dbg(`No encryption ${f.enc} for ${name}.`);
+      this.log.info(`Key exchange not configured for ${name}.`);
+      return ENC_NONE;
+    }
+    const conf = loaded.value;
+    if (conf.kexNid === 0) this.log.info(`Key exchange not configured for ${name}.`);
+    else this.log.info(`Encryption enabled for ${name}.`);
+    return conf;
+  }
+
+  /** A static KEM key, private or public. Absent is unusable: it was asked for. */
+  async kemKey<T>(
+    path: string,
+    isPrivate: boolean,
+    parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | undefined>,
+  ): Promise<T | FileRefusal> {
+    const loaded = await this.#load(
+      path,
+      isPrivate,
+      async (b) => await parse(b) ?? "no usable key",
+    );
+    return loaded.state === "ok" ? loaded.value as T : { path, reason: missing(loaded) };
+  }
+
+  #refuse(level: "warn" | "error", path: string, name: string, reason: string): FileRefusal {
+    this.log[level](`Failed to load ${path} for ${name}.`);
+    this.log.info(`${path}: ${reason}.`);
+    return { path, reason };
+  }
+
+  async #load<T>(
+    path: string,
+    isPrivate: boolean,
+    parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | string>,
+  ): Promise<Loaded<T>> {
+    const now = this.#stat(path, isPrivate);
+    if (typeof now === "string") {
+      this.#cache.delete(path);
+      return now === "" ? { state: "absent" } : { state: "unusable", reason: now };
+    }
+    const held = this.#cache.get(path);
+    if (held?.stamp === now.key) return held.loaded as Loaded<T>;
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = Deno.readFileSync(path);
+    } catch (e) {
+      return { state: "unusable", reason: `cannot be read (${text(e)})` };
+    }
+    const value = await parse(bytes);
+    if (isPrivate) bytes.fill(0);
+    const loaded: Loaded<T> = typeof value === "string"
+      ? { state: "unusable", reason: value }
+      : { state: "ok", value };
+    const after = this.#stat(path, isPrivate);
+    if (typeof after === "string" || after.key !== now.key) {
+      // It changed while it was read: what was read may be half of each.
+      return { state: "unusable", reason: "changed while it was read" };
+    }
+    if (Math.abs(Date.now() - now.changedMs) > RACY_MS) {
+      if (this.#cache.size >= CACHED_MAX) this.#cache.delete(this.#cache.keys().next().value!);
+      this.#cache.set(path, { stamp: now.key, loaded });
+    } else {
+      this.#cache.delete(path);
+    }
+    return loaded;
+  }
+
+  /** The stamp of a file; `""` when it does not exist, else the reason why it cannot be used. */
+  #stat(path: string, isPrivate: boolean): Stamp | string {
+    let s: Deno.FileInfo;
+    try {
+      s = Deno.statSync(path);
+    } catch (e) {
+      return e instanceof Deno.errors.NotFound ? this.#absent(path) : `cannot be read (${text(e)})`;
+    }
+    if (!s.isFile) return "is not a regular file";
+    if (s.size > FILE_BYTES_MAX) return `is too large (${s.size} bytes)`;
+    const mode = s.mode ?? 0;
+    if (isPrivate && (mode & 0o077) !== 0) {
+      const octal = (mode & 0o777).toString(8).padStart(4, "0");
+      return `others than its owner can use it (mode ${octal}, want 0600: chmod 600 ${path})`;
+    }
+    if (isPrivate && s.uid !== 0 && s.uid !== this.#uid) {
+      return `belongs to uid ${s.uid}, not to root or this daemon`;
+    }
+    const changedMs = Math.max(s.mtime?.getTime() ?? 0, s.ctime?.getTime() ?? 0);
+    const key = [s.dev, s.ino, s.size, s.mtime?.getTime(), s.ctime?.getTime(), mode, s.uid].join();
+    return { key, changedMs };
+  }
+
+  /** A link to nothing is not absent: somebody meant a file to be there. */
+  #absent(path: string): string {
+    try {
+      Deno.lstatSync(path);
+      return "is a link to a file that does not exist";
+    } catch {
+      return "";
+    }
+  }
+}
+
+function missing(l: Loaded<unknown>): string {
+  return l.state === "unusable" ? l.reason : "does not exist";
+}
+
+function text(e: unknown): string {
+  return e instanceof Error ? e.message : String(e);
+}

@@ -1,0 +1,240 @@
+/**
+ * The client half of OAP: make a request, complete it with the response (spec 40 §5).
+ *
+ * Pure: files are loaded by the caller; clock, random source and cryptography come through the port.
+ * Every failure of prepare is -9, every failure of complete -1008, as the prototype's applications see
+ * it; the reason travels beside it. One response completes a request, right or wrong.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import { idTag, parse, type ParsedOapHeader } from "../../lib/wire/oap_header.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
+import {
+  cipherByNid,
+  digestByNid,
+  kexByNid,
+  kexRank,
+  REQUEST_HASH_NID_DEFAULT,
+} from "../../lib/wire/oap_ids.ts";
+import { digest } from "../digest.ts";
+import { encodePublic, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
+import type { KexPair } from "../kex/pair.ts";
+import type { Secret } from "../secret.ts";
+import { printable } from "../trust.ts";
+import { checkPeerName } from "./peer_name.ts";
+import { checkResponse, isRefusal } from "./negotiate.ts";
+import { bareHeader, dump, encodeSigned, equalBytes, ID_BYTES, NONE } from "./port.ts";
+import type { OapPort, OwnSide } from "./port.ts";
+import { dhKey, kemKey } from "./session_key.ts";
+import { type OapCompleted, OapFailure } from "./types.ts";
+
+const PREPARE_FAILED = -Errno.EBADF;
+const COMPLETE_FAILED = -Errno.ECRYPT;
+
+/** How the session key will come about. */
+type Exchange =
+  | { readonly how: "none" }
+  | { readonly how: "pair"; readonly pair: KexPair }
+  | { readonly how: "encapsulated"; readonly secret: Secret; readonly serverPublic: Uint8Array };
+
+/** What a request is made from. */
+export interface ClientInput extends OwnSide {
+  readonly dst: string;
+  readonly data: Uint8Array;
+  /** The server's static key, only in `kem_mode=client` with a KEM. */
+  readonly serverKey: PeerKey | undefined;
+}
+
+/** A request under way. */
+export class OapClient {
+  #exchange: Exchange;
+  #done = false;
+
+  private constructor(
+    readonly request: Uint8Array<ArrayBuffer>,
+    private readonly port: OapPort,
+    private readonly input: ClientInput,
+    private readonly hashNid: number,
+    exchange: Exchange,
+  ) {
+    this.#exchange = exchange;
+  }
+
+  /** Makes a request. */
+  static async prepare(port: OapPort, input: ClientInput): Promise<OapClient | OapFailure> {
+    const { conf, dst } = input;
+    const { log } = port;
+    log.dbg(`Preparing OAP request for ${dst}.`);
+    const id = port.random(ID_BYTES);
+    const tag = idTag(id);
+    const fail = (line: string, reason: string) => {
+      log.error(`${tag} ${line}`);
+      return new OapFailure(PREPARE_FAILED, reason);
+    };
+    const exchange = await startExchange(port, input, tag);
+    if (typeof exchange === "string") return fail("Failed to prepare client KEX.", exchange);
+    const kex = kexByNid(conf.kexNid);
+    const bytes = await encodeSigned(
+      {
+        ...bareHeader(id, port.nowNs()),
+        cipherNid: conf.cipherNid,
+        kdfNid: conf.kdfNid,
+        digestNid: conf.digestNid,
+        kex: exchange.wire,
+        raw: kex?.family === "hybrid",
+        clientEncap: exchange.state.how === "encapsulated",
+        data: input.data,
+      },
+      input.credentials,
+      log,
+    );
+    if (typeof bytes === "string") return fail("Failed to create OAP request header.", bytes);
+    log.dbg(`${tag} OAP request prepared for ${dst}.`);
+    const hashNid = conf.digestNid || REQUEST_HASH_NID_DEFAULT;
+    return new OapClient(bytes, port, input, hashNid, exchange.state);
+  }
+
+  /** Checks the response and finishes the key exchange; the request is then used up. */
+  async complete(response: Uint8Array): Promise<OapCompleted | OapFailure> {
+    if (this.#done) return new OapFailure(COMPLETE_FAILED, "this request was completed before");
+    this.#done = true;
+    const result = await this.#complete(response);
+    if (this.#exchange.how === "encapsulated") this.#exchange.secret[Symbol.dispose]();
+    this.#exchange = { how: "none" };
+    return result;
+  }
+
+  async #complete(response: Uint8Array): Promise<OapCompleted | OapFailure> {
+    const { port, input } = this;
+    const { log } = port;
+    const tag = idTag(this.request);
+    const fail = (line: string, reason = line) => {
+      log.error(`${tag} ${line}`);
+      return new OapFailure(COMPLETE_FAILED, reason);
+    };
+    log.dbg(`${tag} Completing OAP for ${input.dst}.`);
+    const h = parse(response, 0, response.length, digestByNid(this.hashNid)!.bytes);
+    if (isWireError(h)) return fail("Failed to decode OAP response header.", `response: ${h}`);
+    if (log.debug) dump(log, h, "<--");
+    if (!equalBytes(h.id, this.request.subarray(0, ID_BYTES))) {
+      return fail("OAP response ID mismatch.");
+    }
+    const peerName = await this.#authenticate(h, tag);
+    if (peerName instanceof OapFailure) return peerName;
+    const { kexNid } = input.conf;
+    if (kexNid === 0) {
+      log.info(`${tag} OAP completed for ${input.dst}.`);
+      return { cipherNid: 0, key: null, data: h.data.slice(), peerName };
+    }
+    const key = await this.#finishExchange(h);
+    if (typeof key === "string") {
+      fail(key);
+      return fail("Failed to complete key exchange.", key);
+    }
+    const cipher = cipherByNid(h.cipherNid)!;
+    log.info(`${tag} Negotiated ${kexByNid(kexNid)!.word} + ${cipher.word}.`);
+    if (cipher.tagBytes === 0) {
+      log.info(`${tag} ${cipher.word} has no integrity: packets can be changed on the way.`);
+    }
+    log.info(`${tag} OAP completed for ${input.dst}.`);
+    return { cipherNid: h.cipherNid, key, data: h.data.slice(), peerName };
+  }
+
+  /** Steps 3 to 5: who answered, and to which request. */
+  async #authenticate(h: ParsedOapHeader, tag: string): Promise<string | OapFailure> {
+    const { port, input } = this;
+    const { log } = port;
+    const { policy } = input.conf;
+    const fail = (line: string, reason = line) => {
+      log.error(`${tag} ${line}`);
+      return new OapFailure(COMPLETE_FAILED, reason);
+    };
+    let peer;
+    if (h.crt.length > 0) {
+      const found = await port.verifyPeer(h.crt, "server", policy);
+      if ("line" in found) {
+        log.info(`${tag} Certificate of the server refused: ${found.reason}.`);
+        fail(found.line);
+        return fail("Failed to authenticate server.", found.reason);
+      }
+      if (!await found.key!.verify(h.digestNid, h.signed, h.signature)) {
+        fail("Failed to verify signature.");
+        return fail("Failed to authenticate server.", "the signature is wrong");
+      }
+      log.dbg(`${tag} Successfully authenticated peer.`);
+      peer = found;
+    } else {
+      log.dbg(`${tag} No crt provided.`);
+      if (policy.requireAuth) {
+        const reason = `the server of ${input.dst} did not authenticate (require-auth)`;
+        log.info(`${tag} Refused: ${reason}.`);
+        return fail("Failed to authenticate server.", reason);
+      }
+    }
+    if (!equalBytes(h.reqHash, digest(this.hashNid, this.request)!)) {
+      return fail("Response req_hash mismatch.");
+    }
+    if (!peer) return "";
+    const name = peer.name;
+    if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
+    if (!peer.isFor(input.dst, policy.strictCrt)) {
+      const shown = printable(name ?? "");
+      return fail(`Peer crt for '${shown}' does not match '${input.dst}'.`);
+    }
+    const refused = checkPeerName(peer, policy);
+    if (refused) return fail(refused);
+    return name ?? "";
+  }
+
+  /** Steps 7 to 10; the key or the line that says why not. */
+  async #finishExchange(h: ParsedOapHeader): Promise<Uint8Array | string> {
+    const { conf } = this.input;
+    const checked = checkResponse(h.cipherNid, h.kdfNid, conf);
+    if (isRefusal(checked)) return checked.text;
+    const exchange = this.#exchange;
+    if (exchange.how === "encapsulated") {
+      return kemKey(checked.kdfNid, exchange.secret, exchange.serverPublic);
+    }
+    if (exchange.how === "none") return "Failed to derive secret.";
+    const { pair } = exchange;
+    if (KEM_SIZES[pair.kex.word]) {
+      if (h.kex.length === 0) return "Server did not send KEM CT.";
+      const secret = await pair.decapsulate(h.kex);
+      return secret ? kemKey(checked.kdfNid, secret, pair.wire) : "Failed to decapsulate KEM.";
+    }
+    if (h.kex.length === 0) return "Server did not send DHE public key.";
+    const peer = peerKey(h.kex, false);
+    const secret = typeof peer === "string" ? undefined : await pair.derive(peer);
+    return secret
+      ? dhKey(checked.kdfNid, secret, pair.wire, h.kex)
+      : "Failed to derive DHE secret.";
+  }
+}
+
+/** Step 4: own pair or encapsulation to the server's static key; a reason when it cannot be. */
+async function startExchange(
+  port: OapPort,
+  input: ClientInput,
+  tag: string,
+): Promise<{ state: Exchange; wire: Uint8Array } | string> {
+  const { conf } = input;
+  const kex = kexByNid(conf.kexNid);
+  if (!kex) return { state: { how: "none" }, wire: NONE };
+  if (kex.rank < kexRank(conf.policy.minKexNid)) {
+    return `kex=${kex.word} is weaker than min-kex`;
+  }
+  const isKem = KEM_SIZES[kex.word] !== undefined;
+  if (isKem && conf.kemMode === "client") {
+    const made = input.serverKey && await port.encapsulate(input.serverKey);
+    if (!input.serverKey || !made) {
+      port.log.error(`${tag} Failed to load server KEM pk.`);
+      return "the server's KEM key cannot be used";
+    }
+    const serverPublic = encodePublic(input.serverKey.kex, input.serverKey.raw);
+    const state: Exchange = { how: "encapsulated", secret: made.secret, serverPublic };
+    return { state, wire: made.ciphertext };
+  }
+  const pair = await port.generatePair(kex);
+  port.log.dbg(`${tag} Generated ephemeral ${kex.word} keys (${pair.wire.length} bytes).`);
+  return { state: { how: "pair", pair }, wire: pair.wire };
+}

@@ -1,0 +1,291 @@
+/**
+ * The server half of OAP: check a request, answer it (spec 40 §6, §8).
+ *
+ * Pure: files are loaded by the caller; clock, random source and cryptography come through the port,
+ * the replay caches are the service's. A request is remembered only after it authenticated, so a
+ * damaged copy cannot turn the genuine one into a replay (§18.10, 11).
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import { idTag, parse, type ParsedOapHeader } from "../../lib/wire/oap_header.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
+import {
+  cipherByNid,
+  kexByNid,
+  type KexInfo,
+  REQUEST_HASH_NID_DEFAULT,
+} from "../../lib/wire/oap_ids.ts";
+import { digest } from "../digest.ts";
+import { isReduced, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
+import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
+import { checkPeerName } from "./peer_name.ts";
+import { bareHeader, dump, encodeSigned, NONE } from "./port.ts";
+import type { OapPort, OwnSide, StaticKeySource } from "./port.ts";
+import { checkAge, type ReplayCache } from "./replay_cache.ts";
+import { dhKey, kemKey } from "./session_key.ts";
+import { type OapAccepted, OapFailure } from "./types.ts";
+
+const AUTH_FAILED = -Errno.EAUTH;
+const CRYPT_FAILED = -Errno.ECRYPT;
+
+/** What a server remembers between requests. */
+export interface ServerMemory {
+  /** Requests with a verified signature: never forgotten early. */
+  readonly signed: ReplayCache;
+  /** Requests without one: the oldest are forgotten when there are too many. */
+  readonly unsigned: ReplayCache;
+  /** Start of this daemon, ns: older requests might have been served before it (§18.12). */
+  readonly startedNs: bigint;
+}
+
+/** What a request is served with. */
+export interface ServerInput extends OwnSide {
+  readonly name: string;
+  readonly request: Uint8Array;
+  readonly data: Uint8Array;
+  readonly staticKey: StaticKeySource;
+}
+
+/** Outcome of the key exchange. */
+interface Exchanged {
+  readonly cipherNid: number;
+  readonly kdfNid: number;
+  readonly key: Uint8Array | null;
+  /** Kex field of the response. */
+  readonly wire: Uint8Array;
+  readonly raw: boolean;
+}
+
+/** Serves one request. */
+export async function serveRequest(
+  port: OapPort,
+  memory: ServerMemory,
+  input: ServerInput,
+): Promise<OapAccepted | OapFailure> {
+  const { log } = port;
+  log.dbg(`Processing OAP request for ${input.name}.`);
+  const h = parse(input.request, 0, input.request.length, 0);
+  if (isWireError(h)) {
+    log.error("Failed to decode OAP header.");
+    return new OapFailure(AUTH_FAILED, `request: ${h}`);
+  }
+  const tag = idTag(h.id);
+  if (log.debug) dump(log, h, "<--");
+  const fresh = checkFresh(port, memory, h, tag);
+  if (fresh) return fresh;
+  const peerName = await authenticate(port, input, h, tag);
+  if (peerName instanceof OapFailure) return peerName;
+  const known = remember(port, memory, h, tag);
+  if (known) return known;
+  const exchanged = await exchange(port, input, h, tag);
+  if (exchanged instanceof OapFailure) return exchanged;
+  const reqHash = digest(h.digestNid || REQUEST_HASH_NID_DEFAULT, input.request)!;
+  const response = await encodeSigned(
+    {
+      ...bareHeader(h.id, port.nowNs()),
+      cipherNid: exchanged.cipherNid,
+      kdfNid: exchanged.kdfNid,
+      digestNid: input.conf.digestNid,
+      kex: exchanged.wire,
+      raw: exchanged.raw,
+      data: input.data,
+      reqHash,
+    },
+    input.credentials,
+    log,
+  );
+  if (typeof response === "string") {
+    log.error(`${tag} Failed to create OAP response header.`);
+    log.info(`${tag} ${response}.`);
+    exchanged.key?.fill(0);
+    return new OapFailure(AUTH_FAILED, response);
+  }
+  log.info(`${tag} OAP request processed for ${input.name}.`);
+  const { cipherNid, key } = exchanged;
+  return { response, cipherNid, key, data: h.data.slice(), peerName };
+}
+
+/** Step 4, before anything costly: time, start of the daemon, known headers. */
+function checkFresh(
+  port: OapPort,
+  memory: ServerMemory,
+  h: ParsedOapHeader,
+  tag: string,
+): OapFailure | undefined {
+  const { log } = port;
+  const fail = (reason: string) => {
+    log.error(`${tag} OAP header failed replay check.`);
+    return new OapFailure(AUTH_FAILED, reason);
+  };
+  const age = checkAge(port.nowNs(), h.timestampNs);
+  if (!age.ok) {
+    const line = age.why === "future"
+      ? `OAP header from ${-age.ms} ms into future.`
+      : `OAP header too old (${age.ms} ms).`;
+    log.error(`${tag} ${line}`);
+    return fail(`${line.slice(0, -1)}: are the clocks of both hosts right?`);
+  }
+  if (h.timestampNs < memory.startedNs) {
+    log.error(`${tag} OAP header from before the start of this IRMd.`);
+    return fail("the request is older than this IRMd");
+  }
+  const cache = h.crt.length > 0 ? memory.signed : memory.unsigned;
+  if (!cache.has(h.id, h.timestampNs)) return undefined;
+  log.warn(`${tag} OAP header already known.`);
+  return fail("OAP header already known");
+}
+
+/** Step 5: chain and signature, then our policy about the client. */
+async function authenticate(
+  port: OapPort,
+  input: ServerInput,
+  h: ParsedOapHeader,
+  tag: string,
+): Promise<string | OapFailure> {
+  const { log } = port;
+  const { policy } = input.conf;
+  const fail = (reason: string) => {
+    log.error(`${tag} Failed to authenticate client.`);
+    return new OapFailure(AUTH_FAILED, reason);
+  };
+  if (h.crt.length === 0) {
+    log.dbg(`${tag} No crt provided.`);
+    if (!policy.requireAuth) return "";
+    const reason = `the client did not authenticate (require-auth of ${input.name})`;
+    log.info(`${tag} Refused: ${reason}.`);
+    return fail(reason);
+  }
+  const peer = await port.verifyPeer(h.crt, "client", policy);
+  if ("line" in peer) {
+    log.error(`${tag} ${peer.line}`);
+    log.info(`${tag} Certificate of the client refused: ${peer.reason}.`);
+    return fail(peer.reason);
+  }
+  if (!await peer.key!.verify(h.digestNid, h.signed, h.signature)) {
+    log.error(`${tag} Failed to verify signature.`);
+    return fail("the signature is wrong");
+  }
+  const name = peer.name;
+  if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
+  log.info(`${tag} Client authenticated as ${name === undefined ? "<no name>" : name}.`);
+  const refused = checkPeerName(peer, policy);
+  if (refused) {
+    log.error(`${tag} ${refused}`);
+    return fail(refused);
+  }
+  return name ?? "";
+}
+
+/** Remembers an authenticated request; a copy that was faster makes this one a replay. */
+function remember(
+  port: OapPort,
+  memory: ServerMemory,
+  h: ParsedOapHeader,
+  tag: string,
+): OapFailure | undefined {
+  const cache = h.crt.length > 0 ? memory.signed : memory.unsigned;
+  const outcome = cache.add(h.id, h.timestampNs, port.nowNs());
+  if (outcome === "added") return undefined;
+  const line = outcome === "known" ? "OAP header already known." : "Replay cache is full.";
+  port.log.warn(`${tag} ${line}`);
+  port.log.error(`${tag} OAP header failed replay check.`);
+  return new OapFailure(AUTH_FAILED, line);
+}
+
+/** Step 6: negotiation and key exchange (spec 40 §8). */
+async function exchange(
+  port: OapPort,
+  input: ServerInput,
+  h: ParsedOapHeader,
+  tag: string,
+): Promise<Exchanged | OapFailure> {
+  const { log } = port;
+  const { conf } = input;
+  const fail = (line: string, level: "error" | "warn" = "error") => {
+    log[level](`${tag} ${line}`);
+    return new OapFailure(CRYPT_FAILED, line);
+  };
+  const agreed = agree({ ...h, hasKex: h.kex.length > 0 }, conf);
+  if (isRefusal(agreed)) return fail(agreed.text, agreed.level);
+  const { cipherNid, kdfNid } = agreed;
+  if (cipherNid === 0) {
+    log.info(`${tag} No key exchange.`);
+    return { cipherNid, kdfNid, key: null, wire: NONE, raw: false };
+  }
+  const done = h.clientEncap
+    ? await exchangeAsAsked(port, input, h, kdfNid)
+    : await exchangeForClient(port, input, h, kdfNid);
+  if (typeof done === "string") return fail(done);
+  const cipher = cipherByNid(cipherNid)!;
+  log.info(`${tag} Negotiated ${done.kex.word} + ${cipher.word}.`);
+  if (cipher.tagBytes === 0) {
+    log.info(`${tag} ${cipher.word} has no integrity: packets can be changed on the way.`);
+  }
+  return { cipherNid, kdfNid, key: done.key, wire: done.wire, raw: done.raw };
+}
+
+/** A finished exchange, or the line that says why not. */
+type Done = { kex: KexInfo; key: Uint8Array; wire: Uint8Array; raw: boolean } | string;
+
+/** R flag clear: the algorithm is that of the client's key. */
+async function exchangeForClient(
+  port: OapPort,
+  input: ServerInput,
+  h: ParsedOapHeader,
+  kdfNid: number,
+): Promise<Done> {
+  const peer = peerKey(h.kex, h.raw);
+  if (peer === "malformed") return `Failed to get algo from ${h.raw ? "raw" : "DER"} key.`;
+  const weak = checkKex(peer === "unsupported" ? undefined : peer.kex, input.conf);
+  if (weak) return weak.text;
+  if (peer === "unsupported") return "Client KEX (null) too weak.";
+  const sizes = KEM_SIZES[peer.kex.word];
+  if (!sizes) return await exchangeDh(port, peer, h.kex, kdfNid);
+  const latticeBytes = sizes.publicBytes - (sizes.hybrid?.dhBytes ?? 0);
+  const made = isReduced(peer.raw, latticeBytes) ? await port.encapsulate(peer) : undefined;
+  if (!made) return "Failed to encapsulate KEM.";
+  return {
+    kex: peer.kex,
+    key: kemKey(kdfNid, made.secret, h.kex),
+    wire: made.ciphertext,
+    raw: sizes.hybrid !== undefined,
+  };
+}
+
+/** R flag set: the algorithm stays our own; a KEM uses the static key, DH an ephemeral one. */
+async function exchangeAsAsked(
+  port: OapPort,
+  input: ServerInput,
+  h: ParsedOapHeader,
+  kdfNid: number,
+): Promise<Done> {
+  const own = kexByNid(input.conf.kexNid);
+  if (!own) return "Client encapsulation without KEM of the server.";
+  if (!KEM_SIZES[own.word]) {
+    const peer = peerKey(h.kex, h.raw);
+    if (typeof peer === "string" || peer.kex !== own) return "Failed to derive secret.";
+    return checkMinKex(own, input.conf.policy)?.text ??
+      await exchangeDh(port, peer, h.kex, kdfNid);
+  }
+  const key = await input.staticKey(h.raw);
+  if (!key) return "Failed to decapsulate KEM.";
+  const weak = checkMinKex(key.kex, input.conf.policy);
+  if (weak) return weak.text;
+  const secret = await key.decapsulate(h.kex);
+  if (!secret) return "Failed to decapsulate KEM.";
+  return { kex: key.kex, key: kemKey(kdfNid, secret, key.publicWire), wire: NONE, raw: false };
+}
+
+async function exchangeDh(
+  port: OapPort,
+  peer: PeerKey,
+  field: Uint8Array,
+  kdfNid: number,
+): Promise<Done> {
+  const pair = await port.generatePair(peer.kex);
+  const secret = await pair.derive(peer);
+  if (!secret) return "Failed to derive secret.";
+  port.log.dbg("DHE: derived shared secret.");
+  const key = dhKey(kdfNid, secret, pair.wire, field);
+  return { kex: peer.kex, key, wire: pair.wire, raw: false };
+}
