@@ -11,9 +11,9 @@ import { firstNamed, pidOf } from "./target.ts";
 
 /** `program PROG name NAME [auto] [-- ARG…]`; `args` begins with the word `program`. */
 export async function program(ctx: Context, args: readonly string[]): Promise<number> {
-  const split = args.indexOf("--", 1);
-  const words = split < 0 ? args : args.slice(0, split);
-  const argv = split < 0 ? [] : args.slice(split + 1);
+  const split = endOfOptions(args);
+  const words = args.slice(0, split);
+  const argv = args.slice(split + 1);
   const parsed = parsePairs(words, {
     keys: ["name", "program", "auto"],
     exact: ["auto"],
@@ -48,29 +48,40 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
   return 1;
 }
 
+/** Where `--` stands in place of a key, or the end. */
+function endOfOptions(args: readonly string[]): number {
+  let at = 0;
+  while (at < args.length && args[at] !== "--") at += args[at] === "auto" ? 1 : 2;
+  return Math.min(at, args.length);
+}
+
 /** `process PID name NAME`. */
 export async function process(ctx: Context, args: readonly string[]): Promise<number> {
-  if (args.length % 2 !== 0) return usage(ctx, "bind process");
-  const parsed = parsePairs(args, { keys: ["process", "name"] });
-  if (parsed.kind === "unknown") {
+  const parsed = parsePairs(args, { keys: ["name", "process"] });
+  // A bad pid is told before anything that follows it.
+  for (const { key, value } of parsed.pairs) {
+    const pid = key === "process" ? pidOf(value) : 1;
+    if (pid !== undefined && (key === "name" || ctx.system.processExists(pid))) continue;
+    ctx.print(`"${value}" is not a valid process id.\n`);
+    return 1;
+  }
+  if (parsed.kind === "unknown" && parsed.hasValue) {
     ctx.print(`"${parsed.word}" is unknown, try "irm bind process".\n`);
     return 1;
   }
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
-  if (word === undefined || name === undefined) return usage(ctx, "bind process");
-  const pid = pidOf(word);
-  if (pid === undefined || !ctx.system.processExists(pid)) {
-    ctx.print(`"${word}" is not a valid process id.\n`);
-    return 1;
+  if (parsed.kind !== "pairs" || word === undefined || name === undefined) {
+    return usage(ctx, "bind process");
   }
+  const pid = Number(word);
   const request = ctx.admin.bindProcess(pid, name);
   return exitOf(ctx, await attempt(ctx, `bind process ${pid} to "${name}"`, request));
 }
 
 /** `ipcp IPCP name NAME`. */
 export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["ipcp", "name"] });
+  const parsed = parsePairs(args, { keys: ["name", "ipcp"] });
   if (parsed.kind === "unknown") {
     ctx.print(`"${parsed.word}" is unknown, try "irm bind ipcp".\n`);
     return 1;

@@ -31,8 +31,14 @@ export interface Pair<K extends string> {
 export type Pairs<K extends string> =
   /** All good; in the order typed. */
   | { readonly kind: "pairs"; readonly pairs: readonly Pair<K>[] }
-  /** A key that the command does not have. */
-  | { readonly kind: "unknown"; readonly word: string }
+  /** A key that the command does not have; `pairs` are those before it. */
+  | {
+    readonly kind: "unknown";
+    readonly word: string;
+    /** Whether a word follows it. */
+    readonly hasValue: boolean;
+    readonly pairs: readonly Pair<K>[];
+  }
   /** The last key has no value; `pairs` are those before it. */
   | { readonly kind: "missing"; readonly key: K; readonly pairs: readonly Pair<K>[] };
 
@@ -47,7 +53,9 @@ export function parsePairs<K extends string>(
   for (let i = 0; i < args.length; i++) {
     const typed = args[i]!;
     const key = matchWord(typed, prefixed) ?? exact.find((candidate) => candidate === typed);
-    if (key === undefined) return { kind: "unknown", word: typed };
+    if (key === undefined) {
+      return { kind: "unknown", word: typed, hasValue: i + 1 < args.length, pairs };
+    }
     if (grammar.flags?.includes(key)) {
       pairs.push({ key, typed, value: "" });
       continue;

@@ -159,12 +159,12 @@ function parse(ctx: Context, args: readonly string[]): Request | 1 {
     autobind: false,
     options: defaultBootstrapOptions(),
   };
+  for (const pair of parsed.pairs) {
+    if (!take(ctx, request, pair)) return 1;
+  }
   if (parsed.kind === "unknown") {
     ctx.print(`Unknown option: "${parsed.word}".\n`);
     return 1;
-  }
-  for (const pair of parsed.pairs) {
-    if (!take(ctx, request, pair)) return 1;
   }
   return parsed.kind === "missing" ? usage(ctx, "ipcp bootstrap") : request;
 }

@@ -41,7 +41,11 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
 
 /** `process PID name NAME`. */
 export async function process(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["process", "name"] });
+  const parsed = parsePairs(args, { keys: ["name", "process"] });
+  if (parsed.kind === "unknown" && !parsed.hasValue) {
+    ctx.complain(`Failed to unbind process: -22: "${printable(parsed.word)}" is unknown`);
+    return 1;
+  }
   if (parsed.kind === "unknown") {
     ctx.print(`"${parsed.word}" is unknown, try "irm unbind process".\n`);
     return 1;
@@ -66,7 +70,7 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
 
 /** `ipcp IPCP name NAME`. */
 export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["ipcp", "name"] });
+  const parsed = parsePairs(args, { keys: ["name", "ipcp"] });
   if (parsed.kind === "unknown") {
     ctx.print(`"${parsed.word}" is unknown, try "irm unbind ipcp".\n`);
     return 1;
