@@ -1,0 +1,222 @@
+// The data path of the shims over real UDP sockets on the loopback, turn by turn: delivery, strangers, guessed
+// ids, slow readers, fairness, truncation, management.
+
+import { assert, assertEquals } from "@std/assert";
+import { MessageBatch, openUdp, sockaddrIn, WakeFd } from "../../../lib/sys/netsock.ts";
+import { framingOf } from "../../../ipcp/data/framing.ts";
+import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
+import { ShimRx } from "../../../ipcp/data/shim_rx.ts";
+import { BURST, ShimTx } from "../../../ipcp/data/shim_tx.ts";
+import { Counter, Order } from "../../../ipcp/data/table.ts";
+import { withShm } from "../lib/shm/support.ts";
+import { App, IpcpMemory, used } from "./data_support.ts";
+
+const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
+const SPEC = { kind: "udp", nameBytes: 16, payloadMax: 8976 } as const;
+
+interface Setup {
+  m: IpcpMemory;
+  tx: ShimTx;
+  rx: ShimRx;
+  app: App;
+  defer: (f: () => void) => void;
+  /** The other host: receives what the IPCP sends, sends to it. */
+  peer: {
+    name: Uint8Array;
+    send(bytes: Uint8Array): void;
+    receive(): Uint8Array[];
+  };
+  stranger: { send(bytes: Uint8Array): void };
+  mgmt: { from: Uint8Array; bytes: Uint8Array }[];
+}
+
+function withShim(use: (s: Setup) => void): void {
+  withShm((i, defer) => {
+    const open = () => {
+      const socket = openUdp(sockaddrIn(LOOPBACK, 0));
+      defer(() => socket.close());
+      return socket;
+    };
+    const socket = open(), far = open(), other = open();
+    const wake = new WakeFd();
+    defer(() => wake.close());
+    const m = new IpcpMemory(i, [], defer);
+    m.counters[Counter.payloadMax] = SPEC.payloadMax;
+    const mgmt: Setup["mgmt"] = [];
+    const closed = (f: number) => void m.closed.push(f);
+    const framing = () => framingOf(SPEC, m.counters);
+    const { context, table, orders, counters, set } = m;
+    const tx = new ShimTx(context, table, orders, counters, set, socket, framing(), closed);
+    const rx = new ShimRx(context, table, orders, counters, socket, wake.fd, framing(), {
+      closed,
+      mgmt: (from, bytes) => void mgmt.push({ from, bytes }),
+    });
+    const app = new App(i, 900101, 0, set, defer);
+    const to = socket.localName();
+    const batch = new MessageBatch(64, 16384, 16);
+    const send = (from: typeof far) => (bytes: Uint8Array) => {
+      assertEquals(from.sendTo(bytes, to), 0);
+    };
+    const receive = () => {
+      const n = Math.max(0, far.receive(batch));
+      const got = Array.from({ length: n }, (_, k) => {
+        return batch.data.slice(k * 16384, k * 16384 + batch.length(k));
+      });
+      batch.rearm(n);
+      return got;
+    };
+    const peer = { name: far.localName(), send: send(far), receive };
+    use({ m, tx, rx, app, defer, peer, stranger: { send: send(other) }, mgmt });
+    m.order(Order.stop, 0);
+    assertEquals(tx.turn(0), false);
+  });
+}
+
+const LOCAL = 0x12345678, REMOTE = 0x87654321;
+
+function datagram(eid: number, ...payload: number[]): Uint8Array {
+  const b = new Uint8Array(4 + payload.length);
+  new DataView(b.buffer).setUint32(0, eid);
+  b.set(payload, 4);
+  return b;
+}
+
+/** Handle what has arrived on the loopback. */
+function receive(rx: ShimRx): void {
+  for (let i = 0; i < 4; i++) rx.turn(0);
+}
+
+Deno.test("packets go out with the peer's endpoint id and come in by ours, empty ones too", () => {
+  withShim(({ m, tx, rx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    flow.write(Uint8Array.of(1, 2, 3));
+    flow.write(new Uint8Array(0));
+    tx.turn(0);
+    assertEquals(peer.receive(), [datagram(REMOTE, 1, 2, 3), datagram(REMOTE)]);
+    peer.send(datagram(LOCAL, 9, 8));
+    peer.send(datagram(LOCAL));
+    receive(rx);
+    assertEquals([flow.read()?.bytes, flow.read()?.bytes], [
+      Uint8Array.of(9, 8),
+      new Uint8Array(0),
+    ]);
+    assertEquals(app.events(), [[7, 1], [7, 1]]);
+    assertEquals(used(app.pool), 0);
+  });
+});
+
+Deno.test("packets of a stranger and to guessed ids reach nobody", () => {
+  withShim(({ m, rx, app, defer, peer, stranger }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    stranger.send(datagram(LOCAL, 6, 6, 6));
+    for (const guess of [1, 64, 7, LOCAL ^ 0x10000, LOCAL + 1, 0xffffffff, 20000, 0x80000007]) {
+      peer.send(datagram(guess, 6));
+    }
+    peer.send(Uint8Array.of(1, 2, 3));
+    receive(rx);
+    assertEquals(flow.read(), undefined);
+    assertEquals(m.counters[Counter.refused], 10);
+  });
+});
+
+Deno.test("a closed flow gets nothing, and its id in another flow is another id", () => {
+  withShim(({ m, rx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    peer.send(datagram(LOCAL, 1));
+    receive(rx);
+    m.table.close(7);
+    peer.send(datagram(LOCAL, 2));
+    receive(rx);
+    assertEquals([flow.read()?.bytes, flow.read()], [Uint8Array.of(1), undefined]);
+    m.publish(app, 7, { localEid: LOCAL + 0x10000, remoteEid: REMOTE, peer: peer.name });
+    peer.send(datagram(LOCAL, 3));
+    peer.send(datagram(LOCAL + 0x10000, 4));
+    receive(rx);
+    assertEquals([flow.read()?.bytes, flow.read()], [Uint8Array.of(4), undefined]);
+  });
+});
+
+Deno.test("one stuck reader does not stop another flow", () => {
+  withShim(({ m, rx, app, defer, peer }) => {
+    const stuck = app.flow(7, defer), good = app.flow(8, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    m.publish(app, 8, { localEid: LOCAL + 1, remoteEid: REMOTE, peer: peer.name });
+    for (let round = 0; round < 60; round++) {
+      for (let i = 0; i < 16; i++) peer.send(datagram(LOCAL, i));
+      peer.send(datagram(LOCAL + 1, round));
+      receive(rx);
+      assertEquals(good.read()?.bytes, Uint8Array.of(round));
+      app.events();
+    }
+    assertEquals(stuck.rx.queued(), QUEUED_MAX);
+    assertEquals(m.counters[Counter.notDelivered], 960 - QUEUED_MAX);
+  });
+});
+
+Deno.test("flows send in turn, at most a burst each", () => {
+  withShim(({ m, tx, app, defer, peer }) => {
+    const many = app.flow(7, defer), few = app.flow(8, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: 71, peer: peer.name });
+    m.publish(app, 8, { localEid: LOCAL + 1, remoteEid: 81, peer: peer.name });
+    for (let i = 0; i < 40; i++) many.write(Uint8Array.of(i));
+    few.write(Uint8Array.of(99));
+    tx.turn(0);
+    const got = peer.receive().map((d) => d[3]);
+    assertEquals(got.length, 41);
+    assertEquals(got.indexOf(81), BURST);
+  });
+});
+
+Deno.test("packets above the payload limit are dropped and counted, the limit itself is sent", () => {
+  withShim(({ m, tx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    flow.write(new Uint8Array(8977));
+    flow.write(new Uint8Array(8976));
+    tx.turn(0);
+    assertEquals(peer.receive().map((d) => d.length), [8980]);
+    assertEquals(m.counters[Counter.tooLong], 1);
+  });
+});
+
+Deno.test("management goes to the main thread with its sender, oversized datagrams do not", () => {
+  withShim(({ m, rx, peer, mgmt }) => {
+    peer.send(datagram(0, 1, 2));
+    peer.send(new Uint8Array(9200));
+    receive(rx);
+    assertEquals(mgmt.length, 1);
+    assertEquals([mgmt[0]!.from, mgmt[0]!.bytes], [peer.name, datagram(0, 1, 2)]);
+    assertEquals(m.counters[Counter.refused], 1);
+  });
+});
+
+Deno.test("a flood of management is bounded", () => {
+  withShim(({ m, rx, peer, mgmt }) => {
+    for (let i = 0; i < 400; i++) {
+      peer.send(datagram(0, i));
+      rx.turn(0);
+    }
+    receive(rx);
+    assertEquals(mgmt.length, 256);
+    assert(m.counters[Counter.mgmtDropped]! >= 100);
+  });
+});
+
+Deno.test("the order to close sends what is left and reports", () => {
+  withShim(({ m, tx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    flow.write(Uint8Array.of(1));
+    tx.turn(0);
+    flow.write(Uint8Array.of(2));
+    m.set.wait(1, new Int32Array(2048), 0);
+    m.table.close(7);
+    m.order(Order.close, 7);
+    tx.turn(0);
+    assertEquals(peer.receive(), [datagram(REMOTE, 1), datagram(REMOTE, 2)]);
+    assertEquals(m.closed, [7]);
+  });
+});
