@@ -191,6 +191,7 @@ export class FlowSetShm implements Disposable {
   /**
    * Moves all events of queue `idx` to `out` as pairs (flow id, event) and returns their number. Waits
    * for the first until `deadlineNs` (monotonic; Infinity: for ever; 0: don't), then -ETIMEDOUT.
+   * 0: woken without an event ({@linkcode wake}), call again.
    * `out` holds `2 * EVENTS_MAX` numbers. A full queue (1024) means events may have been lost: look at
    * every member. Flow ids are unchecked numbers of another process.
    */
@@ -209,6 +210,10 @@ export class FlowSetShm implements Disposable {
       const result = this.#conds[idx]!.wait(this.#mutex, until);
       if (result === Errno.EOWNERDEAD) this.#mutex.consistent();
       else if (result === Errno.ENOTRECOVERABLE && !this.#lock()) return -Errno.ENOTRECOVERABLE;
+      else if (result === 0 && i32[at] === 0) {
+        this.#mutex.unlock();
+        return 0;
+      }
     }
     const queued = i32[at]! >>> 0;
     const n = queued > EVENTS_MAX ? EVENTS_MAX : queued;
@@ -220,7 +225,7 @@ export class FlowSetShm implements Disposable {
     return n;
   }
 
-  /** Wakes whoever waits at `idx` without an event (it sees none and waits on). */
+  /** Wakes whoever waits at `idx`, without an event. */
   wake(idx: number): void {
     if (!valid(idx, 0) || !this.#lock()) return;
     this.#conds[idx]!.broadcast();

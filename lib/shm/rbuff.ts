@@ -206,6 +206,17 @@ export class Rbuff implements Disposable {
     return off;
   }
 
+  /** As {@linkcode read}, but leaves the packet where it is (and says -EAGAIN) unless `wanted`. */
+  readIf(wanted: (off: number) => boolean): number {
+    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    const i32 = this.i32;
+    const tail = i32[TAIL]! & MASK;
+    let off = -Errno.EAGAIN;
+    if ((i32[HEAD]! & MASK) !== tail && wanted(i32[tail << 1]!)) off = this.#take(tail);
+    this.#mutex.unlock();
+    return off;
+  }
+
   /** The slot at `tail`, which is not empty. An offset that isn't one (64-bit, negative) becomes 0. */
   #take(tail: number): number {
     const i32 = this.i32;

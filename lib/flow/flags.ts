@@ -1,0 +1,26 @@
+/**
+ * Flags and options of a flow, by the prototype's names and numbers (spec 30 §13).
+ */
+
+/** Bits of {@linkcode Flow.flags}. */
+export const FlowFlag = {
+  /** Access mode, two bits: writes fail with -EPERM when it is RdOnly. */
+  RdOnly: 0x0,
+  WrOnly: 0x1,
+  RdWr: 0x2,
+  /** The user marked the flow down. */
+  Down: 0x4,
+  /** Reads that would wait return -EAGAIN. */
+  RNoBlock: 0x200,
+  /** Writes that would wait return -EAGAIN. */
+  WNoBlock: 0x400,
+  /** No partial reads: a message longer than the buffer is lost, with -EMSGSIZE. */
+  RNoPart: 0x1000,
+  /** No effect: writes are never partial. */
+  WNoPart: 0x2000,
+} as const;
+
+/** Mask of the access mode. */
+export const FLOW_ACCESS_MASK = 0x3;
+/** Flags of a new flow. */
+export const FLOW_FLAGS_DEFAULT = FlowFlag.RdWr | FlowFlag.WNoPart;

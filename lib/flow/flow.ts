@@ -1,0 +1,620 @@
+/**
+ * Flows: allocation, asynchronous calls and the end (spec 30 §5). The data path is in `flow_data.ts`.
+ *
+ * Blocking calls (`…Sync`) return bytes or negative error numbers and never throw, but for those that
+ * make a flow; asynchronous calls reject with `OuroError` carrying the same numbers.
+ */
+
+import { PacketCipher } from "../crypt/mod.ts";
+import { Errno, OuroError } from "../errno.ts";
+import type { FlowInfo } from "../irm/messages.ts";
+import { QOS, type QosSpec } from "../qos.ts";
+import { Acl, FlowEvent } from "../shm/layout.ts";
+import { monotonicNs, monotonicUs } from "../sys/clock.ts";
+import { SysError } from "../sys/ffi.ts";
+import { pidAlive } from "../sys/process.ts";
+import { FlowFlag } from "./flags.ts";
+import { type CallOptions, FlowData } from "./flow_data.ts";
+import { FrctDriver } from "./frct_driver.ts";
+import {
+  deallocRequest,
+  type FlowCall,
+  type FlowGrant,
+  flowRequest,
+  grantOf,
+  grantProblem,
+  resultOf,
+} from "./irmd.ts";
+import { Keepalive } from "./keepalive.ts";
+import { OuroProcess, type OwnedFlow } from "./process.ts";
+import { Protection } from "./protection.ts";
+import { Rings } from "./rings.ts";
+import { flowReadable, flowWritable } from "./streams.ts";
+
+/** How a flow is made. */
+export interface FlowOptions {
+  /** What the flow must provide; raw when absent. */
+  qos?: QosSpec | undefined;
+  /** Give up after so many ms (-ETIMEDOUT). Absent: the IRMd's 20 s for alloc, no limit for accept. */
+  timeoutMs?: number | undefined;
+  /** Aborts the wait; the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** The process that owns the flow; the thread's own when absent. */
+  process?: OuroProcess | undefined;
+  /** Ask for a CRC when the QoS says `ber: 0`; both ends must be able to (default builds of C aren't). */
+  crc?: boolean | undefined;
+}
+
+/** Options of an asynchronous read or write. */
+export interface AsyncCallOptions {
+  /** Reject with -ETIMEDOUT after so many ms; absent: the flow's own time-out. */
+  timeoutMs?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Plain data with which another thread of the process takes part in a flow. */
+export interface SharedFlow {
+  readonly info: FlowInfo;
+}
+
+/** Longest wait for the peer to empty its ring when a flow closes, ns (spec 10 §11.13). */
+const DRAIN_MAX_NS = 2e9;
+/** How often that wait looks whether the peer still lives, ns. */
+const DRAIN_SLICE_NS = 50e6;
+/** Pauses of an asynchronous write that waits for room nobody announces, ms. */
+const ROOM_PAUSE_FIRST_MS = 1;
+const ROOM_PAUSE_MAX_MS = 16;
+
+/** One end of a flow. */
+export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDisposable {
+  /** Descriptor: 64..4095, unique in the thread's process. */
+  readonly fd: number;
+  /** As the IRMd described the flow: pids, MPL, QoS. */
+  readonly info: FlowInfo;
+  heapAtNs = Infinity;
+  /** Queue of the process's flow set that this flow is in, -1 none. Kept by {@linkcode place}. */
+  queue = -1;
+  /** The set this flow is in; kept by {@linkcode FlowSet}. */
+  memberOf: { onFlowEvents(flow: Flow, events: number): void } | null = null;
+
+  readonly #keepalive: Keepalive | null;
+  readonly #wakers = new Set<() => void>();
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  private constructor(process: OuroProcess, rings: Rings, grant: FlowGrant, fd: number) {
+    super(process, rings, grant.info.id);
+    this.fd = fd;
+    this.info = grant.info;
+    const { qos } = grant.info;
+    const crc = qos.ber === 0;
+    let cipher: PacketCipher | null = null;
+    if (grant.cipherNid !== 0) {
+      const made = PacketCipher.create(grant.cipherNid, grant.symKey);
+      if (typeof made === "number") throw new OuroError(made, "Cannot encrypt the flow");
+      cipher = made;
+    }
+    if (crc || cipher !== null || qos.inOrder !== 0) {
+      this.plain = false;
+      const protection = new Protection(this.pool, crc, cipher);
+      if (crc || cipher !== null) this.protection = protection;
+      if (qos.inOrder !== 0) {
+        this.frct = new FrctDriver(
+          this.pool,
+          rings,
+          protection,
+          this.id,
+          this.counters,
+          qos.loss === 0,
+          grant.info.mpl,
+        );
+        process.served.add(this);
+      }
+    }
+    this.#keepalive = qos.timeout > 0
+      ? new Keepalive(qos.timeout, rings, process, this.id, this.counters)
+      : null;
+    process.enter(this);
+    if (this.#keepalive !== null) process.arm(this, this.#keepalive.nextNs);
+  }
+
+  /** What the IRMd granted. */
+  get qos(): QosSpec {
+    return this.info.qos;
+  }
+
+  /** Allocates a flow to a name, blocking. Throws `OuroError` with the IRMd's code and reason. */
+  static allocSync(process: OuroProcess, dst: string, options: FlowOptions = {}): Flow {
+    return Flow.#makeSync("alloc", process, dst, options);
+  }
+
+  /** Waits for a flow to one of the process's names, blocking. Throws `OuroError`. */
+  static acceptSync(process: OuroProcess, options: FlowOptions = {}): Flow {
+    return Flow.#makeSync("accept", process, "", options);
+  }
+
+  /** Joins a broadcast layer by name, blocking. Throws `OuroError`. */
+  static joinSync(process: OuroProcess, layer: string, options: FlowOptions = {}): Flow {
+    return Flow.#makeSync("join", process, layer, options);
+  }
+
+  /**
+   * Allocates a flow to a name. Rejects with `OuroError`: -ENAME, -EIPCP, -ETIMEDOUT, -EIRMD, …
+   *
+   * @example
+   * ```ts ignore
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(new TextEncoder().encode("hello"));
+   * const answer = await flow.read();
+   * ```
+   */
+  static alloc(dst: string, options?: FlowOptions): Promise<Flow>;
+  static alloc(process: OuroProcess, dst: string, options?: FlowOptions): Promise<Flow>;
+  static alloc(
+    first: OuroProcess | string,
+    second?: string | FlowOptions,
+    third?: FlowOptions,
+  ): Promise<Flow> {
+    if (typeof first === "string") {
+      return Flow.#make("alloc", undefined, first, (second ?? {}) as FlowOptions);
+    }
+    return Flow.#make("alloc", first, second as string, third ?? {});
+  }
+
+  /** Waits for a flow to one of the process's names. Rejects with `OuroError`. */
+  static accept(process?: OuroProcess | FlowOptions, options?: FlowOptions): Promise<Flow> {
+    if (process instanceof OuroProcess) return Flow.#make("accept", process, "", options ?? {});
+    return Flow.#make("accept", undefined, "", process ?? options ?? {});
+  }
+
+  /** Joins a broadcast layer by name. Rejects with `OuroError`. */
+  static join(layer: string, options: FlowOptions = {}): Promise<Flow> {
+    return Flow.#make("join", options.process, layer, options);
+  }
+
+  /**
+   * Flows as they come, until the signal aborts or the loop ends.
+   *
+   * @example
+   * ```ts ignore
+   * for await (const flow of Flow.listen()) serve(flow);
+   * ```
+   */
+  static async *listen(options: FlowOptions = {}): AsyncGenerator<Flow, void, void> {
+    const signal = options.signal;
+    while (!signal?.aborted) {
+      try {
+        yield await Flow.#make("accept", options.process, "", options);
+      } catch (e) {
+        if (signal?.aborted) return;
+        // A flow that failed while it was set up is its peer's trouble; a lost IRMd is ours.
+        if (!(e instanceof OuroError) || LISTEN_ENDS.has(e.code)) throw e;
+      }
+    }
+  }
+
+  static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
+    const request = flowRequest(call, process.pid, dst, askedQos(o), o.timeoutMs);
+    const grant = grantOf(process.requestSync(request), call, dst, process.pid);
+    return Flow.#adopt(process, grant);
+  }
+
+  static async #make(
+    call: FlowCall,
+    process: OuroProcess | undefined,
+    dst: string,
+    o: FlowOptions,
+  ): Promise<Flow> {
+    const owner = process ?? o.process ?? OuroProcess.current();
+    o.signal?.throwIfAborted();
+    const request = flowRequest(call, owner.pid, dst, askedQos(o), o.timeoutMs);
+    const grant = grantOf(await owner.request(request, o.signal), call, dst, owner.pid);
+    const flow = Flow.#adopt(owner, grant);
+    if (flow.frct !== null) flow.place(owner.asyncIndex());
+    return flow;
+  }
+
+  /** Builds our end of a granted flow; gives the flow back to the IRMd when that fails. */
+  static #adopt(process: OuroProcess, grant: FlowGrant): Flow {
+    try {
+      const problem = grantProblem(grant);
+      if (problem < 0) throw new OuroError(problem, "Cannot use the flow: bad key from the IRMd");
+      const fd = process.freeFd();
+      if (fd < 0) throw new OuroError(fd, "Cannot use the flow: all descriptors are in use");
+      return Flow.#openEnd(process, grant, fd);
+    } catch (e) {
+      try {
+        process.requestSync(deallocRequest(process.pid, grant.info.id, 0));
+      } catch {
+        // The first error says more.
+      }
+      throw e;
+    } finally {
+      grant.symKey.fill(0);
+    }
+  }
+
+  static #openEnd(process: OuroProcess, grant: FlowGrant, fd: number): Flow {
+    const { id, nPid, n1Pid } = grant.info;
+    let rings: Rings;
+    try {
+      rings = Rings.open(process.instance, process.peerSets, nPid, n1Pid, id);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      throw new OuroError(-Errno.ENOMEM, `Cannot open the flow's memory (${e.message})`);
+    }
+    try {
+      return new Flow(process, rings, grant, fd);
+    } catch (e) {
+      rings.close();
+      throw e;
+    }
+  }
+
+  /** What another thread needs to use this flow with {@linkcode attach}; -ENOTSUP unless raw and plain. */
+  share(): SharedFlow {
+    if (!this.plain) {
+      throw new OuroError(-Errno.ENOTSUP, "Cannot share a flow with FRCT, CRC or encryption");
+    }
+    return { info: this.info };
+  }
+
+  /**
+   * Uses a flow of this process in another thread. One thread reads and one thread writes; only the
+   * thread that made the flow deallocates it, here {@linkcode detach} ends the use.
+   */
+  static attach(process: OuroProcess, shared: SharedFlow): Flow {
+    const fd = process.freeFd();
+    if (fd < 0) throw new OuroError(fd, "Cannot attach: all descriptors are in use");
+    const info = { ...shared.info, qos: { ...shared.info.qos, timeout: 0 } };
+    return Flow.#openEnd(process, { info, cipherNid: 0, symKey: new Uint8Array(0) }, fd);
+  }
+
+  /** Ends the use of an attached flow; the flow itself lives on. */
+  detach(): void {
+    if (this.closed) return;
+    this.#forget();
+  }
+
+  // Events and waiting.
+
+  onEvents(events: number): void {
+    if (this.closed) return;
+    if (this.frct !== null) this.service();
+    this.memberOf?.onFlowEvents(this, events);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#wakers.size === 0) return;
+    const wakers = [...this.#wakers];
+    this.#wakers.clear();
+    for (const wake of wakers) wake();
+  }
+
+  service(): void {
+    if (this.frct === null || this.closed || this.rings.rx.queued() === 0) return;
+    this.frct.pump(monotonicUs());
+    this.armFrct();
+  }
+
+  onDeadline(nowNs: number): number {
+    if (this.closed) return Infinity;
+    let next = Infinity;
+    if (this.frct !== null) {
+      this.frct.tick(nowNs / 1000);
+      if (this.frct.takeEvents() !== 0) this.#wake();
+      next = this.frct.endpoint.deadlineUs() * 1000;
+    }
+    const keepalive = this.#keepalive;
+    if (keepalive !== null) {
+      if (keepalive.nextNs <= nowNs && keepalive.check(nowNs)) {
+        this.memberOf?.onFlowEvents(this, FlowEvent.PEER);
+        this.#wake();
+      }
+      next = Math.min(next, keepalive.nextNs);
+    }
+    return next;
+  }
+
+  protected override armFrct(): void {
+    const atUs = this.frct!.endpoint.deadlineUs();
+    if (atUs * 1000 < this.heapAtNs) this.process.arm(this, atUs * 1000);
+  }
+
+  /** Moves the flow to a queue of the process's flow set (-1: none). */
+  place(queue: number): void {
+    if (this.queue === queue || this.closed) return;
+    const set = this.process.set;
+    if (this.queue >= 0) set.del(this.queue, this.id);
+    this.queue = queue;
+    if (queue < 0) return;
+    if (set.add(queue, this.id) === -Errno.EPERM) {
+      // Left by an earlier flow of this id in this process.
+      for (let idx = 0; idx < 32; idx++) set.del(idx, this.id);
+      set.add(queue, this.id);
+    }
+  }
+
+  /** Resolves at the next event of this flow, after `ms`, or when the signal aborts. */
+  #event(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const waiter = this.process.waiter();
+    waiter.hold();
+    return new Promise<void>((resolve) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const done = () => {
+        waiter.release();
+        this.#wakers.delete(done);
+        if (timer !== undefined) clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#wakers.add(done);
+      if (ms !== Infinity) timer = setTimeout(done, Math.min(ms, 0x7fffffff));
+      signal?.addEventListener("abort", done);
+    });
+  }
+
+  /** Puts the flow where this thread's waiter sees it, unless a FlowSet already shares that place. */
+  #listenAsync(): void {
+    this.place(this.process.asyncIndex());
+  }
+
+  /**
+   * The next message. Rejects with `OuroError` (-EFLOWDOWN, -EFLOWPEER, -ETIMEDOUT, -ENOTALLOC) or the
+   * signal's reason.
+   */
+  async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const got = this.takeMessage();
+    if (typeof got !== "number") return got;
+    const timeoutMs = options.timeoutMs ?? this.rcvTimeoutMs;
+    const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+    for (;;) {
+      options.signal?.throwIfAborted();
+      if (!this.closed) this.#listenAsync();
+      const message = this.takeMessage();
+      if (typeof message !== "number") return message;
+      if (message !== -Errno.EAGAIN) throw new OuroError(message, "Cannot read");
+      const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+      if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot read");
+      await this.#event(leftMs, options.signal);
+    }
+  }
+
+  /** Sends one message. Resolves to its bytes when it is in the ring; rejects as {@linkcode read}. */
+  async write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
+    const timeoutMs = options.timeoutMs ?? this.sndTimeoutMs;
+    const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const n = this.writeSync(bytes, NO_WAIT);
+      if (n >= 0) return n;
+      if (n !== -Errno.EAGAIN) throw new OuroError(n, this.#writeAction(n, bytes.length));
+      const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+      if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
+      this.#listenAsync();
+      // A peer that takes packets out of a full ring tells nobody: look again soon.
+      await this.#event(Math.min(leftMs, pauseMs), options.signal);
+      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    }
+  }
+
+  #writeAction(code: number, bytes: number): string {
+    return code === -Errno.EMSGSIZE
+      ? `Cannot write ${bytes} bytes (one message holds ${this.messageBytesMax})`
+      : "Cannot write";
+  }
+
+  /** Messages as a byte stream with back-pressure; ends when the flow goes down. */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= flowReadable(this);
+  }
+
+  /** A byte stream whose chunks are cut into messages; with back-pressure. */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= flowWritable(this);
+  }
+
+  // Options (fccntl).
+
+  /**
+   * Replaces the flags (`FLOWSFLAGS`). Setting or clearing `FlowFlag.Down` marks both rings and tells
+   * the other side.
+   */
+  setFlags(flags: number): void {
+    if (this.closed) return;
+    this.flags = flags & 0xffff;
+    const { rx, tx, peerSet } = this.rings;
+    if ((flags & FlowFlag.Down) !== 0) {
+      rx.setAcl(Acl.FLOWDOWN);
+      tx.setAcl(Acl.FLOWDOWN);
+      this.#userDown = true;
+      peerSet.notify(this.id, FlowEvent.DOWN);
+    } else if (this.#userDown) {
+      rx.clearAcl(Acl.FLOWDOWN);
+      tx.clearAcl(Acl.FLOWDOWN);
+      this.#userDown = false;
+      peerSet.notify(this.id, FlowEvent.UP);
+    }
+  }
+  /** We set the down bit ourselves; one that the peer set is never cleared (spec 30 §13). */
+  #userDown = false;
+
+  /** FRCT flags of the flow (`FRCTGFLAGS`), or -EPERM on a raw flow. */
+  get frctFlags(): number {
+    return this.frct === null ? -Errno.EPERM : this.frct.endpoint.flags;
+  }
+
+  /** Sets flow control and linger (`FRCTSFLAGS`). 0, or -EPERM on a raw flow. */
+  setFrctFlags(flags: number): number {
+    if (this.frct === null) return -Errno.EPERM;
+    this.frct.endpoint.setFlags(flags);
+    return 0;
+  }
+
+  /** Statistics of the FRCT machine, undefined on raw flows. */
+  get frctStats(): ReturnType<FrctDriver["endpoint"]["stats"]> | undefined {
+    return this.frct?.endpoint.stats(monotonicUs());
+  }
+
+  // The end.
+
+  /**
+   * Closes the flow, blocking: waits for acknowledgements of a reliable flow, briefly for the peer to
+   * take what is in its ring, and tells IRMd and peer. Returns the IRMd's result. Idempotent.
+   */
+  deallocSync(): number {
+    if (this.closed) return 0;
+    const waitS = this.#lingerSync();
+    const until = monotonicNs() + DRAIN_MAX_NS;
+    while (this.#draining(until)) {
+      this.rings.tx.waitEmpty(Math.min(until, monotonicNs() + DRAIN_SLICE_NS));
+    }
+    return this.#endSync(waitS);
+  }
+
+  #endSync(waitS: number): number {
+    let result: number;
+    try {
+      const reply = this.process.requestSync(
+        deallocRequest(this.process.pid, this.id, waitS),
+      );
+      result = resultOf(reply);
+    } catch (e) {
+      if (!(e instanceof OuroError)) throw e;
+      result = e.code;
+    }
+    this.#close();
+    return result;
+  }
+
+  /** Closes the flow as {@linkcode deallocSync}, without blocking the thread. */
+  async dealloc(): Promise<void> {
+    if (this.closed || this.#ending) return;
+    this.#ending = true;
+    const frct = this.frct;
+    let waitS = 0;
+    if (frct !== null) {
+      this.#listenAsync();
+      frct.pump(monotonicUs());
+      frct.endpoint.close(monotonicUs());
+      frct.flush(monotonicUs());
+      while (!this.closed && frct.endpoint.lingering(monotonicUs()) && !this.#gone()) {
+        this.armFrct();
+        await this.#event(20, undefined);
+        if (!this.closed) frct.tick(monotonicUs());
+      }
+      if (this.closed) return;
+      waitS = frct.endpoint.deallocWaitS(monotonicUs());
+    }
+    const until = monotonicNs() + DRAIN_MAX_NS;
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    while (!this.closed && this.#draining(until)) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    }
+    if (this.closed) return;
+    const request = deallocRequest(this.process.pid, this.id, waitS);
+    let failed: unknown;
+    try {
+      await this.process.request(request);
+    } catch (e) {
+      failed = e;
+    }
+    this.#close();
+    if (failed !== undefined && !(failed instanceof OuroError)) throw failed;
+  }
+  #ending = false;
+
+  /** Serves a closing FRCT flow until it may go. Returns the linger time for the layer below, s. */
+  #lingerSync(): number {
+    const frct = this.frct;
+    if (frct === null) return 0;
+    frct.pump(monotonicUs());
+    frct.endpoint.close(monotonicUs());
+    frct.flush(monotonicUs());
+    while (frct.endpoint.lingering(monotonicUs()) && !this.#gone()) {
+      const off = this.rings.rx.readBlocking(monotonicNs() + 5e6);
+      if (off > 0) frct.take(off, monotonicUs(), null);
+      else if (off === -Errno.EFLOWDOWN) break;
+      frct.tick(monotonicUs());
+    }
+    return frct.endpoint.deallocWaitS(monotonicUs());
+  }
+
+  /** The other side closed the flow, or timed out. */
+  #gone(): boolean {
+    return (this.rings.rx.acl() & (Acl.FLOWDOWN | Acl.FLOWPEER)) !== 0;
+  }
+
+  /** Whether closing should wait on: the peer has packets to take, lives, and time is left. */
+  #draining(untilNs: number): boolean {
+    return this.rings.tx.queued() > 0 && this.rings.tx.acl() === 0 && !this.#gone() &&
+      monotonicNs() < untilNs && pidAlive(this.info.n1Pid);
+  }
+
+  abandon(): void {
+    if (this.closed) return;
+    if (this.frct !== null) {
+      this.frct.endpoint.close(monotonicUs());
+      this.frct.flush(monotonicUs());
+    }
+    this.#endSync(0);
+  }
+
+  /** Steps 6 and 7 of spec 30 §5.4: both rings down, own ring emptied, peer told, memory unmapped. */
+  #close(): void {
+    if (this.closed) return;
+    const { rx, tx, peerSet } = this.rings;
+    rx.setAcl(Acl.FLOWDOWN);
+    tx.setAcl(Acl.FLOWDOWN);
+    const pool = this.pool;
+    rx.drain((off) => {
+      if (pool.get(off) === 0) pool.remove(off);
+    });
+    peerSet.notify(this.id, FlowEvent.DEALLOC);
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.place(-1);
+    this.closed = true;
+    this.memberOf?.onFlowEvents(this, FlowEvent.DEALLOC);
+    this.process.leave(this);
+    this.frct?.endpoint.dispose();
+    this.protection?.wipe();
+    this.rings.close();
+    this.#wake();
+  }
+
+  /** Whether the flow was closed here. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  [Symbol.dispose](): void {
+    this.deallocSync();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dealloc();
+  }
+}
+
+const NO_WAIT: CallOptions = { nonblock: true };
+
+/** Codes that end {@linkcode Flow.listen}: the IRMd is gone, or we aren't known to it. */
+const LISTEN_ENDS: ReadonlySet<number> = new Set([
+  -Errno.EIRMD,
+  -Errno.EINVAL,
+  -Errno.EPERM,
+  -Errno.ETIMEDOUT,
+  -Errno.EBADF,
+]);
+
+/** What is asked of the IRMd: `ber` 1 unless a CRC is wanted, as in default builds of the prototype. */
+function askedQos(o: FlowOptions): QosSpec {
+  const qos = o.qos ?? QOS.raw;
+  return o.crc === true ? qos : { ...qos, ber: 1 };
+}

@@ -1,0 +1,484 @@
+/**
+ * The data path of one flow: reads and writes in the calling thread (spec 30 §6, §7).
+ *
+ * Raw flows without CRC and encryption go straight from the caller's buffer to a block and the ring:
+ * one copy, no allocation, no promise. Other flows go through `frct_driver.ts` and `protection.ts`.
+ * Results are bytes or negative error numbers; nothing here throws.
+ */
+
+import { Errno } from "../errno.ts";
+import { Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
+import type { Pool } from "../shm/pool.ts";
+import { monotonicNs, monotonicUs } from "../sys/clock.ts";
+import { FLOW_ACCESS_MASK, FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
+import type { FlowCounters, FrctDriver } from "./frct_driver.ts";
+import type { Packet } from "./packet.ts";
+import type { OuroProcess } from "./process.ts";
+import type { Protection } from "./protection.ts";
+import type { Rings } from "./rings.ts";
+import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
+
+/** Options of one blocking call. */
+export interface CallOptions {
+  /** How long to wait, ms; undefined: the flow's own time-out, Infinity: for ever. */
+  timeoutMs?: number | undefined;
+  /** Return -EAGAIN instead of waiting; undefined: as the flow's flags say. */
+  nonblock?: boolean | undefined;
+}
+
+const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
+const NO_BYTES = new Uint8Array(0);
+/** Where `receive` puts messages of flows that can't be read in place; made on first use. */
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+/** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
+const RETRY_NS = 1e6;
+
+/** The data path; {@linkcode Flow} adds life cycle and asynchronous calls. */
+export class FlowData {
+  /** Flow id. */
+  readonly id: number;
+  /** {@linkcode FlowFlag} bits. */
+  flags: number = FLOW_FLAGS_DEFAULT;
+  /** Time-out of blocking reads and writes, ms; undefined: none. */
+  rcvTimeoutMs: number | undefined = undefined;
+  sndTimeoutMs: number | undefined = undefined;
+  /** Numbers of this flow since it began. */
+  readonly counters: FlowCounters = {
+    txPackets: 0,
+    txBytes: 0,
+    rxPackets: 0,
+    rxBytes: 0,
+    rxDropped: 0,
+    txDropped: 0,
+  };
+
+  protected readonly process: OuroProcess;
+  protected readonly pool: Pool;
+  protected readonly rings: Rings;
+  /** The reliable or ordered part; null on raw flows. */
+  protected frct: FrctDriver | null = null;
+  /** CRC and encryption; null when there is neither. */
+  protected protection: Protection | null = null;
+  /** No FRCT, CRC or cipher: the short way. */
+  protected plain = true;
+  protected closed = false;
+  /** What a partial read left: bytes of one message from `#restAt`. */
+  #rest: Uint8Array<ArrayBuffer> = NO_BYTES;
+  #restAt = 0;
+  /** The last read filled its buffer exactly: the next one says 0, "end of message". */
+  #endOfMessage = false;
+
+  protected constructor(process: OuroProcess, rings: Rings, id: number) {
+    this.process = process;
+    this.pool = process.pool;
+    this.rings = rings;
+    this.id = id;
+  }
+
+  /** Packets waiting in the receive ring, and in the peer's (0 when it took all). */
+  get rxQueued(): number {
+    return this.closed ? 0 : this.rings.rx.queued();
+  }
+  get txQueued(): number {
+    return this.closed ? 0 : this.rings.tx.queued();
+  }
+
+  /**
+   * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (no block is that large),
+   * -EPERM (read-only access), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
+   * or the peer made the ring read-only). Empty bytes are a sign of life that the peer doesn't see.
+   */
+  writeSync(bytes: Uint8Array, options?: CallOptions): number {
+    if (this.closed) return -Errno.ENOTALLOC;
+    if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
+    const len = bytes.length;
+    if (this.frct !== null && len > 0) return this.#writeFrct(bytes, options);
+    const pool = this.pool;
+    let off = pool.alloc(len);
+    if (off < 0) {
+      if (off !== -Errno.EAGAIN || this.#noBlock(options, FlowFlag.WNoBlock)) return off;
+      off = this.#allocWaiting(len, options);
+      if (off < 0) return off;
+    }
+    pool.u8.set(bytes, off + PAYLOAD_AT);
+    if (this.protection !== null) {
+      const sealed = this.protection.seal(off);
+      if (sealed < 0) {
+        pool.remove(off);
+        return sealed;
+      }
+    }
+    const result = this.#put(off, options);
+    if (result < 0) return result;
+    this.counters.txBytes += len;
+    return len;
+  }
+
+  /** Puts a block in the ring and tells the peer; frees it on failure. */
+  #put(off: number, options: CallOptions | undefined): number {
+    const rings = this.rings;
+    let result = rings.tx.write(off);
+    if (result === -Errno.EAGAIN && !this.#noBlock(options, FlowFlag.WNoBlock)) {
+      result = this.#putWaiting(off, options);
+    }
+    if (result < 0) {
+      this.pool.remove(off);
+      this.counters.txDropped += 1;
+      return result;
+    }
+    rings.peerSet.notify(this.id, FlowEvent.PKT);
+    this.counters.txPackets += 1;
+    return 0;
+  }
+
+  #noBlock(options: CallOptions | undefined, flag: number): boolean {
+    return options?.nonblock ?? ((this.flags & flag) !== 0);
+  }
+
+  #allocWaiting(len: number, options: CallOptions | undefined): number {
+    const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
+    for (;;) {
+      const nowNs = monotonicNs();
+      this.process.tick(nowNs);
+      const slice = Math.min(until, this.process.wakeAtNs(), nowNs + 20e6);
+      const off = this.pool.allocBlocking(len, slice);
+      if (off !== -Errno.ETIMEDOUT || monotonicNs() >= until) return off;
+      if (this.rings.tx.acl() !== 0) return -Errno.EFLOWDOWN;
+    }
+  }
+
+  #putWaiting(off: number, options: CallOptions | undefined): number {
+    const tx = this.rings.tx;
+    const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
+    const spinUntil = SPIN_NS === 0 ? 0 : monotonicNs() + SPIN_NS;
+    while (SPIN_NS > 0 && monotonicNs() < spinUntil) {
+      const result = tx.write(off);
+      if (result !== -Errno.EAGAIN) return result;
+    }
+    for (;;) {
+      this.process.tick(monotonicNs());
+      const result = tx.writeBlocking(off, Math.min(until, this.process.wakeAtNs()));
+      if (result !== -Errno.ETIMEDOUT || monotonicNs() >= until) return result;
+    }
+  }
+
+  #writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
+    const frct = this.frct!;
+    if (bytes.length > this.messageBytesMax) return -Errno.EMSGSIZE;
+    let until = 0;
+    for (;;) {
+      const n = frct.write(bytes);
+      if (n !== -Errno.EAGAIN) {
+        if (n > 0) this.counters.txBytes += n;
+        this.armFrct();
+        return n;
+      }
+      if (until === 0) {
+        // Acknowledgements that wait in the ring may open the window.
+        frct.pump(monotonicUs());
+        if (this.#noBlock(options, FlowFlag.WNoBlock)) {
+          if (frct.endpoint.writable()) {
+            const again = frct.write(bytes);
+            this.armFrct();
+            return again;
+          }
+          this.armFrct();
+          return -Errno.EAGAIN;
+        }
+        until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
+        continue;
+      }
+      this.armFrct();
+      const waited = this.#waitForPacket(until, RETRY_NS);
+      if (waited > 0) frct.take(waited, monotonicUs(), null);
+      else if (waited === -Errno.ETIMEDOUT || waited === -Errno.EFLOWDOWN) return waited;
+      frct.tick(monotonicUs());
+      if (frct.down) return -Errno.EFLOWDOWN;
+    }
+  }
+
+  /** Largest message, bytes: what the largest block holds less what this flow adds behind it. */
+  get messageBytesMax(): number {
+    const most = this.pool.payloadBytesMax;
+    // Head space takes FRCT header and IV, tail space tag and CRC: nothing is lost to them.
+    return most;
+  }
+
+  /** Tells the process when the FRCT machine wants to be called. */
+  protected armFrct(): void {}
+
+  /**
+   * Waits for a packet: spins briefly, then blocks; serves deadlines meanwhile. Returns an offset
+   * (0: one to ignore), -EAGAIN after `sliceNs`, or the ring's error, -ETIMEDOUT at `untilNs`.
+   */
+  #waitForPacket(untilNs: number, sliceNs: number): number {
+    const rx = this.rings.rx;
+    let nowNs = monotonicNs();
+    if (SPIN_NS > 0) {
+      const spinUntil = Math.min(nowNs + SPIN_NS, untilNs);
+      while (nowNs < spinUntil) {
+        for (let k = 0; k < SPIN_BATCH; k++) {
+          const off = rx.read();
+          if (off !== -Errno.EAGAIN) return off;
+        }
+        nowNs = monotonicNs();
+      }
+    }
+    this.process.tick(nowNs);
+    const slice = Math.min(untilNs, this.process.wakeAtNs(), nowNs + sliceNs);
+    const off = rx.readBlocking(slice);
+    if (off !== -Errno.ETIMEDOUT) return off;
+    nowNs = monotonicNs();
+    this.process.tick(nowNs);
+    return nowNs >= untilNs ? -Errno.ETIMEDOUT : -Errno.EAGAIN;
+  }
+
+  /**
+   * Reads the next message, or the next piece of one that was longer than the last buffer. Returns its
+   * bytes; 0 once after a piece that filled the buffer exactly ("end of message", off with
+   * `FlowFlag.RNoPart`); or -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -EFLOWPEER, -EMSGSIZE (too
+   * long with RNoPart, message lost), -ENOTALLOC (closed). Queued messages come before errors.
+   */
+  readSync(into: Uint8Array<ArrayBuffer>, options?: CallOptions): number {
+    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.#endOfMessage) {
+      this.#endOfMessage = false;
+      return 0;
+    }
+    if (this.#rest.length > 0) return this.#readRest(into);
+    if (this.frct !== null) return this.#readFrct(into, options);
+    let until = 0;
+    for (;;) {
+      let off = this.rings.rx.read();
+      if (off === -Errno.EAGAIN) {
+        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
+        if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
+        off = this.#waitForPacket(until, Infinity);
+      }
+      if (off > 0) {
+        const n = this.#deliver(off, into);
+        if (n !== -Errno.EAGAIN) return n;
+      } else if (off < 0 && off !== -Errno.EAGAIN) {
+        return off;
+      }
+    }
+  }
+
+  /** Opens a block and copies its message out; -EAGAIN for one to ignore. The block is freed. */
+  #deliver(off: number, into: Uint8Array<ArrayBuffer>): number {
+    const pool = this.pool;
+    const protection = this.protection;
+    let n = protection === null ? pool.inspect(off) : protection.open(off);
+    if (n > 0) {
+      const at = protection === null ? pool.at : protection.at;
+      this.counters.rxPackets += 1;
+      this.counters.rxBytes += n;
+      if (n <= into.length) {
+        if (protection === null) pool.copyOut(off, at, n, into);
+        else into.set(protection.u8.subarray(at, at + n));
+        this.#endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
+      } else if ((this.flags & FlowFlag.RNoPart) !== 0) {
+        n = -Errno.EMSGSIZE;
+      } else {
+        const from = protection === null ? pool.u8 : protection.u8;
+        this.#rest = from.slice(at, at + n);
+        this.#restAt = 0;
+        n = this.#readRest(into);
+      }
+      pool.remove(off);
+      return n;
+    }
+    if (n < 0) this.counters.rxDropped += 1;
+    // A block without a reference was freed by its sender: it isn't ours to free (spec 10 §4.6).
+    if (n !== -Errno.EINVAL) pool.remove(off);
+    return -Errno.EAGAIN;
+  }
+
+  #readRest(into: Uint8Array<ArrayBuffer>): number {
+    const n = Math.min(into.length, this.#rest.length - this.#restAt);
+    into.set(this.#rest.subarray(this.#restAt, this.#restAt + n));
+    this.#restAt += n;
+    if (this.#restAt === this.#rest.length) {
+      this.#rest = NO_BYTES;
+      this.#endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
+    }
+    return n;
+  }
+
+  #readFrct(into: Uint8Array<ArrayBuffer>, options: CallOptions | undefined): number {
+    const frct = this.frct!;
+    const ep = frct.endpoint;
+    const whole = (this.flags & FlowFlag.RNoPart) !== 0;
+    let until = 0;
+    for (;;) {
+      const pending = ep.pendingBytes();
+      if (pending >= 0) return this.#readPending(into, pending, whole);
+      if (frct.down) return -Errno.EFLOWDOWN;
+      let off = this.rings.rx.read();
+      if (off === -Errno.EAGAIN) {
+        if (ep.outputDue) frct.flush(monotonicUs());
+        this.armFrct();
+        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
+        if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
+        off = this.#waitForPacket(until, Infinity);
+      }
+      if (off > 0) {
+        const n = frct.take(off, monotonicUs(), into);
+        if (n >= 0) {
+          if (ep.outputDue) frct.flush(monotonicUs());
+          this.armFrct();
+          this.counters.rxBytes += n;
+          this.#endOfMessage = n > 0 && n === into.length && !whole;
+          return n;
+        }
+      } else if (off < 0 && off !== -Errno.EAGAIN) {
+        return off;
+      }
+    }
+  }
+
+  #readPending(into: Uint8Array<ArrayBuffer>, pending: number, whole: boolean): number {
+    const frct = this.frct!;
+    const nowUs = monotonicUs();
+    let n: number;
+    if (pending > into.length && whole) {
+      frct.endpoint.skip(nowUs);
+      n = -Errno.EMSGSIZE;
+    } else {
+      n = frct.endpoint.read(nowUs, into, 0, into.length);
+      if (n > 0) this.counters.rxBytes += n;
+      this.#endOfMessage = n > 0 && n === pending && n === into.length && !whole;
+    }
+    if (frct.endpoint.outputDue) frct.flush(nowUs);
+    this.armFrct();
+    return n;
+  }
+
+  /** Whether a read would find something now: a packet, a piece of one, or an error to report. */
+  hasMessage(): boolean {
+    if (this.closed || this.#endOfMessage || this.#rest.length > 0) return true;
+    if (this.frct !== null) {
+      this.frct.pump(monotonicUs());
+      this.armFrct();
+      return this.frct.endpoint.pendingBytes() >= 0 || this.frct.down;
+    }
+    return this.rings.rx.queued() > 0;
+  }
+
+  /** The next whole message as a new array, without waiting; or -EAGAIN and the other errors of a read. */
+  protected takeMessage(): Uint8Array<ArrayBuffer> | number {
+    if (this.closed) return -Errno.ENOTALLOC;
+    this.#endOfMessage = false;
+    if (this.#rest.length > 0) {
+      const rest = this.#rest.slice(this.#restAt);
+      this.#rest = NO_BYTES;
+      return rest;
+    }
+    if (this.frct !== null) return this.#takeFrctMessage(this.frct);
+    for (;;) {
+      const off = this.rings.rx.read();
+      if (off < 0) return off;
+      if (off === 0) continue;
+      const bytes = new Uint8Array(Math.max(0, this.pool.inspect(off)));
+      const n = this.#deliver(off, bytes);
+      this.#endOfMessage = false;
+      // Protection makes a message shorter than its packet.
+      if (n >= 0) return n === bytes.length ? bytes : bytes.subarray(0, n);
+    }
+  }
+
+  #takeFrctMessage(frct: FrctDriver): Uint8Array<ArrayBuffer> | number {
+    const nowUs = monotonicUs();
+    frct.pump(nowUs);
+    const pending = frct.endpoint.pendingBytes();
+    if (pending < 0) {
+      this.armFrct();
+      if (frct.down) return -Errno.EFLOWDOWN;
+      const off = this.rings.rx.read();
+      if (off > 0) frct.take(off, nowUs, null);
+      return off >= 0 ? -Errno.EAGAIN : off;
+    }
+    const bytes = new Uint8Array(pending);
+    this.#readPending(bytes, pending, true);
+    return bytes;
+  }
+
+  /**
+   * Reserves a block for a message of `len` bytes and points `packet` at it. 0, or as `writeSync`.
+   * Fill it and {@linkcode commit} it, or release it.
+   */
+  reserve(packet: Packet, len: number, options?: CallOptions): number {
+    if (this.closed) return -Errno.ENOTALLOC;
+    if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
+    let off = this.pool.alloc(len);
+    if (off === -Errno.EAGAIN && !this.#noBlock(options, FlowFlag.WNoBlock)) {
+      off = this.#allocWaiting(len, options);
+    }
+    if (off < 0) return off;
+    packet.point(this.pool, off, this.pool.u8, off + PAYLOAD_AT, len);
+    return 0;
+  }
+
+  /** Sends a reserved packet of its present `length`. The block is given away in every case. */
+  commit(packet: Packet, options?: CallOptions): number {
+    const len = packet.length;
+    if (this.closed || this.frct !== null) {
+      const copy = packet.u8.slice(packet.at, packet.at + len);
+      packet.release();
+      return this.closed ? -Errno.ENOTALLOC : this.#writeFrct(copy, options);
+    }
+    const off = packet.takeOff();
+    if (off === 0) return -Errno.EINVAL;
+    const result = this.pool.truncate(off, len) || (this.protection?.seal(off) ?? 0);
+    if (result < 0) {
+      this.pool.remove(off);
+      return result;
+    }
+    const put = this.#put(off, options);
+    if (put < 0) return put;
+    this.counters.txBytes += len;
+    return len;
+  }
+
+  /**
+   * Takes the next message in place: points `packet` at it and returns its bytes, or as `readSync`.
+   * Release the packet soon: its block is missing to everybody else. On flows with FRCT, CRC or
+   * encryption the message is in private memory, valid until the next `receive` in this thread.
+   */
+  receive(packet: Packet, options?: CallOptions): number {
+    packet.release();
+    if (this.closed) return -Errno.ENOTALLOC;
+    if (!this.plain || this.#rest.length > 0) return this.#receiveCopy(packet, options);
+    this.#endOfMessage = false;
+    let until = 0;
+    for (;;) {
+      let off = this.rings.rx.read();
+      if (off === -Errno.EAGAIN) {
+        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
+        if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
+        off = this.#waitForPacket(until, Infinity);
+      }
+      if (off > 0) {
+        const n = this.pool.inspect(off);
+        if (n > 0) {
+          this.counters.rxPackets += 1;
+          this.counters.rxBytes += n;
+          packet.point(this.pool, off, this.pool.u8, this.pool.at, n);
+          return n;
+        }
+        if (n !== -Errno.EINVAL) this.pool.remove(off);
+      } else if (off < 0 && off !== -Errno.EAGAIN) {
+        return off;
+      }
+    }
+  }
+
+  #receiveCopy(packet: Packet, options: CallOptions | undefined): number {
+    scratch ??= new Uint8Array(this.pool.payloadBytesMax);
+    const bytes = scratch;
+    const n = this.readSync(bytes, options);
+    this.#endOfMessage = false;
+    if (n >= 0) packet.point(undefined, 0, bytes, 0, n);
+    return n;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Drives the FRCT machine of one flow (spec 31) over its rings: takes packets out of the receive ring
+ * at once, sends what the machine wants to send, and keeps its deadlines. It runs in the thread that
+ * owns the flow.
+ *
+ * Results: bytes or 0; negative errno on failure.
+ */
+
+import { Errno } from "../errno.ts";
+import { BufferPool, createFrct, type FrctEndpoint, FrctEvent } from "../frct/mod.ts";
+import { Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
+import type { Pool } from "../shm/pool.ts";
+import { monotonicUs } from "../sys/clock.ts";
+import type { Protection } from "./protection.ts";
+import type { Rings } from "./rings.ts";
+
+/** Copies for retransmission of all flows of this thread. */
+const buffers = new BufferPool();
+
+/** Packets taken from the ring in one go. */
+const PUMP_MAX = 256;
+
+/** Numbers a flow keeps about itself. */
+export interface FlowCounters {
+  txPackets: number;
+  txBytes: number;
+  rxPackets: number;
+  rxBytes: number;
+  /** Packets that failed their CRC or decryption, or had impossible bounds. */
+  rxDropped: number;
+  /** Packets that could not be put in the ring or for which no block was free. */
+  txDropped: number;
+}
+
+/** One FRCT endpoint and its way to the rings. */
+export class FrctDriver {
+  readonly endpoint: FrctEndpoint;
+  /** {@linkcode FrctEvent} bits since the owner looked. */
+  events = 0;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly rings: Rings,
+    private readonly protection: Protection,
+    private readonly flowId: number,
+    private readonly counters: FlowCounters,
+    reliable: boolean,
+    mplMs: number,
+  ) {
+    const random = new Uint32Array(1);
+    crypto.getRandomValues(random);
+    this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers });
+  }
+
+  /**
+   * Sends one message. -EAGAIN when the window is closed or the class of blocks is exhausted;
+   * otherwise bytes, or what the machine or the ring says. A full ring is not an error for a reliable
+   * flow: the packet is sent again later.
+   */
+  write(bytes: Uint8Array): number {
+    const ep = this.endpoint;
+    const nowUs = monotonicUs();
+    if (ep.outputDue) this.flush(nowUs);
+    if (ep.down) return -Errno.EFLOWDOWN;
+    if (!ep.writable()) return -Errno.EAGAIN;
+    const len = bytes.length;
+    const off = this.pool.alloc(len);
+    if (off < 0) return off;
+    const at = off + Block.DATA + HEAD_SPACE;
+    this.pool.u8.set(bytes, at);
+    const n = ep.writeInPlace(nowUs, this.pool.u8, at - ep.headerBytes, len);
+    if (n < 0) {
+      this.pool.remove(off);
+      return n;
+    }
+    this.pool.headAlloc(off, ep.headerBytes);
+    const sent = this.#send(off);
+    if (ep.outputDue) this.flush(nowUs);
+    if (sent === -Errno.EAGAIN) return len;
+    return sent < 0 ? sent : len;
+  }
+
+  /** Protects a block and puts it in the ring; frees it on failure. */
+  #send(off: number): number {
+    let result = this.protection.seal(off);
+    if (result === 0) result = this.rings.tx.write(off);
+    if (result < 0) {
+      this.pool.remove(off);
+      this.counters.txDropped += 1;
+      return result;
+    }
+    this.rings.peerSet.notify(this.flowId, FlowEvent.PKT);
+    this.counters.txPackets += 1;
+    return 0;
+  }
+
+  /** Sends the packets that the machine has due: acknowledgements, retransmissions. */
+  flush(nowUs: number): void {
+    const ep = this.endpoint;
+    for (let k = 0; k < PUMP_MAX && ep.outputDue; k++) {
+      const n = ep.pollBytes(nowUs);
+      if (n <= 0) return;
+      const off = this.pool.alloc(n);
+      // No block: the machine keeps what is due, the next call or timer tries again.
+      if (off < 0) return;
+      const at = off + Block.DATA + HEAD_SPACE;
+      const made = ep.poll(nowUs, this.pool.u8, at);
+      if (made <= 0) {
+        this.pool.remove(off);
+        return;
+      }
+      if (made !== n) this.pool.truncate(off, made);
+      if (this.#send(off) === -Errno.EFLOWDOWN) return;
+    }
+  }
+
+  /**
+   * Takes one packet from the ring's offset `off`. With `into`, a message that is next in order goes
+   * straight there. Returns bytes delivered to `into`, or -1.
+   */
+  take(off: number, nowUs: number, into: Uint8Array | null): number {
+    const p = this.protection;
+    const n = p.open(off);
+    let delivered = -1;
+    if (n > 0) {
+      this.counters.rxPackets += 1;
+      const end = p.at + n;
+      if (into !== null) {
+        delivered = this.endpoint.onPacketInto(nowUs, p.u8, p.at, end, into, 0, into.length);
+      } else {
+        this.events |= this.endpoint.onPacket(nowUs, p.u8, p.at, end);
+      }
+    } else if (n < 0) {
+      this.counters.rxDropped += 1;
+    }
+    if (n !== -Errno.EINVAL) this.pool.remove(off);
+    return delivered;
+  }
+
+  /** Feeds everything in the ring to the machine and sends its answers. */
+  pump(nowUs: number): void {
+    for (let k = 0; k < PUMP_MAX; k++) {
+      const off = this.rings.rx.read();
+      if (off < 0) break;
+      if (off > 0) this.take(off, nowUs, null);
+    }
+    if (this.endpoint.outputDue) this.flush(nowUs);
+  }
+
+  /** Pumps, and lets the machine do what is due by now. */
+  tick(nowUs: number): void {
+    this.pump(nowUs);
+    if (this.endpoint.deadlineUs() <= nowUs) this.events |= this.endpoint.onTimer(nowUs);
+    if (this.endpoint.outputDue) this.flush(nowUs);
+  }
+
+  /** Events since the last call, {@linkcode FrctEvent}. */
+  takeEvents(): number {
+    const bits = this.events | this.endpoint.takeEvents();
+    this.events = 0;
+    return bits;
+  }
+
+  /** Whether the machine gave up. */
+  get down(): boolean {
+    return this.endpoint.down || (this.events & FrctEvent.Down) !== 0;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The flow library's requests to the IRMd (spec 30 §4): what is sent, and what a reply must hold before
+ * it is believed (spec 30 §18.10). Building and checking only; `lib/irm/client.ts` does the talking.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import {
+  type FlowInfo,
+  flowInfoOf,
+  IrmCode,
+  type IrmMsg,
+  timeoMs,
+  timeoOfMs,
+} from "../irm/messages.ts";
+import { FLOW_IDS_MAX, SYMKEY_BYTES } from "../limits.ts";
+import { QOS_NP1, type QosSpec } from "../qos.ts";
+
+/** How a flow comes into being. */
+export type FlowCall = "alloc" | "accept" | "join";
+
+/** What the IRMd granted: the flow and, when it is encrypted, cipher and key. */
+export interface FlowGrant {
+  readonly info: FlowInfo;
+  readonly cipherNid: number;
+  /** 32 bytes when `cipherNid` isn't 0. The receiver wipes it. */
+  readonly symKey: Uint8Array;
+}
+
+const CODES: Record<FlowCall, number> = {
+  alloc: IrmCode.IRM_FLOW_ALLOC,
+  accept: IrmCode.IRM_FLOW_ACCEPT,
+  join: IrmCode.IRM_FLOW_JOIN,
+};
+
+/** The announcement of a process. */
+export function announceRequest(pid: number, prog: string): IrmMsg {
+  return { code: IrmCode.IRM_PROC_ANNOUNCE, pid, prog };
+}
+
+/** The farewell of a process. */
+export function exitRequest(pid: number): IrmMsg {
+  return { code: IrmCode.IRM_PROC_EXIT, pid };
+}
+
+/** The request for a flow. `timeoutMs` undefined leaves the limit to the IRMd (20 s; none for accept). */
+export function flowRequest(
+  call: FlowCall,
+  pid: number,
+  dst: string,
+  qos: QosSpec,
+  timeoutMs: number | undefined,
+): IrmMsg {
+  return {
+    code: CODES[call],
+    flowInfo: flowInfoOf({ nPid: pid, qos: call === "join" ? QOS_NP1 : qos }),
+    ...(call === "accept" ? {} : { dst }),
+    ...(timeoutMs === undefined ? {} : { timeo: timeoOfMs(timeoutMs) }),
+  };
+}
+
+/** The request to end a flow; the layer below holds it for `lingerS` seconds. */
+export function deallocRequest(pid: number, flowId: number, lingerS: number): IrmMsg {
+  return {
+    code: IrmCode.IRM_FLOW_DEALLOC,
+    flowInfo: flowInfoOf({ id: flowId, nPid: pid }),
+    timeo: { sec: Math.max(0, Math.ceil(lingerS)), nsec: 0 },
+  };
+}
+
+/** Result of a reply, -EIRMD when it has none. */
+export function resultOf(reply: IrmMsg): number {
+  return reply.result ?? -Errno.EIRMD;
+}
+
+/**
+ * The grant in a reply. Throws `OuroError` with the IRMd's code, or -EIRMD for a reply that can't be
+ * right (then nothing is known to be allocated).
+ */
+export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number): FlowGrant {
+  const action = call === "accept"
+    ? "Cannot accept a flow"
+    : `Cannot ${call === "join" ? "join" : "allocate a flow to"} ${JSON.stringify(dst)}`;
+  const result = resultOf(reply);
+  if (result !== 0) throw new OuroError(result, action, reply.error);
+  const info = reply.flowInfo;
+  if (info === undefined) throw new OuroError(-Errno.EBADF, action);
+  if (info.nPid !== pid || info.id < 1 || info.id >= FLOW_IDS_MAX || info.n1Pid < 1) {
+    throw new OuroError(-Errno.EIRMD, action, {
+      stage: call,
+      process: "irmd",
+      cause: `the IRMd answered with a flow that isn't ours (id ${info.id}, pid ${info.nPid})`,
+    });
+  }
+  return {
+    info,
+    cipherNid: reply.cipherNid ?? 0,
+    symKey: reply.symKey ?? new Uint8Array(0),
+  };
+}
+
+/** Why the local end of a granted flow can't be built, or 0. A key of another length is refused. */
+export function grantProblem(grant: FlowGrant): number {
+  return grant.cipherNid !== 0 && grant.symKey.length !== SYMKEY_BYTES ? -Errno.ECRYPT : 0;
+}
+
+/** How long a request may take on the socket: the IRMd's own limit and some room, ms. */
+export function replyLimitMs(request: IrmMsg): number | undefined {
+  return request.timeo === undefined ? undefined : timeoMs(request.timeo) + 30000;
+}

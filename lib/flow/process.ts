@@ -1,0 +1,362 @@
+/**
+ * A process of the node (spec 30 §3): announced to the IRMd, with its pool, its flow set, its table of
+ * flows and their deadlines. Everything a thread needs to have flows hangs on one of these.
+ *
+ * A Worker joins the process of its main thread with {@linkcode OuroProcess.share} and
+ * {@linkcode OuroProcess.join}: same pid and pool, its own table and its own queues of the flow set.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import { currentInstance, type Instance, instanceOf } from "../instance.ts";
+import { irmRequest, irmRequestSync } from "../irm/client.ts";
+import type { IrmMsg } from "../irm/messages.ts";
+import { FD_FIRST, FDS_MAX, FLOW_IDS_MAX, FQUEUES_MAX } from "../limits.ts";
+import { FlowSetShm } from "../shm/flow_set.ts";
+import { flowUid } from "../shm/flow_uid.ts";
+import { Pool } from "../shm/pool.ts";
+import { monotonicNs } from "../sys/clock.ts";
+import { SysError } from "../sys/ffi.ts";
+import { realUid } from "../sys/users.ts";
+import { announceRequest, exitRequest, resultOf } from "./irmd.ts";
+import { PeerSets } from "./rings.ts";
+import { type Timed, TimerHeap } from "./timer_heap.ts";
+import { Waiter } from "./waiter.ts";
+
+/** What the process needs to know of a flow it owns. */
+export interface OwnedFlow extends Timed {
+  readonly fd: number;
+  readonly id: number;
+  /** Events for this flow arrived (bits); 0: look anyway. */
+  onEvents(events: number): void;
+  /** Takes in what waits for this flow, if it is one whose peer expects answers (FRCT). */
+  service(): void;
+  /** The process ends: close without lingering. */
+  abandon(): void;
+}
+
+/** What a Worker needs to join; plain data for `postMessage`. */
+export interface SharedProcess {
+  readonly prefix: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly indexes: SharedArrayBuffer;
+}
+
+/** How a process opens. */
+export interface OuroProcessOptions {
+  /** The node; `OURO_PREFIX` decides when absent. */
+  instance?: Instance;
+  /** Program name for bindings; the script's name when absent. At most 255 bytes. */
+  prog?: string;
+  /** How the IRMd is reached; its socket when absent. Tests put a double here. */
+  link?: IrmdLink;
+  /** Pid to act as; our own when absent. Only a double accepts another. */
+  pid?: number;
+}
+
+/** The way to the IRMd. */
+export interface IrmdLink {
+  requestSync(message: IrmMsg): IrmMsg;
+  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
+}
+
+function socketLink(instance: Instance): IrmdLink {
+  return {
+    requestSync: (message) => irmRequestSync(instance, message),
+    request: (message, signal) =>
+      irmRequest(instance, message, signal === undefined ? {} : { signal }),
+  };
+}
+
+/** How often flows with FRCT are served while the thread blocks in a call on another flow, ns. */
+const SERVICE_NS = 5e6;
+/** Flows served in that time; more flows are served less often, so that serving stays cheap. */
+const SERVICE_FLOWS = 256;
+
+/** Timers of the runtime are whole ms and stop at 2^31; we look at least this often. */
+const TIMER_MAX_MS = 60e3;
+
+/** An open process; see the head of this file. */
+export class OuroProcess implements Disposable {
+  static #current: OuroProcess | undefined;
+
+  /** Peers' flow sets. */
+  readonly peerSets: PeerSets;
+  /** Deadlines of this thread's flows. */
+  readonly timers = new TimerHeap();
+
+  /** Flows whose peer expects answers although the application doesn't call. */
+  readonly served = new Set<OwnedFlow>();
+  #servedAtNs = 0;
+
+  readonly #flows: (OwnedFlow | undefined)[] = new Array(FDS_MAX);
+  readonly #byId = new Map<number, OwnedFlow>();
+  #firstFree = FD_FIRST;
+  #waiter: Waiter | undefined;
+  #asyncIndex = -1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAtNs = Infinity;
+  #closed = false;
+  readonly #onUnload = () => this.close();
+
+  private constructor(
+    readonly instance: Instance,
+    readonly pid: number,
+    /** Flow uid: 0 for the global pool. */
+    readonly uid: number,
+    readonly pool: Pool,
+    /** The process's own flow set. */
+    readonly set: FlowSetShm,
+    /** One word: bit n is set when queue n of the set is in use by some thread. */
+    readonly indexes: Int32Array<SharedArrayBuffer>,
+    /** Announced here; Workers that joined leave announcing and farewell to the main thread. */
+    private readonly announced: boolean,
+    private readonly link: IrmdLink,
+  ) {
+    this.peerSets = new PeerSets(instance);
+    globalThis.addEventListener("unload", this.#onUnload);
+  }
+
+  /**
+   * Announces this process to the IRMd and opens its pool and flow set. Blocking, a few ms at most.
+   * Throws `OuroError`: -EIRMD when no IRMd answers, or the IRMd's refusal.
+   */
+  static open(options: OuroProcessOptions = {}): OuroProcess {
+    const instance = options.instance ?? currentInstance();
+    const pid = options.pid ?? Deno.pid;
+    const link = options.link ?? socketLink(instance);
+    const reply = link.requestSync(announceRequest(pid, options.prog ?? programName()));
+    const result = resultOf(reply);
+    if (result !== 0) throw new OuroError(result, "Cannot announce to the IRMd", reply.error);
+    const uid = flowUid(instance, realUid());
+    const words = new Int32Array(new SharedArrayBuffer(4));
+    // Queue 0 is the library's, as in the prototype.
+    words[0] = 1;
+    return OuroProcess.#openMemory(instance, pid, uid, words, true, link);
+  }
+
+  /** The process of this thread, opened on first use with default options. */
+  static current(): OuroProcess {
+    const current = OuroProcess.#current;
+    if (current !== undefined && !current.closed) return current;
+    return OuroProcess.#current = OuroProcess.open();
+  }
+
+  /** Makes this the process that calls without one use. */
+  makeCurrent(): this {
+    OuroProcess.#current = this;
+    return this;
+  }
+
+  /** Joins the process of another thread. Throws `OuroError` when its memory can't be opened. */
+  static join(shared: SharedProcess): OuroProcess {
+    const instance = instanceOf(shared.prefix);
+    const indexes = new Int32Array(shared.indexes);
+    const link = socketLink(instance);
+    return OuroProcess.#openMemory(instance, shared.pid, shared.uid, indexes, false, link);
+  }
+
+  static #openMemory(
+    instance: Instance,
+    pid: number,
+    uid: number,
+    indexes: Int32Array<SharedArrayBuffer>,
+    announced: boolean,
+    link: IrmdLink,
+  ): OuroProcess {
+    let pool: Pool | undefined;
+    try {
+      pool = Pool.open(instance, uid, false, pid);
+      const set = FlowSetShm.open(instance, pid, true);
+      return new OuroProcess(instance, pid, uid, pool, set, indexes, announced, link);
+    } catch (e) {
+      pool?.close();
+      if (!(e instanceof SysError)) throw e;
+      throw new OuroError(
+        -e.errno,
+        `Cannot open ${pool === undefined ? "the packet pool" : "the flow set"} (${e.object})`,
+      );
+    }
+  }
+
+  /** What another thread needs to {@linkcode join}. */
+  share(): SharedProcess {
+    return {
+      prefix: this.instance.prefix,
+      pid: this.pid,
+      uid: this.uid,
+      indexes: this.indexes.buffer,
+    };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Number of flows this thread owns. */
+  get flows(): number {
+    return this.#byId.size;
+  }
+
+  /** A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
+  requestSync(message: IrmMsg): IrmMsg {
+    return this.link.requestSync(message);
+  }
+
+  /** A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
+  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
+    return this.link.request(message, signal);
+  }
+
+  /** Lowest free descriptor, or -EBADF. It is taken with {@linkcode enter}. */
+  freeFd(): number {
+    let fd = this.#firstFree;
+    while (fd < FDS_MAX && this.#flows[fd] !== undefined) fd += 1;
+    this.#firstFree = fd;
+    return fd < FDS_MAX ? fd : -Errno.EBADF;
+  }
+
+  /** Puts a flow in the table. */
+  enter(flow: OwnedFlow): void {
+    this.#flows[flow.fd] = flow;
+    this.#byId.set(flow.id, flow);
+  }
+
+  /** Takes a flow out of the table; its descriptor is free again. */
+  leave(flow: OwnedFlow): void {
+    if (this.#flows[flow.fd] !== flow) return;
+    this.#flows[flow.fd] = undefined;
+    if (this.#byId.get(flow.id) === flow) this.#byId.delete(flow.id);
+    this.#firstFree = Math.min(this.#firstFree, flow.fd);
+    this.timers.disarm(flow);
+    this.served.delete(flow);
+  }
+
+  /** The flow with a descriptor. */
+  flowOf(fd: number): OwnedFlow | undefined {
+    return this.#flows[fd];
+  }
+
+  /** The flow with a flow id; undefined for ids that aren't ours. */
+  flowById(id: number): OwnedFlow | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Reserves a queue of the flow set, lowest first, or -ENOMEM when all are in use. */
+  takeIndex(): number {
+    for (;;) {
+      const used = Atomics.load(this.indexes, 0);
+      const free = ~used;
+      if (free === 0) return -Errno.ENOMEM;
+      const idx = 31 - Math.clz32(free & -free);
+      if (Atomics.compareExchange(this.indexes, 0, used, used | (1 << idx)) === used) return idx;
+    }
+  }
+
+  /** Empties a queue and gives it back. */
+  giveIndex(idx: number): void {
+    if (idx < 0 || idx >= FQUEUES_MAX) return;
+    this.set.zero(idx);
+    Atomics.and(this.indexes, 0, ~(1 << idx));
+  }
+
+  /** The queue that this thread's waiter watches; starts the waiter on first use. */
+  asyncIndex(): number {
+    this.waiter();
+    return this.#asyncIndex;
+  }
+
+  /** The waiter thread of this thread's flows, started on first use. */
+  waiter(): Waiter {
+    if (this.#waiter !== undefined) return this.#waiter;
+    if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the process is closed");
+    const index = this.announced ? 0 : this.takeIndex();
+    if (index < 0) throw new OuroError(index, "Cannot wait: no queue of the flow set is free");
+    this.#asyncIndex = index;
+    this.#waiter = new Waiter(
+      this.set,
+      { prefix: this.instance.prefix, pid: this.pid, index },
+      (id, events) => this.#byId.get(id)?.onEvents(events),
+      () => {
+        for (const flow of this.#byId.values()) flow.onEvents(0);
+      },
+    );
+    return this.#waiter;
+  }
+
+  /** Makes sure `flow.onDeadline` is called by `atNs`, by the event loop or by a blocking call. */
+  arm(flow: OwnedFlow, atNs: number): void {
+    if (!this.timers.arm(flow, atNs)) return;
+    if (atNs >= this.#timerAtNs) return;
+    this.#armTimer(atNs);
+  }
+
+  #armTimer(atNs: number): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timerAtNs = atNs;
+    const delayMs = Math.max(0, Math.min(TIMER_MAX_MS, Math.ceil((atNs - monotonicNs()) / 1e6)));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#timerAtNs = Infinity;
+      if (!this.#closed) this.tick(monotonicNs());
+    }, delayMs);
+    // Deadlines alone don't keep a program alive.
+    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  /** When a thread that blocks must come back for {@linkcode tick}, ns. */
+  wakeAtNs(): number {
+    const next = this.timers.nextNs;
+    return this.served.size === 0 ? next : Math.min(next, this.#servedAtNs + this.#serviceNs());
+  }
+
+  #serviceNs(): number {
+    return SERVICE_NS * Math.ceil(this.served.size / SERVICE_FLOWS);
+  }
+
+  /** Runs the deadlines that are due; blocking calls do this while they wait. */
+  tick(nowNs: number): void {
+    if (this.timers.nextNs <= nowNs) this.timers.run(nowNs);
+    if (this.served.size > 0 && nowNs >= this.#servedAtNs + this.#serviceNs()) {
+      this.#servedAtNs = nowNs;
+      for (const flow of this.served) flow.service();
+    }
+    const next = this.timers.nextNs;
+    if (next < this.#timerAtNs) this.#armTimer(next);
+  }
+
+  /** Closes all flows (without lingering), says farewell and unmaps everything. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    globalThis.removeEventListener("unload", this.#onUnload);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#waiter?.close();
+    for (const flow of [...this.#byId.values()]) flow.abandon();
+    if (this.announced) {
+      try {
+        this.requestSync(exitRequest(this.pid));
+      } catch {
+        // The IRMd is gone: nobody to tell.
+      }
+    }
+    this.set.close();
+    this.pool.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Ids of flows are 1..10239. */
+export function validFlowId(id: number): boolean {
+  return Number.isInteger(id) && id > 0 && id < FLOW_IDS_MAX;
+}
+
+/** Base name of the main module, without its extension. */
+function programName(): string {
+  const path = new URL(Deno.mainModule).pathname;
+  const base = decodeURIComponent(path.slice(path.lastIndexOf("/") + 1));
+  return base.replace(/\.[cm]?[jt]sx?$/, "").slice(0, 255) || "deno";
+}

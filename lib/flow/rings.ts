@@ -1,0 +1,74 @@
+/**
+ * The shared-memory side of one flow: the two rbuffs and the peer's flow set (spec 10 §2.3), opened in
+ * the prototype's order, and the maps of peers' sets that flows of one thread share.
+ */
+
+import type { Instance } from "../instance.ts";
+import { FlowSetShm } from "../shm/flow_set.ts";
+import { Rbuff } from "../shm/rbuff.ts";
+
+/** Flow sets of peers, one mapping a peer pid, closed with its last user. */
+export class PeerSets {
+  readonly #sets = new Map<number, { set: FlowSetShm; users: number }>();
+
+  constructor(private readonly instance: Instance) {}
+
+  /** The set of a process. Throws `SysError` when it isn't there. */
+  take(pid: number): FlowSetShm {
+    let entry = this.#sets.get(pid);
+    if (entry === undefined) {
+      entry = { set: FlowSetShm.open(this.instance, pid), users: 0 };
+      this.#sets.set(pid, entry);
+    }
+    entry.users += 1;
+    return entry.set;
+  }
+
+  give(pid: number): void {
+    const entry = this.#sets.get(pid);
+    if (entry === undefined || --entry.users > 0) return;
+    this.#sets.delete(pid);
+    entry.set.close();
+  }
+}
+
+/** The objects of one end of a flow. */
+export class Rings {
+  private constructor(
+    readonly rx: Rbuff,
+    readonly tx: Rbuff,
+    readonly peerSet: FlowSetShm,
+    private readonly sets: PeerSets,
+    private readonly peerPid: number,
+  ) {}
+
+  /** Opens rx (ours), tx (the peer's) and the peer's set. Throws `SysError` with nothing left open. */
+  static open(
+    instance: Instance,
+    sets: PeerSets,
+    ownPid: number,
+    peerPid: number,
+    flowId: number,
+  ): Rings {
+    const rx = Rbuff.open(instance, ownPid, flowId);
+    try {
+      const tx = Rbuff.open(instance, peerPid, flowId);
+      try {
+        return new Rings(rx, tx, sets.take(peerPid), sets, peerPid);
+      } catch (e) {
+        tx.close();
+        throw e;
+      }
+    } catch (e) {
+      rx.close();
+      throw e;
+    }
+  }
+
+  /** Unmaps everything. */
+  close(): void {
+    this.rx.close();
+    this.tx.close();
+    this.sets.give(this.peerPid);
+  }
+}

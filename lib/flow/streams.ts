@@ -1,0 +1,58 @@
+/**
+ * Flows as Web Streams. Streams carry bytes, flows carry messages: the readable side gives each message
+ * as a chunk, the writable side cuts chunks that are larger than one message. Back-pressure is real:
+ * nothing is read from the ring until somebody pulls, and a write resolves when the flow took it.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+
+/** What the streams need of a flow. */
+export interface MessageFlow {
+  read(options?: { signal?: AbortSignal | undefined }): Promise<Uint8Array<ArrayBuffer>>;
+  write(bytes: Uint8Array): Promise<number>;
+  dealloc(): Promise<void>;
+  readonly messageBytesMax: number;
+}
+
+/** Cut size of large chunks, bytes: fits the 16 KiB class of every pool. */
+const CUT_BYTES = 16000;
+
+/** Messages of a flow; ends when the flow goes down, errors when the peer timed out. */
+export function flowReadable(flow: MessageFlow): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const abort = new AbortController();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const message = await flow.read({ signal: abort.signal });
+        controller.enqueue(message);
+      } catch (e) {
+        if (abort.signal.aborted) return;
+        if (
+          e instanceof OuroError && (e.code === -Errno.EFLOWDOWN || e.code === -Errno.ENOTALLOC)
+        ) {
+          controller.close();
+        } else {
+          controller.error(e);
+        }
+      }
+    },
+    cancel() {
+      abort.abort();
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** Writes to a flow; closing the stream closes the flow. */
+export function flowWritable(flow: MessageFlow): WritableStream<Uint8Array> {
+  return new WritableStream({
+    async write(chunk) {
+      const most = Math.min(CUT_BYTES, flow.messageBytesMax);
+      for (let at = 0; at < chunk.length; at += most) {
+        await flow.write(chunk.subarray(at, at + most));
+      }
+    },
+    async close() {
+      await flow.dealloc();
+    },
+  }, { highWaterMark: 1 });
+}

@@ -1,0 +1,19 @@
+/**
+ * How a blocking call waits: it looks a little longer first, because a packet of a peer on another
+ * processor arrives within microseconds, then it blocks. With one processor it blocks at once.
+ */
+
+import { monotonicNs } from "../sys/clock.ts";
+
+/** How long a waiting call looks before it blocks, ns; 0 with one processor. */
+export const SPIN_NS = navigator.hardwareConcurrency > 1 ? 50e3 : 0;
+
+/** Looks between two looks at the clock. */
+export const SPIN_BATCH = 64;
+
+/** Deadline on the monotonic clock for a relative time in ms; undefined: never. */
+export function deadlineNs(timeoutMs: number | undefined): number {
+  return timeoutMs === undefined || timeoutMs === Infinity
+    ? Infinity
+    : monotonicNs() + timeoutMs * 1e6;
+}

@@ -1,0 +1,29 @@
+/**
+ * The words that the waiter thread and the thread owning the flows share (pure numbers).
+ */
+
+import { FLOW_IDS_MAX } from "../limits.ts";
+
+/** Indexes of the shared Int32Array. */
+export const WaiterWords = {
+  /** Changes with each batch of events; the owner waits here. */
+  WAKE: 0,
+  /** Not 0: the thread ends. */
+  STOP: 1,
+  /** Not 0: events may be lost, look at every flow. */
+  SWEEP: 2,
+  /** One bit a flow id that has events. */
+  DIRTY: 16,
+  /** Event bits by flow id. */
+  EVENTS: 16 + FLOW_IDS_MAX / 32,
+  COUNT: 16 + FLOW_IDS_MAX / 32 + FLOW_IDS_MAX,
+} as const;
+
+/** What the waiter thread is started with. */
+export interface WaiterStart {
+  readonly words: SharedArrayBuffer;
+  readonly prefix: string;
+  readonly pid: number;
+  /** Queue of the process's flow set it waits at. */
+  readonly index: number;
+}

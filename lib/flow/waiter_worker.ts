@@ -1,0 +1,52 @@
+/**
+ * The waiter thread of a process: blocks on one queue of the process's flow set and tells the thread
+ * that owns the flows, through shared words, which flows have events. It touches nothing else.
+ *
+ * Started by `waiter.ts` with {@linkcode WaiterStart} as worker data.
+ */
+
+import { workerData } from "node:worker_threads";
+import { Errno } from "../errno.ts";
+import { instanceOf } from "../instance.ts";
+import { FLOW_IDS_MAX } from "../limits.ts";
+import { EVENTS_MAX, FlowSetShm } from "../shm/flow_set.ts";
+import { sleepNs } from "../sys/clock.ts";
+import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
+
+/** Pause before another try when the set's lock is lost, ns. */
+const LOST_PAUSE_NS = 10e6;
+
+function run(start: WaiterStart): void {
+  const words = new Int32Array(start.words);
+  const events = new Int32Array(EVENTS_MAX * 2);
+  let set: FlowSetShm;
+  try {
+    set = FlowSetShm.open(instanceOf(start.prefix), start.pid, true);
+  } catch (e) {
+    // The process closed before this thread ran.
+    if (Atomics.load(words, WaiterWords.STOP) !== 0) return;
+    throw e;
+  }
+  while (Atomics.load(words, WaiterWords.STOP) === 0) {
+    const n = set.wait(start.index, events, Infinity);
+    if (n === -Errno.ENOTRECOVERABLE) sleepNs(LOST_PAUSE_NS);
+    if (n <= 0) continue;
+    let told = false;
+    for (let k = 0; k < n; k++) {
+      const id = events[2 * k]!;
+      if (id < 0 || id >= FLOW_IDS_MAX) continue;
+      Atomics.or(words, WaiterWords.EVENTS + id, events[2 * k + 1]!);
+      Atomics.or(words, WaiterWords.DIRTY + (id >> 5), 1 << (id & 31));
+      told = true;
+    }
+    // A full queue may have lost events: the owner looks at every flow.
+    if (n === EVENTS_MAX) Atomics.store(words, WaiterWords.SWEEP, 1);
+    if (told || n === EVENTS_MAX) {
+      Atomics.add(words, WaiterWords.WAKE, 1);
+      Atomics.notify(words, WaiterWords.WAKE);
+    }
+  }
+  set.close();
+}
+
+run(workerData as WaiterStart);

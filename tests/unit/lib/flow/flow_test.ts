@@ -1,0 +1,336 @@
+// Flows over real shared memory with the IRMd's double: data path, time-outs, partial reads, events,
+// CRC, encryption, FRCT, the end. Real processes and the real IRMd are in tests/e2e.
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Errno } from "../../../../lib/errno.ts";
+import {
+  Flow,
+  FlowEvent,
+  FlowFlag,
+  FlowSet,
+  OuroError,
+  type OuroProcess,
+  Packet,
+  QOS,
+  type QosSpec,
+} from "../../../../lib/mod.ts";
+import { Rbuff } from "../../../../lib/shm/rbuff.ts";
+import { Mapping, ShmObject } from "../../../../lib/sys/mman.ts";
+import { FakeIrmd } from "../../../doubles/irmd.ts";
+import { instanceOf } from "../../../../lib/instance.ts";
+import { removeShm } from "../shm/support.ts";
+
+let counter = 0;
+
+interface Fixture {
+  irmd: FakeIrmd;
+  a: OuroProcess;
+  b: OuroProcess;
+  pair(qos?: QosSpec): [Flow, Flow];
+}
+
+/** Two processes on a node of their own; nothing may be left when `use` is done. */
+async function onNode(use: (f: Fixture) => void | Promise<void>): Promise<void> {
+  const instance = instanceOf(`/tmp/ouro-flow-test-${Deno.pid}-${counter++}`);
+  const mappings = Mapping.live;
+  try {
+    const irmd = new FakeIrmd(instance);
+    const a = irmd.open();
+    const b = irmd.open();
+    await use({ irmd, a, b, pair: (qos) => irmd.pair(a, b, qos ?? QOS.raw) });
+    a.close();
+    b.close();
+    assertEquals(irmd.blocksInUse(), 0, "blocks left");
+    irmd[Symbol.dispose]();
+    assertEquals(Mapping.live, mappings, "mappings left");
+    assertEquals(ShmObject.live, 0, "descriptors left");
+  } finally {
+    removeShm(instance);
+  }
+}
+
+/** Events are kept alive by the runtime's own bookkeeping; the waiter thread outlives a test shortly. */
+function flowTest(name: string, use: (f: Fixture) => void | Promise<void>): void {
+  Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn: () => onNode(use) });
+}
+
+const bytes = (n: number, first = 0) =>
+  Uint8Array.from({ length: n }, (_, i) => (first + i) & 0xff);
+
+flowTest("writeSync() and readSync() carry messages in order and unchanged", ({ pair }) => {
+  const [x, y] = pair();
+  const into = new Uint8Array(70000);
+  for (const n of [1, 64, 196, 197, 1400, 4000, 65000]) {
+    assertEquals(x.writeSync(bytes(n, n)), n);
+    assertEquals(y.readSync(into), n);
+    assertEquals(into.subarray(0, n), bytes(n, n));
+  }
+  for (let k = 0; k < 500; k++) assertEquals(y.writeSync(Uint8Array.of(k, k >> 8)), 2);
+  for (let k = 0; k < 500; k++) {
+    assertEquals(x.readSync(into), 2);
+    assertEquals(into[0]! | into[1]! << 8, k);
+  }
+});
+
+flowTest("descriptors are 64, 65, … and the lowest free one is next", ({ pair, a }) => {
+  const [x1, y1] = pair();
+  const [x2] = pair();
+  assertEquals([x1.fd, x2.fd], [64, 65]);
+  assertEquals(y1.fd, 64);
+  x1.deallocSync();
+  const [x3] = pair();
+  assertEquals(x3.fd, 64);
+  assertEquals(a.flowOf(65), x2);
+});
+
+flowTest("writeSync() refuses what no block holds, and read-only access", ({ pair }) => {
+  const [x] = pair();
+  assertEquals(x.writeSync(new Uint8Array(1048260 + 1)), -Errno.EMSGSIZE);
+  assertEquals(x.writeSync(new Uint8Array(1048260)), 1048260);
+  x.setFlags(FlowFlag.RdOnly);
+  assertEquals(x.writeSync(bytes(1)), -Errno.EPERM);
+});
+
+flowTest("readSync() honours nonblock and time-outs", ({ pair }) => {
+  const [x] = pair();
+  const into = new Uint8Array(10);
+  assertEquals(x.readSync(into, { nonblock: true }), -Errno.EAGAIN);
+  assertEquals(x.readSync(into, { timeoutMs: 20 }), -Errno.ETIMEDOUT);
+  x.rcvTimeoutMs = 10;
+  assertEquals(x.readSync(into), -Errno.ETIMEDOUT);
+  x.flags |= FlowFlag.RNoBlock;
+  assertEquals(x.readSync(into), -Errno.EAGAIN);
+});
+
+flowTest("readSync() gives long messages in pieces with an end mark", ({ pair }) => {
+  const [x, y] = pair();
+  const into = new Uint8Array(4);
+  x.writeSync(bytes(10));
+  x.writeSync(bytes(8));
+  x.writeSync(bytes(4));
+  x.writeSync(bytes(3));
+  const got: number[] = [];
+  for (let k = 0; k < 9; k++) got.push(y.readSync(into, { nonblock: true }));
+  assertEquals(got, [4, 4, 2, 4, 4, 0, 4, 0, 3]);
+  assertEquals(y.readSync(into, { nonblock: true }), -Errno.EAGAIN);
+});
+
+flowTest("readSync() without partial reads drops what doesn't fit", ({ pair }) => {
+  const [x, y] = pair();
+  y.setFlags(FlowFlag.RdWr | FlowFlag.RNoPart);
+  x.writeSync(bytes(5));
+  x.writeSync(bytes(4));
+  const into = new Uint8Array(4);
+  assertEquals(y.readSync(into), -Errno.EMSGSIZE);
+  assertEquals(y.readSync(into), 4);
+  assertEquals(y.readSync(into, { nonblock: true }), -Errno.EAGAIN);
+});
+
+flowTest("a full ring gives -EAGAIN, then room again", ({ pair }) => {
+  const [x, y] = pair();
+  const into = new Uint8Array(1000);
+  let n = 0;
+  // 384 blocks of 2 KiB are fewer than the ring holds, 768 small ones too: use both.
+  while (x.writeSync(bytes(100), { nonblock: true }) > 0) n += 1;
+  assertEquals(n, 768);
+  while (x.writeSync(bytes(500), { nonblock: true }) > 0) n += 1;
+  assertEquals(n, 1023);
+  assertEquals(x.writeSync(bytes(500), { timeoutMs: 10 }), -Errno.ETIMEDOUT);
+  assertEquals(y.readSync(into), 100);
+  assertEquals(x.writeSync(bytes(500), { nonblock: true }), 500);
+});
+
+flowTest("queued messages are read before a closed flow says -EFLOWDOWN", ({ pair, irmd }) => {
+  const [x, y] = pair();
+  const into = new Uint8Array(10);
+  x.writeSync(bytes(3));
+  assertEquals(x.deallocSync(), 0);
+  assertEquals(x.writeSync(bytes(1)), -Errno.ENOTALLOC);
+  assertEquals(y.readSync(into), 3);
+  assertEquals(y.readSync(into), -Errno.EFLOWDOWN);
+  assertEquals(y.writeSync(bytes(1)), -Errno.EFLOWDOWN);
+  assertEquals(y.deallocSync(), 0);
+  assertEquals(irmd.deallocs.get(1), 2);
+});
+
+flowTest("in-place packets are written and read without copies", ({ pair }) => {
+  const [x, y] = pair();
+  const out = new Packet();
+  const into = new Packet();
+  assertEquals(x.reserve(out, 100), 0);
+  out.bytes.set(bytes(100, 5));
+  out.length = 60;
+  assertEquals(x.commit(out), 60);
+  assertEquals(y.receive(into), 60);
+  assertEquals(into.bytes, bytes(60, 5));
+  into.release();
+  assertEquals(x.reserve(out, 10), 0);
+  out.release();
+  assertEquals(y.receive(into, { nonblock: true }), -Errno.EAGAIN);
+});
+
+flowTest(
+  "async read() waits for a message and stops with signal, time-out and close",
+  async ({ pair }) => {
+    const [x, y] = pair();
+    const first = y.read();
+    setTimeout(() => x.writeSync(bytes(7)), 5);
+    assertEquals(await first, bytes(7));
+    await assertRejects(() => y.read({ timeoutMs: 5 }), OuroError, "-110");
+    const abort = new AbortController();
+    const aborted = y.read({ signal: abort.signal });
+    abort.abort(new Error("enough"));
+    await assertRejects(() => aborted, Error, "enough");
+    const down = y.read();
+    await x.dealloc();
+    await assertRejects(() => down, OuroError, "-1005");
+  },
+);
+
+flowTest("alloc(), listen() and streams carry bytes both ways", async ({ a, b }) => {
+  const abort = new AbortController();
+  const server = (async () => {
+    for await (const flow of Flow.listen({ process: b, signal: abort.signal })) {
+      for await (const chunk of flow.readable) await flow.write(chunk);
+      await flow.dealloc();
+      abort.abort();
+    }
+  })();
+  {
+    await using flow = await Flow.alloc("peer", { process: a });
+    const writer = flow.writable.getWriter();
+    const data = bytes(50000, 3);
+    await writer.write(data);
+    const got: number[] = [];
+    const reader = flow.readable.getReader();
+    while (got.length < data.length) got.push(...(await reader.read()).value!);
+    assertEquals(Uint8Array.from(got), data);
+    reader.releaseLock();
+  }
+  await server;
+});
+
+flowTest("FlowSet.wait() is level-triggered and tells of the end", ({ pair, b }) => {
+  const [x1, y1] = pair();
+  const [x2, y2] = pair();
+  using set = new FlowSet(b);
+  assertEquals(set.add(y1), 0);
+  assertEquals(set.add(y1), -Errno.EPERM);
+  assertEquals(set.add(y2), 0);
+  assertEquals(set.wait(5), []);
+  x1.writeSync(bytes(1));
+  x1.writeSync(bytes(2));
+  const into = new Uint8Array(10);
+  assertEquals(set.wait(100), [{ flow: y1, events: FlowEvent.PKT }]);
+  assertEquals(y1.readSync(into), 1);
+  assertEquals(set.wait(100), [{ flow: y1, events: FlowEvent.PKT }]);
+  assertEquals(y1.readSync(into), 2);
+  x2.deallocSync();
+  assertEquals(set.wait(100), [{ flow: y2, events: FlowEvent.DEALLOC }]);
+  assertEquals(set.wait(5), []);
+  assertEquals(set.del(y1), 0);
+  x1.writeSync(bytes(3));
+  assertEquals(set.wait(5), []);
+});
+
+flowTest("FlowSet.next() gives events without blocking the thread", async ({ pair, b }) => {
+  const [x1, y1] = pair();
+  using set = new FlowSet(b);
+  set.add(y1);
+  const events = set.next();
+  setTimeout(() => x1.writeSync(bytes(1)), 2);
+  assertEquals(await events, [{ flow: y1, events: FlowEvent.PKT }]);
+  assertEquals(y1.readSync(new Uint8Array(9)), 1);
+  assertEquals(await set.next({ timeoutMs: 5 }), []);
+});
+
+flowTest(
+  "a silent peer times out with -EFLOWPEER, a living one doesn't",
+  async ({ irmd, a, b }) => {
+    const [, y] = irmd.pair(a, b, { ...QOS.raw, timeout: 200 });
+    // Both ends are in this thread, so both keep each other alive while it runs timers.
+    await new Promise((r) => setTimeout(r, 500));
+    assertEquals(y.readSync(new Uint8Array(9), { nonblock: true }), -Errno.EAGAIN);
+    const [x2, y2] = irmd.pair(a, b, { ...QOS.raw, timeout: 200 });
+    x2.detach();
+    await assertRejects(() => y2.read(), OuroError, "-1006");
+    // What was sent to the silent one: the IRMd frees it when a process dies.
+    using ring = Rbuff.open(irmd.instance, x2.info.nPid, x2.id);
+    assert(ring.drain((off) => irmd.pool.remove(off)) > 0);
+  },
+);
+
+for (const [nid, name] of [[0, "CRC"], [901, "aes-256-gcm"], [906, "aes-256-ctr"]] as const) {
+  flowTest(`${name}: packets are protected and damaged ones dropped`, ({ irmd, pair }) => {
+    irmd.cipherNid = nid;
+    const [x, y] = pair({ ...QOS.raw, ber: nid === 906 ? 1 : 0 });
+    const into = new Uint8Array(2000);
+    for (const n of [1, 196, 1400, 1732]) {
+      assertEquals(x.writeSync(bytes(n)), n);
+      assertEquals(y.readSync(into), n);
+      assertEquals(into.subarray(0, n), bytes(n));
+    }
+    if (nid === 906) return; // A counter mode has no tag.
+    x.writeSync(bytes(50));
+    const used = irmd.pool.u8;
+    // Damage the packet in the block it waits in.
+    for (let off = 262144; off < 655360; off += 512) {
+      if (irmd.pool.get(off) === 0) used[off + 300]! ^= 1;
+    }
+    assertEquals(y.readSync(into, { nonblock: true }), -Errno.EAGAIN);
+    assertEquals(y.counters.rxDropped, 1);
+  });
+}
+
+flowTest("a grant with a bad key or pid is refused and given back", ({ irmd, pair }) => {
+  irmd.cipherNid = 901;
+  irmd.key = new Uint8Array(16);
+  assertThrows(() => pair(), OuroError, "bad key");
+  assertEquals(irmd.deallocs.get(1), 1);
+  irmd.cipherNid = 0;
+  irmd.tamper = (r) => ({ ...r, flowInfo: { ...r.flowInfo!, nPid: 1 } });
+  assertThrows(() => pair(), OuroError, "isn't ours");
+});
+
+for (const qos of ["best", "video", "voice", "data"] as const) {
+  flowTest(`${qos}: messages arrive once and in order, also encrypted`, async ({ irmd, pair }) => {
+    for (const nid of [0, 1018]) {
+      irmd.cipherNid = nid;
+      const [x, y] = pair({ ...QOS[qos], ber: 1 });
+      const into = new Uint8Array(2000);
+      for (let k = 0; k < 300; k++) {
+        assertEquals(x.writeSync(bytes(1 + k, k)), 1 + k);
+        assertEquals(y.readSync(into), 1 + k);
+        assertEquals(into.subarray(0, 1 + k), bytes(1 + k, k));
+        assertEquals(y.writeSync(bytes(2)), 2);
+        assertEquals(x.readSync(into), 2);
+      }
+      x.writeSync(bytes(9));
+      assertEquals(y.readSync(into.subarray(0, 4)), 4);
+      assertEquals(y.readSync(into.subarray(0, 9)), 5);
+      assertEquals(y.readSync(into, { nonblock: true }), -Errno.EAGAIN);
+      const both = Promise.all([x.dealloc(), y.dealloc()]);
+      await both;
+    }
+  });
+}
+
+flowTest(
+  "data: a writer is held back by the window and goes on when the reader reads",
+  async ({ pair }) => {
+    const [x, y] = pair({ ...QOS.data, ber: 1 });
+    let sent = 0;
+    while (x.writeSync(bytes(8), { nonblock: true }) === 8) sent += 1;
+    assert(sent >= 64 && sent <= 1024, `${sent} sent`);
+    const total = 2000;
+    const writer = (async () => {
+      while (sent < total) {
+        await x.write(bytes(8));
+        sent += 1;
+      }
+    })();
+    for (let k = 0; k < total; k++) assertEquals((await y.read()).length, 8);
+    await writer;
+    await Promise.all([x.dealloc(), y.dealloc()]);
+  },
+);
