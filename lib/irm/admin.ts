@@ -1,0 +1,200 @@
+/**
+ * Administration of a node (spec 21 A6): the typed form of the administrative requests, as libouroboros-irm has
+ * them in C, used by `irm` and tests.
+ *
+ * Every method rejects with an `OuroError`: the daemon's negative number with stage, process and cause where it sent
+ * them; -22 for an argument that is refused before anything is sent; -1002 when the IRMd cannot be reached.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import { currentInstance, type Instance } from "../instance.ts";
+import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../limits.ts";
+import type { QosSpec } from "../qos.ts";
+import { irmRequest, type RequestOptions } from "./client.ts";
+import {
+  BIND_AUTO,
+  type IpcpConfig,
+  type IpcpListEntry,
+  IrmCode,
+  type IrmMsg,
+  type NameInfo,
+} from "./messages.ts";
+
+const encoder = new TextEncoder();
+
+/** Requests to the IRMd of one instance. */
+export class AdminClient {
+  readonly #instance: Instance;
+  readonly #options: RequestOptions;
+
+  constructor(instance: Instance = currentInstance(), options: RequestOptions = {}) {
+    this.#instance = instance;
+    this.#options = options;
+  }
+
+  /** Starts an IPCP; its pid is found with {@linkcode listIpcps}. */
+  async createIpcp(name: string, type: number): Promise<void> {
+    const action = `Cannot create IPCP ${quoted(name)}`;
+    checkName(action, "IPCP name", name);
+    await this.#do(action, {
+      code: IrmCode.IRM_CREATE_IPCP,
+      ipcpInfo: { type, name, pid: 0, state: 0 },
+    });
+  }
+
+  /** Stops an IPCP. */
+  async destroyIpcp(pid: number): Promise<void> {
+    const action = `Cannot destroy IPCP ${pid}`;
+    checkPid(action, pid);
+    await this.#do(action, { code: IrmCode.IRM_DESTROY_IPCP, pid });
+  }
+
+  /** Makes an IPCP the first of a layer. */
+  async bootstrapIpcp(pid: number, conf: IpcpConfig): Promise<void> {
+    const action = `Cannot bootstrap IPCP ${pid}`;
+    checkPid(action, pid);
+    checkName(action, "layer name", conf.layerInfo.name);
+    if ("eth" in conf) checkName(action, "device name", conf.eth.dev);
+    await this.#do(action, { code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf });
+  }
+
+  /** Makes an IPCP a member of the layer of `dst`. */
+  async enrollIpcp(pid: number, dst: string): Promise<void> {
+    const action = `Cannot enroll IPCP ${pid} with ${quoted(dst)}`;
+    checkPid(action, pid);
+    checkName(action, "destination", dst);
+    await this.#do(action, { code: IrmCode.IRM_ENROLL_IPCP, pid, dst });
+  }
+
+  /** Connects a component (`Management`, `Data Transfer`) of an IPCP to that of `dst`. */
+  async connectIpcp(pid: number, dst: string, comp: string, qos: QosSpec): Promise<void> {
+    const action = `Cannot connect ${comp} of IPCP ${pid} to ${quoted(dst)}`;
+    checkPid(action, pid);
+    checkName(action, "destination", dst);
+    await this.#do(action, { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos });
+  }
+
+  /** Takes such a connection down. */
+  async disconnectIpcp(pid: number, dst: string, comp: string): Promise<void> {
+    const action = `Cannot disconnect ${comp} of IPCP ${pid} from ${quoted(dst)}`;
+    checkPid(action, pid);
+    checkName(action, "destination", dst);
+    await this.#do(action, { code: IrmCode.IRM_DISCONNECT_IPCP, pid, dst, comp });
+  }
+
+  /** IPCPs in the daemon's order. */
+  async listIpcps(): Promise<IpcpListEntry[]> {
+    return (await this.#do("Cannot list IPCPs", { code: IrmCode.IRM_LIST_IPCPS })).ipcps ?? [];
+  }
+
+  /** Names in the daemon's order; their paths are not told. */
+  async listNames(): Promise<NameInfo[]> {
+    return (await this.#do("Cannot list names", { code: IrmCode.IRM_LIST_NAMES })).names ?? [];
+  }
+
+  /** Binds a program; `exec` is its path and the arguments to start it with, used when `auto`. */
+  async bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void> {
+    const action = `Cannot bind program ${quoted(exec[0] ?? "")} to name ${quoted(name)}`;
+    checkName(action, "name", name);
+    checkName(action, "program path", exec[0] ?? "");
+    await this.#do(action, {
+      code: IrmCode.IRM_BIND_PROGRAM,
+      name,
+      exec: [...exec, ""], // The daemon drops the last element (spec 20 §6).
+      opts: auto ? BIND_AUTO : 0,
+    });
+  }
+
+  /** Unbinds a program, given by path or base name, from a name or from all. */
+  async unbindProgram(prog: string, name?: string): Promise<void> {
+    const action = `Cannot unbind program ${quoted(prog)}`;
+    const base = prog.slice(prog.lastIndexOf("/") + 1);
+    checkName(action, "program name", base);
+    if (name !== undefined) checkName(action, "name", name);
+    await this.#do(action, { code: IrmCode.IRM_UNBIND_PROGRAM, prog: base, name });
+  }
+
+  /** Binds an announced process. */
+  async bindProcess(pid: number, name: string): Promise<void> {
+    const action = `Cannot bind process ${pid} to name ${quoted(name)}`;
+    checkPid(action, pid);
+    checkName(action, "name", name);
+    await this.#do(action, { code: IrmCode.IRM_BIND_PROCESS, pid, name });
+  }
+
+  /** Unbinds a process from a name. */
+  async unbindProcess(pid: number, name: string): Promise<void> {
+    const action = `Cannot unbind process ${pid} from name ${quoted(name)}`;
+    checkPid(action, pid);
+    checkName(action, "name", name);
+    await this.#do(action, { code: IrmCode.IRM_UNBIND_PROCESS, pid, name });
+  }
+
+  /** Creates a name; one that exists stays as it is. Empty paths mean the defaults. */
+  async createName(info: Readonly<NameInfo>): Promise<void> {
+    const action = `Cannot create name ${quoted(info.name)}`;
+    checkName(action, "name", info.name);
+    const { skey, scrt, ckey, ccrt, senc, cenc } = info;
+    for (const path of [skey, scrt, ckey, ccrt, senc ?? "", cenc ?? ""]) {
+      if (encoder.encode(path).length > SECURITY_PATH_BYTES_MAX) {
+        throw refused(action, `path is longer than ${SECURITY_PATH_BYTES_MAX} bytes`);
+      }
+    }
+    await this.#do(action, {
+      code: IrmCode.IRM_CREATE_NAME,
+      nameInfo: { ...info, senc: senc || undefined, cenc: cenc || undefined },
+    });
+  }
+
+  /** Removes a name. */
+  async destroyName(name: string): Promise<void> {
+    const action = `Cannot destroy name ${quoted(name)}`;
+    checkName(action, "name", name);
+    await this.#do(action, { code: IrmCode.IRM_DESTROY_NAME, name });
+  }
+
+  /** Registers a name with an IPCP. */
+  async regName(name: string, pid: number): Promise<void> {
+    const action = `Cannot register name ${quoted(name)} with IPCP ${pid}`;
+    checkName(action, "name", name);
+    checkPid(action, pid);
+    await this.#do(action, { code: IrmCode.IRM_REG_NAME, name, pid });
+  }
+
+  /** Takes that back. */
+  async unregName(name: string, pid: number): Promise<void> {
+    const action = `Cannot unregister name ${quoted(name)} from IPCP ${pid}`;
+    checkName(action, "name", name);
+    checkPid(action, pid);
+    await this.#do(action, { code: IrmCode.IRM_UNREG_NAME, name, pid });
+  }
+
+  async #do(action: string, msg: IrmMsg): Promise<IrmMsg> {
+    const reply = await irmRequest(this.#instance, msg, this.#options);
+    const result = reply.result ?? -Errno.EIRMD;
+    if (result < 0) throw new OuroError(result, action, reply.error);
+    return reply;
+  }
+}
+
+function quoted(s: string): string {
+  return JSON.stringify(s);
+}
+
+function refused(action: string, cause: string): OuroError {
+  return new OuroError(-Errno.EINVAL, action, { stage: "request", process: "irm", cause });
+}
+
+function checkPid(action: string, pid: number): void {
+  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fffffff) {
+    throw refused(action, `${pid} is not a process id`);
+  }
+}
+
+function checkName(action: string, what: string, name: string): void {
+  if (name.includes("\0") || !name.isWellFormed()) throw refused(action, `bad ${what}`);
+  const bytes = encoder.encode(name).length;
+  if (bytes > NAME_BYTES_MAX) {
+    throw refused(action, `${what} is ${bytes} bytes long, at most ${NAME_BYTES_MAX} are possible`);
+  }
+}

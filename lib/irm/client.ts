@@ -1,0 +1,107 @@
+/**
+ * One request to the IRMd and its reply (spec 20 §2): connect, send one packet, receive one packet, close.
+ *
+ * Replies longer than 10240 bytes (lists) are read whole. A reply is returned whatever its `result`; an exception
+ * means that there is none: `OuroError` -1002 when the IRMd cannot be reached or does not answer as it should,
+ * -110 when the time is over.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import { type Instance, irmSocketPath } from "../instance.ts";
+import { SysError } from "../sys/ffi.ts";
+import { SeqSocket } from "../sys/socket.ts";
+import { isWireError } from "../wire/mod.ts";
+import { decodeIrmMsg, encodeIrmMsg, IrmCode, irmCodeName, type IrmMsg } from "./messages.ts";
+
+/** When to give up. */
+export interface RequestOptions {
+  /** Closes the connection, which makes the IRMd cancel what it does for us; rejects with its reason. */
+  signal?: AbortSignal | undefined;
+  /** Milliseconds for the whole exchange; absent: as long as it takes. */
+  timeoutMs?: number | undefined;
+}
+
+/** Longest reply accepted, bytes. */
+const REPLY_BYTES_MAX = 1 << 20;
+/** Send buffer asked for when a request is longer than the kernel's default takes in one packet, bytes. */
+const BIG_REQUEST_BYTES = 100_000;
+
+/** Sends a request and waits for the reply without blocking the thread. */
+export async function irmRequest(
+  instance: Instance,
+  msg: IrmMsg,
+  opts: RequestOptions = {},
+): Promise<IrmMsg> {
+  const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
+  const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
+  const bytes = encodeIrmMsg(msg);
+  const path = irmSocketPath(instance);
+  opts.signal?.throwIfAborted();
+  try {
+    using socket = SeqSocket.tryConnect(path) ??
+      await SeqSocket.connectAsync(path, { signal: opts.signal, timeoutMs: leftMs() });
+    if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
+    socket.sendSync(bytes, leftMs());
+    const reply = await socket.recv({
+      signal: opts.signal,
+      timeoutMs: leftMs(),
+      maxBytes: REPLY_BYTES_MAX,
+    });
+    return parse(msg, reply);
+  } catch (e) {
+    throw explain(e, msg, path);
+  }
+}
+
+/** Sends a request and blocks the thread until the reply is there. */
+export function irmRequestSync(
+  instance: Instance,
+  msg: IrmMsg,
+  opts: { timeoutMs?: number | undefined } = {},
+): IrmMsg {
+  const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
+  const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
+  const bytes = encodeIrmMsg(msg);
+  const path = irmSocketPath(instance);
+  try {
+    using socket = SeqSocket.connect(path, opts.timeoutMs);
+    if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
+    socket.sendSync(bytes, leftMs());
+    return parse(msg, socket.recvSync(REPLY_BYTES_MAX, leftMs()));
+  } catch (e) {
+    throw explain(e, msg, path);
+  }
+}
+
+function parse(msg: IrmMsg, reply: Uint8Array | null): IrmMsg {
+  const action = actionOf(msg);
+  if (reply === null) throw noIrmd(action, "the IRMd closed the connection without an answer");
+  const m = decodeIrmMsg(reply);
+  if (isWireError(m)) throw noIrmd(action, `the IRMd's answer makes no sense: ${m}`);
+  if (m.code !== IrmCode.IRM_REPLY) {
+    throw noIrmd(action, `the IRMd's answer makes no sense: code ${irmCodeName(m.code)}`);
+  }
+  return m;
+}
+
+/** What a failure means; anything but a failed system call passes through. */
+function explain(e: unknown, msg: IrmMsg, path: string): unknown {
+  if (!(e instanceof SysError)) return e;
+  const action = actionOf(msg);
+  if (e.errno === Errno.ETIMEDOUT) return new OuroError(-Errno.ETIMEDOUT, action);
+  if (e.call === "connect" && (e.errno === Errno.ENOENT || e.errno === Errno.ECONNREFUSED)) {
+    return noIrmd(action, "IRMd is not running (start it with `ouro irmd`)");
+  }
+  if (e.call === "connect" && e.errno === Errno.EACCES) {
+    return noIrmd(action, `${path} does not let this user in`);
+  }
+  return noIrmd(action, e.message);
+}
+
+function noIrmd(action: string, cause: string): OuroError {
+  return new OuroError(-Errno.EIRMD, action, { stage: "connect", process: "irmd", cause });
+}
+
+function actionOf(msg: IrmMsg): string {
+  return `Cannot ask the IRMd for ${irmCodeName(msg.code)}`;
+}
