@@ -120,7 +120,9 @@ export function runSeed(seed: number, make?: WorldOptions["make"]): World {
     if (!(e instanceof Violation)) throw e;
     const o = { ...scenario(seed, make), trace: true };
     console.error(
-      `seed ${seed}: ${JSON.stringify(o)}\nreplay: OURO_SEED=${seed} deno task test:sim`,
+      `seed ${seed}: ${
+        JSON.stringify(o)
+      }\nreplay: OURO_SEED=${seed} deno test -A tests/sim/frct/seeds_test.ts`,
     );
     const again = new World(o);
     try {

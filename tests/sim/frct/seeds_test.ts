@@ -9,7 +9,7 @@ import { runSeed, sound } from "./scenario.ts";
 import { BROKEN, broken } from "./broken.ts";
 import { Violation } from "./world.ts";
 
-const SEEDS_DEFAULT = 2000;
+const SEEDS_DEFAULT = 8000;
 const one = Deno.env.get("OURO_SEED");
 const count = Number(Deno.env.get("OURO_SIM_SEEDS") ?? SEEDS_DEFAULT);
 const first = Number(Deno.env.get("OURO_SIM_FIRST") ?? 1);

@@ -45,8 +45,8 @@ export interface WorldOptions {
     initialSeqno: number;
     buffers: BufferPool;
   }, end: number) => FrctEndpoint;
-  /** End b is a peer of another make: what it sends is not judged. */
-  foreign?: boolean;
+  /** Ends of another make: what they send is not judged. */
+  foreign?: "b" | "both";
   /** Keeps a trace of packets (for a failing seed). */
   trace?: boolean;
 }
@@ -78,6 +78,7 @@ class End {
   dataPackets = 0;
   bareOpening = false;
   readonly #world: World;
+  readonly #foreign: boolean;
   readonly #initial: number;
   readonly #out = new Uint8Array(2048);
   readonly #message = new Uint8Array(2048);
@@ -94,6 +95,8 @@ class End {
   constructor(world: World, end: number, ep: FrctEndpoint, app: AppOptions, initial: number) {
     this.#world = world;
     this.name = end === 0 ? "a" : "b";
+    const { foreign } = world.options;
+    this.#foreign = foreign === "both" || foreign === this.name;
     this.ep = ep;
     this.app = app;
     this.#initial = initial;
@@ -260,7 +263,7 @@ class End {
     const pci = newFrctPci();
     const error = parseFrctPci(packet, 0, n, pci);
     if (error !== 0) fail(`${this.name}: sent ${describeFrct(packet)}`);
-    if (this.#world.options.foreign === true && this.name === "b") {
+    if (this.#foreign) {
       this.dataPackets += pci.flags & PciFlag.DATA;
     } else if ((pci.flags & PciFlag.DATA) !== 0) {
       this.dataPackets++;
@@ -269,7 +272,7 @@ class End {
     } else if (this.dataPackets === 0 && (pci.flags & PciFlag.DRF) === 0) {
       fail(`${this.name}: bare packet without DRF before the first data (31 §10.1)`);
     }
-    if ((pci.flags & PciFlag.ACK) !== 0 && this.peer.packets === 0 && this.name === "a") {
+    if ((pci.flags & PciFlag.ACK) !== 0 && this.peer.packets === 0 && !this.#foreign) {
       fail(`${this.name}: acknowledges a peer that sent nothing`);
     }
     this.packets++;
