@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise
   irm: async () => (await import("./irm/main.ts")).main,
   irmd: async () => (await import("./irmd/main.ts")).main,
   oping: async () => (await import("./oping/main.ts")).main,
+  pki: async () => (await import("./pki/main.ts")).main,
 };
 
 async function run(name: string, args: readonly string[]): Promise<number> {
@@ -30,8 +31,9 @@ function print(stream: { writeSync(bytes: Uint8Array): number }, text: string): 
   for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
 }
 
-function version(verbose: boolean): string {
+async function version(verbose: boolean): Promise<string> {
   if (!verbose) return `ouro ${config.version}\n`;
+  const { cipherBackend } = await import("./lib/crypt/mod.ts");
   const { deno, v8, typescript } = Deno.version;
   return [
     `ouro ${config.version}`,
@@ -40,6 +42,7 @@ function version(verbose: boolean): string {
     `runtime: ${Deno.execPath()}`,
     `deno ${deno}, v8 ${v8}, typescript ${typescript}`,
     `target: ${Deno.build.target}`,
+    `packet ciphers: ${cipherBackend()}`,
     "",
   ].join("\n");
 }
@@ -57,7 +60,7 @@ async function main(): Promise<number> {
       if (!Object.hasOwn(COMMANDS, choice.of)) break;
       return await run(choice.of, choice.of === "irm" ? ["help"] : ["--help"]);
     case "version":
-      print(Deno.stdout, version(choice.verbose));
+      print(Deno.stdout, await version(choice.verbose));
       return 0;
     case "completion": {
       const { completionScript } = await import("./lib/completion.ts");

@@ -9,6 +9,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   irm: "administer names, bindings and IPCPs of the running IRMd",
   irmd: "run the IPC Resource Manager daemon",
   oping: "measure the round-trip time to a name, or answer such pings",
+  pki: "make and check certificates and keys for names",
   "ipcpd-local": "IPCP within this host (started by the IRMd)",
   "ipcpd-udp4": "IPCP over UDP/IPv4 (started by the IRMd)",
   "ipcpd-udp6": "IPCP over UDP/IPv6 (started by the IRMd)",

@@ -32,6 +32,25 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
     "--help",
   ],
   irmd: ["--stdout", "--config", "--prefix", "--help"],
+  pki: [
+    "init",
+    "server",
+    "client",
+    "kem",
+    "show",
+    "check",
+    "--security",
+    "--key",
+    "--days",
+    "--as",
+    "--encrypt",
+    "--kex",
+    "--cipher",
+    "--require-auth",
+    "--force",
+    "--json",
+    "--help",
+  ],
 };
 
 /** The shells that a script can be made for. */

@@ -1,0 +1,86 @@
+/** `ouro pki check`: the files of names as the IRMd would load them, and what it would say. */
+
+import { Logger } from "../lib/log.ts";
+import { kexByNid } from "../lib/wire/oap_ids.ts";
+import { isFileRefusal, SecurityFiles, type Side } from "../security/files.ts";
+import { TrustFiles } from "../security/trust_files.ts";
+import { nullSink } from "../lib/log.ts";
+import type { Report } from "./show.ts";
+
+interface Finding {
+  readonly what: string;
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** Checks the trust store and one name, or all that have files. */
+export async function check(securityDir: string, only: string | undefined): Promise<Report> {
+  const log = new Logger(nullSink, "pki");
+  const trust = new TrustFiles(securityDir, log);
+  const findings: Finding[] = [];
+  const failed = await trust.load();
+  const store = await trust.current();
+  findings.push({
+    what: "trust store",
+    ok: failed === undefined,
+    text: failed ?? `${typeof store === "string" ? 0 : store.size} certificates`,
+  });
+  const files = new SecurityFiles(securityDir, log);
+  for (const side of ["server", "client"] as const) {
+    for (const name of only === undefined ? namesOf(securityDir, side) : [only]) {
+      findings.push(await checkName(files, trust, side, name));
+    }
+  }
+  return {
+    ok: findings.every((f) => f.ok),
+    text: findings.map((f) => `${f.ok ? "ok  " : "FAIL"} ${f.what}: ${f.text}\n`).join(""),
+    json: { findings },
+  };
+}
+
+function namesOf(securityDir: string, side: Side): string[] {
+  try {
+    return [...Deno.readDirSync(`${securityDir}/${side}`)].map((e) => e.name).sort();
+  } catch {
+    return [];
+  }
+}
+
+async function checkName(
+  files: SecurityFiles,
+  trust: TrustFiles,
+  side: Side,
+  name: string,
+): Promise<Finding> {
+  const what = `${side} ${name}`;
+  const bad = (text: string) => ({ what, ok: false, text });
+  const located = files.locate(side, name, { enc: "", crt: "", key: "" }, "");
+  if (isFileRefusal(located)) return bad(located.reason);
+  const credentials = await files.credentials(located, name);
+  if (isFileRefusal(credentials)) return bad(`${credentials.path} ${credentials.reason}`);
+  const conf = await files.encConf(located, name);
+  if (isFileRefusal(conf)) return bad(`${conf.path}: ${conf.reason}`);
+  const said: string[] = [];
+  if (credentials) {
+    const { certificate, key } = credentials;
+    const probe = new Uint8Array(32);
+    const signature = await key.sign(conf.digestNid, probe);
+    if (!signature) return bad(`the ${key.kind.type} key cannot sign beside this enc.conf`);
+    if (!await certificate.key?.verify(conf.digestNid, probe, signature)) {
+      return bad("certificate and key are not a pair");
+    }
+    if (side === "server" && !certificate.isFor(name, conf.policy.strictCrt)) {
+      return bad(`the certificate is for "${certificate.name}"`);
+    }
+    const store = await trust.current();
+    const verdict = typeof store === "string"
+      ? { ok: false as const, reason: store }
+      : await store.verify(certificate, Date.now());
+    if (!verdict.ok) return bad(verdict.reason);
+    const until = certificate.x509.notAfter.value.toISOString().slice(0, 10);
+    said.push(`authenticates as ${certificate.name} until ${until}`);
+  } else said.push("no authentication");
+  const kex = kexByNid(conf.kexNid);
+  said.push(kex ? `encrypts with ${kex.word}` : "no encryption of its own");
+  return { what, ok: true, text: said.join(", ") };
+}

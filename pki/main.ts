@@ -1,0 +1,128 @@
+/**
+ * The `ouro pki` program: a small certificate authority for the security directory (spec 40 §13).
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { currentInstance, instanceOf } from "../lib/instance.ts";
+import { CIPHERS, KEXES } from "../lib/wire/oap_ids.ts";
+import { check } from "./check.ts";
+import { PkiError } from "./files.ts";
+import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
+import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
+import { type Report, show } from "./show.ts";
+import { USAGE } from "./usage.ts";
+
+const STRINGS = ["security", "prefix", "key", "days", "org", "as", "kex", "cipher"] as const;
+const SWITCHES = ["encrypt", "require-auth", "force", "json", "help"] as const;
+
+/** Runs `ouro pki` with these words; returns the exit code: 0, 1 failure, 2 not understood. */
+export async function main(args: string[]): Promise<number> {
+  let odd: string | undefined;
+  const flags = parseArgs(args, {
+    string: [...STRINGS],
+    boolean: [...SWITCHES],
+    alias: { help: ["h"] },
+    unknown: (word: string) => {
+      if (word.startsWith("-")) odd ??= word;
+      return !word.startsWith("-");
+    },
+  });
+  const [command, ...words] = flags._.map(String);
+  if (flags.help) {
+    print(USAGE);
+    return 0;
+  }
+  if (odd !== undefined) return misused(`"${odd}" is not an option`);
+  if (command === undefined) {
+    complain(USAGE);
+    return 2;
+  }
+  const key = flags.key ?? KEY_TYPE_DEFAULT;
+  const days = flags.days === undefined ? undefined : Number(flags.days);
+  if (!KEY_TYPES.includes(key)) return misused(`"${key}" is not a key type`);
+  if (days !== undefined && !(Number.isInteger(days) && days > 0 && days <= 36500)) {
+    return misused(`--days takes 1 to 36500, not "${flags.days}"`);
+  }
+  if (flags.kex !== undefined && !KEXES.some((k) => k.word === flags.kex)) {
+    return misused(`"${flags.kex}" is not a key exchange: ${KEXES.map((k) => k.word).join(" ")}`);
+  }
+  if (flags.cipher !== undefined && !CIPHERS.some((c) => c.word === flags.cipher)) {
+    return misused(`"${flags.cipher}" is not a cipher: ${CIPHERS.map((c) => c.word).join(" ")}`);
+  }
+  const instance = flags.prefix === undefined ? currentInstance() : instanceOf(flags.prefix);
+  const o: MakeOptions = {
+    securityDir: flags.security ?? instance.securityDir,
+    keyType: key,
+    days,
+    organization: flags.org ?? "ouro",
+    encrypt: flags.encrypt || flags.kex !== undefined || flags.cipher !== undefined,
+    kex: flags.kex,
+    cipher: flags.cipher,
+    requireAuth: flags["require-auth"],
+    force: flags.force,
+  };
+  try {
+    const report = await run(command, words, o, flags.as);
+    if (typeof report === "string") return misused(report);
+    print(flags.json ? JSON.stringify(report.json, null, 2) + "\n" : report.text);
+    return report.ok ? 0 : 1;
+  } catch (e) {
+    if (!(e instanceof PkiError)) throw e;
+    complain(`ouro pki: ${e.message}\n`);
+    return 1;
+  }
+}
+
+/** Runs one command; a string says why the words were not understood. */
+async function run(
+  command: string,
+  words: string[],
+  o: MakeOptions,
+  who: string | undefined,
+): Promise<Report | string> {
+  const [name] = words;
+  if (words.length > 1) return `"${words[1]}" is too much`;
+  if (who !== undefined && command !== "client") return "--as is for clients only";
+  switch (command) {
+    case "init":
+      return name === undefined ? await init(o) : `"${name}" is too much`;
+    case "server":
+      return name === undefined ? "server needs a name" : await leaf(o, "server", name, name);
+    case "client":
+      if (name === undefined) return "client needs the name that flows go to";
+      return who ? await leaf(o, "client", name, who) : "client needs --as and the client's name";
+    case "kem":
+      return name === undefined ? "kem needs a name" : await staticKem(o, name);
+    case "show":
+      return name === undefined ? "show needs a file" : await show(name);
+    case "check":
+      return await check(o.securityDir, name);
+  }
+  return `"${command}" is not a command`;
+}
+
+function misused(reason: string): number {
+  complain(`ouro pki: ${reason}, try "ouro pki --help"\n`);
+  return 2;
+}
+
+const encoder = new TextEncoder();
+
+function print(text: string): void {
+  write(Deno.stdout, text);
+}
+
+function complain(text: string): void {
+  write(Deno.stderr, text);
+}
+
+function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += stream.writeSync(bytes.subarray(at));
+    } catch {
+      return; // A closed pipe is not worth a stack trace.
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/** Help of `ouro pki`. */
+
+import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
+
+/** The whole help text. */
+export const USAGE = `Usage: ouro pki COMMAND [OPTION]...
+
+Makes certificates and keys in the layout of the security directory.
+
+Commands:
+  init                    a root CA and an intermediate CA
+  server NAME             certificate and key for processes that accept flows for NAME
+  client NAME --as WHO    certificate and key with the name WHO, for flows to NAME
+  kem NAME                static KEM key of NAME for kem_mode=client, both halves
+  show FILE               what is in a certificate
+  check [NAME]            whether files, modes, chains and settings are right
+
+Options:
+  --security DIR   security directory (default: that of the node, see --prefix)
+  --prefix DIR     the node that lives below DIR (or OURO_PREFIX)
+  --key TYPE       key type, ${KEY_TYPE_DEFAULT} by default
+  --days N         validity in days (root 3650, intermediate 1825, others 365)
+  --org TEXT       organization in the subject (default: ouro)
+  --as WHO         name of the client
+  --encrypt        also write an enc.conf with encryption on
+  --kex WORD       key exchange in that enc.conf, or of the static key (implies --encrypt)
+  --cipher WORD    cipher in that enc.conf (implies --encrypt)
+  --require-auth   that enc.conf refuses peers without certificate
+  --force          overwrite files that exist
+  --json           print results as JSON
+  --help           show this text
+
+Key types: ${KEY_TYPES.filter((t) => !t.startsWith("slh")).join(" ")}
+           slh-dsa-{sha2,shake}-{128,192,256}{s,f}
+
+Private keys get mode 0600. The keys of the CAs are in DIR/private: move them to another machine
+when all certificates are made.
+`;
