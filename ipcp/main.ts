@@ -7,6 +7,7 @@
 
 import { currentInstance } from "../lib/instance.ts";
 import { Logger, stdoutSink } from "../lib/log.ts";
+import { takePrefix } from "../lib/prefix.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
 import { LocalIpcp } from "./local/ipcp.ts";
 import { IpcpProcess } from "./process.ts";
@@ -41,9 +42,10 @@ function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
 
 /** Run an IPCP until its IRMd ends it; the exit code. */
 export async function main(type: string, args: string[]): Promise<number> {
-  const [pidText, name, syslog] = args;
+  const words = takePrefix(args);
+  const [pidText, name, syslog] = words ?? [];
   const irmdPid = Number.parseInt(pidText ?? "", 10);
-  if (!(irmdPid > 0) || name === undefined || args.length > 3) return 1;
+  if (!(irmdPid > 0) || name === undefined || words!.length > 3) return 1;
   if (!(type in Type) || PREFIX[type as TypeName] === undefined) return 1;
   const typeName = type as TypeName;
   const sink = syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`);

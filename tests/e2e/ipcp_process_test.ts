@@ -1,0 +1,189 @@
+// IPCPs as real processes under an IRMd of the test's own: life, commands, allocation, data, faults that a real
+// IRMd does not make. Flows between whole nodes are in ipcp_local_test.ts, ipcp_udp_test.ts, ipcp_eth_test.ts.
+
+import { assert, assertEquals } from "@std/assert";
+import { IpcpCode, type IpcpMsg, IrmCode } from "../../lib/irm/messages.ts";
+import { QOS } from "../../lib/qos.ts";
+import { kill } from "../../lib/sys/process.ts";
+import { SeqSocket } from "../../lib/sys/socket.ts";
+import { ipcpSocketPath } from "../../lib/instance.ts";
+import { FakeIrmd } from "../doubles/fake_irmd.ts";
+import { until } from "./support/deadline.ts";
+
+const HASH = new Uint8Array(32).fill(0x42);
+const OAP = Uint8Array.of(1, 2, 3, 4, 5);
+
+function allocMsg(flowId: number, pid: number, hash = HASH): IpcpMsg {
+  return { code: IpcpCode.IPCP_FLOW_ALLOC, flowId, pid, uid: 0, qos: QOS.raw, hash, pk: OAP };
+}
+function respMsg(flowId: number, pid: number, response = 0): IpcpMsg {
+  const pk = response === 0 ? { pk: OAP } : {};
+  return { code: IpcpCode.IPCP_FLOW_ALLOC_RESP, flowId, pid, uid: 0, response, ...pk };
+}
+
+Deno.test("an IPCP with wrong arguments ends with 1 and no message", async () => {
+  const { run } = await import("./support/process.ts");
+  const { ouro } = await import("./support/node.ts");
+  for (const words of [[], ["1"], ["0", "n"], ["x", "n"], ["1", "n", "1", "z"]]) {
+    const r = await run(ouro("ipcpd-local", ...words));
+    assertEquals([r.code, r.out, r.err], [1, "", ""]);
+  }
+});
+
+Deno.test("an IPCP without IRMd says so and ends with 1", async () => {
+  const { run } = await import("./support/process.ts");
+  const { ouro } = await import("./support/node.ts");
+  const env = { OURO_PREFIX: "/nonexistent-ouro" };
+  const r = await run(ouro("ipcpd-local", String(Deno.pid), "n"), { env });
+  assertEquals([r.code, r.out], [1, "FATAL: Could not announce to IRMd.\n"]);
+});
+
+Deno.test("an IPCP announces, takes commands, obeys its IRMd and leaves nothing", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.start("local", "n1");
+  assertEquals(irmd.said.map((m) => m.code), [IrmCode.IRM_PROC_ANNOUNCE, IrmCode.IPCP_CREATE_R]);
+  assertEquals(irmd.said[0]!.prog, "ipcpd-local");
+  const info = { type: 0, name: "n1", pid: ipcp.pid, state: 2 };
+  assertEquals(irmd.said[1]!.ipcpInfo, info);
+  const layerInfo = { name: "layer-n1", dirHashAlgo: 1 };
+  assertEquals(await irmd.bootstrap(ipcp, {}), { code: 12, layerInfo, result: 0 });
+  assertEquals((await irmd.bootstrap(ipcp, {}))?.result, -1004);
+  assertEquals(await irmd.stop(ipcp), 0);
+  assertEquals(irmd.said.at(-1)!.code, IrmCode.IRM_PROC_EXIT);
+  assert(!await exists(ipcpSocketPath(irmd.instance, ipcp.pid)));
+});
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+Deno.test("an IPCP ignores a stop signal that its IRMd did not send", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.start("local", "n1");
+  const sender = new Deno.Command("kill", { args: ["-TERM", String(ipcp.pid)] });
+  assert((await sender.output()).success);
+  assertEquals((await irmd.bootstrap(ipcp, {}))?.result, 0);
+  assertEquals(await irmd.stop(ipcp), 0);
+});
+
+Deno.test("an IPCP answers what it cannot do and closes on what it cannot read", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.start("local", "n1");
+  assertEquals(await irmd.result(ipcp, { code: 99 }), -1);
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_ENROLL, dst: "x" }), -95);
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: HASH }), -1004);
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_BOOTSTRAP }), -22);
+  const wrong = await irmd.bootstrap(ipcp, { ipcpType: 2 });
+  assertEquals([wrong?.result, wrong?.error?.stage], [-1001, "bootstrap"]);
+  using s = SeqSocket.connect(ipcpSocketPath(irmd.instance, ipcp.pid));
+  s.sendSync(Uint8Array.of(0xff, 0xff, 0xff));
+  assertEquals(await s.recv({}), null);
+});
+
+Deno.test("a local flow: query, request, verdict, packets both ways, dealloc tells the partner", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: HASH }), -1);
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH }), 0);
+  assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: HASH }), 0);
+  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  irmd.onRequest = () => server;
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+  assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
+  const reply = await irmd.heard("reply", (m) => m.code === IrmCode.IPCP_FLOW_ALLOC_REPLY);
+  assertEquals([reply.flowInfo?.id, reply.flowInfo?.mpl, reply.response, reply.pk], [
+    client.id,
+    100,
+    0,
+    OAP,
+  ]);
+  client.write(Uint8Array.of(1, 2, 3));
+  assertEquals(await server.read(), Uint8Array.of(1, 2, 3));
+  server.write(new Uint8Array(0));
+  assertEquals(await client.read(), new Uint8Array(0));
+  client.write(Uint8Array.of(9));
+  const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: client.id, timeoSec: 0 };
+  assertEquals(await irmd.result(ipcp, dealloc), 0);
+  assertEquals(await server.read(), Uint8Array.of(9));
+  await irmd.heard("dealloc", (m) => {
+    return m.code === IrmCode.IPCP_FLOW_DEALLOC && m.flowInfo?.id === client.id;
+  });
+  await until("server sees its flow down", () => (server.rx.acl() & 2) !== 0);
+  assertEquals(await irmd.result(ipcp, dealloc), -1);
+});
+
+Deno.test("local: a refusal of the IRMd is the result, a negative verdict the reply", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const client = irmd.flow(ipcp);
+  irmd.onRequest = () => -1;
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), -1);
+  const server = irmd.flow(ipcp);
+  irmd.onRequest = () => server;
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+  assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid, -1009)), 0);
+  const reply = await irmd.heard("reply", (m) => m.code === IrmCode.IPCP_FLOW_ALLOC_REPLY);
+  assertEquals([reply.flowInfo?.id, reply.response], [client.id, -1009]);
+});
+
+Deno.test("a flow whose memory is not there is refused with -1005, an unknown one with -1", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  assertEquals(await irmd.result(ipcp, allocMsg(77, 4711)), -1005);
+  assertEquals(await irmd.result(ipcp, respMsg(78, 4711)), -1);
+  const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 79, timeoSec: 0 };
+  assertEquals(await irmd.result(ipcp, dealloc), -1);
+});
+
+Deno.test("a verdict that overtakes the answer of the IRMd is waited for", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  let early: Promise<number | undefined> | undefined;
+  irmd.onRequest = async () => {
+    early = irmd.result(ipcp, respMsg(server.id, server.pid));
+    await new Promise((done) => setTimeout(done, 50));
+    return server;
+  };
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+  assertEquals(await early, 0);
+  client.write(Uint8Array.of(5));
+  assertEquals(await server.read(), Uint8Array.of(5));
+});
+
+Deno.test("stopping answers pending commands and marks all flows down", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const server = irmd.flow(ipcp), client = irmd.flow(ipcp), third = irmd.flow(ipcp);
+  irmd.onRequest = () => server;
+  await irmd.result(ipcp, allocMsg(client.id, client.pid));
+  await irmd.result(ipcp, respMsg(server.id, server.pid));
+  irmd.onRequest = () => new Promise(() => {});
+  const pending = irmd.result(ipcp, allocMsg(third.id, third.pid));
+  await until("the question", () => {
+    return irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_REQ_ARR).length === 2;
+  });
+  assertEquals(await irmd.stop(ipcp), 0);
+  assertEquals(await pending, -1004);
+  assertEquals([client.rx.acl() & 2, server.rx.acl() & 2], [2, 2]);
+});
+
+Deno.test("an IPCP whose IRMd is gone ends by itself", async () => {
+  await using irmd = new FakeIrmd();
+  const parent = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+  // Started for another "IRMd", which is then killed.
+  const { spawn, onExit } = await import("../../lib/sys/process.ts");
+  const { ouro } = await import("./support/node.ts");
+  const argv = ouro("ipcpd-local", String(parent.pid), "n1");
+  const env = { ...Deno.env.toObject(), OURO_PREFIX: irmd.prefix };
+  const { pid, pidfd } = spawn(argv, { env, blockSignals: "none" });
+  const exit = onExit(pid, pidfd);
+  await irmd.heard("CREATE_R", (m) => m.code === IrmCode.IPCP_CREATE_R);
+  kill(parent.pid, 9);
+  await parent.status;
+  assertEquals(await exit, 0);
+});
