@@ -77,7 +77,7 @@ Deno.test("two models of the prototype lose messages where ours and a model do n
     const w = new World({
       ...options(seed),
       make: (config) => new Prototype(config),
-      foreign: true,
+      foreign: "both",
     });
     try {
       w.run(START_US + 120e6);
