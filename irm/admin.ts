@@ -1,6 +1,6 @@
 /**
  * What `irm` needs from the IRMd, as an interface, so that the commands run against the real daemon
- * (irm/remote.ts) or a registry in memory (tests/unit/irm).
+ * (`AdminClient`) or a registry in memory (tests/unit/irm).
  *
  * Every function rejects with an `OuroError` that carries the daemon's negative number and, where
  * it sent them, stage, process and cause. -1002 means that the daemon could not be reached.

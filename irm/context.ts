@@ -56,7 +56,7 @@ export function printable(text: string): string {
   );
 }
 
-/** Why a request failed, as `-1007: unknown name` and who says so if it is not the IRMd. */
+/** Why a request failed, as `-1007: unknown name` and who says so if it is neither the IRMd nor we. */
 export function reasonOf(error: OuroError): string {
   let cause = error.detail?.cause;
   if (!cause) {
@@ -65,7 +65,7 @@ export function reasonOf(error: OuroError): string {
       : errnoText(error.code);
   }
   const detail = error.detail;
-  const who = detail && detail.process && detail.process !== "irmd"
+  const who = detail && detail.process && detail.process !== "irmd" && detail.process !== "irm"
     ? ` (${detail.process}${detail.stage ? `, ${detail.stage}` : ""})`
     : "";
   return printable(`${error.code}: ${cause}${who}`);

@@ -1,0 +1,42 @@
+/**
+ * The `irm` program: takes its flags out, connects the commands to the daemon, the system and the
+ * standard streams, and turns every failure into an exit code and a line.
+ */
+
+import { AdminClient } from "../lib/irm/admin.ts";
+import { run } from "./commands.ts";
+import type { Context } from "./context.ts";
+import { splitFlags } from "./flags.ts";
+import { realSystem } from "./system.ts";
+
+/** Runs `irm` with these words; returns the exit code (0, 1, or 255 without words). */
+export async function main(args: string[]): Promise<number> {
+  const words = splitFlags(args);
+  if (words.missingPrefix) {
+    writeAll(Deno.stderr, "--prefix needs a directory.\n");
+    return 1;
+  }
+  if (words.prefix !== undefined) Deno.env.set("OURO_PREFIX", words.prefix);
+  const context: Context = {
+    admin: new AdminClient(),
+    system: realSystem,
+    json: words.json,
+    print: (text) => writeAll(Deno.stdout, text),
+    complain: (line) => writeAll(Deno.stderr, `${line}\n`),
+  };
+  return await run(context, words.args);
+}
+
+const encoder = new TextEncoder();
+
+/** Writes everything; a closed pipe is not worth a stack trace. */
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += stream.writeSync(bytes.subarray(at));
+    } catch {
+      return;
+    }
+  }
+}

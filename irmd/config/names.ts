@@ -1,0 +1,96 @@
+/** `[name.<name>]` of the configuration (spec 21 B2). */
+
+import { PolLb } from "../../lib/irm/messages.ts";
+import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../../lib/limits.ts";
+import { byteLength, type Problems, TableReader } from "./table.ts";
+import type { TomlTable, TomlValue } from "./toml.ts";
+import type { NameConfig, ProgramConfig, SecurityPaths } from "./types.ts";
+import { splitWords } from "./words.ts";
+
+/** The file says `spill` where the command line says `spillover`; both are taken. */
+const POLICIES: Readonly<Record<string, number>> = {
+  spill: PolLb.SPILLOVER,
+  spillover: PolLb.SPILLOVER,
+  "round-robin": PolLb.ROUND_ROBIN,
+};
+
+/** Whether a name can be one; complains if not. */
+export function nameValid(name: string, line: number, problems: Problems): boolean {
+  const bytes = byteLength(name);
+  if (bytes > NAME_BYTES_MAX) {
+    problems.add(line, `Name too long: ${bytes} bytes, at most ${NAME_BYTES_MAX}.`);
+  } else if (name.includes("\0")) {
+    problems.add(line, "Name has a NUL character.");
+  } else {
+    return true;
+  }
+  return false;
+}
+
+/** Reads one table. The result counts only if nothing was added to the problems. */
+export function readName(name: string, table: TomlTable, problems: Problems): NameConfig {
+  nameValid(name, table.line, problems);
+  const reader = new TableReader(table, `[name.${name}]`, problems);
+  const lb = reader.string("lb") ?? "spill";
+  const polLb = Object.hasOwn(POLICIES, lb) ? POLICIES[lb]! : PolLb.INVALID;
+  if (polLb === PolLb.INVALID) {
+    problems.add(reader.lineOf("lb"), `Invalid load-balancing policy for ${name}.`);
+  }
+  const path = (key: string): string => reader.string(key, SECURITY_PATH_BYTES_MAX) ?? "";
+  const security: SecurityPaths = {
+    senc: path("server_enc_file"),
+    scrt: path("server_crt_file"),
+    skey: path("server_key_file"),
+    cenc: path("client_enc_file"),
+    ccrt: path("client_crt_file"),
+    ckey: path("client_key_file"),
+  };
+  const programs = readPrograms(name, reader, problems);
+  reader.finish();
+  return { kind: "name", line: table.line, name, polLb, security, programs };
+}
+
+function readPrograms(name: string, reader: TableReader, problems: Problems): ProgramConfig[] {
+  const paths = reader.strings("prog");
+  const args = reader.items("args");
+  if (args.length > paths.length) {
+    problems.add(
+      args[paths.length]!.line,
+      `args in ${reader.title} has ${args.length} elements for ${paths.length} programs.`,
+    );
+  }
+  const bases = new Set<string>();
+  return paths.map(({ value: path, line }, i) => {
+    const base = path.slice(path.lastIndexOf("/") + 1);
+    if (base === "") {
+      problems.add(line, `"${path}" in ${reader.title} is not a program.`);
+    } else if (bases.has(base)) {
+      problems.add(
+        line,
+        `Name ${name} already bound to program ${path}.`,
+        `Failed to bind program ${path} (null) for name ${name}.`,
+      );
+    }
+    bases.add(base);
+    const words = args[i];
+    return { line, path, args: words && readWords(words, reader.title, problems) };
+  });
+}
+
+/** The words of one program: a string split at spaces, or an array of strings. */
+function readWords(value: TomlValue, title: string, problems: Problems): string[] {
+  let words: string[] | undefined;
+  if (value.kind === "string") {
+    words = splitWords(value.value);
+    if (!words) problems.add(value.line, `Unbalanced quotes in args of ${title}.`);
+  } else if (value.kind === "array") {
+    words = value.items.flatMap((item) => item.kind === "string" ? [item.value] : []);
+    if (words.length !== value.items.length) words = undefined;
+  }
+  if (words?.some((word) => word.includes("\0"))) {
+    problems.add(value.line, `args in ${title} has a NUL character.`);
+  } else if (!words && value.kind !== "string") {
+    problems.add(value.line, `args in ${title} must hold strings or arrays of strings.`);
+  }
+  return words ?? [];
+}

@@ -1,0 +1,100 @@
+/** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. */
+
+import type { IpcpConfig } from "../../lib/irm/messages.ts";
+
+/** A whole file. */
+export interface IrmdConfig {
+  readonly daemon: DaemonConfig;
+  /** Names and IPCPs in the order in which they are made. */
+  readonly entries: readonly ConfigEntry[];
+  /** What is odd but harmless, for the log. */
+  readonly warnings: readonly string[];
+}
+
+/** `[irmd]`, our own table: switches of the daemon. Undefined means not said. */
+export interface DaemonConfig {
+  /** `direct`: whether processes of one host talk without a layer between them. */
+  readonly direct: boolean | undefined;
+}
+
+/** One thing to make. */
+export type ConfigEntry = NameConfig | IpcpEntryConfig;
+
+/** Paths of a name as written; `""` where the default applies. */
+export interface SecurityPaths {
+  readonly senc: string;
+  readonly scrt: string;
+  readonly skey: string;
+  readonly cenc: string;
+  readonly ccrt: string;
+  readonly ckey: string;
+}
+
+/** `[name.<name>]`. */
+export interface NameConfig {
+  readonly kind: "name";
+  readonly line: number;
+  readonly name: string;
+  /** One of `PolLb`. */
+  readonly polLb: number;
+  readonly security: SecurityPaths;
+  /** Programs to bind, in order. */
+  readonly programs: readonly ProgramConfig[];
+}
+
+/** A program bound to a name. */
+export interface ProgramConfig {
+  readonly line: number;
+  /** Full path, or the bare word of one of our own programs. */
+  readonly path: string;
+  /** Its words without argv[0]; undefined: not started automatically. */
+  readonly args: readonly string[] | undefined;
+}
+
+/** How an IPCP gets into a layer. */
+export type JoinConfig =
+  | { readonly kind: "none" }
+  | { readonly kind: "bootstrap"; readonly layer: string; readonly conf: IpcpConfig }
+  | {
+    readonly kind: "enrol";
+    readonly dst: string;
+    readonly conn: readonly string[];
+    /** What to connect at each destination, in order. */
+    readonly components: readonly string[];
+  };
+
+/** `[<type>.<ipcp name>]`. */
+export interface IpcpEntryConfig {
+  readonly kind: "ipcp";
+  readonly line: number;
+  /** One of `IpcpType`. */
+  readonly type: number;
+  readonly name: string;
+  readonly join: JoinConfig;
+  /** Bind the IPCP's process to its own name and to its layer's. */
+  readonly autobind: boolean;
+  /** Names to create (spillover) if they are missing, and to register here. */
+  readonly reg: readonly string[];
+}
+
+/** Something wrong in a file. */
+export class ConfigError {
+  constructor(
+    readonly file: string,
+    /** From 1. */
+    readonly line: number,
+    /** The prototype's sentence where it has one. */
+    readonly text: string,
+    /** Lines that the prototype logs after it. */
+    readonly follow: readonly string[] = [],
+  ) {}
+
+  /** The lines for the log; the first says where. */
+  lines(): string[] {
+    return [`${this.text} (${this.file}:${this.line})`, ...this.follow];
+  }
+
+  toString(): string {
+    return `${this.file}:${this.line}: ${this.text}`;
+  }
+}
