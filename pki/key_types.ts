@@ -1,6 +1,9 @@
 /** The key types that `ouro pki` makes, and key pairs of them. */
 
 import { generateKeyPairSync } from "node:crypto";
+import { oid, Tag, tlv } from "../security/der.ts";
+import { parseSpki } from "../security/kex/spki.ts";
+import { parsePkcs8 } from "../security/kex/static.ts";
 import { PQ_SIGNATURES } from "../security/signature.ts";
 
 /** A new key pair. */
@@ -64,10 +67,24 @@ export async function generateKey(type: string): Promise<NewKey> {
     };
   }
   const { privateKey, publicKey } = classical(type);
+  const pkcs8 = new Uint8Array(privateKey.export({ format: "der", type: "pkcs8" }));
+  const spki = new Uint8Array(publicKey.export({ format: "der", type: "spki" }));
+  return type === "rsa-pss" ? { type, ...asPss(pkcs8, spki) } : { type, pkcs8, spki };
+}
+
+/** An RSA key that says it is for PSS alone: the same numbers under the other identifier. */
+function asPss(pkcs8: Uint8Array, spki: Uint8Array) {
+  const algorithm = tlv(Tag.sequence, oid("1.2.840.113549.1.1.10"));
+  const privateKey = parsePkcs8(pkcs8)!.key;
+  const publicKey = parseSpki(spki)!.key;
   return {
-    type,
-    pkcs8: new Uint8Array(privateKey.export({ format: "der", type: "pkcs8" })),
-    spki: new Uint8Array(publicKey.export({ format: "der", type: "spki" })),
+    pkcs8: tlv(
+      Tag.sequence,
+      tlv(Tag.integer, new Uint8Array(1)),
+      algorithm,
+      tlv(Tag.octetString, privateKey),
+    ),
+    spki: tlv(Tag.sequence, algorithm, tlv(Tag.bitString, new Uint8Array(1), publicKey)),
   };
 }
 
@@ -75,7 +92,6 @@ function classical(type: string) {
   const namedCurve = CURVES[type];
   if (namedCurve) return generateKeyPairSync("ec", { namedCurve });
   const modulusLength = RSA_BITS[type];
-  if (type === "rsa-pss") return generateKeyPairSync("rsa-pss", { modulusLength: modulusLength! });
   if (modulusLength) return generateKeyPairSync("rsa", { modulusLength });
   if (type === "ed25519") return generateKeyPairSync("ed25519");
   if (type === "ed448") return generateKeyPairSync("ed448");

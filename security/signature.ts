@@ -204,6 +204,7 @@ function signClassical(
 
 /** The digest for a key: a word, `null` for pure EdDSA, `undefined` when the pair is not possible. */
 function digestWord(kind: KeyKind, digestNid: number): string | null | undefined {
+  if (kind.type === "ml-dsa" || kind.type === "slh-dsa") return null; // Never applied.
   if (kind.type === "ed25519" || kind.type === "ed448") return digestNid === 0 ? null : undefined;
   const word = digestNid === 0 ? DEFAULT_DIGEST : digestByNid(digestNid)?.word;
   if (kind.type !== "ec" && word?.startsWith("blake2")) return undefined;

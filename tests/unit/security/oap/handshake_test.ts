@@ -1,0 +1,295 @@
+/**
+ * Whole allocations between two of our own services: every key exchange in both KEM modes, every key
+ * type and digest, data in both directions, policy, and what each end is told on a refusal. Agreement
+ * with the prototype is proved by the vectors and by tests/interop.
+ */
+
+import { assertEquals } from "@std/assert";
+import { CIPHERS, DIGESTS, KEXES } from "../../../../lib/wire/oap_ids.ts";
+import { init, leaf, type MakeOptions, staticKem } from "../../../../pki/make.ts";
+import {
+  isOapFailure,
+  type OapAccepted,
+  type OapCompleted,
+  OapFailure,
+} from "../../../../security/oap/mod.ts";
+import { DEFAULTS, ensure, KeptLog, SecDir } from "../support.ts";
+
+const NAME = "svc";
+const OPTIONS: MakeOptions = {
+  securityDir: "",
+  keyType: "p256",
+  days: undefined,
+  organization: "test",
+  encrypt: false,
+  kex: undefined,
+  cipher: undefined,
+  requireAuth: false,
+  force: false,
+};
+
+interface Outcome {
+  accepted: OapAccepted | OapFailure;
+  completed: OapCompleted | OapFailure | undefined;
+  clientLog: KeptLog;
+  serverLog: KeptLog;
+}
+
+/** One allocation with the files of a directory, which serves as both hosts. */
+async function allocate(sec: SecDir): Promise<Outcome> {
+  const clientLog = new KeptLog(true);
+  const serverLog = new KeptLog(true);
+  const session = await sec.service(clientLog).prepare(DEFAULTS, NAME, new Uint8Array([1, 2]));
+  ensure(!isOapFailure(session), Deno.inspect(session));
+  const accepted = await sec.service(serverLog).serve(
+    DEFAULTS,
+    NAME,
+    session.request,
+    new Uint8Array([3]),
+  );
+  const completed = isOapFailure(accepted) ? undefined : await session.complete(accepted.response);
+  return { accepted, completed, clientLog, serverLog };
+}
+
+function agreed(o: Outcome): { accepted: OapAccepted; completed: OapCompleted } {
+  const { accepted, completed } = o;
+  ensure(!isOapFailure(accepted), `${Deno.inspect(accepted)} ${o.serverLog.lines.join("\n")}`);
+  ensure(completed && !isOapFailure(completed), `${Deno.inspect(completed)} ${o.clientLog.lines}`);
+  assertEquals(completed.key?.toHex(), accepted.key?.toHex());
+  assertEquals(completed.cipherNid, accepted.cipherNid);
+  assertEquals([...accepted.data], [1, 2]);
+  assertEquals([...completed.data], [3]);
+  return { accepted, completed };
+}
+
+function refused(o: Outcome, code: number, part: string): void {
+  const end = isOapFailure(o.accepted) ? o.accepted : o.completed;
+  ensure(isOapFailure(end), "was not refused");
+  assertEquals(end.code, code);
+  ensure(end.reason.includes(part), `"${end.reason}" does not say "${part}"`);
+}
+
+for (const kex of KEXES) {
+  Deno.test(`${kex.word}: both ends get one key`, async () => {
+    using sec = new SecDir();
+    sec.write(`client/${NAME}/enc.conf`, `kex=${kex.word}\n`);
+    sec.write(`server/${NAME}/enc.conf`, `kex=${kex.word}\nkdf=sha512\n`);
+    const o = await allocate(sec);
+    assertEquals(agreed(o).completed.key?.length, 32);
+    ensure(o.clientLog.has(`Negotiated ${kex.word} + aes-256-gcm.`));
+    ensure(o.serverLog.has(`Negotiated ${kex.word} + aes-256-gcm.`));
+  });
+}
+
+for (const kex of KEXES.filter((k) => k.family === "mlkem" || k.family === "hybrid")) {
+  Deno.test(`${kex.word}: the client encapsulates to the server's static key`, async () => {
+    using sec = new SecDir();
+    const o = { ...OPTIONS, securityDir: sec.dir, kex: kex.word };
+    await staticKem(o, NAME);
+    sec.write(`client/${NAME}/enc.conf`, `kex=${kex.word}\nkem_mode=client\nkdf=sha3-512\n`);
+    // Which KEM the server names does not matter, the key file decides (spec 40 §15).
+    sec.write(`server/${NAME}/enc.conf`, `kex=ML-KEM-512\n`);
+    agreed(await allocate(sec));
+
+    sec.write(`server/${NAME}/enc.conf`, `kex=ML-KEM-512\nrefuse-client-encap=yes\n`);
+    refused(await allocate(sec), -1008, "refuse-client-encap");
+    sec.write(`server/${NAME}/enc.conf`, `kex=X25519\n`);
+    refused(await allocate(sec), -1008, "derive");
+    Deno.removeSync(`${sec.dir}/server/${NAME}/enc.conf`);
+    refused(await allocate(sec), -1008, "without KEM");
+  });
+}
+
+Deno.test("client-encap: a lost or readable static key refuses, with the prototype's line", async () => {
+  using sec = new SecDir();
+  await staticKem({ ...OPTIONS, securityDir: sec.dir, kex: "ML-KEM-768" }, NAME);
+  sec.write(`client/${NAME}/enc.conf`, `kex=ML-KEM-768\nkem_mode=client\n`);
+  sec.write(`server/${NAME}/enc.conf`, `kex=ML-KEM-768\n`);
+  const path = `${sec.dir}/server/${NAME}/kex.key.pem`;
+  Deno.chmodSync(path, 0o644);
+  const o = await allocate(sec);
+  refused(o, -1008, "decapsulate");
+  ensure(o.serverLog.has(`Failed to load pem keypair from ${path}.`));
+  ensure(o.serverLog.has("mode 0644"));
+
+  const log = new KeptLog();
+  Deno.removeSync(`${sec.dir}/client/${NAME}/kex.srv.pub.pem`);
+  const session = await sec.service(log).prepare(DEFAULTS, NAME);
+  ensure(isOapFailure(session) && session.code === -9);
+  ensure(log.has("(EE): Failed to load server KEM pk."));
+});
+
+for (const cipher of CIPHERS) {
+  Deno.test(`${cipher.word}: is agreed on, the stronger of both sides`, async () => {
+    using sec = new SecDir();
+    sec.write(`client/${NAME}/enc.conf`, `kex=X25519\ncipher=aes-128-ctr\n`);
+    sec.write(`server/${NAME}/enc.conf`, `kex=X25519\ncipher=${cipher.word}\n`);
+    assertEquals(agreed(await allocate(sec)).accepted.cipherNid, cipher.nid);
+    sec.write(`client/${NAME}/enc.conf`, `kex=X25519\ncipher=${cipher.word}\n`);
+    sec.write(`server/${NAME}/enc.conf`, `kex=X25519\ncipher=aes-128-ctr\n`);
+    assertEquals(agreed(await allocate(sec)).accepted.cipherNid, cipher.nid);
+  });
+}
+
+/** SLH-DSA signs in seconds; one small parameter set stands for the rest. */
+const KEY_TYPES = [
+  "p256",
+  "p384",
+  "p521",
+  "rsa2048",
+  "rsa-pss",
+  "ed25519",
+  "ed448",
+  "ml-dsa-44",
+  "ml-dsa-65",
+  "ml-dsa-87",
+  "slh-dsa-sha2-128f",
+];
+
+for (const keyType of KEY_TYPES) {
+  Deno.test(`${keyType}: CA, server and client authenticate each other`, async () => {
+    using sec = new SecDir();
+    const o = { ...OPTIONS, securityDir: sec.dir, keyType };
+    await init(o);
+    await leaf(o, "server", NAME, NAME);
+    await leaf(o, "client", NAME, "alice");
+    const out = await allocate(sec);
+    const { accepted, completed } = agreed(out);
+    assertEquals(accepted.peerName, "alice");
+    assertEquals(completed.peerName, NAME);
+    assertEquals(accepted.key, null);
+    ensure(out.serverLog.has("Client authenticated as alice."));
+    ensure(out.serverLog.has("  Signature: ["));
+  });
+}
+
+for (const keyType of ["p256", "p521", "rsa2048", "rsa-pss", "ed25519", "ml-dsa-44"]) {
+  Deno.test(`${keyType}: signs with every digest that it can (spec 40 §4)`, async () => {
+    using sec = new SecDir();
+    const o = { ...OPTIONS, securityDir: sec.dir, keyType };
+    await init({ ...o, keyType: "p256" });
+    await leaf(o, "server", NAME, NAME);
+    for (const digest of DIGESTS) {
+      sec.write(`client/${NAME}/enc.conf`, `kex=X25519\n`);
+      sec.write(`server/${NAME}/enc.conf`, `kex=X25519\ndigest=${digest.word}\n`);
+      const impossible = keyType === "ed25519" ||
+        (keyType.startsWith("rsa") && digest.word.startsWith("blake2"));
+      const out = await allocate(sec);
+      if (impossible) {
+        refused(out, -1009, "cannot sign");
+        ensure(out.serverLog.has("(EE)") && out.serverLog.has("create OAP response header."));
+      } else agreed(out);
+    }
+  });
+}
+
+async function authenticated(sec: SecDir): Promise<MakeOptions> {
+  const o = { ...OPTIONS, securityDir: sec.dir };
+  await init(o);
+  await leaf(o, "server", NAME, NAME);
+  return o;
+}
+
+Deno.test("require-auth: the server refuses a client without certificate, and takes one with", async () => {
+  using sec = new SecDir();
+  const o = await authenticated(sec);
+  sec.write(`server/${NAME}/enc.conf`, "require-auth=yes\nnone\n");
+  refused(await allocate(sec), -1009, "require-auth");
+  await leaf(o, "client", NAME, "alice");
+  agreed(await allocate(sec));
+});
+
+Deno.test("require-auth: the client refuses a stripped certificate (spec 40 §18.5)", async () => {
+  using sec = new SecDir();
+  sec.write(`client/${NAME}/enc.conf`, "kex=X25519\nrequire-auth=yes\n");
+  refused(await allocate(sec), -1008, "require-auth");
+});
+
+Deno.test("allow-peer: only the listed names of the CA's certificates get in (spec 40 §18.6)", async () => {
+  using sec = new SecDir();
+  const o = await authenticated(sec);
+  sec.write(`server/${NAME}/enc.conf`, "allow-peer = bob, carol\nnone\n");
+  refused(await allocate(sec), -1009, "require-auth");
+  await leaf(o, "client", NAME, "alice");
+  const out = await allocate(sec);
+  refused(out, -1009, "'alice' is not in allow-peer");
+  await leaf({ ...o, force: true }, "client", NAME, "carol");
+  agreed(await allocate(sec));
+});
+
+Deno.test("min-kex: refuses weaker key exchanges also where the server has none of its own", async () => {
+  using sec = new SecDir();
+  sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nnone\n");
+  sec.write(`client/${NAME}/enc.conf`, "kex=X25519\n");
+  refused(await allocate(sec), -1008, "Client KEX X25519 too weak.");
+  sec.write(`client/${NAME}/enc.conf`, "kex=X25519MLKEM768\n");
+  agreed(await allocate(sec));
+  Deno.removeSync(`${sec.dir}/client/${NAME}/enc.conf`);
+  agreed(await allocate(sec)); // Plain is another matter: kex= of the server asks for encryption.
+});
+
+Deno.test("refuse-encryption: a server's none can mean no", async () => {
+  using sec = new SecDir();
+  sec.write(`server/${NAME}/enc.conf`, "none\nrefuse-encryption=yes\n");
+  sec.write(`client/${NAME}/enc.conf`, "");
+  refused(await allocate(sec), -1008, "refuse-encryption");
+});
+
+Deno.test("refuse-ctr: neither side has to take ciphers without integrity (spec 40 §18.17)", async () => {
+  using sec = new SecDir();
+  sec.write(`client/${NAME}/enc.conf`, "kex=X25519\ncipher=aes-256-ctr\n");
+  const warned = await allocate(sec);
+  agreed(warned);
+  ensure(warned.clientLog.has("aes-256-ctr has no integrity"));
+  sec.write(`server/${NAME}/enc.conf`, "kex=X25519\ncipher=aes-128-ctr\nrefuse-ctr=yes\n");
+  refused(await allocate(sec), -1008, "refuse-ctr");
+});
+
+Deno.test("strict-crt: key usage, key size, digest and subjectAltName count", async () => {
+  using sec = new SecDir();
+  const o = await authenticated(sec);
+  // A client's certificate at a server: without strict-crt any certificate of the CA is good.
+  await leaf({ ...o, force: true }, "client", NAME, NAME);
+  for (const file of ["crt.pem", "key.pem"]) {
+    Deno.copyFileSync(`${sec.dir}/client/${NAME}/${file}`, `${sec.dir}/server/${NAME}/${file}`);
+  }
+  agreed(await allocate(sec));
+  sec.write(`client/${NAME}/enc.conf`, "strict-crt=yes\nkex=X25519\n");
+  refused(await allocate(sec), -1008, "no serverAuth");
+});
+
+Deno.test("replays: also in a race, only one of two equal signed requests is served", async () => {
+  using sec = new SecDir();
+  const o = await authenticated(sec);
+  await leaf(o, "client", NAME, "alice");
+  const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const server = sec.service(new KeptLog());
+  const both = await Promise.all([
+    server.serve(DEFAULTS, NAME, session.request),
+    server.serve(DEFAULTS, NAME, session.request),
+  ]);
+  assertEquals(both.filter(isOapFailure).map((f) => f.code), [-1009]);
+});
+
+Deno.test("restart: requests from before the start are refused (spec 40 §18.12)", async () => {
+  using sec = new SecDir();
+  const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const log = new KeptLog();
+  const startedNs = BigInt(Date.now() + 50) * 1_000_000n;
+  const got = await sec.service(log, { startedNs }).serve(DEFAULTS, NAME, session.request);
+  ensure(isOapFailure(got) && got.code === -1009);
+  ensure(log.has("OAP header from before the start of this IRMd."));
+});
+
+Deno.test("key mismatch: certificate and key that are no pair fail at the peer", async () => {
+  using sec = new SecDir();
+  const o = await authenticated(sec);
+  const key = Deno.readFileSync(`${sec.dir}/server/${NAME}/key.pem`);
+  await leaf({ ...o, force: true }, "server", NAME, NAME);
+  Deno.writeFileSync(`${sec.dir}/server/${NAME}/key.pem`, key);
+  const out = await allocate(sec);
+  refused(out, -1008, "signature is wrong");
+  ensure(out.clientLog.has("Failed to verify signature."));
+});
