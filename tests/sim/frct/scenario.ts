@@ -49,6 +49,7 @@ export function scenario(seed: number, make: WorldOptions["make"] = sound): Worl
       bytesMax: r.pick([4, 16, 64, 200]),
     };
     if (r.chance(0.4)) o.everyUs = r.pick([100, 1_000, 7_000, 30_000]);
+    if (r.chance(0.2)) o.writeFromUs = START_US + r.pick([8_000, 300_000, 5_000_000]);
     if (r.chance(0.15)) o.readEveryUs = r.pick([50, 1_000, 9_000]);
     if (r.chance(0.1)) o.readFromUs = START_US + r.between(1, 20) * 1_000_000;
     return o;

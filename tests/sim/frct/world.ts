@@ -22,6 +22,8 @@ export interface AppOptions {
   fixed?: boolean;
   /** Pause between messages, µs; 0 writes as fast as the window allows. */
   everyUs?: number;
+  /** Does not write before this time, µs. */
+  writeFromUs?: number;
   /** Reads only every so often, µs; 0 reads at arrival. */
   readEveryUs?: number;
   /** Does not read before this time, µs. */
@@ -103,7 +105,8 @@ class End {
     this.#edge = plus(initial, 64);
     this.#random = new Prng(world.options.seed * 2 + end);
     this.#next = this.#size();
-    this.#nextWriteUs = world.queue.nowUs;
+    this.#nextWriteUs = Math.max(world.queue.nowUs, app.writeFromUs ?? 0);
+    world.queue.at(this.#nextWriteUs, () => this.turn());
   }
 
   get done(): boolean {
