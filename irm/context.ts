@@ -60,9 +60,10 @@ export function printable(text: string): string {
 export function reasonOf(error: OuroError): string {
   let cause = error.detail?.cause;
   if (!cause) {
-    cause = error.code === EIRMD
-      ? "IRMd is not running (start it with `ouro irmd`)"
-      : errnoText(error.code);
+    if (error.code === EIRMD) cause = "IRMd is not running (start it with `ouro irmd`)";
+    // -1 is "failed" and "not permitted" in one; a daemon that sends no cause leaves it open.
+    else if (error.code === -1) cause = "refused by the IRMd, its log says why";
+    else cause = errnoText(error.code);
   }
   const detail = error.detail;
   const who = detail && detail.process && detail.process !== "irmd" && detail.process !== "irm"

@@ -40,7 +40,9 @@ export function findProgram(word: string, system: System): Program {
 function lookUp(word: string, system: System): Program {
   if (word === "") return { code: -Errno.ENOENT, cause: "no program given" };
   const real = system.realPath(word);
-  const path = "path" in real ? real.path : word;
+  let path = "path" in real ? real.path : word;
+  // A directory that happens to have the name of the program is not meant.
+  if (!word.includes("/") && system.stat(path)?.directory) path = word;
   if (path.includes("/")) {
     const found = system.stat(path);
     if (!found) return { code: -Errno.ENOENT, cause: "no such file" };

@@ -158,6 +158,13 @@ Deno.test("bind program finds an applet of ours that is not in PATH", async () =
   assertEquals(admin.log, ["bind program oping to n", "bind program /opt/o/operf to n"]);
 });
 
+Deno.test("bind program looks past a directory of the same name to PATH", async () => {
+  const admin = new FakeAdmin();
+  const system = fakeSystem({ oping: "directory", "/usr/bin/oping": true });
+  await irm(["bind", "program", "oping", "name", "n"], admin, system);
+  assertEquals(admin.log, ["bind program /usr/bin/oping to n"]);
+});
+
 Deno.test("bind program says what is wrong with a file", async () => {
   const system = fakeSystem({ "/p": "directory", "/p/data": false, "/usr/bin/plain": false });
   const directory = await irm(["bind", "program", "/p", "name", "n"], new FakeAdmin(), system);

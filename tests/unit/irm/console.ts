@@ -1,6 +1,7 @@
 /** Runs `irm` command lines in memory and keeps what they print. */
 
 import { run } from "../../../irm/commands.ts";
+import type { Admin } from "../../../irm/admin.ts";
 import type { System } from "../../../irm/context.ts";
 import { splitFlags } from "../../../irm/flags.ts";
 import { FakeAdmin } from "../../doubles/admin.ts";
@@ -34,7 +35,7 @@ export function fakeSystem(
 /** Runs a command line against an admin; flags such as `--json` count. */
 export async function irm(
   args: readonly string[],
-  admin: FakeAdmin = new FakeAdmin(),
+  admin: Admin = new FakeAdmin(),
   system: System = fakeSystem(),
 ): Promise<Outcome> {
   const words = splitFlags(args);
