@@ -1,0 +1,165 @@
+/** `ouro pki`: layout, modes, nothing overwritten, clear refusals; chains of what it makes. */
+
+import { assertEquals } from "@std/assert";
+import { main } from "../../../pki/main.ts";
+import { check } from "../../../pki/check.ts";
+import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
+import { KEY_TYPES } from "../../../pki/key_types.ts";
+import { PkiError } from "../../../pki/files.ts";
+import { PeerCertificate } from "../../../security/certificate.ts";
+import { TrustStore } from "../../../security/trust.ts";
+import { ensure, SecDir } from "../security/support.ts";
+
+function options(sec: SecDir, over: Partial<MakeOptions> = {}): MakeOptions {
+  return {
+    securityDir: sec.dir,
+    keyType: "p256",
+    days: undefined,
+    organization: "test",
+    encrypt: false,
+    kex: undefined,
+    cipher: undefined,
+    requireAuth: false,
+    force: false,
+    ...over,
+  };
+}
+
+async function refusal(made: () => Promise<unknown>): Promise<string> {
+  try {
+    await made();
+  } catch (e) {
+    if (e instanceof PkiError) return e.message;
+    throw e;
+  }
+  throw new Error("was not refused");
+}
+
+const mode = (path: string) => (Deno.statSync(path).mode! & 0o777).toString(8);
+
+Deno.test("init, server, client: files where the IRMd looks, keys 0600, settings as asked", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  await leaf(options(sec, { encrypt: true, kex: "X448" }), "server", "svc", "svc");
+  await leaf(options(sec, { requireAuth: true }), "client", "svc", "alice");
+  assertEquals(mode(`${sec.dir}/private`), "700");
+  for (
+    const key of [
+      "private/root.key.pem",
+      "private/intermediate.key.pem",
+      "server/svc/key.pem",
+      "client/svc/key.pem",
+    ]
+  ) assertEquals(mode(`${sec.dir}/${key}`), "600");
+  const read = (p: string) => Deno.readTextFileSync(`${sec.dir}/${p}`);
+  ensure(read("server/svc/enc.conf").includes("kex = X448\ncipher = aes-256-gcm\n"));
+  ensure(/require-auth = yes\nnone\n$/.test(read("client/svc/enc.conf")));
+  const report = await check(sec.dir, undefined);
+  assertEquals(report.ok, true, report.text);
+  ensure(report.text.includes("ok   server svc: authenticates as svc until"));
+  ensure(report.text.includes("ok   client svc: authenticates as alice until"));
+});
+
+Deno.test("nothing is overwritten without force, and then not a part of it", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  await leaf(options(sec), "server", "svc", "svc");
+  const before = Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`);
+  Deno.removeSync(`${sec.dir}/server/svc/crt.pem`);
+  const why = await refusal(() => leaf(options(sec), "server", "svc", "svc"));
+  ensure(why.includes("key.pem exists") && why.includes("--force"));
+  assertEquals([...Deno.readDirSync(`${sec.dir}/server/svc`)].map((e) => e.name), ["key.pem"]);
+  assertEquals(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`), before);
+  await leaf(options(sec, { force: true }), "server", "svc", "svc");
+  ensure(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`) !== before);
+  ensure((await refusal(() => init(options(sec)))).includes("exists"));
+});
+
+Deno.test("refusals: no CA yet, names that leave the directory, Ed25519 beside enc.conf", async () => {
+  using sec = new SecDir();
+  ensure((await refusal(() => leaf(options(sec), "server", "a", "a"))).includes("ouro pki init"));
+  await init(options(sec));
+  ensure((await refusal(() => leaf(options(sec), "server", "../a", "../a"))).includes("leave"));
+  ensure((await refusal(() => leaf(options(sec), "client", "a", "x/y"))).includes("leave"));
+  const ed = options(sec, { keyType: "ed25519", encrypt: true });
+  ensure((await refusal(() => leaf(ed, "server", "a", "a"))).includes("enc.conf"));
+});
+
+Deno.test("check: finds another pair's key, a readable key, another name, a bad enc.conf", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  for (const name of ["a", "b"]) await leaf(options(sec), "server", name, name);
+  const copy = (file: string) =>
+    Deno.copyFileSync(`${sec.dir}/server/b/${file}`, `${sec.dir}/server/a/${file}`);
+  const found = async (part: string) => {
+    const report = await check(sec.dir, undefined);
+    assertEquals(report.ok, false);
+    ensure(report.text.includes(part), report.text);
+  };
+  copy("key.pem");
+  await found("FAIL server a: certificate and key are not a pair");
+  copy("crt.pem");
+  await found('FAIL server a: the certificate is for "b"');
+  Deno.chmodSync(`${sec.dir}/server/a/key.pem`, 0o644);
+  await found("mode 0644");
+  sec.write("server/b/enc.conf", "kex=nothing\n");
+  await found('bad value of kex: "nothing"');
+});
+
+Deno.test("main() understands its words or says what it does not understand", async () => {
+  using sec = new SecDir();
+  const at = ["--security", sec.dir];
+  assertEquals(await main(["init", ...at, "--json"]), 0);
+  assertEquals(await main(["server", "svc", ...at, "--kex", "ML-KEM-768"]), 0);
+  assertEquals(await main(["client", "svc", "--as", "bob", ...at]), 0);
+  assertEquals(await main(["kem", "svc", "--kex", "X448MLKEM1024", ...at]), 0);
+  assertEquals(await main(["show", `${sec.dir}/server/svc/crt.pem`]), 0);
+  assertEquals(await main(["check", ...at]), 0);
+  assertEquals(await main(["server", "svc", ...at]), 1, "exists");
+  for (
+    const words of [
+      [],
+      ["nothing"],
+      ["server"],
+      ["client", "svc"],
+      ["init", "x"],
+      ["server", "svc", "more"],
+      ["server", "svc", "--as", "x"],
+      ["init", "--key", "dsa"],
+      ["init", "--days", "0"],
+      ["init", "--days", "x"],
+      ["init", "--kex", "P-256"],
+      ["init", "--cipher", "des"],
+      ["init", "--bogus"],
+    ]
+  ) assertEquals(await main([...words, ...at]), 2, words.join(" "));
+});
+
+for (const keyType of KEY_TYPES.filter((t) => !/slh|rsa[34]/.test(t))) {
+  Deno.test(`${keyType}: certificates chain to the root, with the extensions of RFC 5280`, async () => {
+    using sec = new SecDir();
+    await init(options(sec, { keyType }));
+    await leaf(options(sec, { keyType, days: 2 }), "server", "svc", "svc");
+    const read = (p: string) => PeerCertificate.fromPem(Deno.readTextFileSync(`${sec.dir}/${p}`))!;
+    const [root, im, crt] = [
+      read("cacert/root.pem"),
+      read("untrusted/intermediate.pem"),
+      read("server/svc/crt.pem"),
+    ];
+    const now = Date.now();
+    assertEquals(crt.strictReason("server"), undefined);
+    ensure(crt.strictReason("client")?.includes("clientAuth"));
+    assertEquals([crt.commonName, crt.altNames], ["svc", ["svc"]]);
+    const store = await TrustStore.of([root, im]);
+    assertEquals((await store.verify(crt, now)).ok, true);
+    const later = await store.verify(crt, now + 3 * 86_400_000);
+    ensure(!later.ok && later.reason.includes("expired"));
+    const early = await store.verify(crt, now - 3_600_000);
+    ensure(!early.ok && early.reason.includes("not valid before"));
+    const alone = await (await TrustStore.of([root])).verify(crt, now);
+    ensure(!alone.ok && alone.reason.includes("no chain"));
+    // The leaf is no CA: nothing below it is trusted.
+    const below = await TrustStore.of([im]);
+    ensure(!(await below.verify(crt, now)).ok, "an intermediate alone is no anchor");
+  });
+}
