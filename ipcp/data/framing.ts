@@ -109,6 +109,12 @@ class UdpFraming implements Framing {
 /** Offset of sll_pkttype in a sockaddr_ll. */
 const PKTTYPE_AT = 10;
 
+/** Whether the frame at `at` is for every station. */
+function isBroadcast(b: Uint8Array, at: number): boolean {
+  for (let k = 0; k < MAC_BYTES; k++) if (b[at + k] !== 0xff) return false;
+  return true;
+}
+
 class EthFraming implements Framing {
   readonly headerBytes: number;
   readonly nameBytes = 20;
@@ -168,8 +174,14 @@ class EthFraming implements Framing {
 
   unwrap(table: FlowTable, batch: MessageBatch, i: number, n: number): number {
     const kind = batch.names[i * NAME_BYTES + PKTTYPE_AT];
-    if (kind !== PKT.host && kind !== PKT.broadcast) return REFUSED;
     const at = i * batch.slotBytes, h = this.#header;
+    // The loopback calls ff:ff:ff:ff:ff:ff a multicast.
+    if (
+      kind !== PKT.host &&
+      (kind === PKT.outgoing || kind === PKT.otherHost || !isBroadcast(batch.data, at))
+    ) {
+      return REFUSED;
+    }
     const bad = this.#dix
       ? parseDix(batch.data, at, at + n, this.#ethertype, h)
       : parseLlc(batch.data, at, at + n, h);

@@ -14,7 +14,7 @@ import { Spinner } from "./spinner.ts";
 import { Counter, type FlowTable, Order, type OrderRing } from "./table.ts";
 
 /** Management messages that may wait for the main thread. */
-export const MGMT_PENDING_MAX = 256;
+export const MGMT_PENDING_MAX = 1024;
 /** Messages of one recvmmsg. */
 const BATCH = 32;
 

@@ -183,9 +183,11 @@ export class FakeIrmd implements AsyncDisposable {
     return await until(what, () => this.said.find(test));
   }
 
-  /** Start an IPCP and wait until it takes commands. */
-  async start(type: TypeName, name: string): Promise<FakeIpcp> {
-    const argv = ouro(`ipcpd-${type}`, String(Deno.pid), name);
+  /** Start an IPCP, in a network namespace if named, and wait until it takes commands. */
+  async start(type: TypeName, name: string, ns?: string): Promise<FakeIpcp> {
+    const words = ouro(`ipcpd-${type}`, String(Deno.pid), name);
+    // `ip netns exec` becomes the program, so the pid stays.
+    const argv = ns === undefined ? words : ["/sbin/ip", "netns", "exec", ns, ...words];
     const env = { ...Deno.env.toObject(), ...this.#env, OURO_PREFIX: this.prefix };
     const log = `${this.prefix}/${name}.log`;
     const { pid, pidfd } = spawn(argv, {
@@ -230,8 +232,14 @@ export class FakeIrmd implements AsyncDisposable {
   }
 
   /** Start an IPCP and bootstrap it; throws its log if that fails. */
-  async bootstrapped(type: TypeName, name: string, conf: object, algo = 1): Promise<FakeIpcp> {
-    const ipcp = await this.start(type, name);
+  async bootstrapped(
+    type: TypeName,
+    name: string,
+    conf: object,
+    algo = 1,
+    ns?: string,
+  ): Promise<FakeIpcp> {
+    const ipcp = await this.start(type, name, ns);
     const reply = await this.bootstrap(ipcp, conf, algo);
     if (reply?.result !== 0) throw new Error(`bootstrap: ${reply?.result}\n${this.log(ipcp)}`);
     return ipcp;
