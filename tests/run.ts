@@ -1,0 +1,163 @@
+/**
+ * The test runner behind `deno task test`, `ok` and `check`: runs the sections in order, counts every
+ * test, and ends with `N passed, N failed, N skipped`. A section that is not made of tests (format,
+ * lint, types, build) counts as one. Exit code 1 if anything failed.
+ *
+ *     deno run -A tests/run.ts [--only fmt,lint,...] [--filter WORD]
+ *
+ * The end-to-end tests run the built binary (`OURO_BINARY`), in a cache directory of this run.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { fromFileUrl, join } from "@std/path";
+import { countJunit, type Counts } from "./junit.ts";
+
+const ROOT = fromFileUrl(new URL("..", import.meta.url));
+
+/** A section that has not ended by then is stopped and failed, ms. */
+const SECTION_LIMIT_MS = 12 * 60_000;
+
+type Section =
+  | { readonly name: string; readonly kind: "command"; readonly args: readonly string[] }
+  | { readonly name: string; readonly kind: "tests"; readonly args: readonly string[] };
+
+const SECTIONS: readonly Section[] = [
+  { name: "fmt", kind: "command", args: ["fmt", "--check", "--quiet"] },
+  { name: "lint", kind: "command", args: ["lint", "--quiet"] },
+  { name: "check", kind: "command", args: ["check", "--quiet", "--doc", "."] },
+  { name: "unit", kind: "tests", args: ["tests/unit"] },
+  { name: "doc", kind: "tests", args: ["--doc", "lib", "README.md", "docs"] },
+  { name: "build", kind: "command", args: ["run", "-A", "scripts/build/main.ts"] },
+  { name: "e2e", kind: "tests", args: ["--parallel", "tests/e2e"] },
+  { name: "fuzz", kind: "tests", args: ["--parallel", "tests/fuzz"] },
+  { name: "sim", kind: "tests", args: ["--parallel", "tests/sim"] },
+  { name: "interop", kind: "tests", args: ["tests/interop"] },
+];
+
+interface Report extends Counts {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+/** Runs deno to its end or to the limit; returns the exit code, -1 at the limit. */
+async function deno(args: readonly string[], env: Record<string, string>): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+    env,
+  }).spawn();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGTERM");
+  }, SECTION_LIMIT_MS);
+  const killer = setTimeout(() => child.kill("SIGKILL"), SECTION_LIMIT_MS + 10_000);
+  const { code } = await child.status;
+  clearTimeout(timer);
+  clearTimeout(killer);
+  return late ? -1 : code;
+}
+
+async function runTests(
+  args: readonly string[],
+  env: Record<string, string>,
+  filter: string | undefined,
+): Promise<Counts> {
+  const junit = await Deno.makeTempFile({ prefix: "ouro-junit-", suffix: ".xml" });
+  try {
+    const code = await deno([
+      "test",
+      "-A",
+      "--no-prompt",
+      "--quiet",
+      "--no-check",
+      "--permit-no-files",
+      `--junit-path=${junit}`,
+      ...(filter === undefined ? [] : [`--filter=${filter}`]),
+      ...args,
+    ], env);
+    const counts = countJunit(await Deno.readTextFile(junit));
+    // A module that does not load, or a run that was stopped, is a failure that no test reports.
+    if (code !== 0 && counts.failed === 0) counts.failed = 1;
+    return counts;
+  } finally {
+    await Deno.remove(junit).catch(() => {});
+  }
+}
+
+async function runSection(
+  section: Section,
+  env: Record<string, string>,
+  filter: string | undefined,
+): Promise<Counts> {
+  if (section.kind === "tests") return await runTests(section.args, env, filter);
+  const code = await deno(section.args, env);
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Drops paths that are not there, so that a section runs before all of its rooms exist. */
+async function present(args: readonly string[]): Promise<string[]> {
+  const kept: string[] = [];
+  for (const arg of args) {
+    if (arg.startsWith("-") || await exists(join(ROOT, arg))) kept.push(arg);
+  }
+  return kept;
+}
+
+async function main(): Promise<number> {
+  const options = parseArgs(Deno.args, { string: ["only", "filter"] });
+  const names = SECTIONS.map((s) => s.name);
+  const wanted: readonly string[] = options.only === undefined ? names : options.only.split(",");
+  const unknown = wanted.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    console.error(`tests: no section "${unknown}", there are ${names.join(", ")}`);
+    return 2;
+  }
+  const cache = await Deno.makeTempDir({ prefix: "ouro-cache-" });
+  const env = {
+    DENO_NO_UPDATE_CHECK: "1",
+    OURO_BINARY: Deno.env.get("OURO_BINARY") ?? join(ROOT, "dist/ouro"),
+    OURO_CACHE: Deno.env.get("OURO_CACHE") ?? cache,
+    OURO_PREFIX: "",
+    ...(Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" }),
+  };
+  const reports: Report[] = [];
+  try {
+    for (const section of SECTIONS) {
+      if (!wanted.includes(section.name)) continue;
+      console.log(`\n== ${section.name}`);
+      const start = performance.now();
+      const args = section.kind === "tests" ? await present(section.args) : section.args;
+      const hasPaths = args.some((arg) => !arg.startsWith("-"));
+      const counts = hasPaths
+        ? await runSection({ ...section, args }, env, options.filter)
+        : { passed: 0, failed: 0, skipped: 0 };
+      reports.push({
+        name: section.name,
+        ...counts,
+        seconds: (performance.now() - start) / 1000,
+      });
+    }
+  } finally {
+    await Deno.remove(cache, { recursive: true }).catch(() => {});
+  }
+  console.log("");
+  for (const { name, passed, failed, skipped, seconds } of reports) {
+    console.log(
+      `${name.padEnd(8)} ${seconds.toFixed(1).padStart(6)} s   ` +
+        `${passed} passed, ${failed} failed, ${skipped} skipped`,
+    );
+  }
+  const sum = (key: keyof Counts) => reports.reduce((n, r) => n + r[key], 0);
+  console.log(`\n${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
+  return sum("failed") === 0 && sum("passed") > 0 ? 0 : 1;
+}
+
+Deno.exit(await main());
