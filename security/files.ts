@@ -10,19 +10,23 @@
 import type { Logger } from "../lib/log.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { PeerCertificate } from "./certificate.ts";
+import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
 import { parsePem } from "./pem.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signature.ts";
 
 /** Files beyond this are refused, bytes. */
 const FILE_BYTES_MAX = 1 << 20;
-/** A file changed within this time is not cached: a second change could look the same, ms. */
+/** After a change within this time the next could look the same: contents are compared, ms. */
 const RACY_MS = 2500;
 /** Files remembered. */
 const CACHED_MAX = 4096;
 
 /** The two halves of the security directory. */
 export type Side = "server" | "client";
+
+/** What a file is read as; one path may be read as two kinds. */
+type Kind = "enc" | "crt" | "key" | "kem-public" | "kem-key";
 
 /** What became of a file. */
 export type Loaded<T> =
@@ -72,6 +76,10 @@ interface Stamp {
 
 interface Cached {
   readonly stamp: string;
+  /** Whether an unchanged stamp proves unchanged contents. */
+  readonly settled: boolean;
+  /** SHA-256 of the contents: what was parsed before need not be parsed again. */
+  readonly hash: string;
   readonly loaded: Loaded<unknown>;
 }
 
@@ -103,13 +111,23 @@ export class SecurityFiles {
     };
   }
 
+  /** Whether nothing is configured: no directory, and no path was asked for. */
+  isBare(f: SideFiles): boolean {
+    if (f.explicit.enc || f.explicit.crt || f.explicit.key) return false;
+    return this.#stat(f.dir, false) === "";
+  }
+
   /** Certificate and key; `null` when neither is there. */
   async credentials(f: SideFiles, name: string): Promise<Credentials | null | FileRefusal> {
-    const crt = await this.#load(f.crt, false, (b) => {
+    if (this.isBare(f)) {
+      this.log.info(`No authentication certificates for ${name}.`);
+      return null;
+    }
+    const crt = await this.#load("crt", f.crt, (b) => {
       const text = new TextDecoder().decode(b);
       return Promise.resolve(PeerCertificate.fromPem(text) ?? "no PEM certificate in it");
     });
-    const key = await this.#load(f.key, true, async (b) => {
+    const key = await this.#load("key", f.key, async (b) => {
       const blocks = parsePem(new TextDecoder().decode(b));
       const block = blocks.find((x) => x.label in PRIVATE_LABELS);
       if (!block) {
@@ -136,6 +154,7 @@ export class SecurityFiles {
 
   /** Encryption settings; those of `none` when there is no file. */
   async encConf(f: SideFiles, name: string): Promise<EncConf | FileRefusal> {
+    if (this.isBare(f)) return this.#encNone(f, name);
     const parse = (b: Uint8Array<ArrayBuffer>, path: string) => {
       const parsed = parseEncConf(b);
       if (parsed instanceof EncConfError) return Promise.resolve(`${parsed}`);
@@ -143,36 +162,38 @@ export class SecurityFiles {
       return Promise.resolve(parsed.conf);
     };
     let path = f.enc;
-    let loaded = await this.#load(path, false, (b) => parse(b, path));
+    let loaded = await this.#load("enc", path, (b) => parse(b, path));
     if (loaded.state === "absent" && f.explicit.enc) {
       return this.#refuse("warn", path, name, missing(loaded));
     }
     if (loaded.state === "absent") {
       // The name of the file before 0.23, where its presence alone meant encryption.
       const old = `${f.dir}/enc.cfg`;
-      loaded = await this.#load(old, false, (b) => parse(b, old));
+      loaded = await this.#load("enc", old, (b) => parse(b, old));
       if (loaded.state !== "absent") {
         path = old;
         this.log.warn(`Using ${old} for ${name}: rename it to enc.conf.`);
       }
     }
     if (loaded.state === "unusable") return this.#refuse("warn", path, name, loaded.reason);
-    if (loaded.state === "absent") {
-      this.log.dbg(`File ${f.enc} does not exist.`);
-      this.log.dbg(`No encryption ${f.enc} for ${name}.`);
-      this.log.info(`Key exchange not configured for ${name}.`);
-      return ENC_NONE;
-    }
+    if (loaded.state === "absent") return this.#encNone(f, name);
     const conf = loaded.value;
     if (conf.kexNid === 0) this.log.info(`Key exchange not configured for ${name}.`);
     else this.log.info(`Encryption enabled for ${name}.`);
     return conf;
   }
 
+  #encNone(f: SideFiles, name: string): EncConf {
+    this.log.dbg(`File ${f.enc} does not exist.`);
+    this.log.dbg(`No encryption ${f.enc} for ${name}.`);
+    this.log.info(`Key exchange not configured for ${name}.`);
+    return ENC_NONE;
+  }
+
   /** A static KEM key, private or public. Absent is unusable: it was asked for. */
   async kemKey<T>(
+    kind: "kem-public" | "kem-key",
     path: string,
-    isPrivate: boolean,
     parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | undefined>,
   ): Promise<T | FileRefusal> {
     const loaded = await this.#load(
@@ -190,49 +211,55 @@ export class SecurityFiles {
   }
 
   async #load<T>(
+    kind: Kind,
     path: string,
-    isPrivate: boolean,
     parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | string>,
   ): Promise<Loaded<T>> {
+    const isPrivate = kind === "key" || kind === "kem-key";
+    const slot = `${kind} ${path}`;
     const now = this.#stat(path, isPrivate);
     if (typeof now === "string") {
-      this.#cache.delete(path);
+      this.#cache.delete(slot);
       return now === "" ? { state: "absent" } : { state: "unusable", reason: now };
     }
-    const held = this.#cache.get(path);
-    if (held?.stamp === now.key) return held.loaded as Loaded<T>;
+    const held = this.#cache.get(slot);
+    if (held?.settled && held.stamp === now.key) return held.loaded as Loaded<T>;
     let bytes: Uint8Array<ArrayBuffer>;
     try {
       bytes = Deno.readFileSync(path);
     } catch (e) {
       return { state: "unusable", reason: `cannot be read (${text(e)})` };
     }
-    const value = await parse(bytes);
-    if (isPrivate) bytes.fill(0);
-    const loaded: Loaded<T> = typeof value === "string"
-      ? { state: "unusable", reason: value }
-      : { state: "ok", value };
     const after = this.#stat(path, isPrivate);
     if (typeof after === "string" || after.key !== now.key) {
       // It changed while it was read: what was read may be half of each.
       return { state: "unusable", reason: "changed while it was read" };
     }
-    if (Math.abs(Date.now() - now.changedMs) > RACY_MS) {
-      if (this.#cache.size >= CACHED_MAX) this.#cache.delete(this.#cache.keys().next().value!);
-      this.#cache.set(path, { stamp: now.key, loaded });
-    } else {
-      this.#cache.delete(path);
+    const hash = sha256(bytes).toHex();
+    let loaded = held?.loaded as Loaded<T> | undefined;
+    if (!loaded || held?.hash !== hash) {
+      const value = await parse(bytes);
+      loaded = typeof value === "string"
+        ? { state: "unusable", reason: value }
+        : { state: "ok", value };
     }
+    if (isPrivate) bytes.fill(0);
+    const settled = Math.abs(Date.now() - now.changedMs) > RACY_MS;
+    if (this.#cache.size >= CACHED_MAX) this.#cache.delete(this.#cache.keys().next().value!);
+    this.#cache.set(slot, { stamp: now.key, settled, hash, loaded });
     return loaded;
   }
 
   /** The stamp of a file; `""` when it does not exist, else the reason why it cannot be used. */
   #stat(path: string, isPrivate: boolean): Stamp | string {
-    let s: Deno.FileInfo;
+    let s: Deno.FileInfo | undefined;
     try {
-      s = Deno.statSync(path);
+      s = Deno.lstatSync(path);
+      if (s.isSymlink) s = Deno.statSync(path);
     } catch (e) {
-      return e instanceof Deno.errors.NotFound ? this.#absent(path) : `cannot be read (${text(e)})`;
+      if (!(e instanceof Deno.errors.NotFound)) return `cannot be read (${text(e)})`;
+      // A link to nothing is not absent: somebody meant a file to be there.
+      return s ? "is a link to a file that does not exist" : "";
     }
     if (!s.isFile) return "is not a regular file";
     if (s.size > FILE_BYTES_MAX) return `is too large (${s.size} bytes)`;
@@ -247,16 +274,6 @@ export class SecurityFiles {
     const changedMs = Math.max(s.mtime?.getTime() ?? 0, s.ctime?.getTime() ?? 0);
     const key = [s.dev, s.ino, s.size, s.mtime?.getTime(), s.ctime?.getTime(), mode, s.uid].join();
     return { key, changedMs };
-  }
-
-  /** A link to nothing is not absent: somebody meant a file to be there. */
-  #absent(path: string): string {
-    try {
-      Deno.lstatSync(path);
-      return "is a link to a file that does not exist";
-    } catch {
-      return "";
-    }
   }
 }
 

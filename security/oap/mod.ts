@@ -9,6 +9,7 @@ import { Errno } from "../../lib/errno.ts";
 import type { Logger } from "../../lib/log.ts";
 import { kexByNid } from "../../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../certificate.ts";
+import { sha256 } from "../digest.ts";
 import type { EncConf, Policy } from "../enc_conf.ts";
 import { isFileRefusal, SecurityFiles, type Side, type SideFiles } from "../files.ts";
 import { encapsulate, generatePair, type KexPair } from "../kex/pair.ts";
@@ -31,6 +32,9 @@ import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } fr
 export { isOapFailure, OapFailure } from "./types.ts";
 export type { NameSecurity, OapAccepted, OapCompleted, SecurityPaths } from "./types.ts";
 export { checkPathsReadableBy } from "../path_access.ts";
+
+/** Peers' certificates remembered in parsed form. */
+const PEERS_MAX = 1024;
 
 /** What an {@linkcode OapService} needs. */
 export interface OapOptions {
@@ -63,6 +67,8 @@ export class OapService {
   readonly #memory: ServerMemory;
   readonly #files: SecurityFiles;
   readonly #trust: TrustFiles;
+  /** Certificates by hash that were good once, so that they need no parsing; always verified. */
+  readonly #peers = new Map<string, PeerCertificate>();
 
   constructor(options: OapOptions) {
     const log = this.#log = options.log;
@@ -163,11 +169,15 @@ export class OapService {
     if (conf.kemMode !== "client") return undefined;
     if (family === "mlkem") {
       const path = `${f.dir}/kex.srv.pub.pem`;
-      return await this.#files.kemKey(path, false, (b) => Promise.resolve(publicPem(b)));
+      return await this.#files.kemKey("kem-public", path, (b) => Promise.resolve(publicPem(b)));
     }
     if (family === "hybrid") {
       const path = `${f.dir}/kex.srv.pub.raw`;
-      return await this.#files.kemKey(path, false, (b) => Promise.resolve(staticPublicFromRaw(b)));
+      return await this.#files.kemKey(
+        "kem-public",
+        path,
+        (b) => Promise.resolve(staticPublicFromRaw(b)),
+      );
     }
     return undefined;
   }
@@ -175,7 +185,7 @@ export class OapService {
   async #staticKey(f: SideFiles, raw: boolean): Promise<StaticKemKey | undefined> {
     const kind = raw ? "raw" : "pem";
     const path = `${f.dir}/kex.key.${kind}`;
-    const found = await this.#files.kemKey(path, true, (b) => {
+    const found = await this.#files.kemKey("kem-key", path, (b) => {
       if (raw) return staticKeyFromRaw(b);
       return Promise.resolve(staticKeyFromPem(new TextDecoder().decode(b)));
     });
@@ -191,7 +201,8 @@ export class OapService {
     role: Side,
     policy: Policy,
   ): Promise<PeerCertificate | PeerRefusal> {
-    const certificate = PeerCertificate.parse(der);
+    const hash = sha256(der).toHex();
+    const certificate = this.#peers.get(hash) ?? PeerCertificate.parse(der);
     if (!certificate) return { line: "Failed to load crt.", reason: "it is damaged" };
     this.#log.dbg("Loaded peer crt.");
     if (!certificate.key) {
@@ -205,6 +216,10 @@ export class OapService {
     if (typeof store === "string") return untrusted(store);
     const verdict = await store.verify(certificate, Date.now());
     if (!verdict.ok) return untrusted(verdict.reason);
+    if (!this.#peers.has(hash)) {
+      if (this.#peers.size >= PEERS_MAX) this.#peers.delete(this.#peers.keys().next().value!);
+      this.#peers.set(hash, certificate);
+    }
     if (policy.strictCrt) {
       if (verdict.sha1) return untrusted("its chain is signed with SHA-1 (strict-crt)");
       if (verdict.weakRsaBits !== undefined) {
