@@ -196,11 +196,7 @@ export class SecurityFiles {
     path: string,
     parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | undefined>,
   ): Promise<T | FileRefusal> {
-    const loaded = await this.#load(
-      path,
-      isPrivate,
-      async (b) => await parse(b) ?? "no usable key",
-    );
+    const loaded = await this.#load(kind, path, async (b) => await parse(b) ?? "no usable key");
     return loaded.state === "ok" ? loaded.value as T : { path, reason: missing(loaded) };
   }
 
