@@ -37,6 +37,8 @@ export class FrctDriver {
   readonly endpoint: FrctEndpoint;
   /** {@linkcode FrctEvent} bits since the owner looked. */
   events = 0;
+  /** Packets get a CRC or are encrypted. */
+  readonly #sealed: boolean;
 
   constructor(
     private readonly pool: Pool,
@@ -47,6 +49,7 @@ export class FrctDriver {
     reliable: boolean,
     mplMs: number,
   ) {
+    this.#sealed = protection.overheadBytes > 0;
     const random = new Uint32Array(1);
     crypto.getRandomValues(random);
     this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers });
@@ -59,30 +62,36 @@ export class FrctDriver {
    */
   write(bytes: Uint8Array): number {
     const ep = this.endpoint;
-    const nowUs = monotonicUs();
-    if (ep.outputDue) this.flush(nowUs);
-    if (ep.down) return -Errno.EFLOWDOWN;
-    if (!ep.writable()) return -Errno.EAGAIN;
+    if (!ep.writable()) {
+      // Lets the machine know that data waits: it says why, and may send copies or a rendez-vous.
+      const nowUs = monotonicUs();
+      const refused = ep.begin(nowUs, this.pool.u8, 0);
+      if (ep.outputDue) this.flush(nowUs);
+      return refused;
+    }
     const len = bytes.length;
     const off = this.pool.alloc(len);
     if (off < 0) return off;
     const at = off + Block.DATA + HEAD_SPACE;
     this.pool.u8.set(bytes, at);
-    const n = ep.writeInPlace(nowUs, this.pool.u8, at - ep.headerBytes, len);
+    // The time matters to a refusal only, and that was asked for above.
+    const n = ep.begin(0, this.pool.u8, at - ep.headerBytes);
     if (n < 0) {
       this.pool.remove(off);
       return n;
     }
     this.pool.headAlloc(off, ep.headerBytes);
-    const sent = this.#send(off);
+    const result = this.#send(off);
+    // The packet is on its way: what follows no longer delays it.
+    const nowUs = monotonicUs();
+    ep.sent(nowUs, bytes, 0, len);
     if (ep.outputDue) this.flush(nowUs);
-    if (sent === -Errno.EAGAIN) return len;
-    return sent < 0 ? sent : len;
+    return result < 0 && result !== -Errno.EAGAIN ? result : len;
   }
 
   /** Protects a block and puts it in the ring; frees it on failure. */
   #send(off: number): number {
-    let result = this.protection.seal(off);
+    let result = this.#sealed ? this.protection.seal(off) : 0;
     if (result === 0) result = this.rings.tx.write(off);
     if (result < 0) {
       this.pool.remove(off);
@@ -126,7 +135,8 @@ export class FrctDriver {
       this.counters.rxPackets += 1;
       const end = p.at + n;
       if (into !== null) {
-        delivered = this.endpoint.onPacketInto(nowUs, p.u8, p.at, end, into, 0, into.length);
+        delivered = this.endpoint.onPacketDirect(nowUs, p.u8, p.at, end, into.length);
+        if (delivered >= 0) this.#copyOut(off, p.at + this.endpoint.headerBytes, delivered, into);
       } else {
         this.events |= this.endpoint.onPacket(nowUs, p.u8, p.at, end);
       }
@@ -135,6 +145,13 @@ export class FrctDriver {
     }
     if (n !== -Errno.EINVAL) this.pool.remove(off);
     return delivered;
+  }
+
+  /** Copies a payload that `protection` opened: out of the block by the pool's short way, or out of its scratch. */
+  #copyOut(off: number, at: number, n: number, into: Uint8Array): void {
+    const { u8 } = this.protection;
+    if (u8 === this.pool.u8) this.pool.copyOut(off, at, n, into as Uint8Array<ArrayBuffer>);
+    else into.set(u8.subarray(at, at + n));
   }
 
   /** Feeds everything in the ring to the machine and sends its answers. */

@@ -9,10 +9,10 @@
  *
  * - *write*: get a block of `headerBytes + len`, call `write(now, src, from, len, out, at)`: header and payload are put
  *   at `out[at…]` and a private copy is kept where it may be needed again. -EAGAIN: window closed, wait for
- *   {@linkcode FrctEvent.Writable}; nothing was written. `writeInPlace` is the same for a payload that is already at
- *   `at + headerBytes`. Encryption and CRC come after it, on the whole.
+ *   {@linkcode FrctEvent.Writable}; nothing was written. Encryption and CRC come after it, on the whole. `begin` and `sent`
+ *   are its two halves.
  * - *packet*: after CRC and decryption, `onPacket(now, b, at, end)` copies what it keeps, so the block can be freed
- *   at once. A reader that waits calls `onPacketInto` instead: the next message in order goes straight into its buffer.
+ *   at once. A reader that waits calls `onPacketDirect` instead: the next message in order goes straight into its buffer.
  * - *read*: `pendingBytes()` is the length of what is left of the next message or -1; `read` copies from it.
  * - after each of these, and after `onTimer`, `if (ep.outputDue)` then call `pollBytes`/`poll` until 0: each is one
  *   packet to send now (acknowledgement, rendez-vous, retransmission), to be encrypted anew.
@@ -118,26 +118,25 @@ export interface FrctEndpoint {
     out: Uint8Array,
     at: number,
   ): number;
-  /** As `write`, for a payload of `len` bytes already at `buf[at + headerBytes]`. */
-  writeInPlace(nowUs: number, buf: Uint8Array, at: number, len: number): number;
+  /**
+   * First half of `write` for callers that place the payload themselves and want the packet on its way before the
+   * bookkeeping: puts the header of the next data packet at `out[at]`. Nothing changes until {@linkcode sent}.
+   * @returns `headerBytes`, or as `write`
+   */
+  begin(nowUs: number, out: Uint8Array, at: number): number;
+  /** Second half: the packet of `begin` went out with this payload (or was lost: a reliable flow sends it again). */
+  sent(nowUs: number, src: Uint8Array, from: number, len: number): void;
 
   /** Takes the packet `b[at, end)`; keeps no reference to `b`. @returns {@linkcode FrctEvent} bits */
   onPacket(nowUs: number, b: Uint8Array, at: number, end: number): number;
   /**
-   * As `onPacket`, and delivers the packet's payload into `into[intoAt, intoAt + max)` when it is the next message
-   * in order, nothing is queued before it, and it fits.
-   * @returns bytes delivered (0 is an empty message), or -1 when none was; then look at `pendingBytes()`
+   * As `onPacket`, for a reader that waits with room for `max` bytes: when the packet is the next message in order, nothing is
+   * queued before it and it fits, the machine keeps no copy and the caller takes the payload from `b` itself.
+   * @returns bytes of payload to take at `b[at + headerBytes]` (0 is an empty message), or -1 when there is nothing to take;
+   *   then look at `pendingBytes()`
    */
-  onPacketInto(
-    nowUs: number,
-    b: Uint8Array,
-    at: number,
-    end: number,
-    into: Uint8Array,
-    intoAt: number,
-    max: number,
-  ): number;
-  /** {@linkcode FrctEvent} bits since the last call; for callers of `onPacketInto`. */
+  onPacketDirect(nowUs: number, b: Uint8Array, at: number, end: number, max: number): number;
+  /** {@linkcode FrctEvent} bits since the last call; for callers of `onPacketDirect`. */
   takeEvents(): number;
   /** To be called at `deadlineUs()`. @returns {@linkcode FrctEvent} bits */
   onTimer(nowUs: number): number;

@@ -90,34 +90,33 @@ export class Frct implements FrctEndpoint {
     at: number,
   ): number {
     if (at + FRCT_PCI_LENGTH + len > out.length) return -Errno.EMSGSIZE;
-    const refused = this.#refuse(nowUs);
-    if (refused !== 0) return refused;
+    const begun = this.begin(nowUs, out, at);
+    if (begun < 0) return begun;
     copyBytes(src, from, len, out, at + FRCT_PCI_LENGTH);
-    return this.#send(nowUs, src, from, len, out, at);
+    this.sent(nowUs, src, from, len);
+    return FRCT_PCI_LENGTH + len;
   }
 
-  writeInPlace(nowUs: number, buf: Uint8Array, at: number, len: number): number {
-    if (at + FRCT_PCI_LENGTH + len > buf.length) return -Errno.EMSGSIZE;
+  begin(nowUs: number, out: Uint8Array, at: number): number {
+    if (at + FRCT_PCI_LENGTH > out.length) return -Errno.EMSGSIZE;
     const refused = this.#refuse(nowUs);
     if (refused !== 0) return refused;
-    return this.#send(nowUs, buf, at + FRCT_PCI_LENGTH, len, buf, at);
+    this.#header(out, at, this.#dataFlags(), this.#snd.seqno);
+    return FRCT_PCI_LENGTH;
+  }
+
+  sent(nowUs: number, src: Uint8Array, from: number, len: number): void {
+    this.#told();
+    this.#snd.sent(nowUs, this.#dataFlags(), src, from, len);
   }
 
   onPacket(nowUs: number, b: Uint8Array, at: number, end: number): number {
-    this.#input(nowUs, b, at, end, null, 0, 0);
+    this.#input(nowUs, b, at, end, -1);
     return this.takeEvents();
   }
 
-  onPacketInto(
-    nowUs: number,
-    b: Uint8Array,
-    at: number,
-    end: number,
-    into: Uint8Array,
-    intoAt: number,
-    max: number,
-  ): number {
-    return this.#input(nowUs, b, at, end, into, intoAt, max) ? end - at - FRCT_PCI_LENGTH : -1;
+  onPacketDirect(nowUs: number, b: Uint8Array, at: number, end: number, max: number): number {
+    return this.#input(nowUs, b, at, end, max) ? end - at - FRCT_PCI_LENGTH : -1;
   }
 
   takeEvents(): number {
@@ -166,6 +165,7 @@ export class Frct implements FrctEndpoint {
     snd.resent(nowUs, seqno);
     snd.ring.resend(seqno, nowUs, out, at + FRCT_PCI_LENGTH);
     this.#header(out, at, snd.ring.flags(seqno), seqno);
+    this.#told();
     return need;
   }
 
@@ -256,33 +256,21 @@ export class Frct implements FrctEndpoint {
     return -Errno.EAGAIN;
   }
 
-  #send(
-    nowUs: number,
-    src: Uint8Array,
-    from: number,
-    len: number,
-    out: Uint8Array,
-    at: number,
-  ): number {
-    const snd = this.#snd;
-    const flags = !this.#reliable || snd.seqno === snd.lwe ? DATA | DRF : DATA;
-    this.#header(out, at, flags, snd.seqno);
-    snd.sent(nowUs, flags, src, from, len);
-    return FRCT_PCI_LENGTH + len;
+  #dataFlags(): number {
+    return !this.#reliable || this.#snd.seqno === this.#snd.lwe ? DATA | DRF : DATA;
   }
 
   /** The header of a data packet, with acknowledgement and window as they are now. */
   #header(out: Uint8Array, at: number, flags: number, seqno: number): void {
     const rcv = this.#rcv;
-    if (!rcv.open) {
-      encodeFrctPci(out, at, flags, 0, seqno, 0);
-    } else if (this.#reliable) {
-      encodeFrctPci(out, at, flags | ACK | FC, rcv.edge, seqno, rcv.nextSeq);
-      rcv.told(true, true, false);
-    } else {
-      encodeFrctPci(out, at, flags | FC, rcv.edge, seqno, 0);
-      rcv.told(false, true, false);
-    }
+    if (!rcv.open) encodeFrctPci(out, at, flags, 0, seqno, 0);
+    else if (this.#reliable) encodeFrctPci(out, at, flags | ACK | FC, rcv.edge, seqno, rcv.nextSeq);
+    else encodeFrctPci(out, at, flags | FC, rcv.edge, seqno, 0);
+  }
+
+  /** A data packet carried what the receiver owed. */
+  #told(): void {
+    if (this.#rcv.open) this.#rcv.told(this.#reliable, true, false);
   }
 
   #bare(out: Uint8Array, at: number, kind: number): number {
@@ -301,16 +289,8 @@ export class Frct implements FrctEndpoint {
     return encodeFrctPci(out, at, flags, window, seqno, ackno);
   }
 
-  /** @returns whether the payload went into the reader's buffer */
-  #input(
-    nowUs: number,
-    b: Uint8Array,
-    at: number,
-    end: number,
-    into: Uint8Array | null,
-    intoAt: number,
-    max: number,
-  ): boolean {
+  /** @returns whether the payload is the waiting reader's to take */
+  #input(nowUs: number, b: Uint8Array, at: number, end: number, max: number): boolean {
     const pci = this.#pci;
     if (parseFrctPci(b, at, end, pci) !== PciError.None) {
       this.#malformed++;
@@ -331,9 +311,9 @@ export class Frct implements FrctEndpoint {
     }
     if (!data) return false;
     const payload = at + FRCT_PCI_LENGTH;
-    const result = rcv.accept(nowUs, pci.seqno, b, payload, end - payload, into, intoAt, max);
+    const result = rcv.accept(nowUs, pci.seqno, b, payload, end - payload, max);
     if (result === Accept.Ready && rcv.ready > 0) this.#events |= FrctEvent.Readable;
-    return rcv.delivered;
+    return rcv.direct;
   }
 
   #control(nowUs: number, flags: number, data: boolean): void {

@@ -134,7 +134,7 @@ export class Receiver {
 
   /**
    * Takes a data packet.
-   * @param into when not null, the reader's buffer of `max` bytes at `intoAt`; `delivered` tells whether it was used
+   * @param max what a waiting reader has room for, or -1; `direct` tells whether the packet is its to take
    */
   accept(
     nowUs: number,
@@ -142,11 +142,9 @@ export class Receiver {
     b: Uint8Array,
     from: number,
     len: number,
-    into: Uint8Array | null,
-    intoAt: number,
     max: number,
   ): number {
-    this.delivered = false;
+    this.direct = false;
     if (!this.open) {
       this.refused++;
       return Accept.Outside;
@@ -178,9 +176,8 @@ export class Receiver {
       this.#onGap(last);
       return Accept.Queued;
     }
-    if (into !== null && this.#read === this.#next && len <= max) {
-      copyBytes(b, from, len, into, intoAt);
-      this.delivered = true;
+    if (len <= max && this.#read === this.#next) {
+      this.direct = true;
       this.#read++;
     } else {
       if (this.#next - this.#read > this.#mask) this.#grow(this.#next);
@@ -192,8 +189,8 @@ export class Receiver {
     else this.#onOrder(nowUs, last);
     return Accept.Ready;
   }
-  /** Whether the last `accept` used the reader's buffer. */
-  delivered = false;
+  /** The last packet accepted goes to the reader that waits; no copy was kept. */
+  direct = false;
 
   /** Bytes left of the next message, or -1. */
   get pendingBytes(): number {

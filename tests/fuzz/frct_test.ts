@@ -94,7 +94,7 @@ function attack(seed: number): void {
         const pad = r.below(5);
         const inside = new Uint8Array(b.length + 2 * pad);
         inside.set(b, pad);
-        const n = ep.onPacketInto(nowUs, inside, pad, pad + b.length, into, 0, r.below(65));
+        const n = ep.onPacketDirect(nowUs, inside, pad, pad + b.length, r.below(65));
         assert(n === -1 || n === b.length - 12);
         break;
       }

@@ -121,8 +121,17 @@ export class Prototype implements FrctEndpoint {
     return 12 + len;
   }
 
-  writeInPlace(now: number, buf: Uint8Array, at: number, len: number): number {
-    return this.write(now, buf.slice(at + 12, at + 12 + len), 0, len, buf, at);
+  begin(now: number, out: Uint8Array, at: number): number {
+    return this.write(now, out, 0, 0, out, at);
+  }
+
+  sent(_now: number, src: Uint8Array, from: number, len: number): void {
+    const last = this.#resends.at(-1);
+    if (last === undefined) return;
+    const packet = new Uint8Array(12 + len);
+    packet.set(last.packet);
+    packet.set(src.subarray(from, from + len), 12);
+    last.packet = packet;
   }
 
   onPacket(now: number, b: Uint8Array, at: number, end: number): number {
@@ -175,7 +184,7 @@ export class Prototype implements FrctEndpoint {
     return events | FrctEvent.Readable;
   }
 
-  onPacketInto(now: number, b: Uint8Array, at: number, end: number): number {
+  onPacketDirect(now: number, b: Uint8Array, at: number, end: number): number {
     this.onPacket(now, b, at, end);
     return -1;
   }

@@ -140,8 +140,11 @@ class End {
     const now = this.#world.queue.nowUs;
     // Half of the readers wait in the call, as blocking applications do.
     if (this.#reading() && (this.#world.options.seed & 1) === 0 && this.ep.pendingBytes() < 0) {
-      const n = this.ep.onPacketInto(now, packet, 0, packet.length, this.#into, 0, 2048);
-      if (n >= 0) this.#check(n);
+      const n = this.ep.onPacketDirect(now, packet, 0, packet.length, 2048);
+      if (n >= 0) {
+        this.#into.set(packet.subarray(12, 12 + n));
+        this.#check(n);
+      }
       this.ep.takeEvents();
     } else {
       this.ep.onPacket(now, packet, 0, packet.length);
@@ -239,9 +242,13 @@ class End {
     }
   }
 
+  /** In two halves, as the library does. */
   #inPlace(now: number, n: number): number {
+    const begun = this.ep.begin(now, this.#out, 0);
+    if (begun < 0) return begun;
     this.#out.set(this.#message.subarray(12, 12 + n), 12);
-    return this.ep.writeInPlace(now, this.#out, 0, n);
+    this.ep.sent(now, this.#message, 12, n);
+    return begun + n;
   }
 
   /** Payload at 12 in `#message`. */

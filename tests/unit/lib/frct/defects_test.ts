@@ -297,15 +297,14 @@ Deno.test("three duplicate acknowledgements bring the missing packet at once, on
   assertEquals(b.out(), []);
 });
 
-Deno.test("onPacketInto() delivers in place only what is next and fits", () => {
+Deno.test("onPacketDirect() gives the caller only what is next and fits", () => {
   const b = new Bench();
-  const into = new Uint8Array(4).fill(0xa5);
   const rx = (hex: string, max = 4) => {
     const p = decodeHex(hex);
-    return b.ep.onPacketInto(b.nowUs, p, 0, p.length, into, 0, max);
+    return b.ep.onPacketDirect(b.nowUs, p, 0, p.length, max);
   };
   assertEquals(rx("030000000000010000000000c0ffee"), 3);
-  assertEquals(encodeHex(into), "c0ffeea5");
+  assertEquals(b.buffers.live, 0, "no copy was kept");
   assertEquals(rx("01000000000001020000000002"), -1, "behind a gap");
   assertEquals(rx("01000000000001010000000001"), 1, "fills it");
   assertEquals(b.read(), "02");
@@ -316,4 +315,20 @@ Deno.test("onPacketInto() delivers in place only what is next and fits", () => {
   assertEquals(b.ep.pendingBytes(), -1);
   b.ep.dispose();
   assertEquals(b.buffers.live, 0);
+});
+
+Deno.test("begin() changes nothing until sent()", () => {
+  const b = new Bench();
+  b.rx("030000000000500000000000aa");
+  b.read();
+  const out = new Uint8Array(13);
+  for (let i = 0; i < 3; i++) {
+    assertEquals(b.ep.begin(b.nowUs, out, 0), 12);
+    assertEquals(encodeHex(out.subarray(0, 12)), "0f0051010000010000005001");
+  }
+  b.ep.sent(b.nowUs, Uint8Array.of(0xbb), 0, 1);
+  assertEquals(b.advance(20_000), [], "the acknowledgement went with the data");
+  const again = b.advance(2 * S);
+  assertEquals(again[0], "0f0051010000010000005001bb");
+  assertEquals(b.ep.begin(b.nowUs, new Uint8Array(20), 9), -Errno.EMSGSIZE);
 });
