@@ -16,6 +16,7 @@ import type { Packet } from "./packet.ts";
 import type { OuroProcess } from "./process.ts";
 import type { Protection } from "./protection.ts";
 import type { Rings } from "./rings.ts";
+import { RingReader } from "../shm/ring_reader.ts";
 import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
 
 /** Options of one blocking call. */
@@ -27,7 +28,10 @@ export interface CallOptions {
 }
 
 const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
+/** Free blocks of a class that end a spinning wait early. */
+const FREE_ENOUGH = 128;
 const NO_BYTES = new Uint8Array(0);
+const NO_WAIT: CallOptions = { nonblock: true };
 /** Where `receive` puts messages of flows that can't be read in place; made on first use. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
@@ -55,6 +59,8 @@ export class FlowData {
   protected readonly process: OuroProcess;
   protected readonly pool: Pool;
   protected readonly rings: Rings;
+  /** The one reader of the receive ring. */
+  protected readonly reader: RingReader;
   /** The reliable or ordered part; null on raw flows. */
   protected frct: FrctDriver | null = null;
   /** CRC and encryption; null when there is neither. */
@@ -72,6 +78,7 @@ export class FlowData {
     this.process = process;
     this.pool = process.pool;
     this.rings = rings;
+    this.reader = new RingReader(rings.rx);
     this.id = id;
   }
 
@@ -137,6 +144,13 @@ export class FlowData {
 
   #allocWaiting(len: number, options: CallOptions | undefined): number {
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
+    if (SPIN_NS > 0) {
+      // A reader on another processor frees blocks all the time: wait for a few of them, not for one.
+      const spinUntil = Math.min(until, monotonicNs() + SPIN_NS);
+      while (this.pool.freeHint(len) < FREE_ENOUGH && monotonicNs() < spinUntil);
+      const off = this.pool.alloc(len);
+      if (off !== -Errno.EAGAIN) return off;
+    }
     for (;;) {
       const nowNs = monotonicNs();
       this.process.tick(nowNs);
@@ -218,7 +232,7 @@ export class FlowData {
       const spinUntil = Math.min(nowNs + SPIN_NS, untilNs);
       while (nowNs < spinUntil) {
         for (let k = 0; k < SPIN_BATCH; k++) {
-          const off = rx.read();
+          const off = this.reader.read();
           if (off !== -Errno.EAGAIN) return off;
         }
         nowNs = monotonicNs();
@@ -249,7 +263,7 @@ export class FlowData {
     if (this.frct !== null) return this.#readFrct(into, options);
     let until = 0;
     for (;;) {
-      let off = this.rings.rx.read();
+      let off = this.reader.read();
       if (off === -Errno.EAGAIN) {
         if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
@@ -314,7 +328,7 @@ export class FlowData {
       const pending = ep.pendingBytes();
       if (pending >= 0) return this.#readPending(into, pending, whole);
       if (frct.down) return -Errno.EFLOWDOWN;
-      let off = this.rings.rx.read();
+      let off = this.reader.read();
       if (off === -Errno.EAGAIN) {
         if (ep.outputDue) frct.flush(monotonicUs());
         this.armFrct();
@@ -376,7 +390,7 @@ export class FlowData {
     }
     if (this.frct !== null) return this.#takeFrctMessage(this.frct);
     for (;;) {
-      const off = this.rings.rx.read();
+      const off = this.reader.read();
       if (off < 0) return off;
       if (off === 0) continue;
       const bytes = new Uint8Array(Math.max(0, this.pool.inspect(off)));
@@ -394,7 +408,7 @@ export class FlowData {
     if (pending < 0) {
       this.armFrct();
       if (frct.down) return -Errno.EFLOWDOWN;
-      const off = this.rings.rx.read();
+      const off = this.reader.read();
       if (off > 0) frct.take(off, nowUs, null);
       return off >= 0 ? -Errno.EAGAIN : off;
     }
@@ -452,7 +466,7 @@ export class FlowData {
     this.#endOfMessage = false;
     let until = 0;
     for (;;) {
-      let off = this.rings.rx.read();
+      let off = this.reader.read();
       if (off === -Errno.EAGAIN) {
         if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
@@ -480,5 +494,61 @@ export class FlowData {
     this.#endOfMessage = false;
     if (n >= 0) packet.point(undefined, 0, bytes, 0, n);
     return n;
+  }
+
+  // Whole blocks, for IPCPs that pass packets on (ipcp_flow_read, ipcp_flow_write).
+
+  /**
+   * The next message as a block of our pool, without waiting; the caller frees it or passes it on.
+   * An offset, -EAGAIN, or the errors of `readSync`.
+   */
+  takeBlock(): number {
+    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.plain) {
+      for (;;) {
+        const off = this.reader.read();
+        if (off <= 0) {
+          if (off < 0) return off;
+          continue;
+        }
+        const n = this.pool.inspect(off);
+        if (n > 0) {
+          this.counters.rxPackets += 1;
+          this.counters.rxBytes += n;
+          return off;
+        }
+        if (n !== -Errno.EINVAL) this.pool.remove(off);
+      }
+    }
+    const message = this.takeMessage();
+    if (typeof message === "number") return message;
+    const off = this.pool.alloc(message.length);
+    if (off < 0) return -Errno.EAGAIN;
+    this.pool.u8.set(message, off + PAYLOAD_AT);
+    return off;
+  }
+
+  /**
+   * Sends the packet in a block of our pool, headers in place. The block is consumed in every case.
+   * Without waiting unless the options say so. 0, or the errors of `writeSync`.
+   */
+  giveBlock(off: number, options: CallOptions = NO_WAIT): number {
+    const n = this.closed ? -Errno.ENOTALLOC : this.pool.inspect(off);
+    if (n === -Errno.EINVAL) return n;
+    if (n >= 0 && this.frct === null) {
+      const sealed = this.protection === null ? 0 : this.protection.seal(off);
+      if (sealed < 0) {
+        this.pool.remove(off);
+        return sealed;
+      }
+      const put = this.#put(off, options);
+      if (put === 0) this.counters.txBytes += n;
+      return put;
+    }
+    const at = this.pool.at;
+    const copy = n > 0 ? this.pool.u8.slice(at, at + n) : NO_BYTES;
+    this.pool.remove(off);
+    if (n <= 0) return n;
+    return Math.min(0, this.#writeFrct(copy, options));
   }
 }

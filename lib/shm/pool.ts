@@ -22,6 +22,7 @@ import { SysError } from "../sys/ffi.ts";
 import { copyFrom, type Mapping, ShmObject } from "../sys/mman.ts";
 import type { MemRef } from "../sys/ffi.ts";
 import { Cond, Mutex } from "../sys/pthread.ts";
+import { spinWhileLocked } from "./spin.ts";
 import {
   assertLayout,
   Block,
@@ -232,9 +233,21 @@ export class Pool implements Disposable {
     }
   }
 
+  /** Free blocks of the class that `len` bytes need, without locks: a hint for who waits. */
+  freeHint(len: number): number {
+    const c = this.classFor(len);
+    if (c < 0) return 0;
+    let n = 0;
+    for (let s = 0; s < SHARDS; s++) {
+      n += Atomics.load(this.i32, (this.shardAt(c, s) + Shard.COUNT) >> 2);
+    }
+    return n;
+  }
+
   /** Locks a shard, repairing it when its last owner died. 0 when it can't be locked. */
   lockShard(c: number, s: number): boolean {
     const mutex = this.mutexes[c * SHARDS + s]!;
+    spinWhileLocked(this.i32, this.shardAt(c, s) >> 2);
     const result = mutex.lock();
     if (result === 0) return true;
     if (result !== Errno.EOWNERDEAD) return false;
@@ -361,21 +374,42 @@ export class Pool implements Disposable {
   remove(off: number): number {
     const c = this.classOf(off);
     if (c < 0) return c;
-    const i32 = this.i32;
-    const block = off >> 2;
-    const s = i32[block + (Block.PID >> 2)]! & (SHARDS - 1);
+    const s = this.i32[(off + Block.PID) >> 2]! & (SHARDS - 1);
     if (!this.lockShard(c, s)) return -Errno.EINVAL;
-    const i = c * SHARDS + s;
-    const pid = i32[block + (Block.PID >> 2)]!;
+    const result = this.#drop(c, s, off);
+    this.mutexes[c * SHARDS + s]!.unlock();
+    return result;
+  }
+
+  /** Drops one reference with the shard locked. */
+  #drop(c: number, s: number, off: number): number {
+    const pid = this.i32[(off + Block.PID) >> 2]!;
     if (pid === 0 || (pid & (SHARDS - 1)) !== s) {
-      this.mutexes[i]!.unlock();
       this.doubleRemoves += 1;
       return -Errno.EINVAL;
     }
     const refs = Atomics.sub(this.u16, (off + Block.REFCOUNT) >> 1, 1);
     if (refs <= 1 || refs === 65535) this.push(c, s, off);
-    this.mutexes[i]!.unlock();
     return 0;
+  }
+
+  /** As {@linkcode remove} for the first `n` offsets; one lock for neighbours of one shard. */
+  removeAll(offs: Int32Array, n: number): void {
+    let locked = -1;
+    for (let k = 0; k < n; k++) {
+      const off = offs[k]!;
+      const c = this.classOf(off);
+      if (c < 0) continue;
+      const s = this.i32[(off + Block.PID) >> 2]! & (SHARDS - 1);
+      const i = c * SHARDS + s;
+      if (i !== locked) {
+        if (locked >= 0) this.mutexes[locked]!.unlock();
+        locked = this.lockShard(c, s) ? i : -1;
+        if (locked < 0) continue;
+      }
+      this.#drop(c, s, off);
+    }
+    if (locked >= 0) this.mutexes[locked]!.unlock();
   }
 
   /** Puts a block on a locked shard and wakes a C process that waits there. */

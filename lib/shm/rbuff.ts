@@ -19,6 +19,7 @@ import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond, Mutex } from "../sys/pthread.ts";
 import { Acl, assertLayout, COND_WREFS, RbuffLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
+import { spinWhileLocked } from "./spin.ts";
 
 const MASK = RBUFF_SLOTS - 1;
 const HEAD = L.HEAD >> 2;
@@ -97,6 +98,7 @@ export class Rbuff implements Disposable {
 
   /** Locks, taking over from a dead owner: a torn write lost its packet, nothing else to repair. */
   #lock(): boolean {
+    spinWhileLocked(this.i32, L.MUTEX >> 2);
     const result = this.#mutex.lock();
     if (result === 0) return true;
     if (result !== Errno.EOWNERDEAD) return false;
@@ -194,11 +196,7 @@ export class Rbuff implements Disposable {
   /** Takes the next offset, -EAGAIN when empty. A queued packet is delivered whatever the ACL says. */
   read(): number {
     const i32 = this.i32;
-    if (Atomics.load(i32, HEAD) === Atomics.load(i32, TAIL)) {
-      if (i32[ACL] === 0) return -Errno.EAGAIN;
-      const refused = this.#readRefused();
-      return refused === 0 ? -Errno.EAGAIN : refused;
-    }
+    if (Atomics.load(i32, HEAD) === Atomics.load(i32, TAIL)) return this.whyEmpty();
     if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
     const tail = i32[TAIL]! & MASK;
     const off = (i32[HEAD]! & MASK) === tail ? -Errno.EAGAIN : this.#take(tail);
@@ -306,9 +304,47 @@ export class Rbuff implements Disposable {
     return result;
   }
 
+  // For RingReader, the one reader of the ring.
+
+  /** Position of the next read. */
+  tailPosition(): number {
+    return Atomics.load(this.i32, TAIL) & MASK;
+  }
+
+  /** What a read of an empty ring says: -EAGAIN, -EFLOWDOWN, -EFLOWPEER. */
+  whyEmpty(): number {
+    if (this.i32[ACL] === 0) return -Errno.EAGAIN;
+    const refused = this.#readRefused();
+    return refused === 0 ? -Errno.EAGAIN : refused;
+  }
+
+  /** The offset at a position between tail and head; 0 for one that can't be an offset. */
+  slotAt(at: number): number {
+    const off = this.i32[at << 1]!;
+    return off < 0 || this.i32[(at << 1) + 1] !== 0 ? 0 : off;
+  }
+
+  /** Whether somebody waits for room, or for the ring to be empty. */
+  writersWait(): boolean {
+    return this.i32[DEL_WREFS]! >>> 3 !== 0;
+  }
+
+  /** Gives back all slots before `tail` and wakes who waits for them. */
+  advance(tail: number): void {
+    if (!this.#lock()) return;
+    Atomics.store(this.i32, TAIL, tail);
+    this.#del.broadcast();
+    this.#mutex.unlock();
+  }
+
+  /** Gives back all slots before `tail` when nobody waits for them. */
+  advanceUnlocked(tail: number): void {
+    Atomics.store(this.i32, TAIL, tail);
+  }
+
   /** Position of the next write; it moves with every packet, so a change tells of traffic. */
   headPosition(): number {
-    return Atomics.load(this.i32, HEAD);
+    return Atomics.load(this.i32, HEAD) & MASK;
   }
 
   /** Unmaps. No method may be called afterwards. Idempotent. */
