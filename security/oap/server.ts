@@ -17,6 +17,7 @@ import {
 } from "../../lib/wire/oap_ids.ts";
 import { digest } from "../digest.ts";
 import { isReduced, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
+import { printable } from "../trust.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { bareHeader, dump, encodeSigned, NONE } from "./port.ts";
@@ -167,7 +168,7 @@ async function authenticate(
   }
   const name = peer.name;
   if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
-  log.info(`${tag} Client authenticated as ${name === undefined ? "<no name>" : name}.`);
+  log.info(`${tag} Client authenticated as ${name === undefined ? "<no name>" : printable(name)}.`);
   const refused = checkPeerName(peer, policy);
   if (refused) {
     log.error(`${tag} ${refused}`);

@@ -1,0 +1,148 @@
+/**
+ * Items of spec 40 §18 that have no home in the other security tests. Where the others are: 1
+ * vectors (`server/kex-*`, `role-bit-*`); 4, 21, 22 files_test; 5, 6, 12, 17 handshake_test; 10 to 12
+ * replay_cache_test; 18 tests/unit/lib/crypt; 3, 14, 16 tests of the IRMd.
+ */
+
+import { assertEquals } from "@std/assert";
+import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
+import { issue, signerOf } from "../../../pki/issue.ts";
+import { generateKey } from "../../../pki/key_types.ts";
+import { PeerCertificate } from "../../../security/certificate.ts";
+import { EncConfError, parseEncConf } from "../../../security/enc_conf.ts";
+import { isOapFailure } from "../../../security/oap/mod.ts";
+import { encodePem, parsePem } from "../../../security/pem.ts";
+import { Secret } from "../../../security/secret.ts";
+import { SigningKey } from "../../../security/signature.ts";
+import { printable } from "../../../security/trust.ts";
+import { DEFAULTS, ensure, KeptLog, SecDir } from "./support.ts";
+
+const NAME = "svc";
+
+function options(sec: SecDir): MakeOptions {
+  return {
+    securityDir: sec.dir,
+    keyType: "p256",
+    days: undefined,
+    organization: "test",
+    encrypt: false,
+    kex: undefined,
+    cipher: undefined,
+    requireAuth: false,
+    force: true,
+  };
+}
+
+/** A server certificate of the directory's CA for any common name. */
+async function certify(sec: SecDir, commonName: string): Promise<PeerCertificate> {
+  const key = await generateKey("p256");
+  const read = (p: string) => Deno.readTextFileSync(`${sec.dir}/${p}`);
+  const block = parsePem(read("private/intermediate.key.pem"))[0]!;
+  const signer = await SigningKey.fromDer(block.label, block.bytes);
+  ensure(typeof signer !== "string");
+  const der = await issue({
+    purpose: "server",
+    commonName,
+    organization: "test",
+    spki: key.spki,
+    notBefore: new Date(Date.now() - 1000),
+    notAfter: new Date(Date.now() + 3_600_000),
+  }, {
+    certificate: PeerCertificate.fromPem(read("untrusted/intermediate.pem"))!.der,
+    key: signer,
+  });
+  sec.write(`server/${NAME}/crt.pem`, encodePem("CERTIFICATE", der));
+  sec.write(`server/${NAME}/key.pem`, encodePem("PRIVATE KEY", key.pkcs8));
+  ensure(await signerOf(key.pkcs8));
+  return PeerCertificate.parse(der)!;
+}
+
+Deno.test("2: a common name of 600 bytes is just another name", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  const long = "x".repeat(600);
+  assertEquals((await certify(sec, long)).commonName, long);
+  const log = new KeptLog();
+  const session = await sec.service(log).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const served = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, session.request);
+  ensure(!isOapFailure(served));
+  const end = await session.complete(served.response);
+  ensure(isOapFailure(end) && end.code === -1008);
+  ensure(log.has(`Peer crt for '${long}' does not match '${NAME}'.`));
+});
+
+Deno.test("names in certificates are shown without control characters", async () => {
+  assertEquals(printable("a\nb\x1b[31m\u202e"), "a\\u{a}b\\u{1b}[31m\\u{202e}");
+  using sec = new SecDir();
+  await init(options(sec));
+  await certify(sec, "svc\nirmd/oap(II): all is well");
+  const log = new KeptLog();
+  const session = await sec.service(log).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const served = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, session.request);
+  ensure(!isOapFailure(served));
+  ensure(isOapFailure(await session.complete(served.response)));
+  ensure(log.lines.every((l) => !l.includes("\n")));
+});
+
+Deno.test("4: a misspelt none, unknown keys and lines without effect are warned about", async () => {
+  using sec = new SecDir();
+  sec.write(`client/${NAME}/enc.conf`, "None\nnone # really\nkx=X25519\n# fine\n  # fine\n\n");
+  const log = new KeptLog();
+  const session = await sec.service(log).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session) && session.request.length > 36, "encryption stays on");
+  const path = `${sec.dir}/client/${NAME}/enc.conf`;
+  assertEquals(log.problems(), [
+    `irmd/oap(WW): ${path}: line 1: "None" has no effect.`,
+    `irmd/oap(WW): ${path}: line 2: "none # really" has no effect.`,
+    `irmd/oap(WW): ${path}: line 3: unknown key "kx".`,
+  ]);
+});
+
+Deno.test("4: policy behind a none line is not lost, a bad value of it is an error", () => {
+  const parse = (text: string) => parseEncConf(new TextEncoder().encode(text));
+  const good = parse("none\nrequire-auth = yes\nkex=nonsense\nmin-kex=X448\n");
+  ensure(!(good instanceof EncConfError));
+  assertEquals([good.conf.kexNid, good.conf.policy.requireAuth], [0, true]);
+  assertEquals(good.conf.policy.minKexNid, 1035);
+  for (const bad of ["require-auth=1", "allow-peer=", "min-kex=P-256", "strict-crt=on"]) {
+    ensure(parse(`none\n${bad}\n`) instanceof EncConfError, bad);
+  }
+  const any = parse("allow-peer=*\n");
+  ensure(!(any instanceof EncConfError));
+  assertEquals([any.conf.policy.allowPeers, any.conf.policy.requireAuth], [undefined, true]);
+});
+
+Deno.test("20: secrets are wiped with their scope and never printed", () => {
+  const bytes = new Uint8Array([1, 2, 3]);
+  {
+    using secret = new Secret(bytes);
+    assertEquals(
+      `${secret} ${JSON.stringify(secret)} ${Deno.inspect(secret)}`.includes("1"),
+      false,
+    );
+  }
+  assertEquals(bytes, new Uint8Array(3));
+});
+
+Deno.test("23: an unknown issuer and a bad signature look the same to the peer", async () => {
+  using ours = new SecDir();
+  using theirs = new SecDir();
+  await init(options(ours));
+  await init(options(theirs));
+  await leaf(options(theirs), "client", NAME, "mallory");
+  await leaf(options(ours), "client", NAME, "alice");
+  const request = async (sec: SecDir) => {
+    const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+    ensure(!isOapFailure(session));
+    return session.request.slice();
+  };
+  const forged = await request(ours);
+  forged[forged.length - 1]! ^= 1;
+  for (const bytes of [await request(theirs), forged]) {
+    const got = await ours.service(new KeptLog()).serve(DEFAULTS, NAME, bytes);
+    ensure(isOapFailure(got));
+    assertEquals(got.code, -1009);
+  }
+});
