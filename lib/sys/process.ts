@@ -78,6 +78,10 @@ const TABLE = {
     parameters: ["i32", /* pid */ "buffer", /* status */ "i32" /* opts */],
     result: "i32",
   },
+  // int getrlimit(int resource, struct rlimit *limit);
+  getrlimit: { parameters: ["i32", /* resource */ "buffer" /* limit */], result: "i32" },
+  // int setrlimit(int resource, const struct rlimit *limit);
+  setrlimit: { parameters: ["i32", /* resource */ "buffer" /* limit */], result: "i32" },
   // pid_t getpid(void);
   getpid: { parameters: [], result: "i32" },
   // pid_t gettid(void);
@@ -213,6 +217,20 @@ export function openPidfd(pid: number): Fd {
 export function kill(pid: number, signal: number): number {
   if (!Number.isInteger(pid) || pid < 1) return -Errno.EINVAL;
   return sys().kill(pid, signal) === 0 ? 0 : -errno();
+}
+
+/** `<sys/resource.h>` of Linux. */
+const RLIMIT_NOFILE = 7;
+
+/** Raises the number of descriptors this process may have to what it is allowed to; gives the number. */
+export function raiseDescriptorLimit(): number {
+  // struct rlimit {u64 cur; u64 max}
+  const limit = new BigUint64Array(2);
+  const bytes = new Uint8Array(limit.buffer);
+  if (sys().getrlimit(RLIMIT_NOFILE, bytes) !== 0) return 0;
+  const before = Number(limit[0]);
+  limit[0] = limit[1]!;
+  return sys().setrlimit(RLIMIT_NOFILE, bytes) === 0 ? Number(limit[1]) : before;
 }
 
 /** Pid of this process. */

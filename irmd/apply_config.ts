@@ -1,0 +1,158 @@
+/** The configuration file: read, checked as a whole, then applied from inside the daemon (spec 21 part B). */
+
+import { BIND_AUTO, COMP_MANAGEMENT, IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
+import type { Logger } from "../lib/log.ts";
+import { QOS } from "../lib/qos.ts";
+import type { Outcome } from "./answer.ts";
+import {
+  CONFIG_BYTES_MAX,
+  type ConfigError,
+  type IpcpEntryConfig,
+  type IrmdConfig,
+  type NameConfig,
+  parseConfig,
+  resolvePaths,
+} from "./config.ts";
+import type { Daemon } from "./daemon.ts";
+import type { Ipcps } from "./ipcps.ts";
+import { bindProgram } from "./names.ts";
+
+/** A file that was read and is right. */
+export interface LoadedConfig {
+  readonly kind: "loaded";
+  readonly config: IrmdConfig;
+}
+
+/** Reads and checks a file; what is wrong with it goes to the log. */
+export function loadConfig(path: string, parent: Logger): LoadedConfig | { kind: "failed" } {
+  const log = parent.child("irmd/configuration");
+  const fail = (...lines: string[]): { kind: "failed" } => {
+    for (const line of lines) log.error(line);
+    log.error("Failed to load configuration.");
+    parent.error("Failed to load config file.");
+    return { kind: "failed" };
+  };
+  let text: string;
+  let real: string;
+  try {
+    real = Deno.realPathSync(path);
+  } catch (e) {
+    return fail(`Failed to check path for ${path}: ${sentence(e)}.`);
+  }
+  log.info(`Reading configuration from file ${real}`);
+  try {
+    if (Deno.statSync(real).size > CONFIG_BYTES_MAX) return fail("Config file too large.");
+    text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(real));
+  } catch (e) {
+    return fail(`Failed to open config file: ${sentence(e)}.`);
+  }
+  const errors = (list: ConfigError[]) => fail(...list.flatMap((e) => e.lines()));
+  const parsed = parseConfig(text, real);
+  if (Array.isArray(parsed)) return errors(parsed);
+  const config = resolvePaths(parsed, real, (p) => {
+    try {
+      return { path: Deno.realPathSync(p) };
+    } catch (e) {
+      return { error: sentence(e) };
+    }
+  });
+  if (Array.isArray(config)) return errors(config);
+  for (const warning of config.warnings) log.warn(warning);
+  return { kind: "loaded", config };
+}
+
+function sentence(e: unknown): string {
+  if (e instanceof Deno.errors.NotFound) return "No such file or directory";
+  if (e instanceof Deno.errors.PermissionDenied) return "Permission denied";
+  if (e instanceof Deno.errors.IsADirectory) return "Is a directory";
+  if (e instanceof TypeError) return "not UTF-8";
+  return e instanceof Error ? e.message.split("\n", 1)[0]! : String(e);
+}
+
+/** Makes everything of a file; false, with the cause in the log, at the first failure. */
+export async function applyConfig(d: Daemon, ipcps: Ipcps, config: IrmdConfig): Promise<boolean> {
+  for (const entry of config.entries) {
+    const cause = entry.kind === "name" ? applyName(d, entry) : await applyIpcp(d, ipcps, entry);
+    if (cause !== undefined) {
+      d.log.child("irmd/configuration").error(`${cause} (line ${entry.line})`);
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Why a request failed, or undefined when it did not. */
+function causeOf(outcome: Outcome): string | undefined {
+  const { result, error } = outcome?.msg ?? { result: -1, error: undefined };
+  return result === 0 ? undefined : error?.cause ?? `error ${result}`;
+}
+
+function applyName(d: Daemon, entry: NameConfig): string | undefined {
+  const { name, polLb, security } = entry;
+  if (d.registry.createName({ name, polLb, ...security })) d.log.info(`Created new name: ${name}.`);
+  else d.log.info(`Name ${name} already exists.`);
+  for (const { path, args } of entry.programs) {
+    const cause = causeOf(bindProgram(d, {
+      code: IrmCode.IRM_BIND_PROGRAM,
+      name,
+      exec: [path, ...args ?? [], ""],
+      opts: args === undefined ? 0 : BIND_AUTO,
+    }));
+    if (cause !== undefined) return `Failed to bind program ${path} to name ${name}: ${cause}.`;
+  }
+  return undefined;
+}
+
+async function applyIpcp(
+  d: Daemon,
+  ipcps: Ipcps,
+  entry: IpcpEntryConfig,
+): Promise<string | undefined> {
+  const { name, join } = entry;
+  const started = await ipcps.start(entry.type, name);
+  if (started.pid === undefined) {
+    return `Failed to create IPCP ${name}: ${causeOf(started.answer)}.`;
+  }
+  const { pid } = started;
+  if (join.kind === "none") return undefined;
+  const joined = join.kind === "enrol"
+    ? await ipcps.enroll({ code: IrmCode.IRM_ENROLL_IPCP, pid, dst: join.dst })
+    : await ipcps.bootstrap({ code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf: join.conf });
+  const cause = causeOf(joined);
+  if (cause !== undefined) {
+    return `Failed to ${join.kind === "enrol" ? "enrol" : "bootstrap"} ${name}: ${cause}.`;
+  }
+  if (entry.autobind) {
+    const layer = d.registry.ipcps.get(pid)?.layer;
+    for (const n of layer === undefined ? [name] : [name, layer]) {
+      if (d.registry.bindProcess(pid, n) < 0) return `Failed to bind ${pid} to ${n}.`;
+      d.log.info(`Bound process ${pid} to name ${n}.`);
+    }
+    d.settle();
+  }
+  for (const n of entry.reg) {
+    d.registry.createName({ name: n, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
+    const why = causeOf(
+      await ipcps.register({ code: IrmCode.IRM_REG_NAME, name: n, pid }, true),
+    );
+    if (why !== undefined) return `Failed to register ${n} with ${name}: ${why}.`;
+  }
+  return join.kind === "enrol" ? await connectAll(ipcps, pid, name, join) : undefined;
+}
+
+async function connectAll(
+  ipcps: Ipcps,
+  pid: number,
+  name: string,
+  join: { readonly conn: readonly string[]; readonly components: readonly string[] },
+): Promise<string | undefined> {
+  for (const dst of join.conn) {
+    for (const comp of join.components) {
+      const msg: IrmMsg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos: QOS.raw };
+      const cause = causeOf(await ipcps.connect(msg, true));
+      const what = comp === COMP_MANAGEMENT ? "management" : "data transfer";
+      if (cause !== undefined) return `Failed to connect ${name} to ${dst} (${what}): ${cause}.`;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,168 @@
+/**
+ * Processes that the IRMd starts, and the deaths of all it knows (spec 20 §10, §11, §13).
+ *
+ * Children are started with posix_spawn: IPCPs with the signal mask that C IPCPs need, programs with none;
+ * descriptors closed, a small fixed environment (spec 20 §19.16). Every announced process and every child is
+ * watched through a pidfd, so a death is known at once and a zombie is no life.
+ */
+
+import { basename } from "@std/path";
+import { COMMANDS } from "../lib/commands.ts";
+import type { Instance } from "../lib/instance.ts";
+import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
+import type { Logger } from "../lib/log.ts";
+import { selfCommand } from "../lib/self.ts";
+import type { Fd } from "../lib/sys/fd.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { type Child, kill, spawn, watchExit } from "../lib/sys/process.ts";
+import { IPCP_BLOCKED_SIGNALS, Signal } from "../lib/sys/signals.ts";
+
+/** Variables handed on when they are set; everything else is ours alone. */
+const KEPT_VARIABLES = [
+  "HOME",
+  "DENO_DIR",
+  "XDG_CACHE_HOME",
+  "LD_LIBRARY_PATH",
+  "TZ",
+  "OURO_DEBUG",
+];
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What the daemon does about a child or a process. */
+export interface ChildrenEvents {
+  /** A program was started: enter it as child. */
+  started(pid: number, path: string): void;
+  /** A watched process has ended; `code` is its exit code if it was a child, else -1. */
+  ended(pid: number, code: number): void;
+}
+
+/** See the file's comment. */
+export class Children {
+  readonly #watches = new Map<number, Disposable>();
+  /** Started here and not ended yet. */
+  readonly #running = new Set<number>();
+
+  constructor(
+    readonly instance: Instance,
+    readonly log: Logger,
+    /** Fourth word of IPCPs: they log to syslog. */
+    readonly toSyslog: boolean,
+    readonly ipcpDir: string | undefined,
+    readonly events: ChildrenEvents,
+  ) {}
+
+  /** Environment of every child. */
+  #env(): Record<string, string> {
+    const env: Record<string, string> = { PATH: Deno.env.get("PATH") || PATH };
+    if (this.instance.prefix !== "") env.OURO_PREFIX = this.instance.prefix;
+    for (const name of KEPT_VARIABLES) {
+      const value = Deno.env.get(name);
+      if (value !== undefined) env[name] = value;
+    }
+    return env;
+  }
+
+  /** Starts an IPCP; its pid, or a line that says why not. The caller enters it before it returns to the loop. */
+  startIpcp(type: number, name: string): number | string {
+    const word = IPCP_TYPE_WORDS[type];
+    if (word === undefined) return `unknown IPCP type ${type}`;
+    const program = `ipcpd-${word}`;
+    const argv = this.ipcpDir === undefined ? selfCommand(program) : [`${this.ipcpDir}/${program}`];
+    argv.push(String(Deno.pid), name);
+    if (this.toSyslog) argv.push("1");
+    return this.#start(argv, IPCP_BLOCKED_SIGNALS);
+  }
+
+  /** Starts a program for a name; false (and a line in the log) when that fails. */
+  startProgram(argv: readonly string[]): boolean {
+    const pid = this.#start(programArgv(argv), "none");
+    if (typeof pid === "string") {
+      this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
+      return false;
+    }
+    this.log.info(`Instantiated ${argv[0]} as process ${pid}.`);
+    this.events.started(pid, argv[0]!);
+    return true;
+  }
+
+  #start(argv: readonly string[], blockSignals: readonly number[] | "none"): number | string {
+    let child: Child;
+    try {
+      child = spawn(argv, { env: this.#env(), blockSignals });
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return e.message;
+    }
+    this.#running.add(child.pid);
+    this.watch(child.pid, child.pidfd);
+    return child.pid;
+  }
+
+  /** Tells `events.ended` when a process ends; once a pid. */
+  watch(pid: number, pidfd?: Fd): void {
+    if (this.#watches.has(pid)) {
+      pidfd?.close();
+      return;
+    }
+    const watch = watchExit(pid, (code) => {
+      this.#watches.delete(pid);
+      this.#running.delete(pid);
+      this.events.ended(pid, code);
+    }, pidfd);
+    this.#watches.set(pid, watch);
+  }
+
+  /** Pids of the children that have not ended. */
+  running(): number[] {
+    return [...this.#running];
+  }
+
+  /** Whether a child has not ended. */
+  isRunning(pid: number): boolean {
+    return this.#running.has(pid);
+  }
+
+  /** Gives up watching a process; nothing happens for a child, which must be reaped. */
+  unwatch(pid: number): void {
+    if (this.#running.has(pid)) return;
+    this.#watches.get(pid)?.[Symbol.dispose]();
+    this.#watches.delete(pid);
+  }
+
+  /** Asks a child to end, and makes sure of it after `graceMs`. */
+  stop(pid: number, graceMs: number): void {
+    kill(pid, Signal.TERM);
+    const timer = setTimeout(() => {
+      if (this.#watches.has(pid)) kill(pid, Signal.KILL);
+    }, graceMs);
+    Deno.unrefTimer(timer);
+  }
+
+  /** Ends all watches. */
+  close(): void {
+    for (const watch of this.#watches.values()) watch[Symbol.dispose]();
+    this.#watches.clear();
+  }
+}
+
+/**
+ * The command line for a bound program: a bare word, or a path that is not there, whose base name is one of
+ * our own programs means that program of ours.
+ */
+export function programArgv(argv: readonly string[]): string[] {
+  const path = argv[0]!;
+  const word = basename(path);
+  if (Object.hasOwn(COMMANDS, word) && (!path.includes("/") || !exists(path))) {
+    return [...selfCommand(word), ...argv.slice(1)];
+  }
+  return [...argv];
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * What the parts of the IRMd share: the registry, the shared-memory objects, OAP, the log, the children,
+ * and the clock. Made once by `main.ts`; the parts take it as their first argument.
+ */
+
+import type { Instance } from "../lib/instance.ts";
+import type { Logger } from "../lib/log.ts";
+import type { OapService } from "../security/oap/mod.ts";
+import type { Children } from "./children.ts";
+import type { Objects } from "./objects.ts";
+import type { Registry } from "./registry/mod.ts";
+
+/** Settings of a running daemon. */
+export interface DaemonOptions {
+  /** Lines go to stdout, not to syslog. */
+  readonly toStdout: boolean;
+  /** Whether processes of this host talk without a layer between them (spec 20 §7.2). */
+  direct: boolean;
+  /** Directory of IPCP programs; undefined: this program's own. */
+  readonly ipcpDir: string | undefined;
+}
+
+/** See the file's comment. */
+export interface Daemon {
+  readonly instance: Instance;
+  readonly options: DaemonOptions;
+  /** Who runs the daemon: privileged in this node besides root. */
+  readonly ownUid: number;
+  readonly log: Logger;
+  readonly ipcpLog: Logger;
+  readonly registry: Registry;
+  readonly objects: Objects;
+  readonly oap: OapService;
+  readonly children: Children;
+  /** Monotonic, ms. */
+  nowMs(): number;
+  /** Does what the registry asks for (its effects); to be called after every change. */
+  settle(): void;
+}

@@ -1,0 +1,104 @@
+/** Does what the registry asks for, and takes back what dead processes held (spec 20 §13, spec 10 §11.7, 11). */
+
+import { procArgv, procExe } from "../lib/sys/process.ts";
+import { COMMANDS } from "../lib/commands.ts";
+import { selfCommand } from "../lib/self.ts";
+import { isPrivileged } from "../lib/sys/users.ts";
+import type { Daemon } from "./daemon.ts";
+import type { Flows } from "./flows.ts";
+import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
+
+/**
+ * Time between a death and the reclaim of its blocks, ms: a peer may just be copying a packet that it has
+ * taken out of its ring.
+ */
+const RECLAIM_AFTER_MS = 250;
+
+/** Does everything in the registry's queue, also what that adds to it. */
+export function applyEffects(d: Daemon, flows: Flows): void {
+  for (let effects = d.registry.takeEffects(); effects.length > 0;) {
+    for (const e of effects) {
+      switch (e.kind) {
+        case "rings-destroy":
+          d.objects.removeRings(e.flowId, e.pids);
+          break;
+        case "flow-down": {
+          const uid = d.registry.flows.get(e.flowId)?.uid ?? 0;
+          d.objects.flowDown(e.flowId, e.pid, e.otherPid, uid);
+          break;
+        }
+        case "ipcp-dealloc":
+          flows.tellDealloc(e.ipcpPid, e.flowId, e.timeoSec);
+          break;
+        case "flow-set-destroy":
+          d.objects.removeFlowSet(e.pid);
+          break;
+        case "pool-destroy":
+          d.objects.removePup(e.uid);
+          break;
+      }
+    }
+    effects = d.registry.takeEffects();
+  }
+}
+
+/** Pids and flow ids of all rings that exist. */
+function* rings(d: Daemon): Iterable<readonly [pid: number, flowId: number]> {
+  for (const flow of d.registry.flows.all()) {
+    if (!flow.rings || flow.uid !== 0) continue;
+    yield [flow.nPid, flow.id];
+    yield [flow.n1Pid, flow.id];
+  }
+}
+
+/** Takes back the blocks of a dead process a moment later. */
+export function reclaimLater(d: Daemon, pid: number): void {
+  setTimeout(() => {
+    // The pid may have come back meanwhile; then its blocks are not to be told apart.
+    if (d.registry.procs.has(pid)) return;
+    const n = d.objects.reclaim(pid, rings(d));
+    if (n > 0) d.log.dbg(`Reclaimed ${n} blocks of process ${pid}.`);
+  }, RECLAIM_AFTER_MS);
+}
+
+/**
+ * Whether a process may inherit the names of the program whose base name it claims (spec 20 §19.4): it runs
+ * that very file, or it is a script of it, or one of our own programs. Administrators are believed.
+ */
+export function mayInherit(d: Daemon, proc: ProcRecord, prog: ProgRecord): boolean {
+  if (isPrivileged(proc.uid, d.ownUid) || isOurs(proc, prog)) return true;
+  const exe = procExe(proc.pid);
+  const real = realPath(prog.path);
+  if (exe === undefined || real === undefined) return false;
+  if (exe === real) return true;
+  // The interpreter of a script: the script is its first path.
+  const argv = procArgv(proc.pid) ?? [];
+  return isScript(real) && argv.slice(1, 3).some((w) => realPath(w) === real);
+}
+
+/** Whether a process runs our own binary as the program of that name. */
+function isOurs(proc: ProcRecord, prog: ProgRecord): boolean {
+  if (!Object.hasOwn(COMMANDS, prog.prog)) return false;
+  if (procExe(proc.pid) !== procExe(Deno.pid)) return false;
+  const main = selfCommand().at(-1)!;
+  const argv = procArgv(proc.pid) ?? [];
+  return argv.includes(main) || procExe(proc.pid) === realPath(main);
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function isScript(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const head = new Uint8Array(2);
+    return file.readSync(head) === 2 && head[0] === 0x23 && head[1] === 0x21;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Requests to an IPCP over its command socket (spec 20 §2.2, §9): one connection, one packet, one reply.
+ * Nothing here waits without limit, connecting included (spec 20 §19.15).
+ */
+
+import { Errno, errnoText } from "../lib/errno.ts";
+import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
+import { decodeIpcpMsg, encodeIpcpMsg, IpcpCode, type IpcpMsg } from "../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import type { Logger } from "../lib/log.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { pidAlive } from "../lib/sys/process.ts";
+import { SeqSocket } from "../lib/sys/socket.ts";
+import { isWireError } from "../lib/wire/mod.ts";
+
+/** Time for each reply, ms (spec 20 §9; unreg, join, disconnect and alloc_resp get more than 500 ms). */
+export const REPLY_MS = {
+  bootstrap: 5000,
+  enroll: 20000,
+  connect: 20000,
+  disconnect: 3000,
+  reg: 20000,
+  unreg: 3000,
+  query: 200,
+  alloc: 20000,
+  join: 3000,
+  alloc_resp: 3000,
+  dealloc: 4,
+} as const;
+
+/** What is asked; the word stands in the log. */
+export type IpcpCall = keyof typeof REPLY_MS;
+
+/** Calls whose time-out is nothing to report. */
+const SILENT: ReadonlySet<IpcpCall> = new Set(["query", "dealloc"]);
+
+/** The reply, or why there is none. */
+export type IpcpReply =
+  | { readonly kind: "reply"; readonly result: number; readonly msg: IpcpMsg }
+  | { readonly kind: "silent" | "unreachable"; readonly cause: string };
+
+/** Sends requests to the IPCPs of an instance. */
+export class IpcpClient {
+  constructor(readonly instance: Instance, readonly log: Logger) {}
+
+  /**
+   * Asks an IPCP.
+   * @param limitMs no longer than this, whatever the call's own time
+   */
+  async call(
+    pid: number,
+    call: IpcpCall,
+    msg: IpcpMsg,
+    limitMs = Infinity,
+  ): Promise<IpcpReply> {
+    if (!pidAlive(pid)) return { kind: "unreachable", cause: `IPCP ${pid} is not running` };
+    const timeoutMs = Math.min(REPLY_MS[call], limitMs);
+    const endMs = performance.now() + timeoutMs;
+    const path = ipcpSocketPath(this.instance, pid);
+    try {
+      using socket = SeqSocket.tryConnect(path) ??
+        await SeqSocket.connectAsync(path, { timeoutMs });
+      const sent = socket.trySend(encodeIpcpMsg(msg));
+      if (sent < 0) throw new SysError(-sent, "send", path);
+      const left = Math.max(0, endMs - performance.now());
+      const bytes = await socket.recv({ timeoutMs: left, maxBytes: MESSAGE_BYTES_MAX });
+      return this.#parse(pid, bytes);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      if (e.errno === Errno.ETIMEDOUT) {
+        if (!SILENT.has(call)) {
+          this.log.warn(`IPCP ${pid} ${call} timed out after ${REPLY_MS[call]} ms.`);
+        }
+        return {
+          kind: "silent",
+          cause: `IPCP ${pid} did not answer in ${Math.ceil(timeoutMs)} ms`,
+        };
+      }
+      return {
+        kind: "unreachable",
+        cause: `cannot talk to IPCP ${pid}: ${errnoText(e.errno)}`,
+      };
+    }
+  }
+
+  #parse(pid: number, bytes: Uint8Array | null): IpcpReply {
+    if (bytes === null) {
+      this.log.error("Did not receive message.");
+      return { kind: "unreachable", cause: `IPCP ${pid} hung up` };
+    }
+    const msg = decodeIpcpMsg(bytes);
+    if (isWireError(msg) || msg.code !== IpcpCode.IPCP_REPLY || msg.result === undefined) {
+      return { kind: "unreachable", cause: `the answer of IPCP ${pid} makes no sense` };
+    }
+    return { kind: "reply", result: msg.result, msg };
+  }
+}
+
+/** The result of a reply; no reply counts as -EIPCP. */
+export function resultOf(r: IpcpReply): number {
+  return r.kind === "reply" ? r.result : -Errno.EIPCP;
+}
+
+/** One line on why a call failed: what the IPCP said, or why it said nothing. */
+export function causeOf(r: IpcpReply): string {
+  if (r.kind !== "reply") return r.cause;
+  return r.msg.error?.cause ?? errnoText(r.result);
+}
+
+/** Who says so: the IPCP when it does, else this daemon. */
+export function processOf(r: IpcpReply, fallback: string): string {
+  return r.kind === "reply" ? r.msg.error?.process ?? fallback : "irmd";
+}

@@ -1,0 +1,291 @@
+/**
+ * `ouro irmd`: the command line, the start and the end of the daemon (spec 20 §14, §15).
+ */
+
+import { Errno } from "../lib/errno.ts";
+import { currentInstance, type Instance, irmSocketPath } from "../lib/instance.ts";
+import { Logger, stdoutSink } from "../lib/log.ts";
+import { takePrefix } from "../lib/prefix.ts";
+import { Lockfile } from "../lib/shm/lockfile.ts";
+import { GSPP } from "../lib/shm/layout.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { raiseDescriptorLimit } from "../lib/sys/process.ts";
+import { onSignals, Signal } from "../lib/sys/signals.ts";
+import { syslogSink } from "../lib/sys/syslog.ts";
+import { effectiveGid, effectiveUid, groupGid } from "../lib/sys/users.ts";
+import { OapService } from "../security/oap/mod.ts";
+import { applyConfig, loadConfig, type LoadedConfig } from "./apply_config.ts";
+import { Children } from "./children.ts";
+import type { Daemon, DaemonOptions } from "./daemon.ts";
+import { dispatch } from "./dispatch.ts";
+import { applyEffects, mayInherit, reclaimLater } from "./effects.ts";
+import { Flows } from "./flows.ts";
+import { Ipcps } from "./ipcps.ts";
+import { Objects } from "./objects.ts";
+import { Registry } from "./registry/mod.ts";
+import { Server } from "./server.ts";
+import { shutDown } from "./shutdown.ts";
+import { StartError, takeLock } from "./stale.ts";
+
+/** The release of the prototype that this daemon takes the place of. */
+const VERSION = "Ouroboros version 0.23.0";
+
+const USAGE = `Usage: irmd
+     [--config <path> (Path to configuration file)]
+     [--stdout (Print to stdout instead of logs)]
+     [--version (Print version number and exit)]
+     [--prefix <dir> (Run a node of its own below this directory)]
+     [--no-direct (Let flows between processes of this host go over an IPCP)]
+     [--ipcp-dir <dir> (Take IPCP programs from there instead of this program)]
+     [--debug (Log more)]
+`;
+
+/** Period of the sanitizer, ms (spec 20 §1). */
+const SANITIZER_MS = 1000;
+
+interface Arguments {
+  readonly toStdout: boolean;
+  readonly debug: boolean;
+  readonly direct: boolean | undefined;
+  readonly config: string | undefined;
+  readonly ipcpDir: string | undefined;
+}
+
+/** Runs the daemon until it is told to end; gives the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (words === undefined) return 1;
+  const parsed = parse(words);
+  if (typeof parsed === "number") return parsed;
+  const instance = currentInstance();
+  const ownUid = effectiveUid();
+  if (ownUid !== 0 && instance.prefix === "") {
+    print("IPC Resource Manager must be run as root.\n");
+    return 1;
+  }
+  const sink = parsed.toStdout ? stdoutSink() : syslogSink("irmd");
+  const log = new Logger(sink, "irmd", parsed.debug);
+  try {
+    await takeLock(instance, log);
+  } catch (e) {
+    return cannotStart(log, parsed, e);
+  }
+  try {
+    return await run(instance, ownUid, parsed, log);
+  } catch (e) {
+    return cannotStart(log, parsed, e);
+  } finally {
+    Lockfile.unlink(instance);
+  }
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+/** What the words ask for, or the exit code when that is all. */
+function parse(words: readonly string[]): Arguments | number {
+  let toStdout = false;
+  let debug = false;
+  let direct: boolean | undefined;
+  let config: string | undefined;
+  let ipcpDir = Deno.env.get("OURO_IPCP_DIR") || undefined;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (word === "--stdout") toStdout = true;
+    else if (word === "--debug") debug = true;
+    else if (word === "--no-direct") direct = false;
+    // As the last word it names no file (spec 21 part B).
+    else if (word === "--config") config = words[++i];
+    else if (word === "--ipcp-dir" && i + 1 < words.length) ipcpDir = words[++i];
+    else if (word === "--version") {
+      print(`${VERSION}\n`);
+      return 0;
+    } else {
+      print(USAGE);
+      return word === "--help" || word === "-h" ? 0 : 1;
+    }
+  }
+  return { toStdout, debug, direct, config, ipcpDir };
+}
+
+/** The one line for a start that failed; in syslog mode a person at a terminal sees it too. */
+function cannotStart(log: Logger, args: Arguments, e: unknown): number {
+  let text: string;
+  if (e instanceof StartError) text = e.message;
+  else if (e instanceof SysError) text = `Cannot start: ${e.message}.`;
+  else text = `Cannot start: ${e instanceof Error ? e.message.split("\n", 1)[0] : e}.`;
+  if (text.startsWith("IRMd already running")) log.warn(text);
+  else log.error(text);
+  if (!args.toStdout) console.error(`irmd: ${text}`);
+  return 1;
+}
+
+async function run(
+  instance: Instance,
+  ownUid: number,
+  args: Arguments,
+  log: Logger,
+): Promise<number> {
+  raiseDescriptorLimit();
+  const loaded = args.config === undefined ? undefined : loadConfig(args.config, log);
+  if (loaded?.kind === "failed") return 1;
+  const options: DaemonOptions = {
+    toStdout: args.toStdout,
+    direct: args.direct ?? loaded?.config.daemon.direct ?? true,
+    ipcpDir: args.ipcpDir,
+  };
+  makeDirectories(instance);
+  const gid = groupGid();
+  if (gid === undefined) log.warn(`ouroboros group not found, using gid ${effectiveGid()}.`);
+  const shared = ownUid === 0 ? { uid: 0, gid: gid ?? effectiveGid() } : undefined;
+  const objects = new Objects(instance, log, shared);
+  createGspp(objects, log);
+  try {
+    const oap = new OapService({
+      securityDir: instance.securityDir,
+      log: log.child("irmd/oap"),
+    });
+    const refused = await oap.start();
+    if (refused !== undefined) throw new StartError(refused.reason);
+    return await serve(instance, ownUid, options, loaded, log, objects, oap);
+  } finally {
+    objects.removeGspp();
+  }
+}
+
+function makeDirectories(instance: Instance): void {
+  try {
+    Deno.mkdirSync(instance.socketDir, { recursive: true });
+  } catch (e) {
+    const why = e instanceof Error ? e.message.split("\n", 1)[0] : e;
+    throw new StartError(`Failed to create ${instance.socketDir}: ${why}.`);
+  }
+}
+
+function createGspp(objects: Objects, log: Logger): void {
+  try {
+    objects.createGspp();
+  } catch (e) {
+    if (!(e instanceof SysError)) throw e;
+    log.error("Failed to create GSPP.");
+    const mib = Math.ceil(GSPP.fileBytes / (1 << 20));
+    throw new StartError(
+      e.errno === Errno.ENOSPC
+        ? `/dev/shm is too small: the packet pool needs ${mib} MiB (mount -o remount,size=… /dev/shm).`
+        : e.errno === Errno.EEXIST || e.errno === Errno.EACCES
+        ? `${e.message}; remove /dev/shm${e.object} and start again.`
+        : `${e.message}.`,
+    );
+  }
+}
+
+async function serve(
+  instance: Instance,
+  ownUid: number,
+  options: DaemonOptions,
+  loaded: LoadedConfig | undefined,
+  log: Logger,
+  objects: Objects,
+  oap: OapService,
+): Promise<number> {
+  let ending = false;
+  const startMs = performance.now();
+  const registry: Registry = new Registry({
+    securityDir: instance.securityDir,
+    mayInherit: (proc, prog) => mayInherit(d, proc, prog),
+  });
+  const children = new Children(instance, log, !options.toStdout, options.ipcpDir, {
+    started: (pid, path) => registry.spawned.set(pid, { pid, kind: "program", what: path }),
+    ended: (pid, code) => ended(pid, code),
+  });
+  const d: Daemon = {
+    instance,
+    options,
+    ownUid,
+    log,
+    ipcpLog: log.child("irmd/ipcp"),
+    registry,
+    objects,
+    oap,
+    children,
+    nowMs: () => performance.now() - startMs,
+    settle: () => applyEffects(d, flows),
+  };
+  const flows = new Flows(d);
+  const ipcps = new Ipcps(d);
+  const ended = (pid: number, code: number) => {
+    const gone = registry.processGone(pid, d.nowMs());
+    if (gone?.proc !== undefined) log.info(`Process ${pid} died.`);
+    if (gone?.ipcp !== undefined && !ending) {
+      log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
+    }
+    d.settle();
+    ipcps.onEnded(pid);
+    if (gone?.proc !== undefined) reclaimLater(d, pid);
+  };
+
+  // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
+  let stop: () => void = () => {};
+  const stopped = new Promise<void>((resolve) => stop = resolve);
+  using _signals = onSignals(
+    [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM],
+    () => {
+      if (ending) return;
+      ending = true;
+      log.info("IRMd shutting down...");
+      stop();
+    },
+  );
+
+  const server = new Server(
+    instance,
+    ownUid === 0 ? 0o666 : 0o600,
+    log,
+    (client, packet) => dispatch(d, ipcps, flows, client, packet),
+  );
+  const sanitizer = setInterval(() => {
+    registry.expire(d.nowMs());
+    d.settle();
+  }, SANITIZER_MS);
+  let code = 0;
+  try {
+    log.info("Ouroboros IPC Resource Manager daemon started...");
+    if (loaded !== undefined) {
+      const applied = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
+      if (applied === false) {
+        log.child("irmd/configuration").error("Failed to load configuration.");
+        log.error("Failed to load config file.");
+        code = 1;
+        ending = true;
+        stop();
+      }
+    }
+    await stopped;
+    await shutDown(d, ipcps);
+  } finally {
+    clearInterval(sanitizer);
+    server.close();
+    children.close();
+    removeObjects(d);
+    try {
+      Deno.removeSync(irmSocketPath(instance));
+    } catch {
+      // Somebody has removed it already.
+    }
+  }
+  log.info("Ouroboros IPC Resource Manager daemon exited. Bye.");
+  return code;
+}
+
+/** Unlinks what processes that are still there use: their flows go down (spec 20 §15.4). */
+function removeObjects(d: Daemon): void {
+  for (const flow of d.registry.flows.all()) {
+    if (!flow.rings) continue;
+    d.objects.flowDown(flow.id, flow.nPid, 0, flow.uid);
+    d.objects.flowDown(flow.id, flow.n1Pid, 0, flow.uid);
+    d.objects.removeRings(flow.id, [flow.nPid, flow.n1Pid]);
+  }
+  for (const pid of d.registry.procs.keys()) d.objects.removeFlowSet(pid);
+  for (const pool of d.registry.pools.all()) d.objects.removePup(pool.uid);
+}

@@ -1,0 +1,222 @@
+/** Names, programs and processes (spec 20 §6): the requests that only touch the registry, and announcing. */
+
+import { Errno } from "../lib/errno.ts";
+import {
+  BIND_AUTO,
+  encodeIrmMsg,
+  type IpcpListEntry,
+  IrmCode,
+  type IrmMsg,
+  type NameInfo,
+} from "../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { isPrivileged } from "../lib/sys/users.ts";
+import { checkPathsReadableBy } from "../security/oap/mod.ts";
+import { failed, invalid, ok, type Outcome } from "./answer.ts";
+import type { Client } from "./client.ts";
+import type { Daemon } from "./daemon.ts";
+import { baseName } from "./registry/mod.ts";
+import { settled } from "./waits.ts";
+
+/** How long a bind waits for the process to announce itself, ms (spec 20 §1). */
+const BIND_PROCESS_MS = 10;
+/** Longest list reply to a client that says it reads long ones, bytes. */
+const LONG_LIST_BYTES_MAX = 1_000_000;
+/** Words and bytes of an autostart command line. */
+const EXEC_WORDS_MAX = 256;
+
+/** Bit in `opts` of a list request: the client reads replies of any length (ours do, C clients don't). */
+export const LIST_LONG = 1;
+
+/** IRM_PROC_ANNOUNCE; the kernel says who it is. */
+export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
+  const stage = "announce";
+  const { prog } = msg;
+  if (prog === undefined || prog === "") return invalid(stage, "no program name");
+  const { pid, uid, gid } = client.cred;
+  const flowUid = isPrivileged(uid, d.ownUid) ? 0 : uid;
+  if (flowUid !== 0 && d.ownUid !== 0) {
+    return failed(-Errno.EPERM, stage, `this node belongs to uid ${d.ownUid} alone`);
+  }
+  if (d.registry.procs.has(pid)) {
+    return failed(-Errno.EPERM, stage, `process ${pid} is announced already`);
+  }
+  try {
+    d.objects.ensurePup(flowUid, gid);
+    d.objects.createFlowSet(pid, flowUid, gid);
+  } catch (e) {
+    if (!(e instanceof SysError)) throw e;
+    const what = e.object.includes(".pup.") ? `PUP for uid ${uid}` : `flow set for ${pid}`;
+    d.log.error(`Failed to create ${what}: ${e.message}.`);
+    if (!d.registry.pools.has(flowUid)) d.objects.removePup(flowUid);
+    return failed(-Errno.EPERM, stage, `cannot create the ${what}: ${e.message}`);
+  }
+  d.registry.announce({ pid, prog: baseName(prog), uid, gid, flowUid });
+  d.children.watch(pid);
+  d.log.info(`Process added: ${pid} (${prog}).`);
+  d.settle();
+  return ok();
+}
+
+/** IRM_PROC_EXIT, and IRM_UNBIND_PROCESS without a name. */
+export function processExit(d: Daemon, pid: number): Outcome {
+  const known = d.registry.procs.has(pid);
+  d.registry.processGone(pid, d.nowMs());
+  d.children.unwatch(pid);
+  if (known) d.log.info(`Process removed: ${pid}.`);
+  d.settle();
+  return ok();
+}
+
+/** IRM_CREATE_NAME. Paths of security files must be readable by who asks. */
+export function createName(d: Daemon, client: Client, msg: IrmMsg): Outcome {
+  const stage = "create name";
+  const info = msg.nameInfo;
+  if (info === undefined || info.name === "") return invalid(stage, "no name");
+  const paths = [info.skey, info.scrt, info.ckey, info.ccrt, info.senc ?? "", info.cenc ?? ""];
+  const { uid, gid } = client.cred;
+  const refusal = uid === d.ownUid ? undefined : checkPathsReadableBy(paths, uid, [gid]);
+  if (refusal !== undefined) return failed(-Errno.EPERM, stage, refusal);
+  if (d.registry.createName(info)) d.log.info(`Created new name: ${info.name}.`);
+  else d.log.info(`Name ${info.name} already exists.`);
+  d.settle();
+  return ok();
+}
+
+/** IRM_DESTROY_NAME. */
+export function destroyName(d: Daemon, msg: IrmMsg): Outcome {
+  const stage = "destroy name";
+  const { name } = msg;
+  if (name === undefined) return invalid(stage, "no name");
+  const code = d.registry.destroyName(name);
+  d.settle();
+  if (code < 0) return failed(code, stage, `name "${name}" is not known`);
+  d.log.info(`Destroyed name: ${name}.`);
+  return ok();
+}
+
+/** IRM_BIND_PROGRAM. The last element of exec is dropped, as the prototype's client appends one. */
+export function bindProgram(d: Daemon, msg: IrmMsg): Outcome {
+  const stage = "bind program";
+  const { name, exec, opts } = msg;
+  if (name === undefined || name === "") return invalid(stage, "no name");
+  const argv = exec?.slice(0, -1) ?? [];
+  if (argv.length === 0 || argv[0] === "") return invalid(stage, "no program");
+  if (argv.length > EXEC_WORDS_MAX) return invalid(stage, `more than ${EXEC_WORDS_MAX} words`);
+  if (new TextEncoder().encode(argv[0]).length > 255) return invalid(stage, "path over 255 bytes");
+  const code = d.registry.bindProgram(argv, name, ((opts ?? 0) & BIND_AUTO) !== 0);
+  d.settle();
+  if (code < 0) {
+    return failed(code, stage, `program "${baseName(argv[0]!)}" is bound to "${name}" already`);
+  }
+  d.log.info(`Bound program ${argv[0]} to name ${name}.`);
+  return ok();
+}
+
+/** IRM_UNBIND_PROGRAM; a full path is accepted too (spec 20 §19.17). */
+export function unbindProgram(d: Daemon, msg: IrmMsg): Outcome {
+  const stage = "unbind program";
+  if (msg.prog === undefined || msg.prog === "") return invalid(stage, "no program");
+  const prog = baseName(msg.prog);
+  const { name } = msg;
+  const code = d.registry.unbindProgram(prog, name);
+  d.settle();
+  if (code < 0) {
+    const to = name === undefined ? "to any name" : `to name "${name}"`;
+    return failed(code, stage, `program "${prog}" is not bound ${to}`);
+  }
+  d.log.info(
+    name === undefined ? `Program ${prog} unbound.` : `Name ${name} unbound for ${prog}.`,
+  );
+  return ok();
+}
+
+/** IRM_BIND_PROCESS. */
+export async function bindProcess(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+  const stage = "bind process";
+  const { pid, name } = msg;
+  if (pid === undefined || name === undefined || name === "") {
+    return invalid(stage, "no pid or name");
+  }
+  const waiter = d.registry.awaitProcess(pid);
+  const there = await settled(
+    waiter,
+    client,
+    BIND_PROCESS_MS,
+    () => d.registry.endProcessWait(pid, waiter),
+  );
+  if (there < 0) return failed(-Errno.EPERM, stage, `process ${pid} is not announced`);
+  const code = d.registry.bindProcess(pid, name);
+  d.settle();
+  if (code < 0) return failed(code, stage, `process ${pid} is bound to "${name}" already`);
+  d.log.info(`Bound process ${pid} to name ${name}.`);
+  return ok();
+}
+
+/** IRM_UNBIND_PROCESS. */
+export function unbindProcess(d: Daemon, msg: IrmMsg): Outcome {
+  const stage = "unbind process";
+  const { pid, name } = msg;
+  if (pid === undefined || pid < 1) return invalid(stage, "no pid");
+  if (name === undefined) {
+    const outcome = processExit(d, pid);
+    d.log.info(`Process ${pid} unbound.`);
+    return outcome;
+  }
+  const code = d.registry.unbindProcess(pid, name);
+  d.settle();
+  if (code < 0) return failed(code, stage, `process ${pid} is not bound to "${name}"`);
+  d.log.info(`Name ${name} unbound for process ${pid}.`);
+  return ok();
+}
+
+/** IRM_LIST_NAMES. */
+export function listNames(d: Daemon, msg: IrmMsg): Outcome {
+  const all = d.registry.names.list().map((n): NameInfo => ({
+    name: n.name,
+    polLb: n.polLb,
+    skey: "",
+    scrt: "",
+    ckey: "",
+    ccrt: "",
+  }));
+  const fit = fitting(all, msg, (names) => ({ names }));
+  if (fit.length < all.length) d.log.warn(cut("names", fit.length, all.length));
+  return ok({ names: fit });
+}
+
+/** IRM_LIST_IPCPS. */
+export function listIpcps(d: Daemon, msg: IrmMsg): Outcome {
+  const all = d.registry.ipcps.list().map((i): IpcpListEntry => ({
+    pid: i.pid,
+    type: i.type,
+    name: i.name,
+    layer: i.layer,
+    hashAlgo: i.hashAlgo,
+  }));
+  const fit = fitting(all, msg, (ipcps) => ({ ipcps }));
+  if (fit.length < all.length) d.log.warn(cut("IPCPs", fit.length, all.length));
+  return ok({ ipcps: fit });
+}
+
+function cut(what: string, n: number, all: number): string {
+  return `List of ${what} cut to ${n} of ${all}: the client cannot read more.`;
+}
+
+/** As many entries as the client can read in one packet (spec 20 §19.18). */
+function fitting<T>(all: T[], msg: IrmMsg, fields: (part: T[]) => Partial<IrmMsg>): T[] {
+  const long = ((msg.opts ?? 0) & LIST_LONG) !== 0;
+  const room = long ? LONG_LIST_BYTES_MAX : MESSAGE_BYTES_MAX;
+  const size = (n: number) =>
+    encodeIrmMsg({ code: IrmCode.IRM_REPLY, ...fields(all.slice(0, n)), result: 0 }).length;
+  if (size(all.length) <= room) return all;
+  let lo = 0;
+  let hi = all.length;
+  while (lo < hi) {
+    const mid = (lo + hi + 1) >>> 1;
+    if (size(mid) <= room) lo = mid;
+    else hi = mid - 1;
+  }
+  return all.slice(0, lo);
+}

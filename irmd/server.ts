@@ -1,0 +1,163 @@
+/**
+ * The socket server: one request and at most one reply a connection (spec 20 §2.1). It reads without ever
+ * waiting for a silent client, bounds how many of those there are and how long they may stay, and closes
+ * everything at the end.
+ */
+
+import { Errno, errnoText } from "../lib/errno.ts";
+import { type Instance, irmSocketPath } from "../lib/instance.ts";
+import { encodeIrmMsg } from "../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Watch } from "../lib/sys/epoll.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
+import type { Outcome } from "./answer.ts";
+import { Client } from "./client.ts";
+
+/** Connections that may wait to be accepted; the prototype's 0 makes clients block in bursts. */
+const BACKLOG = 1024;
+/** A connection that sends nothing for this long is closed, ms. */
+const IDLE_MS = 10_000;
+/** Silent connections kept; beyond it the oldest goes. */
+export const IDLE_CONNECTIONS_MAX = 2048;
+/** How long to stop accepting when the kernel has no descriptor left, ms. */
+const PAUSE_MS = 50;
+/** Send buffer for replies longer than the kernel's default, bytes. */
+const BIG_REPLY_BYTES = 100_000;
+
+/** Serves one request. A handler that does not wait returns no promise. */
+export type Handler = (client: Client, request: Uint8Array) => Outcome | Promise<Outcome>;
+
+/** See the file's comment. */
+export class Server {
+  readonly #log: Logger;
+  readonly #handler: Handler;
+  readonly #listener: SeqListener;
+  #watch: Watch | undefined;
+  /** Connections that have sent nothing yet, oldest first, and when each came. */
+  readonly #idle = new Map<SeqSocket, number>();
+  /** Connections whose request is being served. */
+  readonly #busy = new Set<SeqSocket>();
+  #sweep: ReturnType<typeof setInterval> | undefined;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+
+  /** Binds the socket and serves at once. Throws `SysError`. */
+  constructor(instance: Instance, mode: number, log: Logger, handler: Handler) {
+    this.#log = log;
+    this.#handler = handler;
+    this.#listener = SeqListener.listen(irmSocketPath(instance), mode, BACKLOG);
+    this.#listen();
+    this.#sweep = setInterval(() => this.#closeIdle(performance.now() - IDLE_MS), IDLE_MS / 4);
+  }
+
+  /** Requests being served. */
+  get busy(): number {
+    return this.#busy.size;
+  }
+
+  #listen(): void {
+    this.#watch = this.#listener.onConnection(
+      (socket) => this.#connected(socket),
+      (e) => this.#acceptFailed(e),
+    );
+  }
+
+  #acceptFailed(e: unknown): void {
+    if (!(e instanceof SysError)) throw e;
+    // EMFILE, ENFILE, ENOMEM: make room, or wait for some.
+    this.#log.warn(`Cannot accept a connection: ${e.message}.`);
+    const oldest = [...this.#idle.keys()].slice(0, 64);
+    for (const socket of oldest) this.#drop(socket);
+    if (oldest.length > 0) return;
+    this.#watch?.close();
+    this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
+  }
+
+  #connected(socket: SeqSocket): void {
+    const first = socket.tryRecv(MESSAGE_BYTES_MAX);
+    if (first !== -Errno.EAGAIN) return this.#received(socket, first);
+    if (this.#idle.size >= IDLE_CONNECTIONS_MAX) this.#drop(this.#idle.keys().next().value!);
+    this.#idle.set(socket, performance.now());
+    socket.onReadable(() => {
+      this.#idle.delete(socket);
+      this.#received(socket, socket.tryRecv(MESSAGE_BYTES_MAX));
+    });
+  }
+
+  #received(socket: SeqSocket, packet: Uint8Array | null | number): void {
+    if (packet === null || typeof packet === "number") {
+      this.#log.error("Failed to read from socket.");
+      socket.close();
+      return;
+    }
+    let client: Client;
+    let outcome: Outcome | Promise<Outcome>;
+    try {
+      client = new Client(socket, socket.peerCred());
+      outcome = this.#handler(client, packet);
+    } catch (e) {
+      return this.#broken(socket, e);
+    }
+    if (!(outcome instanceof Promise)) return this.#reply(socket, outcome);
+    this.#busy.add(socket);
+    outcome.then(
+      (o) => this.#reply(socket, o),
+      (e) => this.#broken(socket, e),
+    );
+  }
+
+  #reply(socket: SeqSocket, outcome: Outcome): void {
+    this.#busy.delete(socket);
+    if (outcome !== undefined) {
+      let code = -Errno.EPIPE;
+      // A server that is closing has closed it already.
+      if (!socket.fd.closed) {
+        const bytes = encodeIrmMsg(outcome.msg);
+        if (bytes.length > BIG_REPLY_BYTES) socket.setSendBuffer(bytes.length * 2);
+        code = socket.trySend(bytes);
+        if (outcome.msg.symKey !== undefined) bytes.fill(0);
+      }
+      outcome.msg.symKey?.fill(0);
+      if (code < 0) {
+        if (code !== -Errno.EPIPE && code !== -Errno.ECONNRESET) {
+          this.#log.warn(`Failed to send a reply: ${errnoText(code)}.`);
+        }
+        outcome.undelivered?.();
+      }
+    }
+    socket.close();
+  }
+
+  /** A defect of ours must cost one request, not the daemon. */
+  #broken(socket: SeqSocket, e: unknown): void {
+    this.#busy.delete(socket);
+    this.#log.error(`Request failed: ${e instanceof Error ? e.message : e}.`);
+    if (this.#log.debug && e instanceof Error) this.#log.dbg(e.stack ?? "");
+    socket.close();
+  }
+
+  #closeIdle(beforeMs: number): void {
+    for (const [socket, cameMs] of this.#idle) {
+      if (cameMs > beforeMs) break;
+      this.#drop(socket);
+    }
+  }
+
+  #drop(socket: SeqSocket): void {
+    this.#idle.delete(socket);
+    this.#log.error("Failed to read from socket.");
+    socket.close();
+  }
+
+  /** Stops accepting and closes what is open: pending requests end without reply. Idempotent. */
+  close(): void {
+    clearInterval(this.#sweep);
+    clearTimeout(this.#pause);
+    this.#watch?.close();
+    this.#listener.close();
+    for (const socket of this.#idle.keys()) socket.close();
+    this.#idle.clear();
+    for (const socket of this.#busy) socket.close();
+  }
+}
