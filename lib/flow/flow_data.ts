@@ -37,6 +37,9 @@ let scratch: Uint8Array<ArrayBuffer> | undefined;
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
 const RETRY_NS = 1e6;
 
+/** Refused calls between two looks at the deadlines, less one: a busy loop makes them in about 10 µs. */
+const IDLE_CALLS_MASK = 0xff;
+
 /** The data path; {@linkcode Flow} adds life cycle and asynchronous calls. */
 export class FlowData {
   /** Flow id. */
@@ -142,6 +145,16 @@ export class FlowData {
     return options?.nonblock ?? ((this.flags & flag) !== 0);
   }
 
+  /**
+   * -EAGAIN. A caller that tries again and again without going back to its event loop would starve the deadlines
+   * (keepalive, retransmission): every so many tries runs them.
+   */
+  #wouldWait(): number {
+    if ((++this.#idleCalls & IDLE_CALLS_MASK) === 0) this.process.tick(monotonicNs());
+    return -Errno.EAGAIN;
+  }
+  #idleCalls = 0;
+
   #allocWaiting(len: number, options: CallOptions | undefined): number {
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
     if (SPIN_NS > 0) {
@@ -197,7 +210,7 @@ export class FlowData {
             return again;
           }
           this.armFrct();
-          return -Errno.EAGAIN;
+          return this.#wouldWait();
         }
         until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
         continue;
@@ -265,7 +278,7 @@ export class FlowData {
     for (;;) {
       let off = this.reader.read();
       if (off === -Errno.EAGAIN) {
-        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
+        if (this.#noBlock(options, FlowFlag.RNoBlock)) return this.#wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
         off = this.#waitForPacket(until, Infinity);
       }
@@ -332,7 +345,7 @@ export class FlowData {
       if (off === -Errno.EAGAIN) {
         if (ep.outputDue) frct.flush(monotonicUs());
         this.armFrct();
-        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
+        if (this.#noBlock(options, FlowFlag.RNoBlock)) return this.#wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
         off = this.#waitForPacket(until, Infinity);
       }
