@@ -1,0 +1,122 @@
+/** Numbers, times, option words and printf of the tools. */
+
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { parseOptions, parseTimeMs, strtol } from "../../../tools/args.ts";
+import { cText } from "../../../tools/console.ts";
+import { fixed } from "../../../tools/format.ts";
+import { parseOcbr } from "../../../tools/ocbr/options.ts";
+import { parseOperf } from "../../../tools/operf/options.ts";
+import { parseOvpn } from "../../../tools/ovpn/options.ts";
+
+Deno.test("strtol() reads blanks, sign and digits and leaves the rest", () => {
+  assertEquals(strtol(" \t-12k"), { value: -12, rest: "k" });
+  assertEquals(strtol("+7"), { value: 7, rest: "" });
+  assertEquals(strtol("abc"), { value: 0, rest: "abc" });
+  assertEquals(strtol(""), { value: 0, rest: "" });
+  assertEquals(strtol("99999999999999999999").value, 2 ** 63);
+});
+
+Deno.test("parseTimeMs() knows the units of the prototype, us and decimals", () => {
+  assertEquals(parseTimeMs("5"), { ms: 5 });
+  assertEquals(parseTimeMs("2m"), { ms: 120_000 });
+  assertEquals(parseTimeMs("0.2s"), { ms: 200 });
+  assertEquals(parseTimeMs("250us"), { ms: 0.25 });
+  assertEquals(parseTimeMs("-1"), { ms: -1 });
+  assertEquals(parseTimeMs("5x"), { unit: "x" });
+  assertEquals(parseTimeMs("x"), { unit: "x" });
+  assertEquals(parseTimeMs(""), { ms: 0 });
+  assertEquals(parseTimeMs("5constructor"), { unit: "constructor" });
+});
+
+Deno.test("parseOptions() takes --word=value and tells a missing value", () => {
+  const table = {
+    size: { words: ["-s", "--size"], value: true },
+    flood: { words: ["-f"], value: false },
+  } as const;
+  assertEquals(parseOptions(["--size=5", "-f", "-s", "6"], table), {
+    kind: "options",
+    options: [["size", "5"], ["flood", ""], ["size", "6"]],
+  });
+  assertEquals(parseOptions(["-s"], table), { kind: "missing", key: "size" });
+  assertEquals(parseOptions(["-s5"], table), { kind: "unknown", word: "-s5" });
+  assertEquals(parseOptions(["--flood"], table), { kind: "unknown", word: "--flood" });
+});
+
+Deno.test("fixed() rounds ties to the even digit as printf does", () => {
+  assertEquals(fixed(0.3125, 3), "0.312");
+  assertEquals(fixed(0.4375, 3), "0.438");
+  assertEquals(fixed(-0.3125, 3), "-0.312");
+  assertEquals(fixed(2.5, 0), "2");
+  assertEquals(fixed(3.5, 0), "4");
+  assertEquals(fixed(0.1005, 3), "0.101"); // Lies above the tie in binary.
+  assertEquals(fixed(NaN, 3), "nan");
+});
+
+Deno.test("fixed() is toFixed() wherever there is no tie", () => {
+  fc.assert(fc.property(fc.double({ min: -1e9, max: 1e9, noNaN: true }), (x) => {
+    const scaled = x * 1000;
+    if (Math.abs(scaled - Math.trunc(scaled)) === 0.5) return;
+    assertEquals(fixed(x, 3), x.toFixed(3));
+  }));
+});
+
+Deno.test("cText() ends at the first NUL", () => {
+  assertEquals(cText(new TextEncoder().encode("hi\0there")), "hi");
+  assertEquals(cText(new TextEncoder().encode("hi")), "hi");
+});
+
+Deno.test("parseOperf() complains about units as they come, before later options", () => {
+  const got = parseOperf(["-d", "5x", "--bogus"]);
+  // An unknown word ends the reading before any unit is looked at.
+  assertEquals(got.kind === "exit" && got.code, 0);
+  const rate = parseOperf(["-n", "x", "-r", "5Q"]);
+  assertEquals(rate.kind === "exit" && rate.out, "Unknown rate unit: Q.\n");
+});
+
+Deno.test("parseOperf() takes rates in plain bits beside the prototype's thousands", () => {
+  const rateOf = (word: string) => {
+    const got = parseOperf(["-n", "x", "-r", word]);
+    return got.kind === "run" ? [got.options.rate, got.options.warning !== undefined] : undefined;
+  };
+  assertEquals(rateOf("8"), [8000, true]);
+  assertEquals(rateOf("8k"), [8000, false]);
+  assertEquals(rateOf("8b"), [8, false]);
+  assertEquals(rateOf("8Mbit"), [8e6, false]);
+});
+
+Deno.test("a missing value never crashes a tool", () => {
+  for (const parse of [parseOperf, parseOcbr, parseOvpn]) {
+    for (const word of ["-n", "-d", "-s", "-r", "-i", "-m", "-t", "--count", "--mtu"]) {
+      const got = parse([word]);
+      assertEquals(got.kind, "exit", word);
+    }
+  }
+});
+
+Deno.test("parseOvpn() takes abbreviations, bundles, words in between and a /32 mask", () => {
+  const got = parseOvpn(["--ma=255.255.255.255", "-i10.0.0.1", "--na", "srv", "--mtu", "1400"]);
+  if (got.kind !== "run") throw new Error(got.out);
+  assertEquals([...got.options.mask], [255, 255, 255, 255]);
+  assertEquals(got.options.name, "srv");
+  assertEquals(got.options.mtuBytes, 1400);
+  const ip6 = parseOvpn(["-i", "10.0.0.1", "-m", "255.0.0.0", "--ip6", "fd00::1/48"]);
+  assertEquals(ip6.kind === "run" && ip6.options.ip6?.prefixBits, 48);
+  const bad = parseOvpn(["--bogus"]);
+  assertEquals(bad.kind === "exit" && bad.err, "ovpn: unrecognized option '--bogus'");
+  const silent = parseOvpn(["-C"]);
+  assertEquals(silent, { kind: "exit", code: 1, out: "" });
+});
+
+Deno.test("the tools take any words without throwing", () => {
+  const word = fc.oneof(
+    fc.constantFrom("-n", "-l", "-d", "-r", "-s", "-i", "-m", "-t", "--", "--help", "-fq", "--ip="),
+    fc.string({ maxLength: 12 }),
+  );
+  fc.assert(fc.property(fc.array(word, { maxLength: 8 }), (args) => {
+    for (const parse of [parseOperf, parseOcbr, parseOvpn]) {
+      const got = parse(args);
+      if (got.kind === "exit") assertEquals(got.code === 0 || got.code === 1, true);
+    }
+  }));
+});

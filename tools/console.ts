@@ -1,0 +1,54 @@
+/**
+ * What the tools print: texts of the prototype on stdout, reasons for failures on stderr, everything
+ * at once, so that a tool killed by a signal has lost nothing. A closed stdout raises `BrokenPipe`.
+ */
+
+import { Errno, errnoText, OuroError } from "../lib/errno.ts";
+
+const encoder = new TextEncoder();
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+}
+
+/** Writes to stdout as it is. */
+export function print(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+/** Writes one line to stderr; a closed stderr is nobody's trouble. */
+export function complain(line: string): void {
+  try {
+    writeAll(Deno.stderr, `${printable(line)}\n`);
+  } catch {
+    // Nobody reads it.
+  }
+}
+
+/** One line without control characters. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+/** Number and cause of a failure, for one line. */
+export function reason(error: unknown): string {
+  if (!(error instanceof OuroError)) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  if (error.detail?.cause) return `${error.code}: ${error.detail.cause}`;
+  return error.code === -Errno.EIRMD
+    ? `${error.code}: IRMd is not running (start it with \`ouro irmd\`)`
+    : `${error.code}: ${errnoText(error.code)}`;
+}
+
+/** The sentence for a negative result of a read or write. */
+export function reasonOf(code: number): string {
+  return `${code}: ${errnoText(code)}`;
+}
+
+/** A text up to its first NUL, as C programs see it. */
+export function cText(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}

@@ -1,0 +1,127 @@
+/** `obc`: sends a message to a broadcast layer, or prints what is sent there (spec 80 §6). */
+
+import { OuroError } from "../lib/errno.ts";
+import { Flow } from "../lib/flow/flow.ts";
+import { takePrefix } from "../lib/prefix.ts";
+import { parseOptions } from "./args.ts";
+import { complain, cText, print, reason } from "./console.ts";
+import { openProcess, qosOf, Stop } from "./session.ts";
+
+const USAGE = `Usage: obc [OPTION]...
+Sends a message to a broadcast network
+
+  -n --name                 Name of the broadcast layer
+  -m --message              A message to send
+  [-l, --listen             Listen mode]
+      --help                Display this help text and exit
+`;
+
+const MESSAGE = "Ouroboros multicast rocks!";
+/** Exit code of every failure. */
+const FAILED = 255;
+
+const OPTIONS = {
+  name: { words: ["-n", "--name"], value: true },
+  message: { words: ["-m", "--message"], value: true },
+  listen: { words: ["-l", "--listen"], value: false },
+  qos: { words: ["-q", "--qos"], value: true },
+  help: { words: ["--help"], value: false },
+} as const;
+
+/** A command line that makes sense, or what to print and exit with. */
+export type ObcCommand =
+  | {
+    readonly kind: "run";
+    readonly listen: boolean;
+    readonly name: string;
+    readonly message: string;
+    readonly qos: string;
+  }
+  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+
+/** Reads a command line. Pure. */
+export function parseObc(args: readonly string[]): ObcCommand {
+  const parsed = parseOptions(args, OPTIONS);
+  if (parsed.kind === "unknown") {
+    return { kind: "exit", code: 0, out: USAGE, err: `Unknown option: ${parsed.word}` };
+  }
+  const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${USAGE}` } as const;
+  if (parsed.kind === "missing") {
+    if (parsed.key === "name") return noName;
+    return { kind: "exit", code: 1, out: USAGE, err: `Option --${parsed.key} needs a value` };
+  }
+  const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
+  if (last("help") !== undefined) return { kind: "exit", code: 0, out: USAGE };
+  const name = last("name");
+  if (!name) return noName;
+  return {
+    kind: "run",
+    listen: last("listen") !== undefined,
+    name,
+    message: last("message") ?? MESSAGE,
+    qos: last("qos") ?? "raw",
+  };
+}
+
+/** Runs `obc`; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (!words) return 1;
+  const command = parseObc(words);
+  if (command.kind === "exit") {
+    if (command.err !== undefined) complain(command.err);
+    print(command.out);
+    return command.code;
+  }
+  const qos = qosOf(command.qos);
+  const text = command.message === "-" ? await standardInput() : command.message;
+  using process = openProcess("obc");
+  if (!process) return 1;
+  if (command.listen) print("Starting a reader.\n");
+  let flow: Flow;
+  try {
+    flow = await Flow.join(command.name, { qos, process });
+  } catch (error) {
+    if (!(error instanceof OuroError)) throw error;
+    print("Failed to join broadcast.\n");
+    complain(`Failed to join broadcast: ${reason(error)}`);
+    return FAILED;
+  }
+  const code = command.listen ? await listen(flow) : await send(flow, text);
+  await flow.dealloc();
+  return code;
+}
+
+async function standardInput(): Promise<string> {
+  return (await new Response(Deno.stdin.readable).text()).replace(/\n$/, "");
+}
+
+async function send(flow: Flow, text: string): Promise<number> {
+  try {
+    await flow.write(new TextEncoder().encode(`${text}\0`));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof OuroError)) throw error;
+    print("Failed to write packet.\n");
+    complain(`Failed to write packet: ${reason(error)}`);
+    return FAILED;
+  }
+}
+
+async function listen(flow: Flow): Promise<number> {
+  using stop = new Stop();
+  print("New flow.\n");
+  while (!stop.requested) {
+    try {
+      const message = await flow.read({ signal: stop.signal });
+      print(`Message is ${cText(message)}.\n`);
+    } catch (error) {
+      if (stop.requested) break;
+      if (!(error instanceof OuroError)) throw error;
+      print("Failed to read.\n");
+      complain(`Failed to read: ${reason(error)}`);
+      break;
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,189 @@
+/** `ocbr`: a constant bit rate from client to server, measured at the server (spec 80 §4). */
+
+import { OuroError } from "../../lib/errno.ts";
+import { Flow } from "../../lib/flow/flow.ts";
+import { takePrefix } from "../../lib/prefix.ts";
+import { monotonicNs } from "../../lib/sys/clock.ts";
+import { complain, print, reason, reasonOf } from "../console.ts";
+import { type Conversation, serve } from "../serve.ts";
+import { breathe, openProcess, pause, qosOf, Stop } from "../session.ts";
+import { type CbrReport, Meter, reportLine, sentLine } from "./meter.ts";
+import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
+import { Pacer } from "./pacer.ts";
+
+/** Exit code when there is no flow. */
+const FAILED = 255;
+/** How often the server looks at its clock, ms. */
+const TICK_MS = 100;
+/** A busy sender lets signals in this often, ns. */
+const BREATH_NS = 20e6;
+/** A sleep ends so much before its deadline, the rest is spun: timers come late, ns. */
+const TIMER_LATE_NS = 1.5e6;
+
+/** Runs `ocbr`; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (!words) return 1;
+  const command = parseOcbr(words);
+  if (command.kind === "exit") {
+    if (command.err !== undefined) complain(command.err);
+    print(command.out);
+    return command.code;
+  }
+  const { options } = command;
+  using process = openProcess("ocbr");
+  if (!process) return 1;
+  using stop = new Stop();
+  if (!options.listen) return await client(options, stop);
+  if (!options.json) {
+    print(
+      `Server started, interval is ${options.intervalS} s, timeout is ${options.timeoutS} s.\n`,
+    );
+  }
+  return await serve({
+    process,
+    stop,
+    packetBytesMax: SIZE_BYTES_MAX,
+    tickMs: TICK_MS,
+    once: options.once,
+    maxFlows: options.maxFlows,
+    begin: (flow, nowUs) => new Receiver(flow, nowUs, options),
+  });
+}
+
+/** One flow at the server. */
+class Receiver implements Conversation {
+  readonly #meter: Meter;
+
+  constructor(readonly flow: Flow, nowUs: number, readonly options: OcbrOptions) {
+    if (!options.json) print("New flow.\n");
+    this.#meter = new Meter({
+      fd: flow.fd,
+      intervalUs: options.intervalS * 1e6,
+      timeoutUs: options.timeoutS * 1e6,
+      startUs: nowUs,
+    });
+  }
+
+  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): "go on" | "done" {
+    this.#meter.onPacket(packet.length, nowUs);
+    return this.onTick(nowUs);
+  }
+
+  onTick(nowUs: number): "go on" | "done" {
+    const report = this.#meter.poll(nowUs);
+    if (report) this.#tell(report);
+    return this.#meter.timedOut ? "done" : "go on";
+  }
+
+  onDown(nowUs: number): void {
+    // The prototype knows an end by silence alone; scripts wait for its words.
+    this.#tell(this.#meter.finish(nowUs));
+  }
+
+  #tell(report: CbrReport): void {
+    if (this.options.json) {
+      const { fd, packets, bytes, final } = report;
+      const elapsed_us = Math.round(report.elapsedUs);
+      print(`${JSON.stringify({ fd, packets, bytes, elapsed_us, final })}\n`);
+      return;
+    }
+    if (report.final) print(`Test on flow ${report.fd} timed out\n`);
+    print(reportLine(report));
+  }
+}
+
+async function client(options: OcbrOptions, stop: Stop): Promise<number> {
+  const { server, durationS, rate, sizeBytes } = options;
+  if (!options.json) {
+    print(`Client started, duration ${durationS}, rate ${rate} b/s, size ${sizeBytes} B.\n`);
+  }
+  let flow: Flow;
+  try {
+    flow = await Flow.alloc(server, { qos: qosOf(options.qos), signal: stop.signal });
+  } catch (error) {
+    if (stop.requested) return 0;
+    if (!(error instanceof OuroError)) throw error;
+    if (!options.json) print("Failed to allocate flow.\n");
+    complain(`Failed to allocate flow: ${reason(error)}`);
+    return FAILED;
+  }
+  const startNs = monotonicNs();
+  const sent = await send(flow, options, startNs, stop);
+  const elapsedUs = (monotonicNs() - startNs) / 1000;
+  if (options.json) {
+    const document = {
+      tool: "ocbr",
+      name: server,
+      qos: options.qos,
+      size: sizeBytes,
+      packets: sent,
+      bytes: sent * sizeBytes,
+      elapsed_us: Math.round(elapsedUs),
+      bits_per_second: elapsedUs > 0 ? sent * sizeBytes * 8e6 / elapsedUs : 0,
+    };
+    print(`${JSON.stringify(document)}\n`);
+  } else {
+    print(sentLine(sent, sizeBytes, elapsedUs));
+  }
+  await flow.dealloc();
+  return 0;
+}
+
+/** Sends until the time is over, a write fails or it is stopped; returns the number of packets. */
+async function send(
+  flow: Flow,
+  options: OcbrOptions,
+  startNs: number,
+  stop: Stop,
+): Promise<number> {
+  const { sizeBytes, durationS, packetsMax } = options;
+  const gapNs = options.flood ? 0 : sizeBytes * 8e9 / options.rate;
+  const pacer = new Pacer({ durationS, gapNs, startNs, packetsMax });
+  const packet = new Uint8Array(sizeBytes);
+  const head = new DataView(new ArrayBuffer(8));
+  const headBytes = new Uint8Array(head.buffer, 0, Math.min(8, sizeBytes));
+  let breathAtNs = startNs + BREATH_NS;
+  while (!stop.requested) {
+    const nowNs = monotonicNs();
+    if (nowNs >= breathAtNs) {
+      await breathe();
+      breathAtNs = monotonicNs() + BREATH_NS;
+      continue;
+    }
+    const step = pacer.step(nowNs);
+    if (step.do === "end") break;
+    if (step.do === "wait") {
+      const sleepNs = step.untilNs - nowNs - (options.spin ? TIMER_LATE_NS : 0);
+      if (sleepNs > 1e6 || !options.spin) {
+        await pause(Math.max(0, sleepNs / 1e6), stop.signal);
+        breathAtNs = monotonicNs() + BREATH_NS;
+      }
+      continue;
+    }
+    if (!options.flood) {
+      head.setBigInt64(0, BigInt(pacer.sent), true);
+      packet.set(headBytes);
+    }
+    const n = await write(flow, packet, stop);
+    if (n < 0) {
+      complain(`Failed to send packet: ${reasonOf(n)}`);
+      break;
+    }
+    pacer.onSent(nowNs);
+  }
+  return pacer.sent;
+}
+
+/** Writes without blocking the thread for long; a negative number on failure. */
+async function write(flow: Flow, packet: Uint8Array, stop: Stop): Promise<number> {
+  const n = flow.writeSync(packet, { timeoutMs: 5 });
+  if (n !== -110 && n !== -11) return n;
+  try {
+    return await flow.write(packet, { signal: stop.signal });
+  } catch (error) {
+    if (error instanceof OuroError) return error.code;
+    if (stop.requested) return 0;
+    throw error;
+  }
+}

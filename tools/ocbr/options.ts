@@ -1,0 +1,157 @@
+/** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
+
+import { type OptionSpec, parseOptions, parseWhole, strtol } from "../args.ts";
+
+export const OCBR_USAGE = `Usage: cbr [OPTION]...
+Sends packets from client to server at a constant bit rate.
+
+  -l, --listen              Run in server mode
+
+Server options:
+  -i, --interval            Server report interval (s)
+  -t, --timeout             Server timeout interval (s)
+
+Client options:
+  -n, --server_apn          Specify the name of the server.
+  -d, --duration            Duration for sending (s)
+  -f, --flood               Send packets as fast as possible
+  -s, --size                packet size (B, max 524288 B)
+  -r, --rate                Rate (b/s)
+      --sleep               Sleep in between sending packets
+      --spin                Spin CPU between sending packets
+
+
+      --help                Display this help text and exit
+`;
+
+/** Largest packet, bytes. */
+export const SIZE_BYTES_MAX = 524288;
+
+/** A command line that makes sense. */
+export interface OcbrOptions {
+  readonly listen: boolean;
+  /** Seconds between reports; at least 0.1. */
+  readonly intervalS: number;
+  /** Seconds of silence after which a test is over. */
+  readonly timeoutS: number;
+  readonly server: string;
+  /** Whole seconds. */
+  readonly durationS: number;
+  readonly flood: boolean;
+  readonly sizeBytes: number;
+  /** Bits a second. */
+  readonly rate: number;
+  readonly spin: boolean;
+  readonly qos: string;
+  readonly json: boolean;
+  readonly once: boolean;
+  readonly maxFlows: number | undefined;
+  readonly packetsMax: number | undefined;
+}
+
+/** Options, or what to print (stdout, stderr) and exit with. */
+export type OcbrCommand =
+  | { readonly kind: "run"; readonly options: OcbrOptions }
+  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+
+const TABLE = {
+  listen: { words: ["-l", "--listen"], value: false },
+  interval: { words: ["-i", "--interval"], value: true },
+  timeout: { words: ["-t", "--timeout"], value: true },
+  server: { words: ["-n", "--server_apn", "--server-name"], value: true },
+  duration: { words: ["-d", "--duration"], value: true },
+  flood: { words: ["-f", "--flood"], value: false },
+  size: { words: ["-s", "--size"], value: true },
+  rate: { words: ["-r", "--rate"], value: true },
+  sleep: { words: ["--sleep"], value: false },
+  spin: { words: ["--spin"], value: false },
+  qos: { words: ["-q", "--qos"], value: true },
+  json: { words: ["--json"], value: false },
+  once: { words: ["--once"], value: false },
+  maxFlows: { words: ["--max-flows"], value: true },
+  count: { words: ["--count"], value: true },
+  help: { words: ["--help"], value: false },
+} as const satisfies Record<string, OptionSpec>;
+
+/** The prototype floods its log with an interval of 0; ours has a floor. */
+const INTERVAL_S_MIN = 0.1;
+
+/** Reads a command line. Pure. */
+export function parseOcbr(args: readonly string[]): OcbrCommand {
+  const parsed = parseOptions(args, TABLE);
+  if (parsed.kind === "unknown") {
+    return { kind: "exit", code: 0, out: OCBR_USAGE, err: `Unknown option: ${parsed.word}` };
+  }
+  if (parsed.kind === "missing") {
+    if (parsed.key === "server") return noServer();
+    return {
+      kind: "exit",
+      code: 1,
+      out: OCBR_USAGE,
+      err: `Option --${parsed.key} needs a value`,
+    };
+  }
+  const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
+  const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
+  const number = (key: keyof typeof TABLE, preset: number) => {
+    const text = last(key);
+    return text === undefined ? preset : strtol(text).value;
+  };
+  if (has("help")) return { kind: "exit", code: 0, out: OCBR_USAGE };
+  const rateWord = last("rate");
+  const options: OcbrOptions = {
+    listen: has("listen"),
+    intervalS: Math.max(INTERVAL_S_MIN, number("interval", 1)),
+    timeoutS: Math.max(0, number("timeout", 1)),
+    server: last("server") ?? "",
+    durationS: number("duration", 60),
+    flood: has("flood"),
+    sizeBytes: number("size", 1000),
+    rate: rateWord === undefined ? 1_000_000 : rateOf(rateWord),
+    spin: parsed.options.findLast(([k]) => k === "spin" || k === "sleep")?.[0] === "spin",
+    qos: last("qos") ?? "raw",
+    json: has("json"),
+    once: has("once"),
+    maxFlows: whole(last("maxFlows")),
+    packetsMax: whole(last("count")),
+  };
+  for (const key of ["maxFlows", "count"] as const) {
+    if (last(key) !== undefined && whole(last(key)) === undefined) {
+      const word = TABLE[key].words[0];
+      return { kind: "exit", code: 1, out: "", err: `${word} is a number from 1 to 10^9` };
+    }
+  }
+  if (options.listen) return { kind: "run", options };
+  if (options.server === "") return noServer();
+  const bad = options.sizeBytes > SIZE_BYTES_MAX
+    ? `Maximum size: ${SIZE_BYTES_MAX}.\n`
+    : options.sizeBytes < 0
+    ? "Size overflow.\n"
+    : options.rate <= 0
+    ? "Invalid rate.\n"
+    : undefined;
+  return bad === undefined ? { kind: "run", options } : { kind: "exit", code: 1, out: bad };
+}
+
+function noServer(): OcbrCommand {
+  return { kind: "exit", code: 1, out: `No server specified.\n${OCBR_USAGE}` };
+}
+
+function whole(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseWhole(text, 1, 1e9);
+}
+
+/** A rate whose suffix is the first character of the rest; anything but k, M and G is ignored. */
+function rateOf(text: string): number {
+  const { value, rest } = strtol(text);
+  switch (rest.charAt(0)) {
+    case "k":
+      return value * 1e3;
+    case "M":
+      return value * 1e6;
+    case "G":
+      return value * 1e9;
+    default:
+      return value;
+  }
+}

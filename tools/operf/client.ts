@@ -1,0 +1,239 @@
+/** The client of `operf` (spec 80 §3.3): one test, then its statistics. */
+
+import { Errno, OuroError } from "../../lib/errno.ts";
+import { Flow } from "../../lib/flow/flow.ts";
+import { monotonicUs } from "../../lib/sys/clock.ts";
+import { complain, print, reason, reasonOf } from "../console.ts";
+import { pause, qosOf, type Stop } from "../session.ts";
+import type { OperfOptions } from "./options.ts";
+import {
+  Counter,
+  encodeConfig,
+  encodeEnd,
+  encodeJson,
+  isEnd,
+  isGreeting,
+  parseNumbers,
+  type Report,
+  TestType,
+} from "./protocol.ts";
+import { sendPackets } from "./sender.ts";
+import { announcement, header, lossPercent, megabits, statistics } from "./text.ts";
+
+/** Pause between configuration and data: the prototype's server gives a client 1 s, ms. */
+const SETTLE_MS = 500;
+/** How long a server of ours may take to answer, ms. */
+const GREETING_MS = 500;
+/** Silence after which what is missing counts as lost, µs. */
+const SILENCE_US = 2e6;
+
+/** The result of the side that received, as a document. */
+interface Outcome {
+  sent: number;
+  received: number | undefined;
+  elapsedUs: number;
+  report: Report | undefined;
+  failed: number;
+}
+
+/** Runs one test; returns the exit code. */
+export async function client(o: OperfOptions, stop: Stop): Promise<number> {
+  const say = (text: string) => o.json || print(text);
+  say(o.notice);
+  if (o.warning !== undefined) complain(o.warning);
+  let flow: Flow;
+  try {
+    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos), signal: stop.signal });
+  } catch (error) {
+    if (stop.requested) return 0;
+    if (!(error instanceof OuroError)) throw error;
+    say("Failed to allocate flow.\n");
+    complain(`Failed to allocate flow: ${reason(error)}`);
+    return 1;
+  }
+  say(announcement(o.test));
+  const n = flow.writeSync(encodeConfig(typeOf(o.test)), { timeoutMs: 1000 });
+  if (n < 0) {
+    say("Failed to send configuration.\n");
+    complain(`Failed to send configuration: ${reasonOf(n)}`);
+    await flow.dealloc();
+    return 1;
+  }
+  const outcome = await run(o, flow, stop, say);
+  if (outcome) tell(o, outcome, say);
+  await flow.dealloc();
+  return outcome ? 0 : 1;
+}
+
+function typeOf(test: OperfOptions["test"]): number {
+  switch (test) {
+    case "uni":
+      return TestType.UNI;
+    case "bi":
+      return TestType.BI;
+    case "report":
+      return TestType.REPORT;
+    case "reverse":
+      return TestType.REVERSE;
+  }
+}
+
+async function run(
+  o: OperfOptions,
+  flow: Flow,
+  stop: Stop,
+  say: (text: string) => void,
+): Promise<Outcome | undefined> {
+  let ours = false;
+  if (o.test === "report" || o.test === "reverse") {
+    ours = isGreeting(await receive(flow, GREETING_MS, stop) ?? new Uint8Array(0));
+    if (!ours && o.test === "reverse") {
+      complain(`Failed to run a reverse test: ${o.server} is not an operf server of ouro`);
+      return undefined;
+    }
+  }
+  if (!ours) await pause(SETTLE_MS, stop.signal);
+  say(header(o));
+  if (o.test === "reverse") return await reverse(o, flow, stop);
+  const back = new Returns(o, flow);
+  const result = await sendPackets({
+    flow,
+    sizeBytes: o.sizeBytes,
+    durationMs: o.durationMs,
+    rate: o.flood ? 0 : o.rate,
+    sleep: o.sleep,
+    packetsMax: o.packetsMax,
+    stop,
+    ...(o.test === "bi" ? { onTurn: () => back.take() } : {}),
+  });
+  if (result.failed !== 0) {
+    say("Failed to send packet.\n");
+    complain(`Failed to send packet: ${reasonOf(result.failed)}`);
+  }
+  const outcome: Outcome = { ...result, received: undefined, report: undefined };
+  if (o.test === "bi") {
+    await back.rest(result.sent, stop, say);
+    outcome.received = back.received;
+  } else if (ours) {
+    flow.writeSync(encodeEnd(), { timeoutMs: 1000 });
+    outcome.report = await reportOf(flow, stop);
+    outcome.received = outcome.report?.received;
+  }
+  say("Test finished.\n");
+  return outcome;
+}
+
+/** A packet, or undefined after `timeoutMs` or when the flow ends. */
+async function receive(
+  flow: Flow,
+  timeoutMs: number,
+  stop: Stop,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    return await flow.read({ timeoutMs, signal: stop.signal });
+  } catch (error) {
+    if (error instanceof OuroError || stop.requested) return undefined;
+    throw error;
+  }
+}
+
+async function reportOf(flow: Flow, stop: Stop): Promise<Report | undefined> {
+  const packet = await receive(flow, SILENCE_US / 1000, stop);
+  return packet && parseNumbers(packet, ["received", "bytes", "elapsed_us", "out_of_order"]);
+}
+
+/** What comes back in a bidirectional test. */
+class Returns {
+  received = 0;
+  #down = false;
+  #lastUs = monotonicUs();
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+
+  constructor(readonly o: OperfOptions, readonly flow: Flow) {
+    this.#buffer = new Uint8Array(o.sizeBytes + 1);
+  }
+
+  /** Takes what is there. */
+  take(): void {
+    for (;;) {
+      const n = this.flow.readSync(this.#buffer, { nonblock: true });
+      if (n === -Errno.EAGAIN) return;
+      this.#lastUs = monotonicUs();
+      if (n === this.o.sizeBytes) {
+        this.received++;
+      } else if (n < 0 && n !== -Errno.EMSGSIZE) {
+        this.#down = true;
+        return;
+      } else if (n !== 0 && !this.o.json) {
+        print(`Invalid message on fd ${this.flow.fd}.\n`);
+      }
+    }
+  }
+
+  /** Waits for what is still on its way. */
+  async rest(sent: number, stop: Stop, say: (text: string) => void): Promise<void> {
+    this.#lastUs = monotonicUs();
+    for (this.take(); this.received < sent && !this.#down && !stop.requested; this.take()) {
+      if (monotonicUs() - this.#lastUs > SILENCE_US) {
+        say("Server timed out.\n");
+        return;
+      }
+      await pause(1, stop.signal);
+    }
+  }
+}
+
+/** Receives what a server of ours sends on request. */
+async function reverse(o: OperfOptions, flow: Flow, stop: Stop): Promise<Outcome> {
+  const request = {
+    size: o.sizeBytes,
+    rate: o.flood ? 0 : o.rate,
+    duration_ms: Math.max(0, o.durationMs),
+  };
+  flow.writeSync(encodeJson(request), { timeoutMs: 1000 });
+  const counter = new Counter();
+  for (;;) {
+    const packet = await receive(flow, SILENCE_US / 1000, stop);
+    if (!packet || isEnd(packet)) break;
+    counter.onPacket(packet, monotonicUs());
+  }
+  const sender = await receive(flow, SILENCE_US / 1000, stop);
+  const sent = sender && parseNumbers(sender, ["received"])?.received;
+  const report = counter.report();
+  return {
+    sent: sent ?? report.received,
+    received: report.received,
+    elapsedUs: report.elapsed_us,
+    report,
+    failed: 0,
+  };
+}
+
+function tell(o: OperfOptions, r: Outcome, say: (text: string) => void): void {
+  say(statistics(o, { sent: r.sent, received: r.received ?? 0, elapsedUs: r.elapsedUs }));
+  if (r.report && !o.json) {
+    const rate = megabits(r.report.bytes, 1, r.report.elapsed_us).toFixed(3);
+    print(
+      `${r.report.received} packets received, ${lossPercent(r.sent, r.report.received)}% packet ` +
+        `loss, ${r.report.out_of_order} out-of-order, bandwidth: ${rate} Mb/s.\n`,
+    );
+  }
+  if (!o.json) return;
+  const bytes = (o.test === "bi" ? r.received ?? 0 : r.sent) * o.sizeBytes;
+  print(`${
+    JSON.stringify({
+      tool: "operf",
+      test: o.test,
+      name: o.server,
+      qos: o.qos,
+      size: o.sizeBytes,
+      sent: r.sent,
+      received: r.received ?? null,
+      loss_pct: r.received === undefined ? null : lossPercent(r.sent, r.received),
+      elapsed_us: Math.round(r.elapsedUs),
+      bits_per_second: r.elapsedUs > 0 ? Math.round(bytes * 8e6 / r.elapsedUs) : 0,
+      error: r.failed,
+      receiver: r.report ?? null,
+    })
+  }\n`);
+}

@@ -1,0 +1,26 @@
+/** `operf`: bandwidth between a client and a server (spec 80 §3). */
+
+import { takePrefix } from "../../lib/prefix.ts";
+import { complain, print } from "../console.ts";
+import { openProcess, Stop } from "../session.ts";
+import { client } from "./client.ts";
+import { parseOperf } from "./options.ts";
+import { server } from "./server.ts";
+
+/** Runs `operf`; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (!words) return 1;
+  const command = parseOperf(words);
+  if (command.kind === "exit") {
+    if (command.err !== undefined) complain(command.err);
+    print(command.out);
+    return command.code;
+  }
+  using process = openProcess("operf");
+  if (!process) return 1;
+  using stop = new Stop();
+  return command.options.listen
+    ? await server(command.options, process, stop)
+    : await client(command.options, stop);
+}

@@ -1,0 +1,181 @@
+/** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
+
+import { type OptionSpec, parseOptions, parseTimeMs, parseWhole, strtol } from "../args.ts";
+
+export const OPERF_USAGE = `Usage: operf [OPTION]...
+Measures bandwidth between a client and a server
+  -l, --listen              Run in server mode
+  -t, --test                The type of test [uni, bi] (default uni)
+  -n, --server-name         Name of the operf server
+  -d, --duration            Test duration (default 60s)
+  -r, --rate                Rate (b/s)
+  -s, --size                Payload size (B, default 1500)
+  -f, --flood               Send packets as fast as possible
+      --sleep               Sleep in between sending packets
+
+      --help                Display this help text and exit
+`;
+
+/** Smallest and largest packet, bytes. */
+export const SIZE_BYTES_MIN = 64;
+export const SIZE_BYTES_MAX = 1048576;
+
+/** Words of the tests; `report` and `reverse` need a server of ours. */
+export const TESTS = ["uni", "bi", "report", "reverse"] as const;
+
+/** A kind of test. */
+export type OperfTest = typeof TESTS[number];
+
+/** A command line that makes sense. */
+export interface OperfOptions {
+  readonly listen: boolean;
+  readonly test: OperfTest;
+  readonly server: string;
+  readonly durationMs: number;
+  /** Bits a second. */
+  readonly rate: number;
+  readonly sizeBytes: number;
+  readonly flood: boolean;
+  readonly sleep: boolean;
+  readonly qos: string;
+  readonly json: boolean;
+  /** Server: a line for each packet of a one-directional test, as the prototype prints. */
+  readonly verbose: boolean;
+  readonly once: boolean;
+  readonly maxFlows: number | undefined;
+  /** Packets after which the client ends. */
+  readonly packetsMax: number | undefined;
+  /** What the prototype says about a size out of bounds, for stdout. */
+  readonly notice: string;
+  /** What only people should read, for stderr. */
+  readonly warning: string | undefined;
+}
+
+/** Options, or what to print (stdout, stderr) and exit with. */
+export type OperfCommand =
+  | { readonly kind: "run"; readonly options: OperfOptions }
+  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+
+const TABLE = {
+  listen: { words: ["-l", "--listen"], value: false },
+  test: { words: ["-t", "--test"], value: true },
+  server: { words: ["-n", "--server-name"], value: true },
+  duration: { words: ["-d", "--duration"], value: true },
+  rate: { words: ["-r", "--rate"], value: true },
+  size: { words: ["-s", "--size"], value: true },
+  flood: { words: ["-f", "--flood"], value: false },
+  sleep: { words: ["--sleep"], value: false },
+  qos: { words: ["-q", "--qos"], value: true },
+  json: { words: ["--json"], value: false },
+  verbose: { words: ["--verbose"], value: false },
+  once: { words: ["--once"], value: false },
+  maxFlows: { words: ["--max-flows"], value: true },
+  count: { words: ["--count"], value: true },
+  help: { words: ["--help"], value: false },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Reads a command line. Pure. */
+export function parseOperf(args: readonly string[]): OperfCommand {
+  const parsed = parseOptions(args, TABLE);
+  if (parsed.kind === "unknown") {
+    return { kind: "exit", code: 0, out: OPERF_USAGE, err: `Unknown option: ${parsed.word}` };
+  }
+  if (parsed.kind === "missing") {
+    return parsed.key === "server"
+      ? { kind: "exit", code: 1, out: "No server specified.\n" }
+      : { kind: "exit", code: 1, out: OPERF_USAGE, err: `Option --${parsed.key} needs a value` };
+  }
+  let durationMs = 60_000;
+  let rate = 1_000_000;
+  let warning: string | undefined;
+  // Units are complained about as they come, before later options are looked at.
+  for (const [key, text] of parsed.options) {
+    if (key === "help") return { kind: "exit", code: 0, out: OPERF_USAGE };
+    if (key === "duration") {
+      const time = parseTimeMs(text);
+      if ("unit" in time) {
+        return { kind: "exit", code: 1, out: `Unknown time unit: ${time.unit}.\n` };
+      }
+      durationMs = time.ms;
+    } else if (key === "rate") {
+      const read = rateOf(text);
+      if ("unit" in read) {
+        return { kind: "exit", code: 1, out: `Unknown rate unit: ${read.unit}.\n` };
+      }
+      rate = read.rate;
+      if (read.plain) warning = `-r ${text} means ${text} kb/s here; write ${text}k or ${text}b`;
+    }
+  }
+  const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
+  const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
+  for (const key of ["maxFlows", "count"] as const) {
+    const text = last(key);
+    if (text !== undefined && parseWhole(text, 1, 1e9) === undefined) {
+      const word = TABLE[key].words[0];
+      return { kind: "exit", code: 1, out: "", err: `${word} is a number from 1 to 10^9` };
+    }
+  }
+  const listen = has("listen");
+  const server = last("server") ?? "";
+  if (!listen && server === "") return { kind: "exit", code: 1, out: "No server specified.\n" };
+  const test = last("test") ?? "uni";
+  if (!listen && !isTest(test)) return { kind: "exit", code: 1, out: "Invalid test type.\n" };
+  const { sizeBytes, notice } = sizeOf(last("size"));
+  return {
+    kind: "run",
+    options: {
+      listen,
+      test: isTest(test) ? test : "uni",
+      server,
+      durationMs,
+      rate,
+      sizeBytes,
+      flood: has("flood"),
+      sleep: has("sleep"),
+      qos: last("qos") ?? "raw",
+      json: has("json"),
+      verbose: has("verbose"),
+      once: has("once"),
+      maxFlows: parseWhole(last("maxFlows") ?? "", 1, 1e9),
+      packetsMax: parseWhole(last("count") ?? "", 1, 1e9),
+      notice,
+      warning,
+    },
+  };
+}
+
+function isTest(word: string): word is OperfTest {
+  return (TESTS as readonly string[]).includes(word);
+}
+
+function sizeOf(text: string | undefined): { sizeBytes: number; notice: string } {
+  const size = text === undefined ? 1500 : strtol(text).value;
+  if (size > SIZE_BYTES_MAX) {
+    const notice = `Packet size truncated to ${SIZE_BYTES_MAX} bytes.\n`;
+    return { sizeBytes: SIZE_BYTES_MAX, notice };
+  }
+  if (size < SIZE_BYTES_MIN) {
+    return { sizeBytes: SIZE_BYTES_MIN, notice: `Packet size set to ${SIZE_BYTES_MIN} bytes.\n` };
+  }
+  return { sizeBytes: size, notice: "" };
+}
+
+/** Bits a second for each suffix; without one the prototype counts thousands. */
+const RATES: Readonly<Record<string, number>> = {
+  "": 1e3,
+  b: 1,
+  k: 1e3,
+  kbit: 1e3,
+  M: 1e6,
+  Mbit: 1e6,
+  G: 1e9,
+  Gbit: 1e9,
+};
+
+function rateOf(
+  text: string,
+): { readonly rate: number; readonly plain: boolean } | { readonly unit: string } {
+  const { value, rest } = strtol(text);
+  if (!Object.hasOwn(RATES, rest)) return { unit: rest };
+  return { rate: Math.max(0, value) * RATES[rest]!, plain: rest === "" && value !== 0 };
+}

@@ -1,0 +1,117 @@
+/** `ovpn`: IP traffic over a flow, through a TUN device at each end (spec 80 §7). Linux only. */
+
+import { OuroError } from "../../lib/errno.ts";
+import { Flow } from "../../lib/flow/flow.ts";
+import { takePrefix } from "../../lib/prefix.ts";
+import { SysError } from "../../lib/sys/ffi.ts";
+import { Tun } from "../../lib/sys/tun.ts";
+import { complain, print, reason } from "../console.ts";
+import { openProcess, pause, qosOf, Stop } from "../session.ts";
+import { bridge } from "./bridge.ts";
+import { type OvpnOptions, parseOvpn } from "./options.ts";
+
+/** Pause before a flow is allocated again, ms. */
+const RECONNECT_MS = 1000;
+
+/** Runs `ovpn`; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (!words) return 1;
+  const command = parseOvpn(words);
+  // Help needs no rights; the prototype asks for them first.
+  if (command.kind === "exit" && command.code === 0) {
+    print(command.out);
+    return 0;
+  }
+  if (Deno.uid() !== 0) {
+    print("ovpn must be run as root.\n");
+    return 1;
+  }
+  if (command.kind === "exit") {
+    if (command.err !== undefined) complain(command.err);
+    print(command.out);
+    return command.code;
+  }
+  using process = openProcess("ovpn");
+  if (!process) return 1;
+  using stop = new Stop(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);
+  return await run(command.options, stop);
+}
+
+async function run(options: OvpnOptions, stop: Stop): Promise<number> {
+  const server = options.name === undefined;
+  let tun: Tun | undefined;
+  try {
+    for (let connected = false; !stop.requested;) {
+      const flow = await connect(options, stop, connected);
+      if (stop.requested) {
+        await flow?.dealloc();
+        break;
+      }
+      if (!flow) {
+        if (!connected) return 1;
+        await pause(RECONNECT_MS, stop.signal);
+        continue;
+      }
+      print("Flow allocated.\n");
+      if (!tun) {
+        tun = openTun(options);
+        if (!tun) {
+          await flow.dealloc();
+          return 1;
+        }
+        print(`Tunnel device name is ${tun.name}.\n`);
+      }
+      if (!connected) print("Starting read/write threads.\n");
+      connected = true;
+      const end = await bridge(tun, flow, stop.signal);
+      await flow.dealloc();
+      if (end === "stopped") break;
+      print("Flow is down.\n");
+      if (!server && !options.reconnect) return 1;
+    }
+    print("Shutting down...\n");
+    return 0;
+  } finally {
+    tun?.close();
+  }
+}
+
+async function connect(
+  options: OvpnOptions,
+  stop: Stop,
+  again: boolean,
+): Promise<Flow | undefined> {
+  const { name } = options;
+  if (!again || name === undefined) {
+    print(name === undefined ? "Waiting for a new flow...\n" : `Allocating a flow to ${name}.\n`);
+  }
+  try {
+    return name === undefined
+      ? await Flow.accept({ signal: stop.signal })
+      : await Flow.alloc(name, { qos: qosOf(options.qos), signal: stop.signal });
+  } catch (error) {
+    if (stop.requested) return undefined;
+    if (!(error instanceof OuroError)) throw error;
+    const what = name === undefined ? "Failed to accept flow" : "Failed to allocate flow";
+    if (!again) print(`${what}.\n`);
+    complain(`${what}: ${reason(error)}`);
+    return undefined;
+  }
+}
+
+function openTun(options: OvpnOptions): Tun | undefined {
+  try {
+    return Tun.open({
+      device: options.device,
+      ip4: { address: options.address, mask: options.mask },
+      ip6: options.ip6,
+      mtuBytes: options.mtuBytes,
+    });
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    print("Failed to open tunnel device.\n");
+    complain(`Failed to open tunnel device: ${error.message}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The server loop of the tools: accepts flows, feeds each one's packets to its own state machine, and
+ * closes it when the machine says so or the peer is gone. One slow or silent peer never holds up the
+ * others: reads do not block, and each turn takes a bounded number of packets of a flow.
+ */
+
+import { Errno, OuroError } from "../lib/errno.ts";
+import { Flow } from "../lib/flow/flow.ts";
+import { FlowSet } from "../lib/flow/flow_set.ts";
+import type { OuroProcess } from "../lib/flow/process.ts";
+import { monotonicUs } from "../lib/sys/clock.ts";
+import { complain, print, reason } from "./console.ts";
+import { pause, type Stop } from "./session.ts";
+
+/** One flow being served. Every method may answer "done", which closes the flow. */
+export interface Conversation {
+  /** A packet came; the bytes are valid during the call only. */
+  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): "go on" | "done";
+  /** Some time has passed. */
+  onTick(nowUs: number): "go on" | "done";
+  /** The peer closed the flow, or is lost. */
+  onDown(nowUs: number): void;
+}
+
+/** How a server serves. */
+export interface ServeOptions {
+  readonly process: OuroProcess;
+  readonly stop: Stop;
+  /** Largest packet taken, bytes; longer ones are dropped. */
+  readonly packetBytesMax: number;
+  /** How often `onTick` is called, ms. */
+  readonly tickMs: number;
+  /** Flows served at once; more are closed at once. */
+  readonly maxFlows?: number | undefined;
+  /** Serve one flow, then end. */
+  readonly once?: boolean | undefined;
+  /** Begins to serve a flow. */
+  begin(flow: Flow, nowUs: number): Conversation;
+}
+
+/** Packets of one flow taken before the next flow has its turn. */
+const PACKETS_A_TURN = 64;
+/** Without an IRMd for so long, the server gives up, ms. */
+const IRMD_LOST_MS = 10_000;
+/** Pause after a failed accept, ms. */
+const ACCEPT_PAUSE_MS = 1000;
+
+/** Serves until it is stopped; returns the exit code. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const server = new Server(options);
+  return await server.run();
+}
+
+class Server {
+  readonly #options: ServeOptions;
+  readonly #set: FlowSet;
+  readonly #talks = new Map<Flow, Conversation>();
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  #accepted = 0;
+  #exitCode = 0;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    this.#set = new FlowSet(options.process);
+    this.#buffer = new Uint8Array(options.packetBytesMax + 1);
+  }
+
+  async run(): Promise<number> {
+    const accepting = this.#accept();
+    await this.#serve();
+    await accepting;
+    for (const flow of this.#talks.keys()) await flow.dealloc();
+    this.#set.close();
+    return this.#exitCode;
+  }
+
+  async #accept(): Promise<void> {
+    const { process, stop, once } = this.#options;
+    let failingSinceMs: number | undefined;
+    while (!stop.requested && !(once && this.#accepted > 0)) {
+      try {
+        const flow = await Flow.accept(process, { signal: stop.signal });
+        failingSinceMs = undefined;
+        await this.#begin(flow);
+      } catch (error) {
+        if (stop.requested) return;
+        if (!(error instanceof OuroError)) throw error;
+        if (failingSinceMs === undefined) {
+          failingSinceMs = performance.now();
+          print("Failed to accept flow.\n");
+          complain(`Failed to accept flow: ${reason(error)}`);
+        } else if (performance.now() - failingSinceMs > IRMD_LOST_MS) {
+          this.#exitCode = 1;
+          stop.request();
+          return;
+        }
+        await pause(ACCEPT_PAUSE_MS, stop.signal);
+      }
+    }
+  }
+
+  async #begin(flow: Flow): Promise<void> {
+    const { maxFlows } = this.#options;
+    if (maxFlows !== undefined && this.#talks.size >= maxFlows) {
+      complain(`Refused flow ${flow.fd}: ${maxFlows} flows are served already`);
+      await flow.dealloc();
+      return;
+    }
+    this.#accepted++;
+    this.#talks.set(flow, this.#options.begin(flow, monotonicUs()));
+    this.#set.add(flow);
+  }
+
+  async #serve(): Promise<void> {
+    const { stop, tickMs, once } = this.#options;
+    let tickAtUs = monotonicUs() + tickMs * 1000;
+    while (!stop.requested) {
+      const leftMs = Math.max(0, (tickAtUs - monotonicUs()) / 1000);
+      let ready: Flow[] = [];
+      try {
+        const events = await this.#set.next({ signal: stop.signal, timeoutMs: leftMs });
+        ready = events.map(({ flow }) => flow);
+      } catch (error) {
+        if (!stop.requested) throw error;
+      }
+      for (const flow of ready) await this.#take(flow);
+      const nowUs = monotonicUs();
+      if (nowUs >= tickAtUs) {
+        tickAtUs = nowUs + tickMs * 1000;
+        for (const [flow, talk] of this.#talks) {
+          await this.#take(flow);
+          if (this.#talks.has(flow) && talk.onTick(nowUs) === "done") await this.#end(flow);
+        }
+      }
+      if (once && this.#accepted > 0 && this.#talks.size === 0) return;
+    }
+  }
+
+  /** Takes what waits on a flow, up to a turn's worth. */
+  async #take(flow: Flow): Promise<void> {
+    const talk = this.#talks.get(flow);
+    if (!talk) return;
+    for (let i = 0; i < PACKETS_A_TURN; i++) {
+      const n = flow.readSync(this.#buffer, { nonblock: true });
+      if (n === -Errno.EAGAIN) return;
+      if (n < 0 && n !== -Errno.EMSGSIZE) {
+        talk.onDown(monotonicUs());
+        return await this.#end(flow);
+      }
+      if (n <= 0 || n > this.#options.packetBytesMax) continue;
+      if (talk.onPacket(this.#buffer.subarray(0, n), monotonicUs()) === "done") {
+        return await this.#end(flow);
+      }
+    }
+  }
+
+  async #end(flow: Flow): Promise<void> {
+    this.#talks.delete(flow);
+    this.#set.del(flow);
+    await flow.dealloc();
+  }
+}

@@ -1,0 +1,90 @@
+/** What the tools share at run time: the process, its signals, pauses, and the QoS they ask for. */
+
+import { OuroProcess } from "../lib/flow/process.ts";
+import { OuroError } from "../lib/errno.ts";
+import { QOS, type QosSpec } from "../lib/qos.ts";
+import { complain, print, reason } from "./console.ts";
+
+/**
+ * Announces this tool to the IRMd. Undefined after the text of the C library on stderr; the exit code
+ * is 1 then.
+ */
+export function openProcess(prog: string): OuroProcess | undefined {
+  try {
+    return OuroProcess.open({ prog }).makeCurrent();
+  } catch (error) {
+    if (!(error instanceof OuroError)) throw error;
+    const announcing = error.message.startsWith("Cannot open")
+      ? "open packet buffer"
+      : "announce to IRMd";
+    complain(`FATAL: Could not ${announcing}.`);
+    complain(`Failed to start: ${reason(error)}`);
+    return undefined;
+  }
+}
+
+/** Signals that end a tool in good order. */
+const STOP_SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** A stop that signals ask for. Dispose of it to have the default behaviour back. */
+export class Stop implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #onSignal = () => this.#controller.abort();
+  readonly #signals: readonly Deno.Signal[];
+
+  constructor(signals: readonly Deno.Signal[] = STOP_SIGNALS) {
+    this.#signals = signals;
+    for (const signal of signals) Deno.addSignalListener(signal, this.#onSignal);
+  }
+
+  get requested(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Asks for the stop from within. */
+  request(): void {
+    this.#controller.abort();
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#onSignal);
+  }
+}
+
+/** Waits, or until the stop is asked for. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.min(ms, 0x7fffffff));
+    signal?.addEventListener("abort", done);
+  });
+}
+
+/** Lets signals and timers have their turn within a busy loop. */
+export async function breathe(): Promise<void> {
+  await new Promise<void>((resolve) => setTimeout(resolve, 0));
+}
+
+/** The spec of a cube's word; an unknown word is told and means raw. */
+export function qosOf(word: string): QosSpec {
+  switch (word) {
+    case "raw":
+    case "best":
+    case "video":
+    case "voice":
+    case "data":
+      return QOS[word];
+    default:
+      print("Unknown QoS cube, defaulting to raw.\n");
+      return QOS.raw;
+  }
+}
