@@ -7,9 +7,6 @@ import type { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { TrustStore } from "./trust.ts";
 
-/** Directories are looked at again after this, ms. */
-const LOOK_AGAIN_MS = 1000;
-
 const DIRECTORIES = [
   { name: "cacert", failed: "Failed to load CA certificates." },
   { name: "untrusted", failed: "Failed to load intermediate certificates." },
@@ -19,7 +16,6 @@ const DIRECTORIES = [
 export class TrustFiles {
   #store: TrustStore | undefined;
   #stamp = "";
-  #lookedAtMs = 0;
   #failure = "";
 
   constructor(readonly securityDir: string, readonly log: Logger) {}
@@ -49,11 +45,8 @@ export class TrustFiles {
    * who took a root away must not be left with it.
    */
   async current(): Promise<TrustStore | string> {
-    const nowMs = performance.now();
-    if (nowMs - this.#lookedAtMs > LOOK_AGAIN_MS || (!this.#store && !this.#failure)) {
-      this.#lookedAtMs = nowMs;
-      if ((!this.#store && !this.#failure) || this.#stampNow() !== this.#stamp) await this.load();
-    }
+    const loaded = this.#store !== undefined || this.#failure !== "";
+    if (!loaded || this.#stampNow() !== this.#stamp) await this.load();
     return this.#store ?? `the trust store cannot be loaded: ${this.#failure}`;
   }
 

@@ -1,0 +1,71 @@
+/**
+ * A process with flows for tests/e2e/security_test.ts and tests/interop/oap_test.ts.
+ *
+ *     security_peer.ts echo                 answers every message of every flow, for ever
+ *     security_peer.ts ask DST N [TEXT]     sends N messages to DST and checks the answers
+ *     security_peer.ts oping DST N          the same to a server of the prototype's oping
+ *
+ * `ask` prints `<n> of <N> answered`, or `refused <code> <reason>` and exits with 1.
+ */
+
+import { Flow, OuroError } from "../../lib/mod.ts";
+
+const [role, dst, count, text] = Deno.args;
+
+if (role === "echo") await echo();
+else Deno.exit(await ask());
+
+async function echo(): Promise<void> {
+  console.log("ready");
+  for await (const flow of Flow.listen()) {
+    void (async () => {
+      try {
+        for (;;) await flow.write(await flow.read());
+      } catch (e) {
+        if (!(e instanceof OuroError)) throw e;
+        await flow.dealloc().catch(() => {});
+      }
+    })();
+  }
+}
+
+/** Messages of all sizes; of oping's form (type 0, id, time) when that is who answers. */
+function message(i: number): Uint8Array<ArrayBuffer> {
+  if (text !== undefined) return new TextEncoder().encode(text);
+  const bytes = crypto.getRandomValues(new Uint8Array(64 + (i * 97) % 1200));
+  if (role === "oping") {
+    const v = new DataView(bytes.buffer);
+    v.setUint32(0, 0);
+    v.setUint32(4, i);
+  }
+  return bytes;
+}
+
+async function ask(): Promise<number> {
+  let flow: Flow;
+  try {
+    flow = await Flow.alloc(dst!);
+  } catch (e) {
+    if (!(e instanceof OuroError)) throw e;
+    console.log(`refused ${e.code} ${e.detail?.cause ?? ""}`);
+    return 1;
+  }
+  let good = 0;
+  for (let i = 0; i < Number(count); i++) {
+    const sent = message(i);
+    await flow.write(sent);
+    try {
+      const answer = await flow.read({ timeoutMs: 5000 });
+      const from = role === "oping" ? 4 : 0; // The type tells question and answer apart.
+      if (answer.length === sent.length && answer.every((x, j) => j < from || x === sent[j])) {
+        good++;
+      }
+    } catch (e) {
+      if (!(e instanceof OuroError)) throw e;
+      break;
+    }
+  }
+  console.log(`${good} of ${count} answered`);
+  await flow.dealloc();
+  return 0;
+}

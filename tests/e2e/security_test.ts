@@ -1,0 +1,237 @@
+/**
+ * Security of flows with real processes: what a user types, what the applications get, what the log
+ * says, and that nothing readable is in shared memory.
+ */
+
+import { assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { CIPHERS, KEXES } from "../../lib/wire/oap_ids.ts";
+import { ensure } from "../unit/security/support.ts";
+import { until } from "./support/deadline.ts";
+import { type NodeOptions, type RunningProcess, type RunResult, TestNode } from "./support/node.ts";
+
+const PEER = fromFileUrl(new URL("./security_peer.ts", import.meta.url));
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+
+function peer(...words: string[]): string[] {
+  return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
+}
+
+/** A node with one name and an echo server behind it. */
+class Lab implements AsyncDisposable {
+  private constructor(readonly node: TestNode, readonly server: RunningProcess) {}
+
+  static async start(options: NodeOptions = {}, ...create: string[]): Promise<Lab> {
+    const node = await TestNode.start(options);
+    try {
+      await node.must("irm", "name", "create", "srv", ...create);
+      const server = node.spawnArgv(peer("echo"));
+      await server.waitForLine(/ready/);
+      await node.must("irm", "bind", "process", String(server.pid), "name", "srv");
+      return new Lab(node, server);
+    } catch (e) {
+      await node[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  /** Asks the server; the flow must come about and every message be answered. */
+  async good(count = 5): Promise<void> {
+    const r = await this.ask(count);
+    ensure(r.out.includes(`${count} of ${count} answered`), `${r.out}${r.err}${this.log}`);
+  }
+
+  /** Asks the server; the flow must be refused with this code and a reason that says this. */
+  async refused(code: number, part: string): Promise<void> {
+    const r = await this.ask(1);
+    ensure(r.out.startsWith(`refused ${code} `), `${r.out}${r.err}${this.log}`);
+    await this.logged(part);
+  }
+
+  async ask(count: number, text?: string): Promise<RunResult> {
+    const words = ["ask", "srv", String(count), ...(text === undefined ? [] : [text])];
+    return await this.node.spawnArgv(peer(...words)).wait();
+  }
+
+  write(path: string, text: string, mode = 0o600): void {
+    const full = `${this.node.prefix}/etc/security/${path}`;
+    Deno.mkdirSync(full.slice(0, full.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(full, text);
+    Deno.chmodSync(full, mode);
+  }
+
+  remove(path: string): void {
+    Deno.removeSync(`${this.node.prefix}/etc/security/${path}`);
+  }
+
+  get log(): string {
+    return this.node.irmd!.out;
+  }
+
+  async logged(part: string): Promise<void> {
+    await until(`"${part}" in the log of ${this.log}`, () => this.log.includes(part));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.node[Symbol.asyncDispose]();
+  }
+}
+
+/** Whether some bytes are anywhere in the shared memory of a node. */
+function inSharedMemory(node: TestNode, text: string): boolean {
+  const wanted = new TextEncoder().encode(text);
+  for (const name of node.sharedMemory()) {
+    const bytes = Deno.readFileSync(`/dev/shm/${name}`);
+    for (let at = bytes.indexOf(wanted[0]!); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
+      if (wanted.every((x, i) => bytes[at + i] === x)) return true;
+    }
+  }
+  return false;
+}
+
+Deno.test("ouro pki makes what authenticated and encrypted flows need", async () => {
+  await using lab = await Lab.start({ args: ["--debug"] });
+  await lab.good(1);
+  await lab.node.must("pki", "init");
+  await lab.node.must("pki", "server", "srv", "--encrypt");
+  await lab.node.must("pki", "client", "srv", "--as", "alice", "--encrypt");
+  ensure((await lab.node.must("pki", "check")).includes("ok   server srv: authenticates as srv"));
+  await lab.good();
+  for (
+    const line of [
+      "irmd/oap(II): Loaded authentication certificates for srv.",
+      "irmd/oap(II): Encryption enabled for srv.",
+      "] Client authenticated as alice.",
+      "] Negotiated X25519 + aes-256-gcm.",
+      "] OAP request processed for srv.",
+      "] OAP completed for srv.",
+    ]
+  ) await lab.logged(line);
+  // The dump of both headers, as the prototype prints it.
+  const dump = new RegExp(
+    [
+      String
+        .raw`irmd/oap\(PP\): OAP_HDR \[([0-9a-f]{16}) @ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(UTC\) \] -->`,
+      String.raw`irmd/oap\(PP\):   crt: \[\d+ bytes\]`,
+      String.raw`irmd/oap\(PP\):   Key Exchange Data: \[44 bytes\]`,
+      String.raw`irmd/oap\(PP\):   Cipher: aes-256-gcm`,
+      String.raw`irmd/oap\(PP\):   KDF: HKDF-sha256`,
+      String.raw`irmd/oap\(PP\):   Digest: sha256`,
+      String.raw`irmd/oap\(PP\):   Data: <none>`,
+      String.raw`irmd/oap\(PP\):   Req Hash: <none>`,
+      String.raw`irmd/oap\(PP\):   Signature: \[\d+ bytes\]`,
+    ].join(String.raw`[^\n]*\n[^\n]*`),
+  );
+  ensure(dump.test(lab.log), lab.log);
+});
+
+Deno.test("encrypted packets are not readable in shared memory, plain ones are", async () => {
+  await using lab = await Lab.start();
+  const plain = "the words of a plain flow, several of them";
+  ensure((await lab.ask(3, plain)).out.includes("3 of 3"));
+  ensure(inSharedMemory(lab.node, plain), "the test finds what is there");
+  lab.write("client/srv/enc.conf", "kex=X25519\n");
+  const secret = "what nobody else is meant to read in here";
+  ensure((await lab.ask(3, secret)).out.includes("3 of 3"));
+  ensure(!inSharedMemory(lab.node, secret), "an encrypted message is in shared memory");
+});
+
+for (const cipher of CIPHERS) {
+  Deno.test(`${cipher.word}: messages of all sizes get through and back`, async () => {
+    await using lab = await Lab.start();
+    lab.write("client/srv/enc.conf", `kex=prime256v1\ncipher=${cipher.word}\n`);
+    await lab.good(40);
+    await lab.logged(`Negotiated prime256v1 + ${cipher.word}.`);
+  });
+}
+
+Deno.test("settings change without restarting anything: the next flow has them", async () => {
+  await using lab = await Lab.start();
+  await lab.good(1);
+  for (const kex of KEXES) {
+    for (const side of ["client", "server"]) lab.write(`${side}/srv/enc.conf`, `kex=${kex.word}\n`);
+    await lab.good(2);
+    await lab.logged(`Negotiated ${kex.word} + aes-256-gcm.`);
+  }
+  for (const side of ["client", "server"]) lab.remove(`${side}/srv/enc.conf`);
+  const before = lab.log.length;
+  await lab.good(1);
+  ensure(lab.log.slice(before).includes("No key exchange."));
+});
+
+Deno.test("refusals: each end's code, and the server goes on accepting (spec 40 §11, §18.14)", async () => {
+  await using lab = await Lab.start();
+  lab.write("server/srv/enc.conf", "kex=X448\n");
+  await lab.refused(-1008, "KEX requested without info.");
+  lab.write("client/srv/enc.conf", "kex=X25519\n");
+  await lab.refused(-1008, "Client KEX X25519 too weak.");
+  lab.write("client/srv/enc.conf", "kex=x25519\n");
+  await lab.refused(-9, "Failed to load KEX config for srv.");
+  lab.write("client/srv/enc.conf", "kex=X448\n");
+  lab.write("server/srv/enc.conf", "kex=X448\ncipher=rot13\n");
+  await lab.refused(-1008, 'line 2: bad value of cipher: "rot13"');
+  lab.write("server/srv/enc.conf", "kex=X448\nrequire-auth=yes\n");
+  await lab.refused(-1008, "require-auth of srv");
+  lab.write("server/srv/enc.conf", "kex=X448\n");
+  await lab.good();
+  assertEquals(lab.server.ended, undefined);
+});
+
+Deno.test("a lost or readable key file refuses the flow, with the remedy", async () => {
+  await using lab = await Lab.start();
+  await lab.node.must("pki", "init");
+  await lab.node.must("pki", "server", "srv");
+  await lab.good(1);
+  const key = `${lab.node.prefix}/etc/security/server/srv/key.pem`;
+  Deno.chmodSync(key, 0o644);
+  await lab.refused(-1008, `chmod 600 ${key}`);
+  Deno.chmodSync(key, 0o600);
+  await lab.good(1);
+  Deno.removeSync(key);
+  await lab.refused(-1008, `Failed to load ${key} for srv.`);
+});
+
+Deno.test("irm name create: all six paths have effect", async () => {
+  const dir = Deno.makeTempDirSync({ prefix: "ouro-paths-" });
+  try {
+    await using maker = await TestNode.start({ idle: true });
+    const at = ["--security", dir];
+    await maker.must("pki", "init", ...at);
+    await maker.must("pki", "server", "srv", "--kex", "X448", ...at);
+    await maker.must("pki", "client", "srv", "--as", "bob", "--kex", "X448", ...at);
+    const paths = (["server", "client"] as const).flatMap((side) =>
+      [["crt", "crt.pem"], ["key", "key.pem"], ["enc", "enc.conf"]].flatMap(([word, file]) => [
+        `${side[0]}${word}path`,
+        `${dir}/${side}/srv/${file}`,
+      ])
+    );
+    await using lab = await Lab.start({}, ...paths);
+    for (const d of ["cacert", "untrusted"]) {
+      Deno.mkdirSync(`${lab.node.prefix}/etc/security/${d}`, { recursive: true });
+      for (const e of Deno.readDirSync(`${dir}/${d}`)) {
+        Deno.copyFileSync(
+          `${dir}/${d}/${e.name}`,
+          `${lab.node.prefix}/etc/security/${d}/${e.name}`,
+        );
+      }
+    }
+    await lab.good();
+    await lab.logged("Client authenticated as bob.");
+    await lab.logged("Negotiated X448 + aes-256-gcm.");
+    Deno.removeSync(`${dir}/server/srv/enc.conf`);
+    await lab.refused(-1008, `Failed to load ${dir}/server/srv/enc.conf for srv.`);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("a damaged file among the roots stops the IRMd, with its path", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `${node.prefix}/etc/security/cacert/README`;
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  Deno.writeTextFileSync(path, "certificates go here\n");
+  const r = await node.spawn(["irmd", "--stdout"]).wait();
+  assertEquals(r.code, 1);
+  ensure(r.out.includes(`irmd/oap(EE): Failed to load certificate from ${path}.`), r.out);
+  ensure(r.out.includes("Failed to load CA certificates."), r.out);
+});

@@ -1,0 +1,160 @@
+/**
+ * A host that runs the C prototype: a mount namespace of its own over the places that the prototype has fixed,
+ * a network namespace if named. The prototype is found through `OURO_PROTOTYPE`, its installation prefix.
+ */
+
+import { RunningProcess, type RunOptions, type RunResult } from "../e2e/support/process.ts";
+import { ouro } from "../e2e/support/node.ts";
+
+/** Prefix of the installed prototype, or undefined: then interop tests are ignored. */
+export const PROTOTYPE: string | undefined = Deno.env.get("OURO_PROTOTYPE") || undefined;
+
+/** Whether C hosts can be made here: a prototype, and root for the namespaces. */
+export const canRunPrototype = PROTOTYPE !== undefined && Deno.uid() === 0;
+
+/** What a host is made with. */
+export interface CHostOptions {
+  /** Network namespace to live in; absent: a new one with only a loopback. */
+  ns?: string;
+  /** IPCP types for which our program is started in place of the prototype's. */
+  ours?: string[];
+  /** Lines of /etc/hosts. */
+  hosts?: string[];
+  /** Directory that the prototype sees as its security directory. */
+  security?: string;
+}
+
+/** Where the prototype is visible to every user of the host. */
+const OPEN_PREFIX = "/mnt/ouro-prototype";
+
+export class CHost implements AsyncDisposable {
+  readonly #holder: RunningProcess;
+  readonly #dir: string;
+  readonly #processes: RunningProcess[] = [];
+  irmd!: RunningProcess;
+
+  private constructor(holder: RunningProcess, dir: string) {
+    this.#holder = holder;
+    this.#dir = dir;
+  }
+
+  /** Makes the namespaces and starts the C IRMd. */
+  static async start(options: CHostOptions = {}): Promise<CHost> {
+    const prototype = PROTOTYPE!;
+    const dir = await Deno.makeTempDir({ prefix: "ouro-c-host-" });
+    await Deno.chmod(dir, 0o755);
+    await Deno.writeTextFile(
+      `${dir}/hosts`,
+      ["127.0.0.1 localhost", ...(options.hosts ?? []), ""].join("\n"),
+    );
+    const mounts = [
+      "mount -t tmpfs none /dev/shm",
+      "chmod 1777 /dev/shm",
+      // Programs of other users mount their status directory through it.
+      `mknod -m 666 ${dir}/fuse c 10 229 && mount --bind ${dir}/fuse /dev/fuse`,
+      "mount -t tmpfs none /var/run",
+      "mkdir -p /var/run/ouroboros /tmp/ouroboros",
+      "mount -t tmpfs none /tmp/ouroboros",
+      `mount --bind ${dir}/hosts /etc/hosts`,
+    ];
+    for (const type of options.ours ?? []) {
+      const wrapper = `${dir}/ipcpd-${type}`;
+      // The C IRMd starts IPCPs with an empty environment; deno from source wants to know its cache.
+      const env = ["HOME", "DENO_DIR", "PATH", "OURO_DEBUG"].map((k) => {
+        return `export ${k}='${Deno.env.get(k) ?? ""}'`;
+      }).filter((line) => !line.endsWith("=''")).join("; ");
+      const command = ouro(`ipcpd-${type}`).map((w) => `'${w}'`).join(" ");
+      await Deno.writeTextFile(wrapper, `#!/bin/sh\n${env}\nexec ${command} "$@"\n`);
+      await Deno.chmod(wrapper, 0o755);
+      mounts.push(`mount --bind ${wrapper} ${prototype}/sbin/ipcpd-${type}`);
+    }
+    if (options.security !== undefined) {
+      const place = `${prototype}/etc/ouroboros/security`;
+      mounts.push(`mkdir -p ${place}`, `mount --bind ${options.security} ${place}`);
+    }
+    // Users other than root may not reach the installation where it is.
+    mounts.push(
+      "mount -t tmpfs none /mnt",
+      `mkdir ${OPEN_PREFIX}`,
+      `mount --rbind ${prototype} ${OPEN_PREFIX}`,
+    );
+    const script = [...mounts, "ip link set lo up", "echo ready", "exec sleep 100000"].join(" && ");
+    const unshare = ["unshare", "-m", ...(options.ns === undefined ? ["-n"] : []), "sh", "-c"];
+    const inside = options.ns === undefined ? [] : ["ip", "netns", "exec", options.ns];
+    const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir);
+    try {
+      await host.#holder.waitForLine(/ready/);
+      host.irmd = host.spawn(["irmd", "--stdout"]);
+      await host.irmd.waitForLine(/daemon started/);
+      return host;
+    } catch (e) {
+      await host[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  /** The command line that runs another one on this host. */
+  inside(argv: readonly string[], uid?: number): string[] {
+    // A program of the prototype mounts its status directory, for which a user needs fusermount or this.
+    const mountCaps = ["--inh-caps=+sys_admin", "--ambient-caps=+sys_admin"];
+    const user = uid === undefined
+      ? []
+      : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", ...mountCaps];
+    const path = `${OPEN_PREFIX}/sbin:${OPEN_PREFIX}/bin:${Deno.env.get("PATH")}`;
+    const env = ["env", `LD_LIBRARY_PATH=${OPEN_PREFIX}/lib`, `PATH=${path}`];
+    return ["nsenter", "-t", String(this.#holder.pid), "-m", "-n", ...user, ...env, ...argv];
+  }
+
+  /** Starts a program of the prototype (or any other) on this host. */
+  spawn(argv: readonly string[], uid?: number, options: RunOptions = {}): RunningProcess {
+    const process = new RunningProcess(this.inside(argv, uid), options);
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** Runs it to its end. */
+  async run(argv: readonly string[], uid?: number): Promise<RunResult> {
+    return await this.spawn(argv, uid).wait(60_000);
+  }
+
+  /** Runs it and fails, with everything the IRMd logged, unless it exits with 0. */
+  async must(...argv: string[]): Promise<string> {
+    const r = await this.run(argv);
+    if (r.code !== 0) {
+      throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
+    }
+    return r.out;
+  }
+
+  /** Starts an oping server that serves `name`, registered in `layer`. */
+  async serve(name: string, layer: string, uid?: number): Promise<RunningProcess> {
+    await this.must("irm", "name", "create", name);
+    const server = this.spawn(["oping", "-l"], uid);
+    // nsenter, setpriv and env exec, so the pid is the server's.
+    await bindProcess((...argv) => this.run(argv), server.pid, name);
+    await this.must("irm", "name", "register", name, "layer", layer);
+    return server;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const others = this.#processes.filter((p) => p !== this.irmd && !p.ended);
+    await Promise.all(others.map((p) => p.stop("SIGINT", 1000)));
+    if (this.irmd !== undefined && !this.irmd.ended) await this.irmd.stop("SIGTERM", 8000);
+    await this.#holder.stop("SIGKILL", 1000);
+    await Deno.remove(this.#dir, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Binds a process to a name as soon as it has announced itself. */
+export async function bindProcess(
+  run: (...argv: string[]) => Promise<RunResult>,
+  pid: number,
+  name: string,
+): Promise<void> {
+  for (let tries = 0;; tries++) {
+    const r = await run("irm", "bind", "process", String(pid), "name", name);
+    if (r.code === 0) return;
+    if (tries === 200) throw new Error(`bind process ${pid}: ${r.out}${r.err}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
