@@ -15,6 +15,11 @@ const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise
   irm: async () => (await import("./irm/main.ts")).main,
   irmd: async () => (await import("./irmd/main.ts")).main,
   oping: async () => (await import("./oping/main.ts")).main,
+  operf: async () => (await import("./tools/operf/main.ts")).main,
+  oecho: async () => (await import("./tools/oecho.ts")).main,
+  ocbr: async () => (await import("./tools/ocbr/main.ts")).main,
+  obc: async () => (await import("./tools/obc.ts")).main,
+  ovpn: async () => (await import("./tools/ovpn/main.ts")).main,
   pki: async () => (await import("./pki/main.ts")).main,
 };
 
