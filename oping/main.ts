@@ -1,0 +1,128 @@
+/**
+ * `oping`: understands its words, then announces the process to the IRMd and is client or server.
+ *
+ * Errors stand on stdout with the prototype's words; why, as far as the IRMd said, follows on stderr.
+ */
+
+import { setImmediate } from "node:timers";
+import config from "../deno.json" with { type: "json" };
+import { OuroError } from "../lib/errno.ts";
+import { Flow } from "../lib/flow/flow.ts";
+import { OuroProcess } from "../lib/flow/process.ts";
+import { FlowFlag } from "../lib/flow/flags.ts";
+import { takePrefix } from "../lib/prefix.ts";
+import { QOS } from "../lib/qos.ts";
+import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
+import { Signal, unblockSignals } from "../lib/sys/signals.ts";
+import { Client } from "./client.ts";
+import { type ClientOptions, parseOptions, type ServerOptions } from "./options.ts";
+import { Output } from "./output.ts";
+import { Server } from "./server.ts";
+
+/** Longest wait for the deallocation at the end, ms: a dead peer does not hold us. */
+const LEAVE_MS = 1000;
+
+const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+function turn(): Promise<void> {
+  return new Promise((done) => setImmediate(done));
+}
+
+/** Calls `stop` at the first ending signal; the second one ends the process at once. */
+function onEndingSignal(stop: () => void): void {
+  // A C IRMd starts programs with these blocked.
+  unblockSignals([Signal.INT, Signal.TERM, Signal.HUP]);
+  let asked = false;
+  for (const signal of ENDING_SIGNALS) {
+    Deno.addSignalListener(signal, () => {
+      if (asked) Deno.exit(0);
+      asked = true;
+      stop();
+    });
+  }
+}
+
+function announce(): OuroProcess | undefined {
+  try {
+    return OuroProcess.open({ prog: "oping" });
+  } catch (error) {
+    if (!(error instanceof OuroError)) throw error;
+    console.error(`FATAL: Could not announce to IRMd. (${error.message})`);
+    return undefined;
+  }
+}
+
+async function ping(options: ClientOptions): Promise<number> {
+  const out = new Output(options.json ? Deno.stderr : Deno.stdout);
+  for (const note of options.notes) out.line(note);
+  out.flush();
+  using process = announce();
+  if (process === undefined) return options.strictExit ? 2 : 1;
+  const abort = new AbortController();
+  let stop = () => abort.abort();
+  let report = () => {};
+  onEndingSignal(() => stop());
+  Deno.addSignalListener("SIGUSR1", () => report());
+  let flow: Flow;
+  try {
+    flow = await Flow.alloc(process, options.name, {
+      qos: QOS[options.qos],
+      signal: abort.signal,
+    });
+  } catch (error) {
+    if (abort.signal.aborted) return 0;
+    if (!(error instanceof OuroError)) throw error;
+    out.line(`Failed to allocate flow: ${error.code}.`);
+    out.flush();
+    const cause = error.detail?.cause;
+    if (cause) console.error(`Failed to allocate flow: ${error.code}: ${cause}`);
+    return options.strictExit ? 2 : 1;
+  }
+  flow.flags |= FlowFlag.RNoPart;
+  const client = new Client(
+    options,
+    flow,
+    options.json ? new Output(Deno.stdout) : out,
+    { monotonicNs, realtimeNs, turn },
+    config.version,
+  );
+  stop = () => client.stop();
+  report = () => client.report();
+  const ending = await client.ping();
+  await Promise.race([
+    flow.dealloc().catch(() => {}),
+    new Promise((done) => setTimeout(done, LEAVE_MS)),
+  ]);
+  if (!options.strictExit) return 0;
+  return ending.error !== undefined ? 2 : ending.replies === 0 ? 1 : 0;
+}
+
+async function serve(options: ServerOptions): Promise<number> {
+  const out = new Output(Deno.stdout);
+  for (const note of options.notes) out.line(note);
+  out.flush();
+  using process = announce();
+  if (process === undefined) return 1;
+  const server = new Server(options, process, out, turn);
+  onEndingSignal(() => server.stop());
+  return await server.serve();
+}
+
+/** The command; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const words = takePrefix(args);
+  if (words === undefined) return 1;
+  const options = parseOptions(words);
+  switch (options.kind) {
+    case "exit": {
+      const out = new Output(Deno.stdout);
+      out.text(options.text);
+      out.flush();
+      return options.code;
+    }
+    case "server":
+      return await serve(options);
+    case "client":
+      return await ping(options);
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * The command line of `oping` (spec 80 §2.1): the prototype's words, defaults, order of checks and
+ * texts, and our long options. Pure.
+ */
+
+import { QOS } from "../lib/qos.ts";
+import { SIZE_MAX, SIZE_MIN } from "../lib/wire/oping_msg.ts";
+import { leadingNumber, parseTimeMs, toU32 } from "./numbers.ts";
+import { MORE, USAGE } from "./usage.ts";
+
+/** Words that `-q` takes. */
+export type Cube = "raw" | "best" | "video" | "voice" | "data";
+const CUBES: readonly string[] = ["raw", "best", "video", "voice", "data"];
+
+/** Largest interval, ms. */
+const INTERVAL_MAX_MS = 10_000;
+/** Count of a run that nothing limits. */
+const COUNT_MAX = 2147483647;
+
+/** How the client sends. */
+export type Mode = "normal" | "flood" | "flood-busy";
+
+export interface ClientOptions {
+  readonly kind: "client";
+  readonly name: string;
+  readonly mode: Mode;
+  readonly count: number;
+  /** Ends a flood, ms; undefined: the count alone does. */
+  readonly durationMs: number | undefined;
+  /** The duration as typed when it is shown instead of a count. */
+  readonly durationText: string | undefined;
+  readonly intervalMs: number;
+  readonly size: number;
+  readonly qos: Cube;
+  readonly quiet: boolean;
+  readonly timeOfDay: boolean;
+  readonly stats: boolean;
+  readonly percentiles: readonly number[];
+  readonly json: boolean;
+  readonly strictExit: boolean;
+  /** Longest silence, ms. */
+  readonly timeoutMs: number;
+  readonly deadlineMs: number | undefined;
+  readonly reportMs: number | undefined;
+  /** Lines to print before anything else. */
+  readonly notes: readonly string[];
+}
+
+export interface ServerOptions {
+  readonly kind: "server";
+  readonly mode: "wait" | "poll" | "busy";
+  readonly quiet: boolean;
+  readonly once: boolean;
+  readonly flowsMax: number;
+  readonly idleMs: number;
+  readonly notes: readonly string[];
+}
+
+/** A command line that ends at once. */
+export interface ExitOptions {
+  readonly kind: "exit";
+  readonly code: number;
+  readonly text: string;
+}
+
+export type OpingOptions = ClientOptions | ServerOptions | ExitOptions;
+
+const FLAGS: Readonly<Record<string, string>> = {
+  "-l": "listen",
+  "--listen": "listen",
+  "--poll": "poll",
+  "--busy": "busy",
+  "-f": "flood",
+  "--flood": "flood",
+  "-F": "flood-busy",
+  "--flood-busy": "flood-busy",
+  "-Q": "quiet",
+  "--quiet": "quiet",
+  "-D": "timeofday",
+  "--timeofday": "timeofday",
+  "--stats": "stats",
+  "--json": "json",
+  "--strict-exit": "strict-exit",
+  "--once": "once",
+};
+
+const VALUES: Readonly<Record<string, string>> = {
+  "-c": "count",
+  "--count": "count",
+  "-d": "duration",
+  "--duration": "duration",
+  "-i": "interval",
+  "--interval": "interval",
+  "-n": "name",
+  "--server-name": "name",
+  "-q": "qos",
+  "--qos": "qos",
+  "-s": "size",
+  "--size": "size",
+  "--percentiles": "percentiles",
+  "--timeout": "timeout",
+  "--deadline": "deadline",
+  "--report": "report",
+  "--max-flows": "max-flows",
+  "--idle": "idle",
+};
+
+const TIMES = new Set(["duration", "interval", "timeout", "deadline", "report", "idle"]);
+
+const USAGE_EXIT: ExitOptions = { kind: "exit", code: 1, text: USAGE };
+
+/** Splits joined words (`--count=5`, `-c5`, `-fQ`) into the prototype's form. */
+function splitWords(args: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i]!;
+    const joined = /^(--[\w-]+)=(.*)$/s.exec(word);
+    if (joined && Object.hasOwn(VALUES, joined[1]!)) {
+      out.push(joined[1]!, joined[2]!);
+    } else if (/^-[A-Za-z]./.test(word)) {
+      out.push(...splitShort(word));
+    } else {
+      out.push(word);
+      // The value of an option is taken as it is.
+      if (Object.hasOwn(VALUES, word) && i + 1 < args.length) out.push(args[++i]!);
+    }
+  }
+  return out;
+}
+
+function splitShort(word: string): string[] {
+  const out: string[] = [];
+  for (let i = 1; i < word.length; i++) {
+    const option = `-${word[i]}`;
+    if (Object.hasOwn(FLAGS, option)) {
+      out.push(option);
+    } else if (Object.hasOwn(VALUES, option)) {
+      const value = word.slice(i + 1);
+      return value === "" ? [...out, option] : [...out, option, value];
+    } else {
+      return [word];
+    }
+  }
+  return out;
+}
+
+interface Words {
+  readonly flags: Set<string>;
+  readonly values: Map<string, string>;
+  readonly times: Map<string, number>;
+}
+
+/** Collects the words; an early exit where the prototype exits while it reads them. */
+function collect(args: readonly string[]): Words | ExitOptions {
+  const words: Words = { flags: new Set(), values: new Map(), times: new Map() };
+  const list = splitWords(args);
+  for (let i = 0; i < list.length; i++) {
+    const word = list[i]!;
+    if (word === "--help" || word === "-h") return { kind: "exit", code: 0, text: USAGE };
+    if (word === "--help-all") return { kind: "exit", code: 0, text: USAGE + MORE };
+    if (Object.hasOwn(FLAGS, word)) {
+      words.flags.add(FLAGS[word]!);
+      continue;
+    }
+    if (!Object.hasOwn(VALUES, word) || i + 1 >= list.length) return USAGE_EXIT;
+    const key = VALUES[word]!;
+    const value = list[++i]!;
+    words.values.set(key, value);
+    if (!TIMES.has(key)) continue;
+    const ms = parseTimeMs(value);
+    if (typeof ms !== "number") {
+      return { kind: "exit", code: 1, text: `Unknown time unit: ${ms.unknownUnit}.\n` };
+    }
+    words.times.set(key, ms);
+  }
+  return words;
+}
+
+function percentilesOf(list: string | undefined): number[] | undefined {
+  const parts = (list ?? "50,90,99,99.9").split(",").map((p) => p.trim());
+  const numbers = parts.map(Number);
+  const good = numbers.every((p, i) => parts[i] !== "" && p > 0 && p <= 100);
+  return good ? numbers : undefined;
+}
+
+/** Understands a command line. */
+export function parseOptions(args: readonly string[]): OpingOptions {
+  const words = collect(args);
+  if ("kind" in words) return words;
+  const { flags, values, times } = words;
+  const notes: string[] = [];
+  const mode: Mode = flags.has("flood-busy")
+    ? "flood-busy"
+    : flags.has("flood")
+    ? "flood"
+    : "normal";
+
+  let intervalMs = times.get("interval") ?? 1000;
+  const countWord = values.get("count");
+  let count = countWord === undefined ? COUNT_MAX : toU32(leadingNumber(countWord).value);
+  const durationMs = times.get("duration") ?? 0;
+  const limitFlood = durationMs > 0 && mode !== "normal";
+  if (durationMs > 0 && mode === "normal") {
+    // From the interval as given, before it is cut (vectors oping.duration).
+    count = intervalMs > 0
+      ? Math.min(COUNT_MAX, Math.trunc(durationMs / intervalMs))
+      : Math.min(COUNT_MAX, durationMs * 10);
+  }
+
+  let qos: Cube = "raw";
+  const cube = values.get("qos");
+  if (cube !== undefined) {
+    if (CUBES.includes(cube) && Object.hasOwn(QOS, cube)) qos = cube as Cube;
+    else notes.push("Unknown QoS cube, defaulting to raw.");
+  }
+
+  if (flags.has("listen")) {
+    const flowsMax = values.get("max-flows");
+    return {
+      kind: "server",
+      mode: flags.has("busy") ? "busy" : flags.has("poll") ? "poll" : "wait",
+      quiet: flags.has("quiet"),
+      once: flags.has("once"),
+      flowsMax: flowsMax === undefined ? Infinity : toU32(leadingNumber(flowsMax).value),
+      idleMs: times.get("idle") ?? 10_000,
+      notes,
+    };
+  }
+
+  const text = (line: string) => notes.map((note) => `${note}\n`).join("") + line;
+  const name = values.get("name") ?? "";
+  if (name === "") {
+    return { kind: "exit", code: 1, text: text(`No server specified.\n${USAGE}`) };
+  }
+  const percentiles = percentilesOf(values.get("percentiles"));
+  if (percentiles === undefined) {
+    return { kind: "exit", code: 1, text: text("Percentiles are numbers above 0 up to 100.\n") };
+  }
+
+  if (intervalMs > INTERVAL_MAX_MS) {
+    notes.push("Ping interval truncated to 10s.");
+    intervalMs = INTERVAL_MAX_MS;
+  }
+  const sizeWord = values.get("size");
+  let size = sizeWord === undefined ? SIZE_MIN : Number(leadingNumber(sizeWord).value);
+  if (size > SIZE_MAX) {
+    notes.push(`Packet size truncated to ${SIZE_MAX} bytes.`);
+    size = SIZE_MAX;
+  }
+  if (size < SIZE_MIN) {
+    notes.push(`Packet size set to ${SIZE_MIN} bytes.`);
+    size = SIZE_MIN;
+  }
+  return {
+    kind: "client",
+    name,
+    mode,
+    count,
+    durationMs: limitFlood ? durationMs : undefined,
+    durationText: limitFlood && countWord === undefined ? values.get("duration") : undefined,
+    intervalMs: Math.max(0, intervalMs),
+    size,
+    qos,
+    quiet: flags.has("quiet"),
+    timeOfDay: flags.has("timeofday"),
+    stats: flags.has("stats") || values.has("percentiles"),
+    percentiles,
+    json: flags.has("json"),
+    strictExit: flags.has("strict-exit"),
+    timeoutMs: times.get("timeout") ?? (Math.floor(Math.max(0, intervalMs) / 1000) + 2) * 1000,
+    deadlineMs: times.get("deadline"),
+    reportMs: times.get("report"),
+    notes,
+  };
+}

@@ -1,0 +1,248 @@
+/**
+ * The server (spec 80 §2.6): accepts flows as they come and answers what they send. While packets
+ * come it waits for them blocking, in slices short enough that new flows are accepted meanwhile;
+ * when nothing comes it rests in the event loop.
+ *
+ * Beyond the prototype (spec 80 §13.1): no limit of 192 flows; a peer that doesn't read stops nobody
+ * else; a flow that goes down is dropped at once; without an IRMd it ends instead of spinning.
+ */
+
+import { Errno, OuroError } from "../lib/errno.ts";
+import { FlowFlag } from "../lib/flow/flags.ts";
+import { Flow } from "../lib/flow/flow.ts";
+import { FlowSet } from "../lib/flow/flow_set.ts";
+import type { OuroProcess } from "../lib/flow/process.ts";
+import { FlowEvent } from "../lib/shm/layout.ts";
+import { monotonicNs } from "../lib/sys/clock.ts";
+import { makeReply, TYPE_LENGTH, TYPE_REQUEST, typeOf } from "../lib/wire/oping_msg.ts";
+import type { ServerOptions } from "./options.ts";
+import type { Output } from "./output.ts";
+
+/** After a packet we wait blocking for the next this long, ns. */
+const ACTIVE_NS = 10e6;
+/** One blocking wait then, ms, and the longest time between turns of the event loop, ns. */
+const SLICE_MS = 1;
+const TURN_NS = 2e6;
+/** How often idle flows are looked for, ms. */
+const IDLE_CHECK_MS = 1000;
+/** Pause after a failed accept, ms, and how long we try without an IRMd, ns. */
+const RETRY_MS = 1000;
+const IRMD_GONE_NS = 10e9;
+/** Largest packet that is answered, bytes. */
+const PACKET_MAX = 1500;
+/** Packets of one flow in a row before the next flow is looked at. */
+const BURST = 16;
+/** Looks between two looks at the clock in a busy wait. */
+const BUSY_LOOKS = 1024;
+
+const NONBLOCK = { nonblock: true } as const;
+const GONE = FlowEvent.DOWN | FlowEvent.DEALLOC | FlowEvent.PEER;
+
+/** One turn of the event loop. */
+export type Turn = () => Promise<void>;
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #process: OuroProcess;
+  readonly #out: Output;
+  readonly #turn: Turn;
+  readonly #set: FlowSet;
+  /** When each flow had its last good request, ns. */
+  readonly #heardNs = new Map<Flow, number>();
+  readonly #packet = new Uint8Array(PACKET_MAX);
+  readonly #stop = new AbortController();
+  #activeNs = 0;
+  #exitCode = 0;
+
+  constructor(options: ServerOptions, process: OuroProcess, out: Output, turn: Turn) {
+    this.#options = options;
+    this.#process = process;
+    this.#out = out;
+    this.#turn = turn;
+    this.#set = new FlowSet(process);
+  }
+
+  /** Ends the server soon. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  get #stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  /** Serves until it is stopped; returns the exit code. */
+  async serve(): Promise<number> {
+    if (this.#options.mode === "busy") return await this.#serveBusy();
+    this.#out.line("Ouroboros ping server started.");
+    this.#out.flush();
+    const accepting = this.#accept();
+    const idle = setInterval(() => this.#dropIdle(), IDLE_CHECK_MS);
+    try {
+      while (!this.#stopped) await this.#step();
+    } finally {
+      clearInterval(idle);
+      this.stop();
+      await accepting;
+      this.#set.close();
+    }
+    return this.#exitCode;
+  }
+
+  /** Waits for packets once, in the way that fits what goes on, and answers them. */
+  async #step(): Promise<void> {
+    const poll = this.#options.mode === "poll" && this.#heardNs.size > 0;
+    if (!poll && monotonicNs() - this.#activeNs > ACTIVE_NS) {
+      this.#out.flush();
+      try {
+        this.#serveEvents(await this.#set.next({ signal: this.#stop.signal }));
+      } catch (error) {
+        if (!this.#stopped) throw error;
+      }
+      return;
+    }
+    const turnAtNs = monotonicNs() + TURN_NS;
+    do {
+      this.#serveEvents(this.#set.wait(poll ? 0 : SLICE_MS));
+    } while (monotonicNs() < turnAtNs);
+    this.#out.flush();
+    await this.#turn();
+  }
+
+  #serveEvents(events: readonly { flow: Flow; events: number }[]): void {
+    for (const { flow, events: bits } of events) {
+      if ((bits & FlowEvent.PKT) !== 0) this.#answer(flow);
+      if ((bits & GONE) !== 0) this.#drop(flow);
+    }
+    if (events.length > 0) this.#activeNs = monotonicNs();
+  }
+
+  /** Answers what a flow sent, up to a burst. */
+  #answer(flow: Flow): void {
+    const packet = this.#packet;
+    for (let k = 0; k < BURST; k++) {
+      const n = flow.readSync(packet, NONBLOCK);
+      if (n === -Errno.EFLOWDOWN || n === -Errno.EFLOWPEER) this.#drop(flow);
+      if (n === -Errno.EMSGSIZE) continue;
+      if (n < 0) return;
+      const type = typeOf(packet, 0, n);
+      if (type < 0) continue;
+      if (type !== TYPE_REQUEST) {
+        this.#out.line(`Invalid message on fd ${flow.fd}.`);
+        continue;
+      }
+      this.#heardNs.set(flow, monotonicNs());
+      if (!this.#options.quiet) this.#out.line(`Received ${n} bytes on fd ${flow.fd}.`);
+      makeReply(packet, 0);
+      const written = flow.writeSync(packet.subarray(0, n), NONBLOCK);
+      // A client that does not read loses replies; the others go on.
+      if (written < 0 && written !== -Errno.EAGAIN) {
+        this.#out.line(`Error writing to flow (fd ${flow.fd}).`);
+      }
+    }
+  }
+
+  #drop(flow: Flow): void {
+    if (!this.#heardNs.delete(flow)) return;
+    this.#set.del(flow);
+    flow.dealloc().catch(() => {});
+    if (this.#options.once) this.stop();
+  }
+
+  #dropIdle(): void {
+    const limitNs = monotonicNs() - this.#options.idleMs * 1e6;
+    for (const [flow, heardNs] of this.#heardNs) {
+      if (heardNs >= limitNs) continue;
+      this.#out.line(`Flow ${flow.fd} timed out.`);
+      this.#drop(flow);
+    }
+    this.#out.flush();
+  }
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      const flow = await this.#acceptOne();
+      if (flow === undefined) return;
+      if (this.#heardNs.size >= this.#options.flowsMax) {
+        flow.dealloc().catch(() => {});
+        continue;
+      }
+      flow.flags |= FlowFlag.RNoPart;
+      this.#out.line(`New flow ${flow.fd}.`);
+      this.#out.flush();
+      this.#heardNs.set(flow, monotonicNs());
+      this.#set.add(flow);
+      // The wait that goes on does not know the new member.
+      this.#activeNs = monotonicNs();
+      this.#set.onFlowEvents(flow, 0);
+      if (this.#options.once) return;
+    }
+  }
+
+  /** The next flow; undefined when the server ends. Trouble with the IRMd is told once. */
+  async #acceptOne(): Promise<Flow | undefined> {
+    let goneSinceNs: number | undefined;
+    while (!this.#stopped) {
+      try {
+        return await Flow.accept(this.#process, { signal: this.#stop.signal });
+      } catch (error) {
+        if (this.#stopped) return undefined;
+        if (!(error instanceof OuroError)) throw error;
+        if (goneSinceNs === undefined) this.#out.line(`Failed to accept flow: ${error.code} `);
+        this.#out.flush();
+        const irmdGone = error.code === -Errno.EIRMD || error.code === -1;
+        goneSinceNs ??= irmdGone ? monotonicNs() : undefined;
+        if (goneSinceNs !== undefined && monotonicNs() - goneSinceNs > IRMD_GONE_NS) {
+          this.#exitCode = 1;
+          this.stop();
+          return undefined;
+        }
+        await this.#pause(RETRY_MS);
+      }
+    }
+    return undefined;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const signal = this.#stop.signal;
+      const timer = setTimeout(done, ms);
+      function done() {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      }
+      signal.addEventListener("abort", done);
+    });
+  }
+
+  /** `--busy`: one flow, a busy wait, no line a packet; ends with the flow. */
+  async #serveBusy(): Promise<number> {
+    const flow = await this.#acceptOne();
+    if (flow === undefined) return this.#exitCode;
+    flow.flags |= FlowFlag.RNoPart;
+    this.#out.line(`New flow ${flow.fd} (busy-poll).`);
+    this.#out.flush();
+    const packet = this.#packet;
+    let turnAtNs = monotonicNs();
+    while (!this.#stopped) {
+      for (let look = 0; look < BUSY_LOOKS; look++) {
+        const n = flow.readSync(packet, NONBLOCK);
+        if (n === -Errno.EAGAIN) continue;
+        if (n < 0) {
+          await flow.dealloc().catch(() => {});
+          return 0;
+        }
+        if (n < TYPE_LENGTH || typeOf(packet, 0, n) !== TYPE_REQUEST) continue;
+        makeReply(packet, 0);
+        flow.writeSync(n === PACKET_MAX ? packet : packet.subarray(0, n), NONBLOCK);
+      }
+      const nowNs = monotonicNs();
+      if (nowNs < turnAtNs) continue;
+      await this.#turn();
+      turnAtNs = monotonicNs() + 10 * TURN_NS;
+    }
+    await flow.dealloc().catch(() => {});
+    return 0;
+  }
+}
