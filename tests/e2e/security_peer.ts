@@ -20,13 +20,19 @@ async function echo(): Promise<void> {
   for await (const flow of Flow.listen()) {
     void (async () => {
       try {
-        for (;;) await flow.write(await flow.read());
+        for (;;) await flow.write(answer(await flow.read()));
       } catch (e) {
         if (!(e instanceof OuroError)) throw e;
         await flow.dealloc().catch(() => {});
       }
     })();
   }
+}
+
+/** The message itself; one of oping's form (type 0) becomes its reply (type 1). */
+function answer(m: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (m.length >= 24 && m.subarray(0, 4).every((x) => x === 0)) m[3] = 1;
+  return m;
 }
 
 /** Messages of all sizes; of oping's form (type 0, id, time) when that is who answers. */

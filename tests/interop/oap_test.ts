@@ -1,0 +1,298 @@
+/**
+ * OAP and packet protection against the C prototype: two hosts on a veth, one with the prototype, one
+ * with our IRMd, in both roles; and direct flows below the prototype's IRMd between its library and
+ * ours. Needs OURO_PROTOTYPE and root. What its OpenSSL 3.0 lacks (post-quantum) is not here.
+ */
+
+import { fromFileUrl } from "@std/path";
+import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
+import { init, leaf, type MakeOptions } from "../../pki/make.ts";
+import { NetLab } from "../e2e/support/netns.ts";
+import type { RunResult } from "../e2e/support/process.ts";
+import { ensure, SecDir } from "../unit/security/support.ts";
+import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
+import { OurHost } from "./our_host.ts";
+
+const ignore = !canRunPrototype;
+const PEER = fromFileUrl(new URL("../e2e/security_peer.ts", import.meta.url));
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+/** Names served on the prototype's host and on ours. */
+const THEIRS = "theirs";
+const OURS = "ours";
+
+function peer(...words: string[]): string[] {
+  return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
+}
+
+function options(securityDir: string, keyType: string): MakeOptions {
+  return {
+    securityDir,
+    keyType,
+    days: undefined,
+    organization: "interop",
+    encrypt: false,
+    kex: undefined,
+    cipher: undefined,
+    requireAuth: false,
+    force: true,
+  };
+}
+
+/** Both hosts over eth-dix, with a server on each. */
+class Pair implements AsyncDisposable {
+  readonly #stack = new AsyncDisposableStack();
+  readonly pki: SecDir;
+  c!: CHost;
+  our!: OurHost;
+
+  private constructor() {
+    this.pki = this.#stack.use(new SecDir());
+  }
+
+  static async start(): Promise<Pair> {
+    const pair = new Pair();
+    try {
+      await pair.#start();
+      return pair;
+    } catch (e) {
+      await pair[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  async #start(): Promise<void> {
+    await init(options(this.pki.dir, "p256"));
+    Deno.chmodSync(this.pki.dir, 0o755);
+    const net = this.#stack.use(new NetLab());
+    const [a, b] = [await net.namespace("c"), await net.namespace("o")];
+    await net.link({ ns: a, dev: "vethA" }, { ns: b, dev: "vethB" });
+    this.c = this.#stack.use(await CHost.start({ ns: a, security: this.pki.dir }));
+    this.our = this.#stack.use(
+      await OurHost.start(b, (dir) => {
+        for (const d of ["cacert", "untrusted"]) {
+          Deno.symlinkSync(`${this.pki.dir}/${d}`, `${dir}/${d}`);
+        }
+        // Both IRMds look at the same files: each for its own half.
+        for (const d of ["server", "client"]) {
+          Deno.mkdirSync(`${this.pki.dir}/${d}`, { recursive: true });
+          Deno.symlinkSync(`${this.pki.dir}/${d}`, `${dir}/${d}`);
+        }
+      }),
+    );
+    const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
+    await this.c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await this.our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
+    // The prototype reads a wild path for the first name that it is told of (spec 40 §13).
+    await this.c.must("irm", "name", "create", "wild");
+    await this.c.serve(THEIRS, "lay");
+    await this.c.must("irm", "name", "create", OURS);
+    const echo = this.our.spawn(peer("echo"));
+    await echo.waitForLine(/ready/);
+    await this.our.must("irm", "name", "create", OURS);
+    await this.our.must("irm", "name", "create", THEIRS);
+    await this.our.must("irm", "bind", "process", String(echo.pid), "name", OURS);
+    await this.our.must("irm", "name", "register", OURS, "layer", "lay");
+  }
+
+  /** Settings of both sides of both names. */
+  conf(client: string | null, server: string | null): void {
+    for (const name of [OURS, THEIRS]) {
+      this.file(`client/${name}/enc.conf`, client);
+      this.file(`server/${name}/enc.conf`, server);
+    }
+  }
+
+  file(path: string, text: string | null): void {
+    if (text !== null) this.pki.write(path, text, 0o644);
+    else {
+      try {
+        Deno.removeSync(`${this.pki.dir}/${path}`);
+      } catch {
+        // Was not there.
+      }
+    }
+  }
+
+  async certificates(client: boolean, server: boolean, keyType = "p256"): Promise<void> {
+    for (const name of [OURS, THEIRS]) {
+      for (
+        const [side, wanted, cn] of [["client", client, "somebody"], [
+          "server",
+          server,
+          name,
+        ]] as const
+      ) {
+        if (wanted) await leaf(options(this.pki.dir, keyType), side, name, cn);
+        else for (const f of ["crt.pem", "key.pem"]) this.file(`${side}/${name}/${f}`, null);
+      }
+    }
+  }
+
+  get logs(): string {
+    return `\n== C\n${this.c.irmd.out.slice(-4000)}\n== ours\n${this.our.irmd.out.slice(-4000)}`;
+  }
+
+  /** Our client to their server, then their client to ours. */
+  async bothWays(what: string): Promise<void> {
+    const r = await this.our.run(peer("oping", THEIRS, "8"));
+    ensure(r.out.includes("8 of 8 answered"), `${what}, our client: ${r.out}${r.err}${this.logs}`);
+    const p = await this.c.run(["oping", "-n", OURS, "-c", "5", "-i", "10"]);
+    ensure(
+      /5 packets transmitted, 5 received/.test(p.out),
+      `${what}, their client: ${p.out}${p.err}${this.logs}`,
+    );
+  }
+
+  async askTheirs(): Promise<RunResult> {
+    return await this.our.run(peer("oping", THEIRS, "1"));
+  }
+
+  async askOurs(): Promise<RunResult> {
+    return await this.c.run(["oping", "-n", OURS, "-c", "1"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+Deno.test({
+  name: "OAP across an IPCP, both roles: authentication of none, server, client, both",
+  ignore,
+  async fn(t) {
+    await using pair = await Pair.start();
+    for (const [client, server] of [[false, false], [false, true], [true, false], [true, true]]) {
+      const who = client ? server ? "both" : "client" : server ? "server" : "none";
+      for (const conf of [null, "kex=X25519\n"]) {
+        await t.step(`${who}, ${conf === null ? "plain" : "encrypted"}`, async () => {
+          await pair.certificates(client!, server!);
+          pair.conf(conf, conf);
+          const at = pair.our.irmd.out.length;
+          await pair.bothWays(who);
+          const log = pair.our.irmd.out.slice(at);
+          ensure(log.includes("Client authenticated as somebody.") === client, log);
+          ensure(log.includes("Negotiated X25519 + aes-256-gcm.") === (conf !== null), log);
+        });
+      }
+    }
+  },
+});
+
+Deno.test({
+  name: "OAP across an IPCP, both roles: key types of certificates",
+  ignore,
+  async fn(t) {
+    await using pair = await Pair.start();
+    for (const keyType of ["p384", "p521", "rsa2048", "ed25519", "ed448"]) {
+      await t.step(keyType, async () => {
+        await pair.certificates(true, true, keyType);
+        const conf = keyType.startsWith("ed") ? null : "kex=X25519\n";
+        pair.conf(conf, conf);
+        await pair.bothWays(keyType);
+      });
+    }
+    for (const digest of DIGESTS) {
+      await t.step(`digest ${digest.word}`, async () => {
+        await pair.certificates(true, true, "p256");
+        pair.conf(`kex=X25519\ndigest=${digest.word}\n`, `kex=X25519\ndigest=${digest.word}\n`);
+        await pair.bothWays(digest.word);
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "OAP across an IPCP, both roles: key exchanges, ciphers, KDFs",
+  ignore,
+  async fn(t) {
+    await using pair = await Pair.start();
+    for (const kex of KEXES.filter((k) => k.family !== "mlkem" && k.family !== "hybrid")) {
+      await t.step(kex.word, async () => {
+        pair.conf(`kex=${kex.word}\n`, `kex=${kex.word}\n`);
+        await pair.bothWays(kex.word);
+      });
+    }
+    for (const cipher of CIPHERS) {
+      await t.step(`${cipher.word}, asked for by the client, by the server`, async () => {
+        const strong = `kex=X25519\ncipher=${cipher.word}\n`;
+        const weak = `kex=X25519\ncipher=aes-128-ctr\n`;
+        pair.conf(strong, weak);
+        await pair.bothWays(cipher.word);
+        pair.conf(weak, strong);
+        await pair.bothWays(cipher.word);
+      });
+    }
+    for (const kdf of DIGESTS) {
+      await t.step(`kdf ${kdf.word}`, async () => {
+        pair.conf("kex=X25519\n", `kex=X25519\nkdf=${kdf.word}\n`);
+        await pair.bothWays(kdf.word);
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "OAP across an IPCP: what each side refuses, the other is told",
+  ignore,
+  async fn() {
+    await using pair = await Pair.start();
+    const refused = async (code: number, what: string) => {
+      const theirs = await pair.askTheirs();
+      ensure(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
+      const ours = await pair.askOurs();
+      ensure(
+        `${ours.out}${ours.err}`.includes(`Failed to allocate flow: ${code}.`),
+        `${what}: ${ours.out}${ours.err}${pair.logs}`,
+      );
+    };
+    pair.conf(null, "kex=X25519\n");
+    await refused(-1008, "encryption required");
+    pair.conf("kex=X25519\n", "kex=secp521r1\n");
+    await refused(-1008, "key exchange too weak");
+    pair.conf("kex=nonsense\n", null);
+    await refused(-9, "client settings");
+    pair.conf(null, "kex=nonsense\n");
+    await refused(-1008, "server settings");
+    pair.conf(null, null);
+    // A certificate of a CA that nobody knows.
+    using other = new SecDir();
+    await init(options(other.dir, "p256"));
+    for (const name of [OURS, THEIRS]) {
+      await leaf(options(other.dir, "p256"), "client", name, "mallory");
+      for (const f of ["crt.pem", "key.pem"]) {
+        pair.file(`client/${name}/${f}`, Deno.readTextFileSync(`${other.dir}/client/${name}/${f}`));
+        Deno.chmodSync(`${pair.pki.dir}/client/${name}/${f}`, 0o600);
+      }
+    }
+    await refused(-1009, "unknown CA");
+    await pair.certificates(false, false);
+    await pair.bothWays("after all refusals");
+  },
+});
+
+for (const cipher of CIPHERS) {
+  Deno.test({
+    name: `direct flow below the C IRMd, ${cipher.word}: our library and the prototype's`,
+    ignore,
+    async fn() {
+      using sec = new SecDir();
+      Deno.chmodSync(sec.dir, 0o755);
+      const conf = `kex=X25519\ncipher=${cipher.word}\n`;
+      for (const side of ["server", "client"]) {
+        for (const name of [OURS, THEIRS]) sec.write(`${side}/${name}/enc.conf`, conf, 0o644);
+      }
+      await using host = await CHost.start({ security: sec.dir });
+      await host.must("irm", "name", "create", "wild");
+      for (const [name, argv] of [[THEIRS, ["oping", "-l"]], [OURS, peer("echo")]] as const) {
+        await host.must("irm", "name", "create", name);
+        const server = host.spawn(argv);
+        await bindProcess((...words) => host.run(words), server.pid, name);
+      }
+      const r = await host.run(peer("oping", THEIRS, "20"));
+      ensure(r.out.includes("20 of 20 answered"), `${r.out}${r.err}${host.irmd.out}`);
+      const p = await host.run(["oping", "-n", OURS, "-c", "10", "-i", "10"]);
+      ensure(/10 packets transmitted, 10 received/.test(p.out), `${p.out}${p.err}${host.irmd.out}`);
+      ensure(host.irmd.out.includes(`Negotiated X25519 + ${cipher.word}.`), host.irmd.out);
+    },
+  });
+}
