@@ -7,6 +7,7 @@ import {
   type IpcpListEntry,
   IrmCode,
   type IrmMsg,
+  LIST_LONG,
   type NameInfo,
 } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
@@ -25,9 +26,6 @@ const BIND_PROCESS_MS = 10;
 const LONG_LIST_BYTES_MAX = 1_000_000;
 /** Words and bytes of an autostart command line. */
 const EXEC_WORDS_MAX = 256;
-
-/** Bit in `opts` of a list request: the client reads replies of any length (ours do, C clients don't). */
-export const LIST_LONG = 1;
 
 /** IRM_PROC_ANNOUNCE; the kernel says who it is. */
 export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
@@ -73,7 +71,7 @@ export function processExit(d: Daemon, pid: number): Outcome {
 export function createName(d: Daemon, client: Client, msg: IrmMsg): Outcome {
   const stage = "create name";
   const info = msg.nameInfo;
-  if (info === undefined || info.name === "") return invalid(stage, "no name");
+  if (info === undefined) return invalid(stage, "no name");
   const paths = [info.skey, info.scrt, info.ckey, info.ccrt, info.senc ?? "", info.cenc ?? ""];
   const { uid, gid } = client.cred;
   const refusal = uid === d.ownUid ? undefined : checkPathsReadableBy(paths, uid, [gid]);

@@ -17,6 +17,7 @@ import {
   type IpcpListEntry,
   IrmCode,
   type IrmMsg,
+  LIST_LONG,
   type NameInfo,
 } from "./messages.ts";
 
@@ -84,12 +85,14 @@ export class AdminClient {
 
   /** IPCPs in the daemon's order. */
   async listIpcps(): Promise<IpcpListEntry[]> {
-    return (await this.#do("Cannot list IPCPs", { code: IrmCode.IRM_LIST_IPCPS })).ipcps ?? [];
+    return (await this.#do("Cannot list IPCPs", { code: IrmCode.IRM_LIST_IPCPS, opts: LIST_LONG }))
+      .ipcps ?? [];
   }
 
   /** Names in the daemon's order; their paths are not told. */
   async listNames(): Promise<NameInfo[]> {
-    return (await this.#do("Cannot list names", { code: IrmCode.IRM_LIST_NAMES })).names ?? [];
+    return (await this.#do("Cannot list names", { code: IrmCode.IRM_LIST_NAMES, opts: LIST_LONG }))
+      .names ?? [];
   }
 
   /** Binds a program; `exec` is its path and the arguments to start it with, used when `auto`. */

@@ -122,6 +122,9 @@ export const CongAvoid = { NONE: 0, MB_ECN: 1 } as const;
 /** Bit 0 of `irm_msg.opts` in a bind: start the program on a request. */
 export const BIND_AUTO = 1;
 
+/** Bit 0 of `irm_msg.opts` in a list request: the client reads replies of any length (our addition). */
+export const LIST_LONG = 1;
+
 /** Layer name of an IPCP before bootstrap or enrollment. */
 export const NOT_ENROLLED = "Not enrolled.";
 
