@@ -109,9 +109,9 @@ class UdpFraming implements Framing {
 /** Offset of sll_pkttype in a sockaddr_ll. */
 const PKTTYPE_AT = 10;
 
-/** Whether the frame at `at` is for every station. */
-function isBroadcast(b: Uint8Array, at: number): boolean {
-  for (let k = 0; k < MAC_BYTES; k++) if (b[at + k] !== 0xff) return false;
+/** Whether all bytes of the MAC address at `at` have one value. */
+function isAll(b: Uint8Array, at: number, value: number): boolean {
+  for (let k = 0; k < MAC_BYTES; k++) if (b[at + k] !== value) return false;
   return true;
 }
 
@@ -175,13 +175,11 @@ class EthFraming implements Framing {
   unwrap(table: FlowTable, batch: MessageBatch, i: number, n: number): number {
     const kind = batch.names[i * NAME_BYTES + PKTTYPE_AT];
     const at = i * batch.slotBytes, h = this.#header;
-    // The loopback calls ff:ff:ff:ff:ff:ff a multicast.
-    if (
-      kind !== PKT.host &&
-      (kind === PKT.outgoing || kind === PKT.otherHost || !isBroadcast(batch.data, at))
-    ) {
-      return REFUSED;
-    }
+    // The loopback calls ff:ff:ff:ff:ff:ff a multicast. A C responder that answers before it has stored the
+    // address sends its reply to 00:00:00:00:00:00 (spec 50 §18 R1); the machine looks closer at those.
+    const forAll = kind !== PKT.host && kind !== PKT.outgoing && isAll(batch.data, at, 0xff);
+    const lost = kind === PKT.otherHost && isAll(batch.data, at, 0);
+    if (kind !== PKT.host && !forAll && !lost) return REFUSED;
     const bad = this.#dix
       ? parseDix(batch.data, at, at + n, this.#ethertype, h)
       : parseLlc(batch.data, at, at + n, h);

@@ -175,6 +175,20 @@ export class DataPlane {
     }
   }
 
+  /**
+   * Use the pool of another flow uid for a flow that is held and not published yet: for an accepted flow the
+   * IRMd names it only in FLOW_ALLOC_RESP. Results as {@linkcode hold}; the flow stays held if it fails.
+   */
+  setUid(flowId: number, uid: number): number {
+    const port = this.#ports.get(flowId);
+    if (port === undefined || port.uid === uid) return 0;
+    this.#ports.delete(flowId);
+    const result = this.hold(flowId, port.pid, uid);
+    if (result < 0) this.#ports.set(flowId, port);
+    else port.close();
+    return result;
+  }
+
   /** Let packets flow. The flow is held. */
   publish(flowId: number, row: Omit<FlowRow, "pid" | "uid">): void {
     const port = this.#ports.get(flowId);

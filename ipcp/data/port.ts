@@ -8,6 +8,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Instance } from "../../lib/instance.ts";
+import { RBUFF_SLOTS } from "../../lib/limits.ts";
 import { Acl, FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { Pool } from "../../lib/shm/pool.ts";
@@ -100,6 +101,9 @@ export class Port {
   readonly #context: PortContext;
   /** Its event queue was full: no more packets until it has read what it has. */
   #deaf = false;
+  /** Packets in `tx` as far as we know, and the position up to which they were taken. */
+  #waiting = 0;
+  #tail = 0;
 
   private constructor(
     context: PortContext,
@@ -119,6 +123,8 @@ export class Port {
     this.tx = tx;
     this.#set = set;
     this.pool = pool;
+    this.#waiting = tx.queued();
+    this.#tail = (tx.headPosition() - this.#waiting) & (RBUFF_SLOTS - 1);
   }
 
   /** Open flow `flowId` of process `pid`; throws a SysError and leaves nothing open. */
@@ -183,15 +189,24 @@ export class Port {
       this.pool.remove(off);
       return result;
     }
+    this.#waiting++;
     if (this.#set.notify(this.flowId, FlowEvent.PKT) === -Errno.EAGAIN) this.#deaf = true;
     return 0;
   }
 
-  /** Whether a packet more would be too many for a process that does not read. */
+  /**
+   * Whether a packet more would be too many for a process that does not read. Counted by what we wrote and what
+   * was taken since: a C library that reads from two threads moves the tail beyond the head, and the ring then
+   * looks nearly full for ever (spec 10 §5.2).
+   */
   isFull(): boolean {
     const queued = this.tx.queued();
-    if (queued === 0) this.#deaf = false;
-    return queued >= QUEUED_MAX || this.#deaf;
+    const tail = (this.tx.headPosition() - queued) & (RBUFF_SLOTS - 1);
+    const taken = (tail - this.#tail) & (RBUFF_SLOTS - 1);
+    this.#tail = tail;
+    this.#waiting = Math.max(0, Math.min(this.#waiting - taken, queued));
+    if (this.#waiting === 0) this.#deaf = false;
+    return this.#waiting >= QUEUED_MAX || this.#deaf;
   }
 
   /** Tell the process above that the flow is down (or up again). */

@@ -81,7 +81,7 @@ export class EthIpcp implements IpcpType {
         codec: this.#dix ? dixMgmt : llcMgmt,
         eids: {
           first: this.#dix ? 1 : frame.LLC_SAP_FIRST,
-          last: this.#dix ? 0xffff : frame.LLC_SAP_LAST,
+          last: this.#dix ? dixMgmt.lostEid - 1 : frame.LLC_SAP_LAST,
           quarantineMs: QUARANTINE_MS,
           mplMs: MPL_MS,
         },

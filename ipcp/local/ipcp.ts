@@ -29,6 +29,8 @@ export class LocalIpcp implements IpcpType {
   #plane: DataPlane | undefined;
   /** Processes by flow, for the IRMd. */
   readonly #pids = new Map<number, number>();
+  /** Flow uids of verdicts that are being given. */
+  readonly #uids = new Map<number, number>();
 
   constructor(context: IpcpContext) {
     this.#context = context;
@@ -88,9 +90,17 @@ export class LocalIpcp implements IpcpType {
 
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
     const { token, result } = this.#waiters.open();
-    this.#machine!.allocResp(this.#context.now(), flow.flowId, response, data, token);
+    const { flowId, uid } = flow;
+    // The verdict may overtake the answer to FLOW_REQ_ARR; then the flow is not held yet.
+    this.#uids.set(flowId, uid);
+    const ready = response === 0 ? this.#plane!.setUid(flowId, uid) : 0;
+    const verdict = ready < 0 ? ready : response;
+    this.#machine!.allocResp(this.#context.now(), flowId, verdict, data, token);
     this.#pump();
-    return result;
+    return result.then((r) => {
+      this.#uids.delete(flowId);
+      return ready < 0 ? ready : r;
+    });
   }
 
   flowDealloc(flowId: number, lingerSec: number): number {
@@ -113,7 +123,7 @@ export class LocalIpcp implements IpcpType {
   }
 
   #hold(flow: FlowOrder): number {
-    const held = this.#plane!.hold(flow.flowId, flow.pid, flow.uid);
+    const held = this.#plane!.hold(flow.flowId, flow.pid, this.#uids.get(flow.flowId) ?? flow.uid);
     if (held === 0) this.#pids.set(flow.flowId, flow.pid);
     return held;
   }

@@ -37,6 +37,9 @@ export const ASKING_PER_SOURCE_MAX = 16;
 export const RECENT_MAX = 2048;
 export const RECENT_LIFE_MS = 10_000;
 
+/** Bytes at the start of OAP data that request and answer share: its id. */
+export const TAG_BYTES = 16;
+
 /** What a type of shim is made of. */
 export interface ShimConfig {
   readonly codec: ShimMgmtCodec;
@@ -87,6 +90,8 @@ interface Flow {
   state: "requested" | "arrived" | "open";
   /** When a flow that is not open is given up, ms. */
   untilMs: number;
+  /** Start of the request's data, which the answer repeats. */
+  readonly tag: Uint8Array;
 }
 
 interface Asking {
@@ -217,6 +222,7 @@ export class ShimMachine {
       peer,
       state: "requested",
       untilMs: nowMs + REQUEST_LIFE_MS,
+      tag: data.slice(0, TAG_BYTES),
     });
     this.#out.push({ do: "send", to: peer, bytes });
     return 0;
@@ -316,7 +322,9 @@ export class ShimMachine {
   }
 
   #onFlowReply(nowMs: number, from: Addr, m: FlowReply): void {
-    const flow = this.#flows.get(this.#byEid.get(m.requesterEid) ?? -1);
+    const flow = m.requesterEid === this.#config.codec.lostEid
+      ? this.#requesterOf(from, m.data)
+      : this.#flows.get(this.#byEid.get(m.requesterEid) ?? -1);
     if (flow === undefined || flow.state !== "requested" || !sameAddr(flow.peer, from)) {
       this.counters.forged++;
       return;
@@ -335,6 +343,21 @@ export class ShimMachine {
     flow.remoteEid = m.responderEid;
     this.#open(flow);
     this.#out.push({ do: "alloc_reply", flowId, response: 0, data: m.data });
+  }
+
+  /**
+   * The flow that a reply without the requester's id answers: a C responder sends one, to no address, when
+   * the verdict overtakes its own bookkeeping. OAP's 16 random bytes tell whose it is.
+   */
+  #requesterOf(from: Addr, data: Uint8Array): Flow | undefined {
+    if (data.length < TAG_BYTES) return undefined;
+    const tag = data.subarray(0, TAG_BYTES);
+    for (const flow of this.#flows.values()) {
+      if (flow.state === "requested" && sameAddr(flow.peer, from) && sameAddr(flow.tag, tag)) {
+        return flow;
+      }
+    }
+    return undefined;
   }
 
   // Answers of the IRMd.
@@ -373,6 +396,7 @@ export class ShimMachine {
       peer,
       state: "arrived",
       untilMs,
+      tag: EMPTY,
     };
     this.#add(flow);
     const early = this.#early.get(flowId);

@@ -173,6 +173,7 @@ function codec(l: Layout): ShimMgmtCodec {
     name: l.name,
     headerBytes: l.length,
     eidMax: l.eidMax,
+    lostEid: l.wideIds ? 0xffff : 0xff,
     parse: (b, hashBytes) => parse(l, b, hashBytes),
     encodedLength: (m) => encodedLength(l, m),
     encode: (m, into, at) => encode(l, m, into, at),

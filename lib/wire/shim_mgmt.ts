@@ -55,6 +55,11 @@ export interface ShimMgmtCodec {
   readonly headerBytes: number;
   /** Largest endpoint id that the layout and its peers carry. */
   readonly eidMax: number;
+  /**
+   * What a C responder writes as the requester's id when it answers before it has stored that
+   * (spec 50 §18 R1); no requester uses this id.
+   */
+  readonly lostEid: number;
   /** Parse a whole message; hash and data are copies. `hashBytes` is the directory hash's length. */
   parse(b: Uint8Array, hashBytes: number): ShimMgmt | WireError;
   /** Bytes that {@linkcode encode} writes. */

@@ -151,6 +151,7 @@ export const udpMgmt: ShimMgmtCodec = {
   name: "udp",
   headerBytes: LENGTH,
   eidMax: 0xfffffffe,
+  lostEid: 0xffffffff,
   parse,
   encodedLength,
   encode,

@@ -61,7 +61,7 @@ export function request(eid = 64, hash = SRV, data = OAP): ShimMgmt {
   return { kind: "flow_req", requesterEid: eid, qos: QOS.raw, hash, data };
 }
 
-export function reply(requesterEid: number, responderEid: number, response = 0): ShimMgmt {
+export function reply(requesterEid: number, responderEid: number, response = 0): FlowReply {
   return { kind: "flow_reply", requesterEid, responderEid, response, data: OAP };
 }
 

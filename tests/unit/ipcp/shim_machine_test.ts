@@ -111,6 +111,22 @@ Deno.test("a second reply does not redirect an open flow", () => {
   assertEquals(m.flowState(7), "open");
 });
 
+Deno.test("a reply without our id is matched by the address asked and the 16 bytes of OAP", () => {
+  const m = t.machine();
+  t.requested(m, 0, 7);
+  const data = Uint8Array.from({ length: 36 }, (_, i) => i);
+  m.alloc(0, 8, t.SRV, QOS.raw, data);
+  t.drain(m);
+  const lost = { ...t.reply(0xffff, 0x1234), data: data.slice(0, 30) };
+  m.onMgmt(1, t.MAC_EVIL, t.bytesOf(lost));
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ ...lost, data: new Uint8Array(30) }));
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ ...lost, data: data.slice(0, 15) }));
+  assertEquals(t.drain(m), []);
+  m.onMgmt(1, t.MAC_B, t.bytesOf(lost));
+  assertEquals(t.drain(m).map((e) => e.do), ["open", "alloc_reply"]);
+  assertEquals([m.flowState(7), m.flowState(8)], ["requested", "open"]);
+});
+
 Deno.test("guessed endpoint ids hit nothing", () => {
   const m = t.machine();
   const eid = t.requested(m, 0, 7);
