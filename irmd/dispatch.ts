@@ -76,6 +76,7 @@ export function refusal(d: Daemon, client: Client, msg: IrmMsg): Answer | undefi
       return undefined;
     case IrmCode.IPCP_FLOW_ALLOC_REPLY:
     case IrmCode.IPCP_FLOW_DEALLOC:
+      if (msg.flowInfo === undefined) return invalid(irmCodeName(msg.code), "no flow_info");
       return d.registry.ipcps.has(pid)
         ? undefined
         : failed(-Errno.EBADF, "permission", `process ${pid} is not an IPCP of this node`);
