@@ -14,7 +14,7 @@ import { FlowSet } from "../lib/flow/flow_set.ts";
 import type { OuroProcess } from "../lib/flow/process.ts";
 import { FlowEvent } from "../lib/shm/layout.ts";
 import { monotonicNs } from "../lib/sys/clock.ts";
-import { makeReply, TYPE_LENGTH, TYPE_REQUEST, typeOf } from "../lib/wire/oping_msg.ts";
+import { makeReply, TYPE_REQUEST, typeOf } from "../lib/wire/oping_msg.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -125,14 +125,12 @@ export class Server {
       if (n === -Errno.EFLOWDOWN || n === -Errno.EFLOWPEER) this.#drop(flow);
       if (n === -Errno.EMSGSIZE) continue;
       if (n < 0) return;
-      const type = typeOf(packet, 0, n);
-      if (type < 0) continue;
-      if (type !== TYPE_REQUEST) {
+      if (!this.#options.quiet) this.#out.line(`Received ${n} bytes on fd ${flow.fd}.`);
+      if (typeOf(packet, 0, n) !== TYPE_REQUEST) {
         this.#out.line(`Invalid message on fd ${flow.fd}.`);
         continue;
       }
       this.#heardNs.set(flow, monotonicNs());
-      if (!this.#options.quiet) this.#out.line(`Received ${n} bytes on fd ${flow.fd}.`);
       makeReply(packet, 0);
       const written = flow.writeSync(packet.subarray(0, n), NONBLOCK);
       // A client that does not read loses replies; the others go on.
@@ -233,7 +231,7 @@ export class Server {
           await flow.dealloc().catch(() => {});
           return 0;
         }
-        if (n < TYPE_LENGTH || typeOf(packet, 0, n) !== TYPE_REQUEST) continue;
+        if (typeOf(packet, 0, n) !== TYPE_REQUEST) continue;
         makeReply(packet, 0);
         flow.writeSync(n === PACKET_MAX ? packet : packet.subarray(0, n), NONBLOCK);
       }

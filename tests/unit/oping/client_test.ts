@@ -1,0 +1,224 @@
+/** The client's loops over a flow and clocks of our own: losses, time-outs, ends. No process, no wait. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Errno } from "../../../lib/errno.ts";
+import { makeReply } from "../../../lib/wire/oping_msg.ts";
+import { Client, type PingFlow } from "../../../oping/client.ts";
+import { type ClientOptions, parseOptions } from "../../../oping/options.ts";
+import { Output } from "../../../oping/output.ts";
+
+const RTT_NS = 50_000;
+
+/** A world with one server; time moves by what is waited for. */
+class World implements PingFlow {
+  readonly fd = 64;
+  nowNs = 1e12;
+  text = "";
+  sent = 0;
+  /** What becomes of request number n: answered, lost, or the flow goes down. */
+  fate: (n: number) => "answer" | "lose" | "down" | "late" = () => "answer";
+  writeResult: (n: number) => number = (n) => n;
+  #down = false;
+  readonly #replies: { atNs: number; bytes: Uint8Array }[] = [];
+  onTurn: (() => void) | undefined;
+
+  writeSync(bytes: Uint8Array): number {
+    const result = this.writeResult(bytes.length);
+    if (result < 0) return result;
+    const fate = this.fate(this.sent++);
+    if (fate === "down") this.#down = true;
+    if (fate === "answer" || fate === "late") {
+      const reply = bytes.slice();
+      makeReply(reply, 0);
+      const delayNs = fate === "late" ? 3e9 : RTT_NS;
+      this.#replies.push({ atNs: this.nowNs + delayNs, bytes: reply });
+      this.#replies.sort((a, b) => a.atNs - b.atNs);
+    }
+    return bytes.length;
+  }
+
+  readSync(
+    into: Uint8Array<ArrayBuffer>,
+    options?: { timeoutMs?: number; nonblock?: boolean },
+  ): number {
+    const waitNs = options?.nonblock ? 0 : (options?.timeoutMs ?? Infinity) * 1e6;
+    const next = this.#replies[0];
+    if (next !== undefined && next.atNs <= this.nowNs + waitNs) {
+      this.nowNs = Math.max(this.nowNs, next.atNs);
+      this.#replies.shift();
+      into.set(next.bytes);
+      return next.bytes.length;
+    }
+    if (this.#down) return -Errno.EFLOWDOWN;
+    this.nowNs += options?.nonblock ? 1000 : waitNs;
+    return options?.nonblock ? -Errno.EAGAIN : -Errno.ETIMEDOUT;
+  }
+
+  client(...words: string[]): Client {
+    const options = parseOptions(["-n", "srv", ...words]) as ClientOptions;
+    const out = new Output({
+      writeSync: (bytes) => {
+        this.text += new TextDecoder().decode(bytes);
+        return bytes.length;
+      },
+    });
+    return new Client(options, this, out, {
+      monotonicNs: () => this.nowNs,
+      realtimeNs: () => BigInt(Math.round(this.nowNs)),
+      turn: () => {
+        this.onTurn?.();
+        return Promise.resolve();
+      },
+    }, "0");
+  }
+}
+
+Deno.test("Client: requests leave on the schedule, the first after one interval", async () => {
+  const world = new World();
+  const startNs = world.nowNs;
+  await world.client("-c", "3", "-i", "100").ping();
+  assertEquals(world.nowNs - startNs, 300e6 + RTT_NS);
+  assertStringIncludes(world.text, "3 packets transmitted, 3 received, 0 out-of-order, 0% ");
+});
+
+Deno.test("Client: a lost reply in the middle does not end the run", async () => {
+  const world = new World();
+  world.fate = (n) => n === 1 ? "lose" : "answer";
+  const ending = await world.client("-c", "4", "-i", "100").ping();
+  assertStringIncludes(world.text, "4 packets transmitted, 3 received, 0 out-of-order, 25% ");
+  assertEquals(ending.replies, 3);
+});
+
+Deno.test("Client: a silent server ends the run after the time-out", async () => {
+  const world = new World();
+  world.fate = () => "lose";
+  const startNs = world.nowNs;
+  const ending = await world.client("-c", "1000", "-i", "1s").ping();
+  assertEquals(Math.round((world.nowNs - startNs) / 1e6), 3000);
+  assertEquals(ending, { replies: 0, error: "Server timed out." });
+  assertStringIncludes(world.text, "Server timed out.\n\n--- srv");
+});
+
+Deno.test("Client: the wait after the last request is 2 s however long the interval", async () => {
+  const world = new World();
+  world.fate = (n) => n === 2 ? "lose" : "answer";
+  const startNs = world.nowNs;
+  await world.client("-c", "3", "-i", "10s").ping();
+  assertEquals(Math.round((world.nowNs - startNs) / 1e6), 32_000);
+});
+
+Deno.test("Client: a flow that goes down ends the run at once", async () => {
+  const world = new World();
+  world.fate = (n) => n === 1 ? "down" : "answer";
+  const startNs = world.nowNs;
+  const ending = await world.client("-c", "100", "-i", "10").ping();
+  assert(world.nowNs - startNs < 30e6);
+  assertEquals(ending.error, "Failed to read packet.");
+});
+
+Deno.test("Client: a request that cannot be sent ends the run and counts as sent", async () => {
+  const world = new World();
+  world.writeResult = (n) => world.sent === 1 ? -Errno.EFLOWDOWN : n;
+  await world.client("-c", "5", "-i", "10").ping();
+  assertStringIncludes(world.text, "Failed to send packet.\n");
+  assertStringIncludes(world.text, "2 packets transmitted, 1 received");
+});
+
+Deno.test("Client: a full ring delays requests and loses none", async () => {
+  const world = new World();
+  let refusals = 3;
+  world.writeResult = (n) => refusals-- > 0 ? -Errno.EAGAIN : n;
+  await world.client("-c", "2", "-i", "10").ping();
+  assertStringIncludes(world.text, "2 packets transmitted, 2 received");
+});
+
+Deno.test("Client: stop() in the middle prints the statistics of what was done", async () => {
+  const world = new World();
+  const client = world.client("-i", "100");
+  world.onTurn = () => {
+    if (client.run.received === 3) client.stop();
+  };
+  const ending = await client.ping();
+  assertEquals(ending, { replies: 3, error: undefined });
+  assertStringIncludes(world.text, "3 packets transmitted, 3 received, 0 out-of-order, 0% ");
+});
+
+for (const flag of ["-f", "-F"]) {
+  Deno.test(`Client ${flag}: a lost reply is counted and the flood goes on`, async () => {
+    const world = new World();
+    world.fate = (n) => n === 2 ? "lose" : "answer";
+    await world.client("-c", "5", flag, "-Q").ping();
+    assertStringIncludes(world.text, "5 packets transmitted, 4 received, 0 out-of-order, 20% ");
+  });
+
+  Deno.test(`Client ${flag}: a late reply is not taken for the next one`, async () => {
+    const world = new World();
+    world.fate = (n) => n === 2 ? "late" : "answer";
+    const client = world.client("-c", "2000000", "-d", "5s", flag, "-Q");
+    await client.ping();
+    assertEquals(client.run.received, client.run.sent);
+    assertEquals(client.run.duplicates, 0);
+  });
+
+  Deno.test(`Client ${flag}: three time-outs in a row end the flood`, async () => {
+    const world = new World();
+    world.fate = () => "lose";
+    const ending = await world.client(flag, "-Q").ping();
+    assertEquals(world.sent, 3);
+    assertEquals(ending.error, "Server timed out.");
+  });
+
+  Deno.test(`Client ${flag}: stop() ends a wait for a reply that never comes`, async () => {
+    const world = new World();
+    world.fate = () => "lose";
+    const client = world.client(flag, "-Q", "--timeout", "1h");
+    world.onTurn = () => client.stop();
+    const ending = await client.ping();
+    assertEquals([world.sent, ending.replies], [1, 0]);
+  });
+
+  Deno.test(`Client ${flag}: a duration ends the flood`, async () => {
+    const world = new World();
+    const startNs = world.nowNs;
+    await world.client(flag, "-Q", "-d", "1s").ping();
+    const ms = (world.nowNs - startNs) / 1e6;
+    assert(ms >= 1000 && ms < 1010, String(ms));
+  });
+}
+
+Deno.test("Client: --deadline ends a run in any case", async () => {
+  const world = new World();
+  const startNs = world.nowNs;
+  await world.client("-i", "100", "--deadline", "1s").ping();
+  assert(world.nowNs - startNs < 1.2e9);
+});
+
+Deno.test("Client: --report prints the counters while it runs", async () => {
+  const world = new World();
+  await world.client("-c", "10", "-i", "100", "-Q", "--report", "250").ping();
+  assertEquals(world.text.match(/packets transmitted/g)?.length, 5);
+});
+
+Deno.test("Client: --json prints one document with whole ns", async () => {
+  const world = new World();
+  world.fate = (n) => n === 1 ? "lose" : "answer";
+  await world.client("-c", "3", "-i", "100", "--json").ping();
+  const document = JSON.parse(world.text);
+  assertEquals(
+    [document.tool, document.name, document.sent, document.received, document.duplicates],
+    ["oping", "srv", 3, 2, 0],
+  );
+  assertEquals(document.rtt.min, RTT_NS);
+  assertEquals(document.interval_ns, 100e6);
+  assertEquals(document.packets.map((p: { id: number }) => p.id), [0, 2]);
+  assertEquals(document.packets[0].rtt, RTT_NS);
+  assertEquals(/"start":\d+,/.test(world.text), true);
+  assertEquals(world.text.trimEnd().includes("\n"), false);
+});
+
+Deno.test("Client: --stats adds percentiles and a histogram", async () => {
+  const world = new World();
+  await world.client("-c", "3", "-i", "100", "--stats").ping();
+  assertStringIncludes(world.text, "rtt p50/p90/p99/p99.9 = 50.000/50.000/50.000/50.000 µs\n");
+  assertStringIncludes(world.text, "32 µs - 64 µs |########################################| 3\n");
+});

@@ -1,0 +1,109 @@
+/** Command lines of oping beyond the vectors. */
+
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { type ClientOptions, parseOptions, type ServerOptions } from "../../../oping/options.ts";
+import { header, PingRun } from "../../../oping/run.ts";
+import { MORE, USAGE } from "../../../oping/usage.ts";
+
+function client(...words: string[]): ClientOptions {
+  const options = parseOptions(["-n", "srv", ...words]);
+  if (options.kind !== "client") throw new Error(JSON.stringify(options));
+  return options;
+}
+
+function server(...words: string[]): ServerOptions {
+  const options = parseOptions(["-l", ...words]);
+  if (options.kind !== "server") throw new Error(JSON.stringify(options));
+  return options;
+}
+
+Deno.test("parseOptions() takes joined words: --count=5, -c5, -fQ, -Qn", () => {
+  assertEquals(client("--count=5").count, 5);
+  assertEquals(client("-c5").count, 5);
+  const bundled = client("-fQ");
+  assertEquals([bundled.mode, bundled.quiet], ["flood", true]);
+  const name = parseOptions(["-Qn", "other"]);
+  assertEquals(name.kind === "client" && name.name, "other");
+});
+
+Deno.test("parseOptions() takes a value as it is, even if it looks like an option", () => {
+  const options = parseOptions(["-n", "-f"]);
+  assertEquals(options.kind === "client" && [options.name, options.mode], ["-f", "normal"]);
+});
+
+Deno.test("parseOptions() prints the usage for a missing value and an unknown word", () => {
+  for (const words of [["-c"], ["--count"], ["-x"], ["-fx"], ["name"], ["--flood=1"], ["-"]]) {
+    assertEquals(parseOptions(["-n", "srv", ...words]), { kind: "exit", code: 1, text: USAGE });
+  }
+});
+
+Deno.test("parseOptions() lets the later option win", () => {
+  const options = client("-c", "3", "-c", "4", "-s", "100", "-s", "200");
+  assertEquals([options.count, options.size], [4, 200]);
+});
+
+Deno.test("parseOptions() keeps 63, 64, 1500 and 1501 bytes in their bounds", () => {
+  assertEquals(client("-s", "63").size, 64);
+  assertEquals(client("-s", "64").notes, []);
+  assertEquals(client("-s", "1500").notes, []);
+  assertEquals(client("-s", "1501").size, 1500);
+  assertEquals(client("-s", "-1").notes, ["Packet size set to 64 bytes."]);
+  assertEquals(client("-s", "junk").size, 64);
+});
+
+Deno.test("parseOptions() cuts the interval at 10 s and takes parts of a ms", () => {
+  assertEquals(client("-i", "10s").notes, []);
+  assertEquals(client("-i", "10001").intervalMs, 10_000);
+  assertEquals(client("-i", "500us").intervalMs, 0.5);
+  assertEquals(client("-i", "-4").intervalMs, 0);
+});
+
+Deno.test("parseOptions() gives a flood a duration instead of a count", () => {
+  const timed = client("-f", "-d", "2s");
+  assertEquals([timed.durationMs, timed.count], [2000, 2147483647]);
+  assertEquals(header(timed), "Pinging srv with 64 bytes of data (2s):\n\n");
+  const both = client("-F", "-d", "2s", "-c", "9");
+  assertEquals(header(both), "Pinging srv with 64 bytes of data (9 packets, busy-poll):\n\n");
+});
+
+Deno.test("parseOptions() wants percentiles above 0 up to 100", () => {
+  assertEquals(client("--percentiles", "50,99.99").percentiles, [50, 99.99]);
+  assertEquals(client("--stats").percentiles, [50, 90, 99, 99.9]);
+  for (const list of ["0", "101", "x", "", "50,"]) {
+    assertEquals(parseOptions(["-n", "srv", "--percentiles", list]).kind, "exit", list);
+  }
+});
+
+Deno.test("parseOptions() of a server ignores what is the client's, but checks it", () => {
+  assertEquals(server("-s", "9999", "-c", "x").notes, []);
+  assertEquals(server("-q", "bogus").notes, ["Unknown QoS cube, defaulting to raw."]);
+  assertEquals(parseOptions(["-l", "-i", "5x"]).kind, "exit");
+  assertEquals(server("--busy", "--poll").mode, "busy");
+  assertEquals(server("--once", "--max-flows", "3", "--idle", "2s").idleMs, 2000);
+});
+
+Deno.test("parseOptions() does not take names of object members for QoS words", () => {
+  assertEquals(client("-q", "constructor").qos, "raw");
+  assertEquals(client("-q", "raw_no_errors").qos, "raw");
+});
+
+Deno.test("--help exits with 0, --help-all shows our options too", () => {
+  assertEquals(parseOptions(["--help"]), { kind: "exit", code: 0, text: USAGE });
+  assertEquals(parseOptions(["--help-all"]), { kind: "exit", code: 0, text: USAGE + MORE });
+});
+
+Deno.test("parseOptions() takes any words without throwing", () => {
+  const word = fc.oneof(
+    fc.constantFrom("-n", "-l", "-c", "-d", "-i", "-s", "-q", "--json", "-fQ", "--", "-"),
+    fc.string({ maxLength: 12 }),
+  );
+  fc.assert(fc.property(fc.array(word, { maxLength: 8 }), (args) => {
+    const options = parseOptions(args);
+    if (options.kind === "client") {
+      new PingRun(options);
+      assertEquals(options.size >= 64 && options.size <= 1500, true);
+      assertEquals(options.count >= 0 && options.count <= 0xffffffff, true);
+    }
+  }));
+});

@@ -1,0 +1,88 @@
+/** The cases of vectors/tools.json that are about oping, by kind. */
+
+import vectors from "../../vectors/tools.json" with { type: "json" };
+
+/** One item of a scripted run: a reply, a failing call, a signal. */
+export interface ScriptItem {
+  readonly reply?: {
+    readonly id: number;
+    readonly rtt_us: number;
+    readonly type: number;
+    readonly len: number;
+  };
+  readonly read?: "timeout" | "error";
+  readonly errno?: number;
+  readonly write_fails_at?: number;
+  readonly signal?: string;
+}
+
+/** A case; which fields there are depends on its kind. */
+export interface OpingCase {
+  readonly name: string;
+  readonly note: string;
+  readonly hex: string;
+  readonly stderr_hex?: string;
+  readonly server_stdout_hex?: string;
+  readonly exit_code?: number;
+  readonly length?: number;
+  readonly first_packets_hex?: readonly string[];
+  readonly input: {
+    readonly argv?: readonly string[];
+    readonly irmd?: boolean;
+    readonly part?: string;
+    readonly name?: string;
+    readonly sent?: number;
+    readonly out_of_order?: number;
+    readonly rtt_samples?: readonly { readonly rtt_us: number; readonly times: number }[];
+    readonly script?: readonly ScriptItem[];
+    readonly flow_fd?: number;
+    readonly elapsed_us?: number;
+    readonly read_timeout_s?: number;
+    readonly qosspec_passed_to_flow_alloc?: Record<string, number>;
+    readonly packet?: number;
+    readonly qos?: string;
+    readonly exchanges?: readonly {
+      readonly sent_hex: string;
+      readonly reply_hex: string | null;
+    }[];
+    readonly processes?: readonly {
+      readonly argv: readonly string[];
+      readonly exit_code: number;
+      readonly stdout_regex: string;
+    }[];
+  };
+}
+
+const KINDS = ["cli", "live", "oping", "pkt", "srv", "frame"] as const;
+export type Kind = typeof KINDS[number];
+
+/** Kinds that other rooms prove. */
+const ELSEWHERE = new Set(["operf", "ocbr", "rib", "log"]);
+
+/** All cases about oping; throws on a kind that nobody knows. */
+export function opingCases(): Map<Kind, OpingCase[]> {
+  const cases = new Map<Kind, OpingCase[]>(KINDS.map((kind) => [kind, []]));
+  for (const one of vectors.cases as unknown as OpingCase[]) {
+    const kind = one.name.split(".", 1)[0]!;
+    if (ELSEWHERE.has(kind)) continue;
+    const list = cases.get(kind as Kind);
+    if (!list) throw new Error(`${one.name}: unknown kind of case`);
+    const words = [
+      kind === "live" ? "" : one.name,
+      one.input.argv?.[0] ?? "",
+      ...(one.input.processes ?? []).map(({ argv }) => argv[0] ?? ""),
+    ];
+    if (words.some((word) => word.includes("oping"))) list.push(one);
+  }
+  return cases;
+}
+
+/** Bytes of a hex string. */
+export function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/** Text of a hex string. */
+export function textOf(hex: string): string {
+  return new TextDecoder().decode(bytesOf(hex));
+}
