@@ -93,7 +93,7 @@ export async function leaf(
     isDigestless(o.keyType) && (o.encrypt || exists(`${o.securityDir}/${side}/${name}/enc.conf`))
   ) {
     throw new PkiError(
-      `a ${o.keyType} key cannot be used beside an enc.conf: take another --key, or no encryption`,
+      `keys of type ${o.keyType} cannot be used beside an enc.conf: take another --key, or no encryption`,
     );
   }
   const issuer = await loadIssuer(o.securityDir);

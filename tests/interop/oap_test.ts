@@ -185,9 +185,9 @@ Deno.test({
     await using pair = await Pair.start();
     for (const keyType of ["p384", "p521", "rsa2048", "ed25519", "ed448"]) {
       await t.step(keyType, async () => {
-        await pair.certificates(true, true, keyType);
         const conf = keyType.startsWith("ed") ? null : "kex=X25519\n";
         pair.conf(conf, conf);
+        await pair.certificates(true, true, keyType);
         await pair.bothWays(keyType);
       });
     }
@@ -237,7 +237,9 @@ Deno.test({
   async fn() {
     await using pair = await Pair.start();
     const refused = async (code: number, what: string) => {
-      const theirs = await pair.askTheirs();
+      let theirs = await pair.askTheirs();
+      // The prototype's IPCP loses an answer now and then ("alloc_resp timed out" in its log).
+      if (theirs.out.startsWith("refused -110 ")) theirs = await pair.askTheirs();
       ensure(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
       const ours = await pair.askOurs();
       ensure(
