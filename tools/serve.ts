@@ -12,10 +12,15 @@ import { monotonicUs } from "../lib/sys/clock.ts";
 import { complain, print, reason } from "./console.ts";
 import { pause, type Stop } from "./session.ts";
 
+/** What comes after a packet: the next one, the end, or a wait because an answer does not fit yet. */
+export type Next = "go on" | "done" | "hold";
+
 /** One flow being served. Every method may answer "done", which closes the flow. */
 export interface Conversation {
   /** A packet came; the bytes are valid during the call only. */
-  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): "go on" | "done";
+  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): Next;
+  /** After "hold", before anything else is read: try again. */
+  onRetry?(nowUs: number): Next;
   /** Some time has passed. */
   onTick(nowUs: number): "go on" | "done";
   /** The peer closed the flow, or is lost. */
@@ -42,6 +47,8 @@ export interface ServeOptions {
 const PACKETS_A_TURN = 64;
 /** Without an IRMd for so long, the server gives up, ms. */
 const IRMD_LOST_MS = 10_000;
+/** Pause when nothing but flows on hold can be read, ms. */
+const HOLD_PAUSE_MS = 1;
 /** Pause after a failed accept, ms. */
 const ACCEPT_PAUSE_MS = 1000;
 
@@ -55,6 +62,8 @@ class Server {
   readonly #options: ServeOptions;
   readonly #set: FlowSet;
   readonly #talks = new Map<Flow, Conversation>();
+  /** Flows whose last answer did not fit; their packets wait in the ring. */
+  readonly #held = new Set<Flow>();
   readonly #buffer: Uint8Array<ArrayBuffer>;
   #accepted = 0;
   #exitCode = 0;
@@ -124,6 +133,9 @@ class Server {
         if (!stop.requested) throw error;
       }
       for (const flow of ready) await this.#take(flow);
+      if (this.#held.size > 0 && ready.every((flow) => this.#held.has(flow))) {
+        await pause(HOLD_PAUSE_MS, stop.signal);
+      }
       const nowUs = monotonicUs();
       if (nowUs >= tickAtUs) {
         tickAtUs = nowUs + tickMs * 1000;
@@ -140,6 +152,12 @@ class Server {
   async #take(flow: Flow): Promise<void> {
     const talk = this.#talks.get(flow);
     if (!talk) return;
+    if (this.#held.has(flow)) {
+      const next = talk.onRetry?.(monotonicUs()) ?? "go on";
+      if (next === "hold") return;
+      this.#held.delete(flow);
+      if (next === "done") return await this.#end(flow);
+    }
     for (let i = 0; i < PACKETS_A_TURN; i++) {
       const n = flow.readSync(this.#buffer, { nonblock: true });
       if (n === -Errno.EAGAIN) return;
@@ -148,14 +166,18 @@ class Server {
         return await this.#end(flow);
       }
       if (n <= 0 || n > this.#options.packetBytesMax) continue;
-      if (talk.onPacket(this.#buffer.subarray(0, n), monotonicUs()) === "done") {
-        return await this.#end(flow);
+      const next = talk.onPacket(this.#buffer.subarray(0, n), monotonicUs());
+      if (next === "done") return await this.#end(flow);
+      if (next === "hold") {
+        this.#held.add(flow);
+        return;
       }
     }
   }
 
   async #end(flow: Flow): Promise<void> {
     this.#talks.delete(flow);
+    this.#held.delete(flow);
     this.#set.del(flow);
     await flow.dealloc();
   }

@@ -94,7 +94,11 @@ async function run(
   }
   if (!ours) await pause(SETTLE_MS, stop.signal);
   say(header(o));
-  if (o.test === "reverse") return await reverse(o, flow, stop);
+  if (o.test === "reverse") {
+    const outcome = await reverse(o, flow, stop);
+    say("Test finished.\n");
+    return outcome;
+  }
   const back = new Returns(o, flow);
   const result = await sendPackets({
     flow,

@@ -5,7 +5,7 @@ import type { Flow } from "../../lib/flow/flow.ts";
 import type { OuroProcess } from "../../lib/flow/process.ts";
 import { complain, print, reasonOf } from "../console.ts";
 import { fixed } from "../format.ts";
-import { type Conversation, serve } from "../serve.ts";
+import { type Conversation, type Next, serve } from "../serve.ts";
 import type { Stop } from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MAX } from "./options.ts";
 import {
@@ -28,6 +28,8 @@ const IDLE_US = 1e6;
 const FIRST_US = 3e6;
 /** How long a configuration may take, µs. */
 const CONFIG_US = 2e6;
+/** How long an echo that does not fit is kept, µs. */
+const KEPT_US = 500e3;
 /** How often idle flows are looked for, ms. */
 const TICK_MS = 250;
 
@@ -66,13 +68,13 @@ class Test implements Conversation {
     if (!this.o.json) print(text);
   }
 
-  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): "go on" | "done" {
+  onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): Next {
     if (this.#type === undefined) return this.#configure(packet, nowUs);
     this.#deadlineUs = nowUs + IDLE_US;
     switch (this.#type) {
       case TestType.BI:
         this.#counter.onPacket(packet, nowUs);
-        return this.#echo(packet);
+        return this.#echo(packet, nowUs);
       case TestType.REVERSE:
         return this.#reverse(packet);
       case TestType.REPORT:
@@ -113,13 +115,31 @@ class Test implements Conversation {
     if (n < 0) complain(`Failed to answer on flow ${this.flow.fd}: ${reasonOf(n)}`);
   }
 
-  /** A full flow drops the echo: the client counts it as lost, nobody waits. */
-  #echo(packet: Uint8Array<ArrayBuffer>): "go on" | "done" {
+  /** Sends a packet back. One that does not fit is kept, and nothing is read before it has gone. */
+  #echo(packet: Uint8Array<ArrayBuffer>, nowUs: number): Next {
     const n = this.flow.writeSync(packet, { nonblock: true });
-    if (n >= 0 || n === -Errno.EAGAIN) return "go on";
+    if (n >= 0) return "go on";
+    if (n === -Errno.EAGAIN) {
+      this.#kept = packet.slice();
+      this.#keptUntilUs = nowUs + KEPT_US;
+      return "hold";
+    }
     this.#say(`Error writing to flow (fd ${this.flow.fd}).\n`);
     complain(`Failed to write to flow ${this.flow.fd}: ${reasonOf(n)}`);
     return "done";
+  }
+  #kept: Uint8Array<ArrayBuffer> | undefined;
+  #keptUntilUs = 0;
+
+  onRetry(nowUs: number): Next {
+    const kept = this.#kept;
+    // A client that does not read loses the echo: it counts it as lost, nobody waits for ever.
+    if (!kept || nowUs >= this.#keptUntilUs) return "go on";
+    const untilUs = this.#keptUntilUs;
+    const next = this.#echo(kept, nowUs);
+    if (next === "hold") this.#keptUntilUs = untilUs;
+    else this.#kept = undefined;
+    return next;
   }
 
   #line(packet: Uint8Array<ArrayBuffer>): void {

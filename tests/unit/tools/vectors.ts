@@ -39,7 +39,7 @@ export interface ToolCase {
 }
 
 /** The tools of this room. */
-const TOOLS = /(operf|oecho|ocbr|obc|ovpn)/;
+const TOOLS = /(^|[._])(operf|oecho|ocbr|obc|ovpn)([._]|$)/;
 
 /** Kinds of case that other rooms prove: Ethernet frames, RIB files, log lines. */
 const ELSEWHERE = new Set(["frame", "rib", "log", "oping"]);

@@ -1,0 +1,321 @@
+/**
+ * operf, oecho, ocbr, obc and ovpn as processes on a node: the vectors that need a daemon (`cli.` up to
+ * the flow, `live.`, `srv.`, `pkt.`), and what these tools do beyond the prototype.
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createSocket } from "node:dgram";
+import { Flow } from "../../lib/flow/flow.ts";
+import { OuroProcess } from "../../lib/flow/process.ts";
+import { AdminClient } from "../../lib/irm/admin.ts";
+import { instanceOf } from "../../lib/instance.ts";
+import { bytesOf, textOf, type ToolCase, toolCases } from "../unit/tools/vectors.ts";
+import { until } from "./support/deadline.ts";
+import { TestNode } from "./support/node.ts";
+
+const cases = toolCases();
+/** How long a reply that must not come is waited for, ms. */
+const NO_REPLY_MS = 200;
+/** Names under which the vectors reach each tool. */
+const NAMES: Readonly<Record<string, string>> = { operf: "perf", ocbr: "cbr", oecho: "oecho" };
+
+async function nodeWithNames(): Promise<TestNode> {
+  const node = await TestNode.start();
+  const admin = new AdminClient(instanceOf(node.prefix));
+  for (const [tool, name] of Object.entries(NAMES)) await admin.bindProgram([tool], name, false);
+  return node;
+}
+
+/** This process on a node. */
+function joinNode(node: TestNode): OuroProcess {
+  return OuroProcess.open({ instance: instanceOf(node.prefix), prog: "tools-test" });
+}
+
+/** Makes this process the server of a name. */
+async function serveName(node: TestNode, name: string): Promise<void> {
+  await new AdminClient(instanceOf(node.prefix)).bindProcess(Deno.pid, name);
+}
+
+/** Whether this user may make TUN devices here. */
+function canMakeTun(): boolean {
+  if (Deno.uid() !== 0) return false;
+  try {
+    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether broadcast IPCPs start here; makes one in layer `bcl`. */
+async function makeBroadcast(node: TestNode): Promise<boolean> {
+  const words = ["ipcp", "bootstrap", "name", "bc", "type", "broadcast", "layer", "bcl"];
+  return (await node.run(["irm", ...words])).code === 0;
+}
+
+Deno.test("the tools end at a name that is not known as the prototype does", async (t) => {
+  await using node = await TestNode.start();
+  for (const one of cases.get("cli")!) {
+    const out = textOf(one.hex);
+    if (one.input.irmd === false || !/Failed to (allocate|join)/.test(out)) continue;
+    const argv = [...one.input.argv!];
+    await t.step({
+      name: one.name,
+      ignore: argv[0] === "ovpn" && Deno.uid() !== 0,
+      fn: async () => {
+        const got = await node.run(argv);
+        assertEquals(got.out, out, got.err);
+        assertEquals(got.code, one.exit_code);
+        assertMatch(
+          got.err,
+          /^([^\n]*means[^\n]*\n)?Failed to (allocate flow|join[^:]*): -\d+: .+\n$/,
+        );
+      },
+    });
+  }
+});
+
+Deno.test("the tools without an IRMd say so in one line; --help needs none", async () => {
+  await using node = await TestNode.start({ idle: true });
+  for (const tool of ["operf", "oecho", "ocbr", "obc", "ovpn"]) {
+    const help = await node.run([tool, "--help"]);
+    assertEquals([help.code, help.err], [0, ""], tool);
+    assertStringIncludes(help.out, "Usage: ");
+  }
+  const got = await node.run(["oecho"]);
+  assertEquals([got.code, got.out], [1, ""]);
+  assertMatch(got.err, /^FATAL: Could not announce to IRMd\.\nFailed to start: -1002: .+\n$/);
+});
+
+for (const one of cases.get("live")!) {
+  const { processes } = one.input;
+  if (!processes) continue; // The reader of obc, below.
+  Deno.test(`${one.name} as the prototype runs it`, async () => {
+    await using node = await nodeWithNames();
+    const servers = processes.filter(({ argv }) => argv.includes("-l"));
+    const clients = processes.filter(({ argv }) => !argv.includes("-l"));
+    const running = servers.map(({ argv }) => node.spawn([...argv]));
+    for (const server of running) await server.waitForLine(/\n/);
+    for (const { argv, exit_code, stdout_regex } of clients) {
+      const got = await node.run([...argv]);
+      assertMatch(got.out, new RegExp(stdout_regex), got.err);
+      assertEquals(got.code, exit_code);
+    }
+    for (const [i, { stdout_regex }] of servers.entries()) {
+      const pattern = new RegExp(stdout_regex);
+      await running[i]!.waitForLine(pattern, undefined, "out");
+      // The prototype's server dies of the signal; ours ends in good order.
+      assertEquals((await running[i]!.stop("SIGTERM")).code, 0);
+    }
+  });
+}
+
+for (const one of cases.get("srv")!) {
+  Deno.test(`${one.name} as the prototype serves it`, async () => {
+    await using node = await nodeWithNames();
+    const tool = one.name.split(".")[1]!;
+    const server = node.spawn([tool, "-l"]);
+    await server.waitForLine(/\n/);
+    using process = joinNode(node);
+    const flow = await Flow.alloc(process, NAMES[tool]!);
+    const exchanges = one.input.exchanges ??
+      [{ sent_hex: one.input.sent_hex!, reply_hex: one.hex }];
+    for (const { sent_hex, reply_hex } of exchanges) {
+      await flow.write(bytesOf(sent_hex));
+      const reply = await flow.read({ timeoutMs: reply_hex === null ? NO_REPLY_MS : 10_000 })
+        .catch(() => null);
+      assertEquals(reply, reply_hex === null ? null : bytesOf(reply_hex));
+    }
+    if (one.server_stdout_hex !== undefined) {
+      const wanted = textOf(one.server_stdout_hex);
+      await server.waitForLine(new RegExp(wanted.replace(/[.$()]/g, "\\$&")));
+      assert(server.out.startsWith(wanted), server.out);
+    }
+    await flow.dealloc();
+  });
+}
+
+/** Command lines whose packets go to the name `dump`. */
+async function packetsOf(argv: readonly string[], n: number): Promise<Uint8Array[]> {
+  await using node = await TestNode.start();
+  using process = joinNode(node);
+  const name = argv.includes("-n") ? argv[argv.indexOf("-n") + 1]! : "oecho";
+  await serveName(node, name);
+  const client = node.spawn([...argv]);
+  const flow = await Flow.accept(process, { timeoutMs: 20_000 });
+  const packets: Uint8Array[] = [];
+  while (packets.length < n) packets.push(await flow.read({ timeoutMs: 20_000 }));
+  await client.stop("SIGINT");
+  await flow.dealloc();
+  return packets;
+}
+
+/** How a packet of `pkt.` is had: the command line (ours have no inverted duration), which packet. */
+function packetCase(one: ToolCase): { argv: readonly string[]; index: number } | undefined {
+  const argv = one.input.argv ?? ["oecho"];
+  if (one.name === "pkt.oecho") return { argv: ["oecho"], index: 0 };
+  if (one.name.startsWith("pkt.operf.config")) return { argv, index: 0 };
+  if (one.name === "pkt.operf.data.1") {
+    const at = argv.indexOf("-d");
+    return { argv: argv.map((word, i) => i === at + 1 ? "10s" : word), index: 2 };
+  }
+  if (one.name.startsWith("pkt.ocbr")) return { argv, index: 1 };
+  return undefined;
+}
+
+for (const one of cases.get("pkt")!) {
+  if (/^pkt\.(obc|ovpn)/.test(one.name)) continue; // Below.
+  Deno.test(`${one.name} is what the tool sends`, async () => {
+    const how = packetCase(one);
+    if (!how) throw new Error(`${one.name}: unknown packet`);
+    const packets = await packetsOf(how.argv, how.index + 1);
+    const wanted = bytesOf(one.hex);
+    const got = packets[how.index]!;
+    if (one.name === "pkt.ocbr.head") assertEquals(got.subarray(0, wanted.length), wanted);
+    else assertEquals(got, wanted);
+  });
+}
+
+Deno.test("obc sends the packets of the vectors and prints what others send", async (t) => {
+  await using node = await TestNode.start();
+  const broadcast = await makeBroadcast(node);
+  for (const one of cases.get("pkt")!.filter(({ name }) => name.startsWith("pkt.obc"))) {
+    await t.step({
+      name: one.name,
+      ignore: !broadcast,
+      fn: async () => {
+        using process = joinNode(node);
+        const flow = await Flow.join("bcl", { process });
+        assertEquals((await node.run([...one.input.argv!])).code, 0);
+        assertEquals(await flow.read({ timeoutMs: 20_000 }), bytesOf(one.hex));
+        await flow.dealloc();
+      },
+    });
+  }
+  await t.step({
+    name: "live.obc.reader",
+    ignore: !broadcast,
+    fn: async () => {
+      const reader = node.spawn(["obc", "-l", "-n", "bcl"]);
+      await reader.waitForLine(/New flow\.\n/);
+      const long = "x".repeat(300);
+      for (const words of [[], ["-m", "hello world"], ["-m", ""], ["-m", long]]) {
+        assertEquals((await node.run(["obc", "-n", "bcl", ...words])).code, 0);
+      }
+      await reader.waitForLine(/Message is x+\.\n/);
+      const result = await reader.stop("SIGINT");
+      assertEquals(result.code, 0);
+      // One line a message, where the prototype cuts it and loses the rest.
+      const lines = ["Ouroboros multicast rocks!", "hello world", "", long];
+      const wanted = lines.map((text) => `Message is ${text}.\n`).join("");
+      assertEquals(result.out, `Starting a reader.\nNew flow.\n${wanted}`);
+    },
+  });
+});
+
+Deno.test({
+  name: "pkt.ovpn.udp is what ovpn makes of a datagram, and its device goes with it",
+  ignore: !canMakeTun(),
+  fn: async () => {
+    const one = cases.get("pkt")!.find(({ name }) => name === "pkt.ovpn.udp")!;
+    await using node = await TestNode.start();
+    using process = joinNode(node);
+    await serveName(node, "dump");
+    // An address of its own, since other tests may run on this host.
+    const [a, b] = [Deno.pid >> 8 & 0xff, Deno.pid & 0xfe | 1];
+    const argv = one.input.argv!.map((word) => word === "10.9.0.1" ? `10.${a}.${b}.1` : word);
+    const tool = node.spawn([...argv]);
+    const flow = await Flow.accept(process, { timeoutMs: 20_000 });
+    const device = (await tool.waitForLine(/Tunnel device name is (\S+)\.\n/))[1]!;
+    await tool.waitForLine(/Starting read\/write threads\.\n/);
+    const socket = createSocket("udp4");
+    await new Promise<void>((done) => socket.bind(0, `10.${a}.${b}.1`, done));
+    socket.send("hello", 9999, `10.${a}.${b}.2`);
+    const wanted = bytesOf(one.hex);
+    const comparable = (packet: Uint8Array): Uint8Array => {
+      const copy = packet.slice();
+      // Identification, checksums, addresses and source port differ from run to run.
+      for (const [at, end] of [[4, 6], [10, 22], [26, 28]] as const) copy.fill(0, at, end);
+      return copy;
+    };
+    for (;;) {
+      const packet = await flow.read({ timeoutMs: 20_000 });
+      if (packet.length !== wanted.length || packet[0] !== 0x45) continue; // IPv6 chatter.
+      assertEquals(comparable(packet), comparable(wanted));
+      break;
+    }
+    socket.close();
+    const result = await tool.stop("SIGINT");
+    assertEquals(result.code, 0);
+    assert(result.out.endsWith("Shutting down...\n"), result.out);
+    const devices = await Deno.readTextFile("/proc/net/dev");
+    assert(!devices.includes(`${device}:`), "the device is still there");
+    await flow.dealloc();
+  },
+});
+
+Deno.test("operf loses nothing either way, and counts at the server too", async () => {
+  await using node = await nodeWithNames();
+  const server = node.spawn(["operf", "-l"]);
+  await server.waitForLine(/started/);
+  const test = async (...words: string[]) => {
+    const got = await node.run(["operf", "-n", "perf", "--json", ...words]);
+    assertEquals(got.code, 0, got.err);
+    return JSON.parse(got.out);
+  };
+  const bi = await test("-t", "bi", "-r", "8M", "--count", "200", "-d", "20s");
+  assertEquals([bi.sent, bi.received, bi.loss_pct], [200, 200, 0]);
+  const report = await test("-t", "report", "-f", "-s", "100", "--count", "1000");
+  assertEquals([report.receiver.received, report.receiver.bytes], [1000, 100_000]);
+  assertEquals(report.receiver.out_of_order, 0);
+  const reverse = await test("-t", "reverse", "-r", "8M", "-d", "300ms");
+  assert(reverse.received > 0 && reverse.received === reverse.sent, JSON.stringify(reverse));
+  const uni = await node.run(["operf", "-n", "perf", "-f", "--count", "50"]);
+  assertMatch(uni.out, /\n50 packets transmitted, time: \d+\.\d{3} ms, bandwidth: /);
+  await server.waitForLine(/Flow \d+: 50 packets \(75000 bytes\)/);
+  assertEquals((await server.stop("SIGINT")).code, 0);
+});
+
+Deno.test("a silent or dead client of operf and oecho keeps nobody waiting", async () => {
+  await using node = await nodeWithNames();
+  for (const tool of ["operf", "oecho"]) {
+    const server = node.spawn([tool, "-l"]);
+    await server.waitForLine(/\n/);
+    using process = joinNode(node);
+    const silent = await Flow.alloc(process, NAMES[tool]!);
+    await server.waitForLine(/New flow/);
+    const words = tool === "operf" ? ["-n", "perf", "-f", "-t", "bi", "--count", "5"] : [];
+    assertEquals((await node.run([tool, ...words])).code, 0, tool);
+    await silent.dealloc();
+    assertEquals((await server.stop("SIGTERM")).code, 0);
+  }
+});
+
+Deno.test("a server refuses flows over --max-flows and ends after one with --once", async () => {
+  await using node = await nodeWithNames();
+  const server = node.spawn(["operf", "-l", "--max-flows", "1"]);
+  await server.waitForLine(/\n/);
+  using process = joinNode(node);
+  const first = await Flow.alloc(process, "perf");
+  await server.waitForLine(/New flow/);
+  const second = await Flow.alloc(process, "perf");
+  await server.waitForLine(/Refused flow/);
+  await until("the refused flow is down", () => second.writeSync(new Uint8Array(4)) < 0);
+  await second.dealloc();
+  await first.dealloc();
+  await server.stop("SIGTERM");
+  const once = node.spawn(["oecho", "-l", "--once"]);
+  await once.waitForLine(/\n/);
+  assertEquals((await node.run(["oecho"])).code, 0);
+  assertEquals((await once.wait()).code, 0);
+});
+
+Deno.test("a server gives up when its IRMd is gone for good, and never floods its log", async () => {
+  await using node = await nodeWithNames();
+  const server = node.spawn(["oecho", "-l"]);
+  await server.waitForLine(/\n/);
+  await node.stopIrmd();
+  const result = await server.wait(40_000);
+  assertEquals(result.code, 1);
+  assertEquals(result.out.match(/Failed to accept flow\.\n/g)?.length, 1);
+});
