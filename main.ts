@@ -23,6 +23,9 @@ const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise
   pki: async () => (await import("./pki/main.ts")).main,
 };
 
+/** What makes a command show its help, where that is not `--help`. */
+const HELP_WORDS: Readonly<Record<string, string[]>> = { irm: ["help"], oping: ["--help-all"] };
+
 async function run(name: string, args: readonly string[]): Promise<number> {
   const loader = LOADERS[name];
   if (loader) return (await loader())([...args]);
@@ -63,7 +66,7 @@ async function main(): Promise<number> {
         return 0;
       }
       if (!Object.hasOwn(COMMANDS, choice.of)) break;
-      return await run(choice.of, choice.of === "irm" ? ["help"] : ["--help"]);
+      return await run(choice.of, HELP_WORDS[choice.of] ?? ["--help"]);
     case "version":
       print(Deno.stdout, await version(choice.verbose));
       return 0;

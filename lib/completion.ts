@@ -31,6 +31,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
     "--json",
     "--help",
   ],
+  operf: ["--listen", "--test", "--server-name", "--duration", "--rate", "--size", "--flood"],
   irmd: ["--stdout", "--config", "--prefix", "--help"],
   pki: [
     "init",
@@ -61,6 +62,9 @@ function words(list: readonly string[]): string {
 }
 
 const TOP = [...Object.keys(COMMANDS), ...Object.keys(OWN_WORDS), "--help", "--version"];
+
+/** Commands that users call through links. */
+const LINKS = Object.keys(COMMANDS).filter((name) => !/^(ipcpd-|pki$)/.test(name));
 
 function bash(): string {
   const verbs = Object.entries(IRM).map(([object, list]) =>
@@ -95,12 +99,12 @@ ${options.join("\n")}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
-complete -o default -F _ouro ouro irm irmd oping
+complete -o default -F _ouro ouro ${words(LINKS)}
 `;
 }
 
 function zsh(): string {
-  return `#compdef ouro irm irmd oping
+  return `#compdef ouro ${words(LINKS)}
 autoload -U +X bashcompinit && bashcompinit
 ${bash()}`;
 }
