@@ -1,0 +1,25 @@
+/** Starts `flow_peer.ts`, a small application that uses the flow library, against a node under test. */
+
+import { fromFileUrl } from "@std/path";
+import type { RunningProcess, RunOptions, TestNode } from "../e2e/support/node.ts";
+
+const SCRIPT = fromFileUrl(new URL("./flow_peer.ts", import.meta.url));
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+
+/** Its command line. */
+export function peerArgv(...words: string[]): string[] {
+  const flags = ["run", "-A", "--no-prompt", "--quiet", "--no-check", "--config", CONFIG];
+  return [Deno.execPath(), ...flags, SCRIPT, ...words];
+}
+
+/** Starts it with these words. */
+export function peer(node: TestNode, words: string[], options: RunOptions = {}): RunningProcess {
+  return node.spawnArgv(peerArgv(...words), options);
+}
+
+/** Starts a server that runs as program `prog`, and waits until it is announced. */
+export async function serverPeer(node: TestNode, prog: string): Promise<RunningProcess> {
+  const p = peer(node, ["serve", prog]);
+  await p.waitForLine(/^ready/m);
+  return p;
+}

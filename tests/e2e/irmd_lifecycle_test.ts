@@ -1,0 +1,249 @@
+/** What is proved here: start and end of the daemon, one a node, and what killed ones leave (spec 20 §14, §15). */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { instanceOf, ipcpSocketPath, irmSocketPath } from "../../lib/instance.ts";
+import { AdminClient } from "../../lib/irm/admin.ts";
+import { pidAlive } from "../../lib/sys/process.ts";
+import { serverPeer } from "../doubles/peer.ts";
+import { until } from "./support/deadline.ts";
+import { ouro, TestNode } from "./support/node.ts";
+import { RunningProcess } from "./support/process.ts";
+
+const ROOT = Deno.uid() === 0;
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Root's cache of the runtime is closed to other users: they get one of their own. */
+function ownCache(dir: string): Record<string, string> {
+  return { HOME: dir, DENO_DIR: `${dir}/deno` };
+}
+
+function admin(node: TestNode): AdminClient {
+  return new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 });
+}
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) {
+  Deno.test(`irmd ends on ${signal} with exit 0 and leaves nothing`, async () => {
+    await using node = await TestNode.start();
+    const socket = irmSocketPath(instanceOf(node.prefix));
+    const names = node.sharedMemory().map((n) => n.slice(n.indexOf(".") + 1)).sort();
+    assertEquals(names, ["gspp", "lockfile"]);
+    assert(exists(socket));
+    node.irmd!.kill(signal);
+    const { code, out } = await node.irmd!.wait();
+    assertEquals(code, 0);
+    assertMatch(out, /irmd\(II\): IRMd shutting down\.\.\./);
+    assertMatch(out, /irmd\(II\): Ouroboros IPC Resource Manager daemon exited\. Bye\./);
+    assertEquals(node.sharedMemory(), []);
+    assertEquals(exists(socket), false);
+  });
+}
+
+Deno.test("irmd writes lines as the prototype: colour, pid of five places, prefix, level", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "n1");
+  const pid = String(node.irmd!.pid).padStart(5, "0");
+  assertStringIncludes(
+    node.irmd!.out,
+    `\x1b[32m==${pid}== irmd(II): Created new name: n1.\x1b[0m\n`,
+  );
+});
+
+Deno.test("irmd --version, unknown words and a missing option value", async () => {
+  await using node = await TestNode.start({ idle: true });
+  assertEquals(await node.run(["irmd", "--version"]), {
+    code: 0,
+    out: "Ouroboros version 0.23.0\n",
+    err: "",
+  });
+  const bad = await node.run(["irmd", "--bogus"]);
+  assertEquals([bad.code, bad.out.split("\n", 1)[0], bad.err], [1, "Usage: irmd", ""]);
+});
+
+Deno.test("irmd started twice: the second says so in one line and exits 1, the first serves on", async () => {
+  await using node = await TestNode.start();
+  const { code, out } = await node.run(["irmd", "--stdout"]);
+  assertEquals(code, 1);
+  assertMatch(
+    out,
+    new RegExp(`irmd\\(WW\\): IRMd already running \\(${node.irmd!.pid}\\), exiting\\.`),
+  );
+  assertEquals(out.trimEnd().split("\n").length, 1);
+  assertEquals(await admin(node).listNames(), []);
+});
+
+Deno.test("irmd started after a killed one cleans up what that left, also the rings of running programs", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "echo");
+  await node.must("irm", "bind", "program", "/bin/echo", "name", "echo");
+  const server = await serverPeer(node, "echo");
+  const old = node.irmd!;
+  old.kill("SIGKILL");
+  await old.wait();
+  const base = `/dev/shm${instanceOf(node.prefix).shmBase}`;
+  for (const left of ["pup.4242", "rbuff.4242.1", "set.4242"]) {
+    Deno.writeTextFileSync(`${base}.${left}`, "x");
+  }
+  Deno.writeTextFileSync(ipcpSocketPath(instanceOf(node.prefix), 4242424), "");
+  // Not ours: an object whose name only begins alike stays.
+  const foreign = `${base}.gspp.bak`;
+  Deno.writeTextFileSync(foreign, "x");
+  await node.startIrmd();
+  const { out } = node.irmd!;
+  assertMatch(out, /irmd\(WW\): IRMd didn't properly shut down last time\./);
+  assertMatch(out, /irmd\(WW\): Stale resources cleaned\./);
+  assert(exists(foreign));
+  Deno.removeSync(foreign);
+  const names = node.sharedMemory().map((n) => n.slice(n.indexOf(".") + 1)).sort();
+  assertEquals(names, ["gspp", "lockfile"]);
+  assertEquals(exists(ipcpSocketPath(instanceOf(node.prefix), 4242424)), false);
+  assertEquals(await admin(node).listNames(), []);
+  assert(pidAlive(server.pid));
+});
+
+Deno.test("irmd takes a lock whose owner is another program by now", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `/dev/shm${instanceOf(node.prefix).shmBase}.lockfile`;
+  await using other = new RunningProcess(["/bin/sleep", "1000"]);
+  Deno.writeFileSync(path, new Uint8Array(new Int32Array([other.pid]).buffer));
+  await node.startIrmd();
+  assertMatch(node.irmd!.out, /didn't properly shut down/);
+});
+
+Deno.test("irmd with an IPCP: SIGTERM ends the IPCP first, nothing is left", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
+  const [ipcp] = await admin(node).listIpcps();
+  assertEquals(ipcp?.layer, "lay");
+  const { code } = (await node.stopIrmd())!;
+  assertEquals(code, 0);
+  assertEquals(pidAlive(ipcp!.pid), false);
+  assertEquals(node.sharedMemory(), []);
+});
+
+Deno.test("irmd started after a killed one ends the IPCPs that have lost theirs", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "ipcp", "create", "type", "local", "name", "l1");
+  const [ipcp] = await admin(node).listIpcps();
+  node.irmd!.kill("SIGKILL");
+  await node.irmd!.wait();
+  await node.startIrmd();
+  await until("end of the orphan", () => !pidAlive(ipcp!.pid));
+  assertEquals(await admin(node).listIpcps(), []);
+});
+
+Deno.test("irmd --config makes what the file says; a wrong file ends the start with line and exit 1", async () => {
+  const config = [
+    "[name.n1]",
+    'lb = "round-robin"',
+    'prog = ["/bin/true"]',
+    "[local.l1]",
+    'bootstrap = "lay"',
+    'reg = ["n2"]',
+  ].join("\n");
+  await using node = await TestNode.start({ config });
+  await until("registration", () => /Registered n2 with IPCP/.test(node.irmd!.out));
+  assertEquals((await admin(node).listNames()).map((n) => [n.name, n.polLb]), [["n2", 1], [
+    "n1",
+    0,
+  ]]);
+  assertEquals((await admin(node).listIpcps()).map((i) => [i.name, i.layer]), [["l1", "lay"]]);
+  await node.stopIrmd();
+  const path = `${node.prefix}/bad.conf`;
+  Deno.writeTextFileSync(path, "[nonsense]\n");
+  const bad = await node.run(["irmd", "--stdout", "--config", path]);
+  assertEquals(bad.code, 1);
+  assertMatch(bad.out, /Unkown toplevel key: nonsense\. .*:1\)/);
+  assertMatch(bad.out, /Failed to load config file\./);
+  assertEquals(node.sharedMemory(), []);
+});
+
+Deno.test("irmd --config whose IPCP cannot be bootstrapped: exit 1, nothing is left", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `${node.prefix}/bad.conf`;
+  Deno.writeTextFileSync(path, '[eth-dix.e1]\nbootstrap = "lay"\ndev = "no-such-dev"\n');
+  const bad = await node.run(["irmd", "--stdout", "--config", path]);
+  assertEquals(bad.code, 1);
+  assertMatch(bad.out, /Failed to bootstrap e1/);
+  assertEquals(node.sharedMemory(), []);
+});
+
+Deno.test({
+  name: "irmd on a /dev/shm too small for the pool: one clear line, exit 1, nothing is left",
+  ignore: !ROOT,
+  async fn() {
+    await using node = await TestNode.start({ idle: true });
+    const script =
+      'mount -t tmpfs -o size=8m none /dev/shm && "$@"; code=$?; ls -A /dev/shm; exit $code';
+    const argv = ["unshare", "-m", "sh", "-c", script, "sh", ...ouro("irmd", "--stdout")];
+    const { code, out, err } = await node.spawnArgv(argv).wait();
+    assertEquals(code, 1, out + err);
+    const errors = out.split("\n").filter((l) => l.includes("(EE)"));
+    assertEquals(errors.length, 2);
+    assertStringIncludes(errors[0]!, "Failed to create GSPP.");
+    assertStringIncludes(errors[1]!, "/dev/shm is too small: the packet pool needs 33 MiB");
+    assertEquals(out.trimEnd().split("\n").at(-1)!.includes("(EE)"), true, "left in /dev/shm");
+  },
+});
+
+Deno.test({
+  name: "irmd without root: refused for the system's node, a node of its own with a prefix",
+  ignore: !ROOT,
+  async fn() {
+    const uid = 65534;
+    const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+    Deno.chownSync(prefix, uid, uid);
+    const env = ownCache(prefix);
+    try {
+      await using system = new RunningProcess(ouro("irmd", "--stdout"), { uid, gid: uid, env });
+      const refused = await system.wait();
+      assertEquals([refused.code, refused.out], [
+        1,
+        "IPC Resource Manager must be run as root.\n",
+      ]);
+      await using own = new RunningProcess(ouro("irmd", "--stdout", "--prefix", prefix), {
+        uid,
+        gid: uid,
+        env,
+      });
+      await own.waitForLine(/daemon started/);
+      assertEquals(Deno.statSync(`/dev/shm${instanceOf(prefix).shmBase}.gspp`).uid, uid);
+      assertEquals(Deno.statSync(irmSocketPath(instanceOf(prefix))).mode! & 0o777, 0o600);
+      assertEquals((await own.stop()).code, 0);
+    } finally {
+      Deno.removeSync(prefix, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "irmd that meets a left-over of another user it may not remove says whose it is",
+  ignore: !ROOT,
+  async fn() {
+    const uid = 65534;
+    const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+    Deno.chownSync(prefix, uid, uid);
+    const left = `/dev/shm${instanceOf(prefix).shmBase}.gspp`;
+    Deno.writeTextFileSync(left, "");
+    try {
+      await using own = new RunningProcess(ouro("irmd", "--stdout", "--prefix", prefix), {
+        uid,
+        gid: uid,
+        env: ownCache(prefix),
+      });
+      const { code, out, err } = await own.wait();
+      assertEquals(code, 1);
+      assertStringIncludes(out, `Cannot remove the left-over ${left} of uid 0`);
+    } finally {
+      Deno.removeSync(left);
+      Deno.removeSync(prefix, { recursive: true });
+    }
+  },
+});
