@@ -42,7 +42,7 @@ export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
   }
   try {
     d.objects.ensurePup(flowUid, gid);
-    d.objects.createFlowSet(pid, flowUid, gid);
+    d.objects.createFlowSet(pid, flowUid, gid, d.registry.ipcps.has(pid));
   } catch (e) {
     if (!(e instanceof SysError)) throw e;
     const what = e.object.includes(".pup.") ? `PUP for uid ${uid}` : `flow set for ${pid}`;

@@ -14,6 +14,9 @@ import { Rbuff } from "../lib/shm/rbuff.ts";
 import { reclaim } from "../lib/shm/reclaim.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 
+/** The flow set of an IPCP that serves several users. */
+const MODE_EVERYBODY = 0o666;
+
 /** See the file's comment. */
 export class Objects {
   readonly #instance: Instance;
@@ -56,11 +59,14 @@ export class Objects {
     Pool.unlink(this.#instance, uid);
   }
 
-  /** Makes the flow set of a process. Throws `SysError`. */
-  createFlowSet(pid: number, flowUid: number, gid: number): void {
+  /**
+   * Makes the flow set of a process. That of an IPCP is for everybody: whoever has a flow over it opens it
+   * to announce packets (spec 10 §2.3). Throws `SysError`.
+   */
+  createFlowSet(pid: number, flowUid: number, gid: number, isIpcp: boolean): void {
     const owner = flowUid === 0 ? this.#shared : { uid: flowUid, gid };
-    FlowSetShm.create(this.#instance, pid, flowUid === 0 ? MODE_SHARED : MODE_PRIVATE, owner)
-      .close();
+    const mode = flowUid !== 0 ? MODE_PRIVATE : isIpcp ? MODE_EVERYBODY : MODE_SHARED;
+    FlowSetShm.create(this.#instance, pid, mode, owner).close();
   }
 
   removeFlowSet(pid: number): void {

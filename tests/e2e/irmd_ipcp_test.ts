@@ -347,6 +347,16 @@ Deno.test("flow over an IPCP: allocated in the steps of spec 20 §8.4, deallocat
   assertEquals([...ids].sort(), [1, 2], "ids are used again");
 });
 
+Deno.test("the flow set of an IPCP is for all users, that of a process is not", async () => {
+  const { node, ipcp, client } = await conversation();
+  await using _node = node;
+  const mode = (pid: number) => {
+    const name = node.sharedMemory().find((n) => n.endsWith(`.set.${pid}`));
+    return (Deno.statSync(`/dev/shm/${name}`).mode! & 0o777).toString(8);
+  };
+  assertEquals([mode(ipcp.pid), mode(client.pid)], ["666", "660"]);
+});
+
 Deno.test("an IPCP that dies: its flows and allocations end, the list says so, others are not disturbed", async () => {
   const { node, admin, ipcp, client, server } = await conversation();
   await using _node = node;
@@ -517,10 +527,10 @@ Deno.test("IPCPs are preferred in the order of their types; broadcast and layerl
   for (const p of [none, broadcast]) assertEquals(await p.asked(), []);
 });
 
-Deno.test("100 flows over one IPCP at once: each its own id and rings, all gone at the end", async () => {
+Deno.test("40 flows over one IPCP at once: each its own id and rings, all gone at the end", async () => {
   const { node, ipcp, client, server } = await conversation();
   await using _node = node;
-  const N = 100;
+  const N = 40;
   const open: { c: FlowInfo; s: FlowInfo }[] = [];
   for (let i = 0; i < N; i++) open.push(await openFlow(node, ipcp, client, server, "n"));
   assertEquals(new Set(open.flatMap(({ c, s }) => [c.id, s.id])).size, 2 * N);

@@ -22,6 +22,8 @@ export interface CHostOptions {
   hosts?: string[];
   /** Directory that the prototype sees as its security directory. */
   security?: string;
+  /** Command line of the IRMd to run in place of the prototype's. */
+  irmd?: string[];
 }
 
 /** Where the prototype is visible to every user of the host. */
@@ -84,7 +86,7 @@ export class CHost implements AsyncDisposable {
     const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir);
     try {
       await host.#holder.waitForLine(/ready/);
-      host.irmd = host.spawn(["irmd", "--stdout"]);
+      host.irmd = host.spawn(options.irmd ?? ["irmd", "--stdout"]);
       await host.irmd.waitForLine(/daemon started/);
       return host;
     } catch (e) {
