@@ -118,6 +118,11 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     if (this.#keepalive !== null) process.arm(this, this.#keepalive.nextNs);
   }
 
+  /** Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2). */
+  protected override get direct(): boolean {
+    return this.info.mpl <= 1;
+  }
+
   /** What the IRMd granted. */
   get qos(): QosSpec {
     return this.info.qos;

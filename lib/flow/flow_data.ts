@@ -27,6 +27,11 @@ export interface CallOptions {
   nonblock?: boolean | undefined;
 }
 
+/** Largest packet that the layers of this kind of network carry, bytes (spec 31 §12: about 1400 over eth and udp). */
+const STREAM_PACKET_BYTES = 1400;
+/** Fits the 16 KiB class of every pool. */
+const STREAM_DIRECT_BYTES = 16000;
+
 const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
 /** Free blocks of a class that end a spinning wait early. */
 const FREE_ENOUGH = 128;
@@ -41,7 +46,7 @@ const RETRY_NS = 1e6;
 const IDLE_CALLS_MASK = 0xff;
 
 /** The data path; {@linkcode Flow} adds life cycle and asynchronous calls. */
-export class FlowData {
+export abstract class FlowData {
   /** Flow id. */
   readonly id: number;
   /** {@linkcode FlowFlag} bits. */
@@ -230,6 +235,19 @@ export class FlowData {
     // Head space takes FRCT header and IV, tail space tag and CRC: nothing is lost to them.
     return most;
   }
+
+  /**
+   * Size of messages that a byte stream is cut to: what fits the packets of every layer (no layer tells its
+   * MTU, and what is too large is dropped without notice), or a class of blocks on a direct flow.
+   */
+  get streamBytes(): number {
+    if (this.direct) return STREAM_DIRECT_BYTES;
+    const frct = this.frct === null ? 0 : this.frct.endpoint.headerBytes;
+    return STREAM_PACKET_BYTES - frct - (this.protection?.overheadBytes ?? 0);
+  }
+
+  /** Whether the other end is a process of this host without an IPCP between. */
+  protected abstract readonly direct: boolean;
 
   /** Tells the process when the FRCT machine wants to be called. */
   protected armFrct(): void {}

@@ -45,6 +45,8 @@ export class FlowSet implements Disposable {
     this.#members.add(flow);
     if (this.#index >= 0) flow.place(this.#index);
     if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
+    // Whoever waits has to look at this flow as well.
+    this.#waiting?.();
     return 0;
   }
 

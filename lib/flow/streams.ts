@@ -11,11 +11,9 @@ export interface MessageFlow {
   read(options?: { signal?: AbortSignal | undefined }): Promise<Uint8Array<ArrayBuffer>>;
   write(bytes: Uint8Array): Promise<number>;
   dealloc(): Promise<void>;
-  readonly messageBytesMax: number;
+  /** Size that chunks are cut to, bytes. */
+  readonly streamBytes: number;
 }
-
-/** Cut size of large chunks, bytes: fits the 16 KiB class of every pool. */
-const CUT_BYTES = 16000;
 
 /** Messages of a flow; ends when the flow goes down, errors when the peer timed out. */
 export function flowReadable(flow: MessageFlow): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -46,7 +44,7 @@ export function flowReadable(flow: MessageFlow): ReadableStream<Uint8Array<Array
 export function flowWritable(flow: MessageFlow): WritableStream<Uint8Array> {
   return new WritableStream({
     async write(chunk) {
-      const most = Math.min(CUT_BYTES, flow.messageBytesMax);
+      const most = flow.streamBytes;
       for (let at = 0; at < chunk.length; at += most) {
         await flow.write(chunk.subarray(at, at + most));
       }
