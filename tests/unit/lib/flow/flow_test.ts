@@ -244,6 +244,18 @@ flowTest("FlowSet.next() gives events without blocking the thread", async ({ pai
   assertEquals(await set.next({ timeoutMs: 5 }), []);
 });
 
+flowTest("FlowSet.next() looks at a flow that is added while it waits", async ({ pair, b }) => {
+  const [, y1] = pair();
+  const [x2, y2] = pair();
+  using set = new FlowSet(b);
+  set.add(y1);
+  const events = set.next({ timeoutMs: 60_000 });
+  await Promise.resolve();
+  set.add(y2);
+  x2.writeSync(bytes(1));
+  assertEquals(await events, [{ flow: y2, events: FlowEvent.PKT }]);
+});
+
 flowTest(
   "a silent peer times out with -EFLOWPEER, a living one doesn't",
   async ({ irmd, a, b }) => {
