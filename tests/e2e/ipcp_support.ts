@@ -1,5 +1,6 @@
 // Flows between two IPCPs under a FakeIrmd.
 
+import { createHash } from "node:crypto";
 import { assertEquals } from "@std/assert";
 import { IpcpCode, type IpcpMsg, IrmCode } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
@@ -53,4 +54,9 @@ export async function disconnect(irmd: FakeIrmd, ipcp: FakeIpcp, flow: FakeFlow)
 export async function ping(from: FakeFlow, to: FakeFlow, bytes: Uint8Array): Promise<void> {
   assertEquals(from.write(bytes), 0);
   assertEquals(await to.read(), bytes);
+}
+
+/** The MD5 of a name in hex, which a UDP layer looks up. */
+export function md5Hex(name: string): string {
+  return createHash("md5").update(name).digest("hex");
 }

@@ -1,0 +1,246 @@
+// Whole nodes: our IRMd, our IPCPs, our tools. Local between users, two hosts as namespaces on a veth pair, the
+// loopback tutorial, two nodes without root over UDP on the loopback, an IRMd that is restarted, many flows.
+
+import { assert, assertEquals } from "@std/assert";
+import { md5Hex } from "./ipcp_support.ts";
+import { until } from "./support/deadline.ts";
+import { canMakeNetns, NetLab } from "./support/netns.ts";
+import { ouro, type RunningProcess, type RunResult, TestNode } from "./support/node.ts";
+
+const root = Deno.uid() === 0;
+const canNet = canMakeNetns();
+/** From source, other users cannot read the runtime's cache of root. */
+const canOthers = root && Deno.env.has("OURO_BINARY");
+
+function assertPinged(r: RunResult, n: number, node: TestNode): void {
+  const text = `${r.out}${r.err}\n${node.irmd?.out}`;
+  assertEquals(r.code, 0, text);
+  assert(r.out.includes(`${n} packets transmitted, ${n} received`), text);
+}
+
+/** Start `oping -l`, bind it to a name and register that in a layer. */
+async function serve(
+  node: TestNode,
+  name: string,
+  layer: string | undefined,
+  options: { uid?: number; gid?: number } = {},
+): Promise<RunningProcess> {
+  await node.must("irm", "name", "create", name);
+  const server = node.spawn(["oping", "-l"], options);
+  await until("bind", async () => {
+    const r = await node.run(["irm", "bind", "process", String(server.pid), "name", name]);
+    return r.code === 0;
+  });
+  if (layer !== undefined) await node.must("irm", "name", "register", name, "layer", layer);
+  return server;
+}
+
+const LOCAL = ["irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "loc"];
+
+Deno.test("local with --no-direct: pings of every class pass and nothing is left", async () => {
+  await using node = await TestNode.start({ args: ["--no-direct"] });
+  await node.must(...LOCAL);
+  await serve(node, "srv", "loc");
+  for (const q of ["raw", "best", "video", "voice", "data"]) {
+    const r = await node.run(["oping", "-n", "srv", "-c", "3", "-i", "5", "-q", q]);
+    assertPinged(r, 3, node);
+  }
+  const big = await node.run(["oping", "-n", "srv", "-c", "3", "-i", "5", "-s", "8000"]);
+  assertPinged(big, 3, node);
+  const list = await node.must("irm", "ipcp", "list");
+  assert(/l1.*local.*loc/.test(list), list);
+  await node.must("irm", "ipcp", "destroy", "name", "l1");
+  assert(!(await node.must("irm", "ipcp", "list")).includes("l1"));
+  await until("rbuffs gone", () => !node.sharedMemory().some((n) => n.includes("rbuff")));
+});
+
+const USERS: [string, number | undefined, number | undefined][] = [
+  ["one user and itself", 65534, 65534],
+  ["a user and root", 65534, undefined],
+  ["root and a user", undefined, 65534],
+  ["two users", 65534, 65533],
+];
+
+for (const [who, client, server] of USERS) {
+  Deno.test({
+    name: `local between ${who}`,
+    ignore: !canOthers,
+    async fn() {
+      const args = client === server ? ["--no-direct"] : [];
+      await using node = await TestNode.start({ args });
+      await Deno.chmod(node.prefix, 0o755);
+      const as = (uid?: number) => uid === undefined ? {} : { uid, gid: uid };
+      await node.must(...LOCAL);
+      await serve(node, "srv", "loc", as(server));
+      for (let i = 0; i < 2; i++) {
+        const words = ["oping", "-n", "srv", "-c", "3", "-i", "5", "-q", i ? "data" : "raw"];
+        assertPinged(await node.run(words, as(client)), 3, node);
+      }
+    },
+  });
+}
+
+const IP = { A: "10.79.0.1", B: "10.79.0.2" }, IP6 = { A: "fd79::1", B: "fd79::2" };
+const TYPES = ["udp4", "udp6", "eth-dix", "eth-llc"] as const;
+type ShimType = typeof TYPES[number];
+
+/** Words after `irm ipcp bootstrap` for one side. */
+function words(type: ShimType, side: "A" | "B"): string[] {
+  const lower = type === "udp4"
+    ? ["ip", IP[side]]
+    : type === "udp6"
+    ? ["ip", IP6[side]]
+    : ["dev", `veth${side}`];
+  return ["type", type, "name", `n${side}`, "layer", "lay", ...lower];
+}
+
+/** A node whose IRMd lives in a namespace; its IPCPs do too. */
+async function nodeIn(net: NetLab, ns: string): Promise<TestNode> {
+  const node = await TestNode.start({ idle: true });
+  node.irmd = node.spawnArgv(net.inside(ns, ouro("irmd", "--stdout")));
+  await node.irmd.waitForLine(/daemon started/);
+  await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
+  return node;
+}
+
+async function twoNodes(
+  type: ShimType,
+  names: { srv: string; back: string },
+  use: (a: TestNode, b: TestNode, net: NetLab, ns: { A: string; B: string }) => Promise<void>,
+): Promise<void> {
+  await using net = new NetLab();
+  const ns = { A: await net.namespace("a"), B: await net.namespace("b") };
+  await net.link(
+    { ns: ns.A, dev: "vethA", addr: [`${IP.A}/24`, `${IP6.A}/64`] },
+    { ns: ns.B, dev: "vethB", addr: [`${IP.B}/24`, `${IP6.B}/64`] },
+  );
+  await using a = await nodeIn(net, ns.A);
+  await using b = await nodeIn(net, ns.B);
+  const ip = type === "udp6" ? IP6 : IP;
+  const hosts = `${ip.B} ${md5Hex(names.srv)}\n${ip.A} ${md5Hex(names.back)}\n`;
+  for (const node of [a, b]) await Deno.writeTextFile(`${node.prefix}/etc/hosts`, hosts);
+  await a.must("irm", "ipcp", "bootstrap", ...words(type, "A"));
+  await b.must("irm", "ipcp", "bootstrap", ...words(type, "B"));
+  await use(a, b, net, ns);
+}
+
+for (const type of TYPES) {
+  Deno.test({
+    name: `${type} between two hosts: ping both ways, every class, then the server is killed`,
+    ignore: !canNet,
+    async fn() {
+      await twoNodes(type, { srv: "srv", back: "back" }, async (a, b) => {
+        const server = await serve(b, "srv", "lay");
+        await a.must("irm", "name", "create", "srv");
+        await serve(a, "back", "lay");
+        await b.must("irm", "name", "create", "back");
+        for (const q of ["raw", "best", "data"]) {
+          const args = ["-c", "3", "-i", "5", "-q", q];
+          assertPinged(await a.run(["oping", "-n", "srv", ...args]), 3, a);
+          assertPinged(await b.run(["oping", "-n", "back", ...args]), 3, b);
+        }
+        const big = ["-c", "3", "-i", "5", "-s", "1400"];
+        assertPinged(await a.run(["oping", "-n", "srv", ...big]), 3, a);
+        await server.stop("SIGKILL");
+        await until("server gone", async () => {
+          const r = await a.run(["oping", "-n", "srv", "-c", "1"], { deadlineMs: 30_000 });
+          return r.code !== 0 || r.out.includes(" 0 received");
+        });
+        // The other direction does not notice.
+        assertPinged(await b.run(["oping", "-n", "back", "-c", "3", "-i", "5"]), 3, b);
+        await b.must("irm", "name", "unregister", "srv", "layer", "lay");
+        await b.must("irm", "ipcp", "destroy", "name", "nB");
+      });
+    },
+  });
+}
+
+Deno.test({
+  name: "the loopback tutorial: eth-dix on lo with an oping server on the same host",
+  ignore: !canNet,
+  async fn() {
+    await using net = new NetLab();
+    await using node = await nodeIn(net, await net.namespace("a"));
+    const boot = ["type", "eth-dix", "name", "eth", "layer", "eth-layer", "dev", "lo"];
+    await node.must("irm", "ipcp", "bootstrap", ...boot);
+    await serve(node, "my.oping", "eth-layer");
+    const r = await node.run(["oping", "-n", "my.oping", "-c", "3", "-i", "5"]);
+    assertPinged(r, 3, node);
+  },
+});
+
+Deno.test("two nodes over UDP on the loopback, as whoever runs the test", async () => {
+  const n = Deno.pid & 0xff, high = 40 + ((Deno.pid >> 8) & 0x3f);
+  const ips = [`127.${high}.${n}.1`, `127.${high}.${n}.2`];
+  await using a = await TestNode.start();
+  await using b = await TestNode.start();
+  for (const [i, node] of [a, b].entries()) {
+    await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
+    await Deno.writeTextFile(`${node.prefix}/etc/hosts`, `${ips[1]} ${md5Hex("srv")}\n`);
+    const boot = ["type", "udp4", "name", `u${i}`, "layer", "udp", "ip", ips[i]!];
+    await node.must("irm", "ipcp", "bootstrap", ...boot);
+  }
+  await serve(b, "srv", "udp");
+  await a.must("irm", "name", "create", "srv");
+  assertPinged(await a.run(["oping", "-n", "srv", "-c", "3", "-i", "5"]), 3, a);
+});
+
+Deno.test({
+  name: "two nodes without root over UDP on the loopback",
+  ignore: !canOthers,
+  async fn() {
+    const n = Deno.pid & 0xff;
+    const ips = [`127.99.${n}.1`, `127.99.${n}.2`];
+    await using a = await TestNode.start({ uid: 65534 });
+    await using b = await TestNode.start({ uid: 65534 });
+    for (const [i, node] of [a, b].entries()) {
+      await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
+      await Deno.writeTextFile(`${node.prefix}/etc/hosts`, `${ips[1]} ${md5Hex("srv")}\n`);
+      const boot = ["type", "udp4", "name", `u${i}`, "layer", "udp", "ip", ips[i]!];
+      await node.must("irm", "ipcp", "bootstrap", ...boot);
+    }
+    await serve(b, "srv", "udp");
+    await a.must("irm", "name", "create", "srv");
+    const ping = ["oping", "-n", "srv", "-c", "3", "-i", "5", "-q", "data"];
+    assertPinged(await a.run(ping), 3, a);
+  },
+});
+
+Deno.test("a bad bootstrap says why in one line, and the IPCP can still be bootstrapped", async () => {
+  await using node = await TestNode.start();
+  const boot = (ip: string) => ["type", "udp4", "name", "u1", "layer", "udp", "ip", ip];
+  const r = await node.run(["irm", "ipcp", "bootstrap", ...boot("192.0.2.77")]);
+  assert(r.code !== 0);
+  assert(/192\.0\.2\.77/.test(r.out + r.err), r.out + r.err);
+  await node.must("irm", "ipcp", "bootstrap", ...boot(`127.98.${Deno.pid & 0xff}.1`));
+});
+
+Deno.test("an IPCP that is killed is listed no more in the way of others", async () => {
+  await using node = await TestNode.start({ args: ["--no-direct"] });
+  await node.must(...LOCAL);
+  await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l2", "layer", "other");
+  await serve(node, "srv", "other");
+  const pids = (await node.must("irm", "ipcp", "list")).match(/\d+(?= \|\s+l1)/)!;
+  Deno.kill(Number(pids[0]), "SIGKILL");
+  assertPinged(await node.run(["oping", "-n", "srv", "-c", "3", "-i", "5"]), 3, node);
+  await node.run(["irm", "ipcp", "destroy", "name", "l1"]);
+  assert(!/l1 .*loc /.test(await node.must("irm", "ipcp", "list")));
+});
+
+Deno.test("IPCPs of an IRMd that is killed end, and a restarted IRMd serves as before", async () => {
+  await using node = await TestNode.start({ args: ["--no-direct"] });
+  await node.must(...LOCAL);
+  const pid = Number((await node.must("irm", "ipcp", "list")).match(/\d+(?= \|\s+l1)/)![0]);
+  node.irmd!.kill("SIGKILL");
+  await until("IPCP ends", () => {
+    try {
+      return !Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("ipcpd-local");
+    } catch {
+      return true;
+    }
+  });
+  await node.startIrmd();
+  await node.must(...LOCAL);
+  await serve(node, "srv", "loc");
+  assertPinged(await node.run(["oping", "-n", "srv", "-c", "3", "-i", "5"]), 3, node);
+});
