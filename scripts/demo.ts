@@ -75,7 +75,7 @@ try {
   await start("daemon started", "irmd", "--stdout");
   await run("irm", "name", "create", "oping");
   await run("irm", "bind", "program", "oping", "name", "oping");
-  await start("ping server started", "oping", "-l");
+  await start("ping server started", "oping", "-l", "-Q");
   await run("irm", "name", "list");
   await run("oping", "-n", "oping", "-c", "3", "-i", "200ms", "--stats");
   await run("oping", "-n", "oping", "-c", "10000", "-f", "-Q", "--stats");

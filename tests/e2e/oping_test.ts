@@ -1,0 +1,332 @@
+/**
+ * oping with real processes on a node of its own: the vectors `live.` and `srv.`, every mode, many
+ * clients, and faults: a server that dies, a signal in each mode, hostile packets, no IRMd.
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Flow, instanceOf, OuroProcess } from "../../lib/mod.ts";
+import { FlowFlag } from "../../lib/flow/flags.ts";
+import { bytesOf, opingCases, textOf } from "../unit/oping/vectors.ts";
+import { until } from "./support/deadline.ts";
+import { type RunningProcess, TestNode } from "./support/node.ts";
+
+const cases = opingCases();
+
+/** A node where the name `op` belongs to oping. */
+async function nodeWithName(...names: string[]): Promise<TestNode> {
+  const node = await TestNode.start();
+  for (const name of names.length === 0 ? ["op"] : names) {
+    await node.must("irm", "name", "create", name);
+    await node.must("irm", "bind", "program", "oping", "name", name);
+  }
+  return node;
+}
+
+async function startServer(node: TestNode, ...words: string[]): Promise<RunningProcess> {
+  const server = node.spawn(["oping", "-l", ...words]);
+  if (!words.includes("--busy")) await server.waitForLine(/server started/);
+  return server;
+}
+
+/** Live cases that need what this test does not have, and where they are proved instead. */
+const LIVE_ELSEWHERE: Readonly<Record<string, string>> = {
+  "live.cap_oping_noreply": "below: a server that never answers",
+  "live.cap_oping_flood_noecho": "below: a server that never answers; a flood waits for time-outs",
+  "live.oping_local_c3": "the IPCP tests",
+  "live.flow_timeout": "below: the flow ends with its client, not 10 s later",
+};
+
+for (const one of cases.get("live")!) {
+  if (one.name in LIVE_ELSEWHERE) continue;
+  Deno.test(`${one.name}: client and server print what the prototype prints`, async () => {
+    await using node = await nodeWithName();
+    const [client, server] = one.input.processes!;
+    let listening: RunningProcess | undefined;
+    if (server !== undefined) listening = await startServer(node, ...server.argv.slice(2));
+    const running = node.spawn(client!.argv as string[]);
+    if (one.name === "live.sigint") {
+      await running.waitForLine(/seq=2/);
+      running.kill("SIGINT");
+    }
+    const result = await running.wait();
+    assertMatch(result.out, new RegExp(client!.stdout_regex));
+    assertEquals(result.code, client!.exit_code);
+    if (server === undefined || listening === undefined) return;
+    const pattern = new RegExp(server.stdout_regex);
+    await until("the server's lines", () => pattern.test(listening.out)).catch(() => {});
+    assertMatch(listening.out, pattern);
+    // The prototype's busy server dies of a signal (spec 80 §2.6, defect); ours ends with its flow.
+    assertEquals((await listening.stop()).code, 0);
+  });
+}
+
+for (const one of cases.get("cli")!) {
+  if (one.input.irmd === false) continue;
+  Deno.test(`${one.name}: the program prints what the prototype prints`, async () => {
+    await using node = await TestNode.start();
+    const result = await node.run(one.input.argv as string[]);
+    assertEquals(result.out, textOf(one.hex));
+    assertEquals(result.code, one.input.argv!.includes("--help") ? 0 : one.exit_code);
+  });
+}
+
+Deno.test("oping --help needs no IRMd, oping -n says in one line that there is none", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const help = await node.run(["oping", "--help"]);
+  assertEquals(help.code, 0);
+  assertStringIncludes(help.out, "Usage: oping");
+  for (const words of [["-n", "x"], ["-l"]]) {
+    const result = await node.run(["oping", ...words]);
+    assertEquals([result.code, result.out], [1, ""]);
+    assertMatch(result.err, /^FATAL: Could not announce to IRMd\. .*IRMd is not running.*\n$/);
+  }
+});
+
+Deno.test("oping -n of an unknown name says why in one line on stderr", async () => {
+  await using node = await TestNode.start();
+  const result = await node.run(["oping", "-n", "nowhere"]);
+  assertEquals(result.out, "Failed to allocate flow: -1007.\n");
+  assertMatch(result.err, /^Failed to allocate flow: -1007: .*nowhere.*\n$/);
+});
+
+/** Opens a process of this test's own on the node. Only one test at a time can be it. */
+function ownProcess(node: TestNode, prog: string): OuroProcess {
+  return OuroProcess.open({ instance: instanceOf(node.prefix), prog });
+}
+
+for (const one of cases.get("srv")!) {
+  Deno.test(`${one.name}: the server answers what the prototype answers`, async () => {
+    await using node = await nodeWithName();
+    const server = await startServer(node);
+    using process = ownProcess(node, "tester");
+    const flow = Flow.allocSync(process, "op", {});
+    flow.flags |= FlowFlag.RNoPart;
+    const reply = new Uint8Array(2000);
+    for (const { sent_hex, reply_hex } of one.input.exchanges!) {
+      const sent = bytesOf(sent_hex);
+      const written = flow.writeSync(sent);
+      assertEquals(written, sent.length);
+      const n = flow.readSync(reply, { timeoutMs: reply_hex === null ? 150 : 5000 });
+      const got = n < 0 ? null : reply.slice(0, n);
+      assertEquals(got, reply_hex === null ? null : bytesOf(reply_hex), sent_hex.slice(0, 40));
+    }
+    await until(
+      `the server's lines, there is ${server.out}`,
+      () => server.out === textOf(one.server_stdout_hex!),
+    ).catch(() => assertEquals(server.out, textOf(one.server_stdout_hex!)));
+    await flow.dealloc();
+  });
+}
+
+for (const qos of ["raw", "best", "video", "voice", "data"]) {
+  Deno.test(`oping -q ${qos} pings through a flow of that quality`, async () => {
+    await using node = await nodeWithName();
+    await startServer(node);
+    const result = await node.run(["oping", "-n", "op", "-c", "5", "-i", "20", "-q", qos]);
+    assertStringIncludes(result.out, "5 packets transmitted, 5 received, 0 out-of-order, 0% ");
+    assertEquals(result.code, 0);
+  });
+}
+
+const CLIENTS = [["-i", "10", "-c", "20"], ["-f", "-c", "500"], ["-F", "-c", "500"]];
+const SERVERS = [[], ["--poll"], ["--busy"]];
+for (const serverWords of SERVERS) {
+  for (const clientWords of CLIENTS) {
+    const names = `oping ${clientWords.join(" ")} with oping -l ${serverWords.join(" ")}`;
+    Deno.test(`${names} loses nothing`, async () => {
+      await using node = await nodeWithName();
+      const server = await startServer(node, "-Q", ...serverWords);
+      const result = await node.run(["oping", "-n", "op", ...clientWords]);
+      const count = clientWords.at(-1);
+      assertStringIncludes(result.out, `${count} packets transmitted, ${count} received`);
+      assertEquals([result.code, result.err], [0, ""]);
+      if (serverWords.includes("--busy")) assertEquals((await server.wait()).code, 0);
+      else assertEquals((await server.stop()).code, 0);
+    });
+  }
+}
+
+Deno.test("oping --json prints one document and nothing else", async () => {
+  await using node = await nodeWithName();
+  await startServer(node);
+  const result = await node.run(["oping", "-n", "op", "-c", "4", "-i", "10", "-s", "9", "--json"]);
+  const document = JSON.parse(result.out);
+  assertEquals([document.sent, document.received, document.size], [4, 4, 64]);
+  assertEquals(document.packets.length, 4);
+  assertEquals(Object.keys(document.rtt.percentiles), ["50", "90", "99", "99.9"]);
+  assertEquals(result.err, "Packet size set to 64 bytes.\n");
+});
+
+for (const mode of [[], ["-f"], ["-F"]]) {
+  Deno.test(`Ctrl-C ends oping ${mode.join(" ")} with its statistics`, async () => {
+    await using node = await nodeWithName();
+    await startServer(node, "-Q");
+    const client = node.spawn(["oping", "-n", "op", "-i", "20", ...mode]);
+    await client.waitForLine(/seq=3 /);
+    client.kill("SIGINT");
+    const result = await client.wait(10_000);
+    assertEquals(result.code, 0);
+    assertMatch(result.out, /\n--- op ping statistics ---\n\d+ packets transmitted, \d+ received/);
+  });
+
+  Deno.test(`a server killed under load leaves oping ${mode.join(" ")} with its statistics`, async () => {
+    await using node = await nodeWithName();
+    const server = await startServer(node, "-Q");
+    const client = node.spawn(["oping", "-n", "op", "-i", "5", ...mode]);
+    await client.waitForLine(/seq=20 /);
+    server.kill("SIGKILL");
+    const result = await client.wait(30_000);
+    assertEquals(result.code, 0);
+    assertMatch(result.out, /\n--- op ping statistics ---\n/);
+    assertEquals(result.err, "");
+    await node.must("irm", "name", "list");
+  });
+}
+
+Deno.test("Ctrl-C ends every mode of the server with exit code 0", async () => {
+  await using node = await nodeWithName();
+  for (const words of [[], ["--poll"], ["--busy"]]) {
+    for (const withClient of [false, true]) {
+      const server = await startServer(node, "-Q", ...words);
+      let client: RunningProcess | undefined;
+      if (withClient) {
+        client = node.spawn(["oping", "-n", "op", "-i", "10"]);
+        await client.waitForLine(/seq=2 /);
+      } else if (words.includes("--busy")) {
+        // It prints nothing before its flow: wait until the IRMd knows it.
+        await node.irmd!.waitForLine(new RegExp(`Process added: ${server.pid} `));
+      }
+      server.kill("SIGINT");
+      const result = await server.wait(10_000);
+      assertEquals([result.code, result.err], [0, ""], words.join(" "));
+      client?.kill("SIGINT");
+      await client?.wait(10_000);
+    }
+  }
+});
+
+Deno.test("oping --strict-exit: 1 without any reply, 2 without a flow, 0 with replies", async () => {
+  await using node = await nodeWithName("op", "silent");
+  await startServer(node);
+  const good = await node.run(["oping", "-n", "op", "-c", "1", "-i", "1", "--strict-exit"]);
+  assertEquals(good.code, 0);
+  const none = await node.run(["oping", "-n", "op", "-c", "0", "--strict-exit"]);
+  assertEquals(none.code, 1);
+  const noFlow = await node.run(["oping", "-n", "nowhere", "--strict-exit"]);
+  assertEquals(noFlow.code, 2);
+});
+
+Deno.test("a server that never answers: the client times out, then says so", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "dump");
+  await node.must("irm", "bind", "program", "tester", "name", "dump");
+  using process = ownProcess(node, "tester");
+  const accepting = Flow.accept(process);
+  const client = node.spawn(["oping", "-n", "dump", "-c", "3", "-i", "50"]);
+  const flow = await accepting;
+  const result = await client.wait();
+  const one = cases.get("live")!.find(({ name }) => name === "live.cap_oping_noreply")!;
+  assertMatch(result.out, new RegExp(one.input.processes![0]!.stdout_regex));
+  assertEquals(result.code, 0);
+  await flow.dealloc();
+});
+
+Deno.test("200 clients at once are all served, and the server forgets them when they leave", async () => {
+  await using node = await nodeWithName();
+  const server = await startServer(node);
+  using process = ownProcess(node, "tester");
+  const flows: Flow[] = [];
+  const packet = new Uint8Array(64);
+  for (let k = 0; k < 200; k++) flows.push(await Flow.alloc(process, "op"));
+  for (const [k, flow] of flows.entries()) {
+    packet[7] = k;
+    assertEquals(flow.writeSync(packet), 64);
+  }
+  for (const [k, flow] of flows.entries()) {
+    const reply = await flow.read({ timeoutMs: 20_000 });
+    assertEquals([reply[3], reply[7], reply.length], [1, k, 64]);
+  }
+  assertEquals(new Set(server.out.match(/New flow \d+/g)).size, 200);
+  for (const flow of flows) await flow.dealloc();
+  const lone = await node.run(["oping", "-n", "op", "-c", "1", "-i", "1"]);
+  assertStringIncludes(lone.out, "1 packets transmitted, 1 received");
+  // All descriptors are free again: the new flow has the first one.
+  await until("the first descriptor again", () => server.out.match(/New flow 64\./g)?.length === 2);
+});
+
+Deno.test("a client that does not read stops nobody else", async () => {
+  await using node = await nodeWithName();
+  await startServer(node, "-Q");
+  using process = ownProcess(node, "tester");
+  const stuck = await Flow.alloc(process, "op");
+  const packet = new Uint8Array(64);
+  for (let k = 0; k < 3000; k++) stuck.writeSync(packet, { nonblock: true });
+  const result = await node.run(["oping", "-n", "op", "-c", "20", "-i", "5"]);
+  assertStringIncludes(result.out, "20 packets transmitted, 20 received");
+  await stuck.dealloc();
+});
+
+Deno.test("oping -l --max-flows refuses the flow too many and goes on with the others", async () => {
+  await using node = await nodeWithName();
+  await startServer(node, "--max-flows", "1");
+  const first = node.spawn(["oping", "-n", "op", "-i", "20"]);
+  await first.waitForLine(/seq=1 /);
+  const second = await node.run(["oping", "-n", "op", "-c", "2", "-i", "10"]);
+  assertStringIncludes(second.out, " 0 received");
+  await first.waitForLine(/seq=\d\d /);
+  first.kill("SIGINT");
+  assertStringIncludes((await first.wait()).out, " 0% packet loss");
+});
+
+Deno.test("oping -l --once ends with its first flow", async () => {
+  await using node = await nodeWithName();
+  const server = await startServer(node, "--once");
+  const result = await node.run(["oping", "-n", "op", "-c", "2", "-i", "10"]);
+  assertStringIncludes(result.out, "2 packets transmitted, 2 received");
+  assertEquals((await server.wait(10_000)).code, 0);
+});
+
+Deno.test("oping -l --idle drops a flow without requests", async () => {
+  await using node = await nodeWithName();
+  const server = await startServer(node, "--idle", "500ms");
+  using process = ownProcess(node, "tester");
+  const flow = await Flow.alloc(process, "op");
+  await server.waitForLine(/Flow 64 timed out\./);
+  await flow.dealloc();
+});
+
+Deno.test("a server without its IRMd ends with exit code 1 instead of spinning", async () => {
+  await using node = await nodeWithName();
+  const server = await startServer(node);
+  node.irmd!.kill("SIGKILL");
+  const result = await server.wait(30_000);
+  assertEquals(result.code, 1);
+  assertEquals(result.out.match(/Failed to accept flow/g)?.length, 1);
+  assertEquals(result.err, "");
+});
+
+Deno.test("oping whose stdout is closed ends", async () => {
+  await using node = await nodeWithName();
+  await startServer(node, "-Q");
+  const { ouro } = await import("./support/node.ts");
+  const line = `${ouro("oping", "-n", "op", "-i", "5").join(" ")} | head -n 3`;
+  const result = await node.spawnArgv(["sh", "-c", line]).wait(20_000);
+  assertStringIncludes(result.out, "Pinging op");
+  assertEquals(result.err, "");
+});
+
+Deno.test("oping leaves no shared memory behind, whatever ends it", async () => {
+  await using node = await nodeWithName();
+  const before = node.sharedMemory().sort();
+  const server = await startServer(node, "-Q");
+  const client = node.spawn(["oping", "-n", "op", "-i", "5"]);
+  await client.waitForLine(/seq=3 /);
+  client.kill("SIGKILL");
+  await client.wait();
+  await server.stop();
+  await until("the node's shared memory as before", () => {
+    const now = node.sharedMemory().sort();
+    return now.join() === before.join();
+  });
+  assert(before.length > 0);
+});
