@@ -144,7 +144,8 @@ export class Ipcps {
   async enroll(msg: IrmMsg): Promise<Outcome> {
     const stage = "enroll";
     const { pid, dst } = msg;
-    if (pid === undefined || dst === undefined) return invalid(stage, "no pid or no dst");
+    if (pid === undefined) return invalid(stage, "no pid");
+    if (dst === undefined) return failed(-Errno.EPERM, stage, "no dst");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
     const answer = await this.#join(ipcp, stage, "enroll", "enrolled", {

@@ -112,12 +112,14 @@ export function bindProgram(d: Daemon, msg: IrmMsg): Outcome {
   return ok();
 }
 
-/** IRM_UNBIND_PROGRAM; a full path is accepted too (spec 20 §19.17). */
+/**
+ * IRM_UNBIND_PROGRAM by base name. A path is unknown here, as in the prototype; `AdminClient` sends the base
+ * name of one, so that commands accept both (spec 20 §19.17).
+ */
 export function unbindProgram(d: Daemon, msg: IrmMsg): Outcome {
   const stage = "unbind program";
   if (msg.prog === undefined || msg.prog === "") return invalid(stage, "no program");
-  const prog = baseName(msg.prog);
-  const { name } = msg;
+  const { prog, name } = msg;
   const code = d.registry.unbindProgram(prog, name);
   d.settle();
   if (code < 0) {

@@ -20,7 +20,7 @@ export const GROUPS: Record<string, string> = {
   codec: "tests/unit/lib/irm/messages_test.ts",
   undecodable: "tests/unit/lib/irm/messages_test.ts",
   sequence: "tests/unit/lib/irm/messages_test.ts",
-  script: "tests/unit/lib/irm/messages_test.ts",
+  script: "tests/e2e/irmd_script_test.ts",
   sim: "tests/e2e/irmd_ipcp_test.ts",
   config: "tests/unit/irmd/config_test.ts",
   cli: "tests/unit/irm",
