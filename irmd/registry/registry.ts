@@ -63,7 +63,14 @@ export class Registry extends Bindings {
     const ipcp = this.ipcps.get(pid);
     const spawned = this.spawned.get(pid);
     for (const flow of this.flows.of(pid)) {
-      if (flow.isUser(pid)) this.giveUp(flow, pid, nowMs);
+      if (flow.isUser(pid)) {
+        const { below } = flow;
+        const server = pid === flow.nPid;
+        if (below.kind === "direct" && (server ? below.upperGone : below.lowerGone)) {
+          // It may have died between its dealloc and telling the other end.
+          this.#down(flow, server ? flow.n1Pid : flow.nPid, pid);
+        } else this.giveUp(flow, pid, nowMs);
+      }
       if (flow.below.kind === "ipcp" && flow.n1Pid === pid) this.#lowerGone(flow);
     }
     if (proc !== undefined) {

@@ -238,7 +238,7 @@ Deno.test({
         gid: uid,
         env: ownCache(prefix),
       });
-      const { code, out, err } = await own.wait();
+      const { code, out } = await own.wait();
       assertEquals(code, 1);
       assertStringIncludes(out, `Cannot remove the left-over ${left} of uid 0`);
     } finally {
