@@ -7,7 +7,7 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { choose, COMMANDS, overview } from "./lib/commands.ts";
+import { choose, overview } from "./lib/commands.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
 
 /** How each command is loaded; the module is not read before the command is chosen. */
@@ -22,9 +22,6 @@ const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise
   ovpn: async () => (await import("./tools/ovpn/main.ts")).main,
   pki: async () => (await import("./pki/main.ts")).main,
 };
-
-/** What makes a command show its help, where that is not `--help`. */
-const HELP_WORDS: Readonly<Record<string, string[]>> = { irm: ["help"], oping: ["--help-all"] };
 
 async function run(name: string, args: readonly string[]): Promise<number> {
   const loader = LOADERS[name];
@@ -60,18 +57,22 @@ async function main(): Promise<number> {
   switch (choice.kind) {
     case "command":
       return await run(choice.name, choice.args);
-    case "help":
-      if (choice.of === undefined) {
+    case "help": {
+      if (choice.words.length === 0) {
         print(Deno.stdout, overview());
         return 0;
       }
-      if (!Object.hasOwn(COMMANDS, choice.of)) break;
-      return await run(choice.of, HELP_WORDS[choice.of] ?? ["--help"]);
+      const { helpText } = await import("./help/mod.ts");
+      const text = await helpText(choice.words);
+      if (text === undefined) break;
+      print(Deno.stdout, text);
+      return 0;
+    }
     case "version":
       print(Deno.stdout, await version(choice.verbose));
       return 0;
     case "completion": {
-      const { completionScript } = await import("./lib/completion.ts");
+      const { completionScript } = await import("./completion/mod.ts");
       const script = completionScript(choice.shell);
       if (script === undefined) {
         print(Deno.stderr, "ouro completion: the shell must be bash, zsh or fish\n");
@@ -84,7 +85,7 @@ async function main(): Promise<number> {
       print(Deno.stderr, overview());
       return 2;
   }
-  const word = choice.kind === "help" ? choice.of : choice.word;
+  const word = choice.kind === "help" ? choice.words.join(" ") : choice.word;
   print(Deno.stderr, `ouro: "${printable(word ?? "")}" is not a command, try "ouro --help"\n`);
   return 2;
 }

@@ -73,7 +73,8 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
     ctx.print(USAGE.irm);
     return NO_WORDS;
   }
-  const object = matchWord(first, OBJECTS);
+  const asksHelp = first === "--help" || first === "-h";
+  const object = asksHelp ? "help" : matchWord(first, OBJECTS);
   if (object === undefined) {
     ctx.complain(`"${first}" is unknown, try "irm help".`);
     return 1;

@@ -36,7 +36,7 @@ export const RUN_WORD = "--run";
 /** What a command line asks for. */
 export type Choice =
   | { readonly kind: "command"; readonly name: string; readonly args: readonly string[] }
-  | { readonly kind: "help"; readonly of: string | undefined }
+  | { readonly kind: "help"; readonly words: readonly string[] }
   | { readonly kind: "version"; readonly verbose: boolean }
   | { readonly kind: "completion"; readonly shell: string | undefined }
   | { readonly kind: "nothing" }
@@ -53,7 +53,7 @@ export function choose(callName: string, args: readonly string[]): Choice {
     case "-h":
     case "--help":
     case "help":
-      return { kind: "help", of: rest[0] };
+      return { kind: "help", words: rest };
     case "-V":
     case "--version":
       return { kind: "version", verbose: rest.includes("-v") || rest.includes("--verbose") };

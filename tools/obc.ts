@@ -7,7 +7,7 @@ import { parseOptions } from "./args.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { openProcess, qosOf, Stop } from "./session.ts";
 
-const USAGE = `Usage: obc [OPTION]...
+export const OBC_USAGE = `Usage: obc [OPTION]...
 Sends a message to a broadcast network
 
   -n --name                 Name of the broadcast layer
@@ -43,15 +43,15 @@ export type ObcCommand =
 export function parseObc(args: readonly string[]): ObcCommand {
   const parsed = parseOptions(args, OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 0, out: OBC_USAGE, err: `Unknown option: ${parsed.word}` };
   }
-  const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${USAGE}` } as const;
+  const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${OBC_USAGE}` } as const;
   if (parsed.kind === "missing") {
     if (parsed.key === "name") return noName;
-    return { kind: "exit", code: 1, out: USAGE, err: `Option --${parsed.key} needs a value` };
+    return { kind: "exit", code: 1, out: OBC_USAGE, err: `Option --${parsed.key} needs a value` };
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
-  if (last("help") !== undefined) return { kind: "exit", code: 0, out: USAGE };
+  if (last("help") !== undefined) return { kind: "exit", code: 0, out: OBC_USAGE };
   const name = last("name");
   if (!name) return noName;
   return {

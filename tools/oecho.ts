@@ -9,7 +9,7 @@ import { complain, cText, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import { openProcess, qosOf, Stop } from "./session.ts";
 
-const USAGE = `Usage: oecho [OPTION]...
+export const OECHO_USAGE = `Usage: oecho [OPTION]...
 Sends an echo between a server and a client
 
   -l, --listen              Run in server mode
@@ -43,13 +43,13 @@ export type OechoCommand =
 export function parseOecho(args: readonly string[]): OechoCommand {
   const parsed = parseOptions(args, OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 0, out: OECHO_USAGE, err: `Unknown option: ${parsed.word}` };
   }
   if (parsed.kind === "missing") {
-    return { kind: "exit", code: 1, out: USAGE, err: `Option --${parsed.key} needs a value` };
+    return { kind: "exit", code: 1, out: OECHO_USAGE, err: `Option --${parsed.key} needs a value` };
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
-  if (last("help") !== undefined) return { kind: "exit", code: 0, out: USAGE };
+  if (last("help") !== undefined) return { kind: "exit", code: 0, out: OECHO_USAGE };
   return {
     kind: "run",
     listen: last("listen") !== undefined,
