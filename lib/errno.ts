@@ -6,7 +6,17 @@
  * One table serves protocol results, log lines and the exceptions of the API.
  */
 
-/** Positive error numbers by name; protocol results are their negatives. */
+/**
+ * Positive error numbers by name; protocol results are their negatives.
+ *
+ * @example
+ * ```ts
+ * import { Errno } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(-Errno.EFLOWDOWN, -1005); // results are negative
+ * ```
+ */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -94,12 +104,32 @@ const NAMES = new Map<number, string>(
   Object.entries(Errno).map(([name, number]) => [number, name]),
 );
 
-/** The symbolic name of an error number of either sign (`-1007` and `1007` give `ENAME`). */
+/**
+ * The symbolic name of an error number of either sign (`-1007` and `1007` give `ENAME`).
+ *
+ * @example
+ * ```ts
+ * import { errnoName } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(errnoName(-1007), "ENAME");
+ * ```
+ */
 export function errnoName(code: number): string {
   return NAMES.get(Math.abs(code)) ?? `E${Math.abs(code)}`;
 }
 
-/** A short sentence without full stop for an error number of either sign. */
+/**
+ * A short sentence without full stop for an error number of either sign.
+ *
+ * @example
+ * ```ts
+ * import { errnoText } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(errnoText(-1007), "unknown name");
+ * ```
+ */
 export function errnoText(code: number): string {
   return TEXT[Math.abs(code)] ?? `error ${Math.abs(code)}`;
 }
@@ -114,14 +144,36 @@ export interface ErrorDetail {
   cause: string;
 }
 
-/** The exception of the API: a failed operation with the prototype's number. */
+/**
+ * The exception of the API: a failed operation with the prototype's number.
+ *
+ * @example
+ * ```ts
+ * import { Errno, Flow, OuroError } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * try {
+ *   await using flow = await Flow.alloc("no.such.name", { timeoutMs: 1000 });
+ *   await flow.write(Uint8Array.of(1));
+ * } catch (e) {
+ *   if (!(e instanceof OuroError)) throw e;
+ *   assertEquals(e.code, -Errno.ENAME);
+ * }
+ * ```
+ */
 export class OuroError extends Error {
+  /** `OuroError`. */
   override readonly name: string = "OuroError";
   /** Negative error number as the prototype's functions return it, e.g. `-1007`. */
   readonly code: number;
   /** Stage, process and cause where the other side sent them. */
   readonly detail: ErrorDetail | undefined;
 
+  /**
+   * @param code number of either sign
+   * @param action what was tried, as `Cannot …`
+   * @param detail where and why, when the other side said
+   */
   constructor(code: number, action: string, detail?: ErrorDetail) {
     const why = detail?.cause ?? errnoText(code);
     super(`${action}: ${code}: ${why}`);

@@ -23,7 +23,18 @@ export interface Instance {
   readonly securityDir: string;
 }
 
-/** The instance for a prefix directory; `""` or `undefined` is the system's own. */
+/**
+ * The instance for a prefix directory; `""` or `undefined` is the system's own.
+ *
+ * @example
+ * ```ts
+ * import { instanceOf } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(instanceOf("").socketDir, "/var/run/ouroboros");
+ * assertEquals(instanceOf("/tmp/n1").socketDir, "/tmp/n1/run");
+ * ```
+ */
 export function instanceOf(prefix?: string): Instance {
   if (!prefix) {
     return {
@@ -45,7 +56,17 @@ export function instanceOf(prefix?: string): Instance {
   };
 }
 
-/** The instance that the environment (`OURO_PREFIX`) selects. */
+/**
+ * The instance that the environment (`OURO_PREFIX`) selects.
+ *
+ * @example
+ * ```ts
+ * import { currentInstance } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(currentInstance().prefix, Deno.env.get("OURO_PREFIX") ?? "");
+ * ```
+ */
 export function currentInstance(): Instance {
   return instanceOf(Deno.env.get("OURO_PREFIX"));
 }

@@ -1,16 +1,30 @@
 /**
  * The flow library: what applications import.
  *
- * @example A server that answers every message
- * ```ts ignore
- * import { Flow } from "@ouro/ouro";
+ * @example A server that answers every message, and its client
+ * ```ts
+ * import { Flow, QOS } from "@ouro/ouro";
  *
- * for await (const flow of Flow.listen()) {
- *   (async () => {
- *     await using f = flow;
- *     for await (const message of f.readable) await f.write(message);
- *   })();
+ * async function serve(flow: Flow): Promise<void> {
+ *   await using f = flow;
+ *   for await (const message of f.readable) await f.write(message);
  * }
+ *
+ * async function server(signal?: AbortSignal): Promise<void> {
+ *   for await (const flow of Flow.listen({ signal })) serve(flow);
+ * }
+ *
+ * async function client(name: string): Promise<string> {
+ *   await using flow = await Flow.alloc(name, { qos: QOS.data, timeoutMs: 5000 });
+ *   await flow.write(new TextEncoder().encode("hello"));
+ *   return new TextDecoder().decode(await flow.read());
+ * }
+ *
+ * const stop = new AbortController();
+ * const serving = server(stop.signal);
+ * console.log(await client("echo"));
+ * stop.abort();
+ * await serving;
  * ```
  *
  * @module

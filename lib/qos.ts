@@ -43,7 +43,19 @@ function spec(
   return Object.freeze({ delay, bandwidth, availability, loss, ber, inOrder, maxGap, timeout });
 }
 
-/** The predefined specs, by the words `oping -q` takes. */
+/**
+ * The predefined specs, by the words `oping -q` takes.
+ *
+ * @example
+ * ```ts
+ * import { Flow, QOS } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using voice = await Flow.alloc("echo", { qos: QOS.voice }); // in order, late packets dropped
+ * await using mine = await Flow.alloc("echo", { qos: { ...QOS.data, timeout: 10_000 } });
+ * assertEquals([voice.qos.delay, mine.qos.loss, mine.qos.timeout], [50, 0, 10_000]);
+ * ```
+ */
 export const QOS = {
   raw: spec(U32_MAX, 0n, 0, 1, 1, 0, U32_MAX),
   raw_no_errors: spec(U32_MAX, 0n, 0, 1, 0, 0, U32_MAX),

@@ -2,11 +2,25 @@
  * Flags and options of a flow, by the prototype's names and numbers (spec 30 §13).
  */
 
-/** Bits of {@linkcode Flow.flags}. */
+/**
+ * Bits of {@linkcode Flow.flags}.
+ *
+ * @example
+ * ```ts
+ * import { Errno, Flow, FlowFlag } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using flow = await Flow.alloc("echo");
+ * flow.setFlags(FlowFlag.RdOnly);
+ * assertEquals(flow.writeSync(Uint8Array.of(1)), -Errno.EPERM);
+ * ```
+ */
 export const FlowFlag = {
   /** Access mode, two bits: writes fail with -EPERM when it is RdOnly. */
   RdOnly: 0x0,
+  /** Write only; reads are not refused. */
   WrOnly: 0x1,
+  /** Read and write. */
   RdWr: 0x2,
   /** The user marked the flow down. */
   Down: 0x4,

@@ -49,11 +49,13 @@ export interface FlowOptions {
 export interface AsyncCallOptions {
   /** Reject with -ETIMEDOUT after so many ms; absent: the flow's own time-out. */
   timeoutMs?: number | undefined;
+  /** Aborts the wait; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
 
 /** Plain data with which another thread of the process takes part in a flow. */
 export interface SharedFlow {
+  /** As the IRMd described the flow. */
   readonly info: FlowInfo;
 }
 
@@ -128,17 +130,54 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return this.info.qos;
   }
 
-  /** Allocates a flow to a name, blocking. Throws `OuroError` with the IRMd's code and reason. */
+  /**
+   * Allocates a flow to a name, blocking. Throws `OuroError` with the IRMd's code and reason.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using process = OuroProcess.open();
+   * using flow = Flow.allocSync(process, "echo", { timeoutMs: 5000 });
+   * flow.writeSync(Uint8Array.of(1, 2, 3));
+   * const buffer = new Uint8Array(100);
+   * assertEquals(flow.readSync(buffer, { timeoutMs: 5000 }), 3);
+   * ```
+   */
   static allocSync(process: OuroProcess, dst: string, options: FlowOptions = {}): Flow {
     return Flow.#makeSync("alloc", process, dst, options);
   }
 
-  /** Waits for a flow to one of the process's names, blocking. Throws `OuroError`. */
+  /**
+   * Waits for a flow to one of the process's names, blocking. Throws `OuroError`.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals, assertThrows } from "@std/assert";
+   *
+   * using process = OuroProcess.open();
+   * const error = assertThrows(() => Flow.acceptSync(process, { timeoutMs: 10 }), OuroError);
+   * assertEquals(error.code, -Errno.ETIMEDOUT); // nobody came
+   * ```
+   */
   static acceptSync(process: OuroProcess, options: FlowOptions = {}): Flow {
     return Flow.#makeSync("accept", process, "", options);
   }
 
-  /** Joins a broadcast layer by name, blocking. Throws `OuroError`. */
+  /**
+   * Joins a broadcast layer by name, blocking. Throws `OuroError`.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroError, OuroProcess } from "@ouro/ouro";
+   * import { assertThrows } from "@std/assert";
+   *
+   * using process = OuroProcess.open();
+   * assertThrows(() => Flow.joinSync(process, "no.such.layer", { timeoutMs: 500 }), OuroError);
+   * ```
+   */
   static joinSync(process: OuroProcess, layer: string, options: FlowOptions = {}): Flow {
     return Flow.#makeSync("join", process, layer, options);
   }
@@ -147,13 +186,17 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
    * Allocates a flow to a name. Rejects with `OuroError`: -ENAME, -EIPCP, -ETIMEDOUT, -EIRMD, …
    *
    * @example
-   * ```ts ignore
-   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data, timeoutMs: 5000 });
    * await flow.write(new TextEncoder().encode("hello"));
-   * const answer = await flow.read();
+   * assertEquals(new TextDecoder().decode(await flow.read()), "hello");
    * ```
    */
   static alloc(dst: string, options?: FlowOptions): Promise<Flow>;
+  /** Allocates a flow to a name for a process other than the thread's own. As above. */
   static alloc(process: OuroProcess, dst: string, options?: FlowOptions): Promise<Flow>;
   static alloc(
     first: OuroProcess | string,
@@ -166,13 +209,34 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return Flow.#make("alloc", first, second as string, third ?? {});
   }
 
-  /** Waits for a flow to one of the process's names. Rejects with `OuroError`. */
+  /**
+   * Waits for a flow to one of the process's names. Rejects with `OuroError`.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const error = await assertRejects(() => Flow.accept({ timeoutMs: 10 }), OuroError);
+   * assertEquals(error.code, -Errno.ETIMEDOUT); // nobody came
+   * ```
+   */
   static accept(process?: OuroProcess | FlowOptions, options?: FlowOptions): Promise<Flow> {
     if (process instanceof OuroProcess) return Flow.#make("accept", process, "", options ?? {});
     return Flow.#make("accept", undefined, "", process ?? options ?? {});
   }
 
-  /** Joins a broadcast layer by name. Rejects with `OuroError`. */
+  /**
+   * Joins a broadcast layer by name. Rejects with `OuroError`.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroError } from "@ouro/ouro";
+   * import { assertRejects } from "@std/assert";
+   *
+   * await assertRejects(() => Flow.join("no.such.layer", { timeoutMs: 500 }), OuroError);
+   * ```
+   */
   static join(layer: string, options: FlowOptions = {}): Promise<Flow> {
     return Flow.#make("join", options.process, layer, options);
   }
@@ -181,8 +245,16 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
    * Flows as they come, until the signal aborts or the loop ends.
    *
    * @example
-   * ```ts ignore
-   * for await (const flow of Flow.listen()) serve(flow);
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   *
+   * async function serve(flow: Flow): Promise<void> {
+   *   await using f = flow;
+   *   for await (const message of f.readable) await f.write(message);
+   * }
+   *
+   * // A server has no signal, or the one of its own end.
+   * for await (const flow of Flow.listen({ signal: AbortSignal.timeout(50) })) serve(flow);
    * ```
    */
   static async *listen(options: FlowOptions = {}): AsyncGenerator<Flow, void, void> {
@@ -256,7 +328,24 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     }
   }
 
-  /** What another thread needs to use this flow with {@linkcode attach}; -ENOTSUP unless raw and plain. */
+  /**
+   * What another thread needs to use this flow with {@linkcode attach}; -ENOTSUP unless raw and plain.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const process = OuroProcess.current();
+   * await using flow = await Flow.alloc(process, "echo");
+   * // In a Worker: OuroProcess.join(shared) and Flow.attach(process, message).
+   * const other = OuroProcess.join(process.share());
+   * const attached = Flow.attach(other, flow.share());
+   * assertEquals(attached.writeSync(Uint8Array.of(1)), 1);
+   * attached.detach();
+   * other.close();
+   * ```
+   */
   share(): SharedFlow {
     if (!this.plain) {
       throw new OuroError(-Errno.ENOTSUP, "Cannot share a flow with FRCT, CRC or encryption");
@@ -322,6 +411,7 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return next;
   }
 
+  /** Makes sure the process calls when the FRCT machine wants it. */
   protected override armFrct(): void {
     const atUs = this.frct!.endpoint.deadlineUs();
     if (atUs * 1000 < this.heapAtNs) this.process.arm(this, atUs * 1000);
@@ -368,6 +458,16 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
   /**
    * The next message. Rejects with `OuroError` (-EFLOWDOWN, -EFLOWPEER, -ETIMEDOUT, -ENOTALLOC) or the
    * signal's reason.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError, QOS } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const error = await assertRejects(() => flow.read({ timeoutMs: 20 }), OuroError);
+   * assertEquals(error.code, -Errno.ETIMEDOUT);
+   * ```
    */
   async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const got = this.takeMessage();
@@ -386,7 +486,22 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     }
   }
 
-  /** Sends one message. Resolves to its bytes when it is in the ring; rejects as {@linkcode read}. */
+  /**
+   * Sends one message. Resolves to its bytes when it is in the ring; rejects as {@linkcode read}.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * assertEquals(await flow.write(new Uint8Array(1000)), 1000);
+   * // One write is one message, and no message is larger than a packet.
+   * const big = new Uint8Array(flow.messageBytesMax + 1);
+   * const error = await assertRejects(() => flow.write(big), OuroError);
+   * assertEquals(error.code, -Errno.EMSGSIZE);
+   * ```
+   */
   async write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
     const timeoutMs = options.timeoutMs ?? this.sndTimeoutMs;
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
@@ -411,12 +526,46 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
       : "Cannot write";
   }
 
-  /** Messages as a byte stream with back-pressure; ends when the flow goes down. */
+  /**
+   * Messages as a byte stream with back-pressure; ends when the flow goes down.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * for (const word of ["one", "two"]) await flow.write(new TextEncoder().encode(word));
+   * const words = [];
+   * for await (const message of flow.readable.values({ preventCancel: true })) {
+   *   words.push(new TextDecoder().decode(message));
+   *   if (words.length === 2) break;
+   * }
+   * assertEquals(words, ["one", "two"]);
+   * ```
+   */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= flowReadable(this);
   }
 
-  /** A byte stream whose chunks are cut into messages; with back-pressure. */
+  /**
+   * A byte stream whose chunks are cut into messages; with back-pressure.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const sent = new Uint8Array(100_000).fill(7);
+   * const writer = flow.writable.getWriter();
+   * const written = writer.write(sent);
+   * let received = 0;
+   * while (received < sent.length) received += (await flow.read()).length;
+   * await written;
+   * assertEquals(received, sent.length);
+   * ```
+   */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= flowWritable(this);
   }
@@ -426,6 +575,16 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
   /**
    * Replaces the flags (`FLOWSFLAGS`). Setting or clearing `FlowFlag.Down` marks both rings and tells
    * the other side.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, FLOW_FLAGS_DEFAULT, FlowFlag } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * flow.setFlags(FLOW_FLAGS_DEFAULT | FlowFlag.RNoBlock);
+   * assertEquals(flow.readSync(new Uint8Array(10)), -Errno.EAGAIN);
+   * ```
    */
   setFlags(flags: number): void {
     if (this.closed) return;
@@ -458,7 +617,20 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return 0;
   }
 
-  /** Statistics of the FRCT machine, undefined on raw flows. */
+  /**
+   * Statistics of the FRCT machine, undefined on raw flows.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(Uint8Array.of(1));
+   * await flow.read();
+   * assert(flow.frctStats!.retransmissions >= 0);
+   * ```
+   */
   get frctStats(): ReturnType<FrctDriver["endpoint"]["stats"]> | undefined {
     return this.frct?.endpoint.stats(monotonicUs());
   }
@@ -494,7 +666,19 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return result;
   }
 
-  /** Closes the flow as {@linkcode deallocSync}, without blocking the thread. */
+  /**
+   * Closes the flow as {@linkcode deallocSync}, without blocking the thread.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * const flow = await Flow.alloc("echo");
+   * await flow.dealloc(); // `await using` does this at the end of its block
+   * assert(flow.isClosed);
+   * ```
+   */
   async dealloc(): Promise<void> {
     if (this.closed || this.#ending) return;
     this.#ending = true;
@@ -598,10 +782,12 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
     return this.closed;
   }
 
+  /** Closes the flow, blocking. */
   [Symbol.dispose](): void {
     this.deallocSync();
   }
 
+  /** Closes the flow. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dealloc();
   }

@@ -102,6 +102,16 @@ export abstract class FlowData {
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (no block is that large),
    * -EPERM (read-only access), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
    * or the peer made the ring read-only). Empty bytes are a sign of life that the peer doesn't see.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * assertEquals(flow.writeSync(Uint8Array.of(1, 2, 3)), 3);
+   * assertEquals(flow.writeSync(new Uint8Array(2_000_000)), -Errno.EMSGSIZE);
+   * ```
    */
   writeSync(bytes: Uint8Array, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;
@@ -283,6 +293,20 @@ export abstract class FlowData {
    * bytes; 0 once after a piece that filled the buffer exactly ("end of message", off with
    * `FlowFlag.RNoPart`); or -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -EFLOWPEER, -EMSGSIZE (too
    * long with RNoPart, message lost), -ENOTALLOC (closed). Queued messages come before errors.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * const buffer = new Uint8Array(4);
+   * assertEquals(flow.readSync(buffer, { nonblock: true }), -Errno.EAGAIN);
+   * assertEquals(flow.readSync(buffer, { timeoutMs: 10 }), -Errno.ETIMEDOUT);
+   * flow.writeSync(Uint8Array.of(1, 2, 3, 4, 5, 6)); // longer than the buffer: read in pieces
+   * assertEquals(flow.readSync(buffer, { timeoutMs: 5000 }), 4);
+   * assertEquals(flow.readSync(buffer), 2);
+   * ```
    */
   readSync(into: Uint8Array<ArrayBuffer>, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;
@@ -451,6 +475,20 @@ export abstract class FlowData {
   /**
    * Reserves a block for a message of `len` bytes and points `packet` at it. 0, or as `writeSync`.
    * Fill it and {@linkcode commit} it, or release it.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroProcess, Packet } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * using packet = new Packet(); // made once, used for every message
+   * assertEquals(flow.reserve(packet, 5), 0);
+   * packet.u8.set([1, 2, 3, 4, 5], packet.at);
+   * assertEquals(flow.commit(packet), 5);
+   * assertEquals(flow.receive(packet, { timeoutMs: 5000 }), 5);
+   * assertEquals(packet.u8[packet.at], 1);
+   * ```
    */
   reserve(packet: Packet, len: number, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;

@@ -13,11 +13,31 @@ import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
 
 /** Something happened on a flow: {@linkcode FlowEvent} bits. */
 export interface FlowSetEvent {
+  /** The flow it happened on. */
   readonly flow: Flow;
+  /** Bits of {@linkcode FlowEvent}. */
   readonly events: number;
 }
 
-/** A set of flows to wait on together. */
+/**
+ * A set of flows to wait on together.
+ *
+ * @example
+ * ```ts
+ * import { Flow, FlowEvent, FlowSet, OuroProcess } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const process = OuroProcess.current();
+ * using set = new FlowSet(process);
+ * using one = Flow.allocSync(process, "echo");
+ * using two = Flow.allocSync(process, "echo");
+ * set.add(one);
+ * set.add(two);
+ * two.writeSync(Uint8Array.of(1));
+ * const events = set.wait(5000); // or `await set.next(signal)`
+ * assertEquals(events.map((e) => e.flow === two && e.events), [FlowEvent.PKT]);
+ * ```
+ */
 export class FlowSet implements Disposable {
   readonly #process: OuroProcess;
   readonly #members = new Set<Flow>();
@@ -33,6 +53,7 @@ export class FlowSet implements Disposable {
     this.#process = process;
   }
 
+  /** Flows in the set. */
   get size(): number {
     return this.#members.size;
   }
@@ -59,10 +80,12 @@ export class FlowSet implements Disposable {
     return 0;
   }
 
+  /** Whether a flow is in the set. */
   has(flow: Flow): boolean {
     return this.#members.has(flow);
   }
 
+  /** The flows of the set. */
   [Symbol.iterator](): IterableIterator<Flow> {
     return this.#members.values();
   }

@@ -22,9 +22,13 @@ const PUMP_MAX = 256;
 
 /** Numbers a flow keeps about itself. */
 export interface FlowCounters {
+  /** Packets put in the ring: messages, acknowledgements, retransmissions. */
   txPackets: number;
+  /** Payload of messages sent, bytes. */
   txBytes: number;
+  /** Packets taken from the ring and accepted. */
   rxPackets: number;
+  /** Payload of messages read, bytes. */
   rxBytes: number;
   /** Packets that failed their CRC or decryption, or had impossible bounds. */
   rxDropped: number;

@@ -7,7 +7,22 @@
 
 import type { Pool } from "../shm/pool.ts";
 
-/** One packet in shared memory, or in private memory for flows whose packets are processed. */
+/**
+ * One packet in shared memory, or in private memory for flows whose packets are processed.
+ *
+ * @example
+ * ```ts
+ * import { Flow, OuroProcess, Packet } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+ * using packet = new Packet();
+ * flow.writeSync(Uint8Array.of(9, 8));
+ * assertEquals(flow.receive(packet, { timeoutMs: 5000 }), 2);
+ * assertEquals([...packet.bytes], [9, 8]);
+ * packet.release(); // soon: its block is missing to everybody else
+ * ```
+ */
 export class Packet {
   /** Memory that holds the packet at {@linkcode at}, valid until the packet is released. */
   u8: Uint8Array<ArrayBuffer> = EMPTY;
@@ -59,6 +74,7 @@ export class Packet {
     return off;
   }
 
+  /** Gives the block back. */
   [Symbol.dispose](): void {
     this.release();
   }

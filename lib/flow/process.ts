@@ -36,13 +36,28 @@ export interface OwnedFlow extends Timed {
 
 /** What a Worker needs to join; plain data for `postMessage`. */
 export interface SharedProcess {
+  /** Prefix of the instance. */
   readonly prefix: string;
+  /** Pid of the process. */
   readonly pid: number;
+  /** Flow uid: 0 for the global pool. */
   readonly uid: number;
+  /** Which queues of the flow set are in use. */
   readonly indexes: SharedArrayBuffer;
 }
 
-/** How a process opens. */
+/**
+ * How a process opens.
+ *
+ * @example
+ * ```ts
+ * import { instanceOf, OuroProcess, type OuroProcessOptions } from "@ouro/ouro";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const options: OuroProcessOptions = { instance: instanceOf("/nonexistent"), prog: "demo" };
+ * assertThrows(() => OuroProcess.open(options), Error, "IRMd"); // no IRMd there
+ * ```
+ */
 export interface OuroProcessOptions {
   /** The node; `OURO_PREFIX` decides when absent. */
   instance?: Instance;
@@ -76,7 +91,18 @@ const SERVICE_FLOWS = 256;
 /** Timers of the runtime are whole ms and stop at 2^31; we look at least this often. */
 const TIMER_MAX_MS = 60e3;
 
-/** An open process; see the head of this file. */
+/**
+ * An open process; see the head of this file.
+ *
+ * @example
+ * ```ts
+ * import { currentInstance, OuroProcess } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using process = OuroProcess.open({ instance: currentInstance(), prog: "my-program" });
+ * assertEquals(process.pid, Deno.pid);
+ * ```
+ */
 export class OuroProcess implements Disposable {
   static #current: OuroProcess | undefined;
 
@@ -179,7 +205,19 @@ export class OuroProcess implements Disposable {
     }
   }
 
-  /** What another thread needs to {@linkcode join}. */
+  /**
+   * What another thread needs to {@linkcode join}.
+   *
+   * @example
+   * ```ts
+   * import { OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const shared = OuroProcess.current().share(); // postMessage(shared) to a Worker, which does
+   * using process = OuroProcess.join(shared);
+   * assertEquals(process.pid, Deno.pid);
+   * ```
+   */
   share(): SharedProcess {
     return {
       prefix: this.instance.prefix,
@@ -189,6 +227,7 @@ export class OuroProcess implements Disposable {
     };
   }
 
+  /** Whether the process was closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -344,6 +383,7 @@ export class OuroProcess implements Disposable {
     this.pool.close();
   }
 
+  /** Closes the process. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -134,11 +134,17 @@ export const FlowSetLayout = {
 
 /** Events of a flow set (spec 10 §6.2). */
 export const FlowEvent = {
+  /** A packet came, or something can be read. */
   PKT: 1,
+  /** The other side marked the flow down. */
   DOWN: 2,
+  /** The other side cleared that mark. */
   UP: 4,
+  /** Never raised. */
   ALLOC: 8,
+  /** The other side closed the flow. */
   DEALLOC: 16,
+  /** The peer was silent for its whole time-out. */
   PEER: 32,
 } as const;
 
