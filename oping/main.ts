@@ -56,13 +56,13 @@ async function ping(options: ClientOptions): Promise<number> {
   const out = new Output(options.json ? Deno.stderr : Deno.stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
-  using process = announce();
-  if (process === undefined) return options.strictExit ? 2 : 1;
   const abort = new AbortController();
   let stop = () => abort.abort();
   let report = () => {};
   onEndingSignal(() => stop());
   Deno.addSignalListener("SIGUSR1", () => report());
+  using process = announce();
+  if (process === undefined) return options.strictExit ? 2 : 1;
   let flow: Flow;
   try {
     flow = await Flow.alloc(process, options.name, {
@@ -101,11 +101,11 @@ async function serve(options: ServerOptions): Promise<number> {
   const out = new Output(Deno.stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
+  const abort = new AbortController();
+  onEndingSignal(() => abort.abort());
   using process = announce();
   if (process === undefined) return 1;
-  const server = new Server(options, process, out, turn);
-  onEndingSignal(() => server.stop());
-  return await server.serve();
+  return await new Server(options, process, out, turn, abort).serve();
 }
 
 /** The command; returns the exit code. */

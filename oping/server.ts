@@ -28,8 +28,15 @@ const IDLE_CHECK_MS = 1000;
 /** Pause after a failed accept, ms, and how long we try without an IRMd, ns. */
 const RETRY_MS = 1000;
 const IRMD_GONE_NS = 10e9;
+/** Failures in a row that are told and slow us down. */
+const FAILURES_TOLD = 5;
 /** Largest packet that is answered, bytes. */
 const PACKET_MAX = 1500;
+/**
+ * Replies that a client may leave unread; what is more is dropped. The pool of the host has 1024
+ * blocks of this size for everybody (spec 10 §4.1).
+ */
+const UNREAD_MAX = 256;
 /** Packets of one flow in a row before the next flow is looked at. */
 const BURST = 16;
 /** Looks between two looks at the clock in a busy wait. */
@@ -50,21 +57,24 @@ export class Server {
   /** When each flow had its last good request, ns. */
   readonly #heardNs = new Map<Flow, number>();
   readonly #packet = new Uint8Array(PACKET_MAX);
-  readonly #stop = new AbortController();
+  readonly #stop: AbortController;
   #activeNs = 0;
   #exitCode = 0;
 
-  constructor(options: ServerOptions, process: OuroProcess, out: Output, turn: Turn) {
+  /** The server ends soon when `stop` aborts; it aborts it itself when it ends for another reason. */
+  constructor(
+    options: ServerOptions,
+    process: OuroProcess,
+    out: Output,
+    turn: Turn,
+    stop: AbortController,
+  ) {
     this.#options = options;
     this.#process = process;
     this.#out = out;
     this.#turn = turn;
+    this.#stop = stop;
     this.#set = new FlowSet(process);
-  }
-
-  /** Ends the server soon. */
-  stop(): void {
-    this.#stop.abort();
   }
 
   get #stopped(): boolean {
@@ -82,7 +92,7 @@ export class Server {
       while (!this.#stopped) await this.#step();
     } finally {
       clearInterval(idle);
-      this.stop();
+      this.#stop.abort();
       await accepting;
       this.#set.close();
     }
@@ -131,9 +141,10 @@ export class Server {
         continue;
       }
       this.#heardNs.set(flow, monotonicNs());
+      // A client that does not read loses replies; the others go on.
+      if (flow.txQueued >= UNREAD_MAX) continue;
       makeReply(packet, 0);
       const written = flow.writeSync(packet.subarray(0, n), NONBLOCK);
-      // A client that does not read loses replies; the others go on.
       if (written < 0 && written !== -Errno.EAGAIN) {
         this.#out.line(`Error writing to flow (fd ${flow.fd}).`);
       }
@@ -144,7 +155,7 @@ export class Server {
     if (!this.#heardNs.delete(flow)) return;
     this.#set.del(flow);
     flow.dealloc().catch(() => {});
-    if (this.#options.once) this.stop();
+    if (this.#options.once) this.#stop.abort();
   }
 
   #dropIdle(): void {
@@ -177,25 +188,30 @@ export class Server {
     }
   }
 
-  /** The next flow; undefined when the server ends. Trouble with the IRMd is told once. */
+  /**
+   * The next flow; undefined when the server ends. A flow that was gone before we had it is nobody's
+   * trouble; without an IRMd we try for a while and say so once.
+   */
   async #acceptOne(): Promise<Flow | undefined> {
-    let goneSinceNs: number | undefined;
-    while (!this.#stopped) {
+    let firstNs: number | undefined;
+    for (let failures = 1; !this.#stopped; failures++) {
       try {
         return await Flow.accept(this.#process, { signal: this.#stop.signal });
       } catch (error) {
         if (this.#stopped) return undefined;
         if (!(error instanceof OuroError)) throw error;
-        if (goneSinceNs === undefined) this.#out.line(`Failed to accept flow: ${error.code} `);
-        this.#out.flush();
         const irmdGone = error.code === -Errno.EIRMD || error.code === -1;
-        goneSinceNs ??= irmdGone ? monotonicNs() : undefined;
-        if (goneSinceNs !== undefined && monotonicNs() - goneSinceNs > IRMD_GONE_NS) {
+        if (failures === (irmdGone ? 1 : FAILURES_TOLD)) {
+          this.#out.line(`Failed to accept flow: ${error.code} `);
+          this.#out.flush();
+        }
+        firstNs ??= monotonicNs();
+        if (irmdGone && monotonicNs() - firstNs > IRMD_GONE_NS) {
           this.#exitCode = 1;
-          this.stop();
+          this.#stop.abort();
           return undefined;
         }
-        await this.#pause(RETRY_MS);
+        if (irmdGone || failures >= FAILURES_TOLD) await this.#pause(RETRY_MS);
       }
     }
     return undefined;

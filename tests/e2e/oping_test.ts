@@ -52,7 +52,13 @@ for (const one of cases.get("live")!) {
     assertMatch(result.out, new RegExp(client!.stdout_regex));
     assertEquals(result.code, client!.exit_code);
     if (server === undefined || listening === undefined) return;
-    const pattern = new RegExp(server.stdout_regex);
+    // A client that sends nothing may be gone before the server has its end of the flow.
+    const sendsNothing = /\(0 packets/.test(result.out);
+    const pattern = new RegExp(
+      sendsNothing
+        ? "^Ouroboros ping server started\\.\n(New flow 64\\.\n)?$"
+        : server.stdout_regex,
+    );
     await until("the server's lines", () => pattern.test(listening.out)).catch(() => {});
     assertMatch(listening.out, pattern);
     // The prototype's busy server dies of a signal (spec 80 §2.6, defect); ours ends with its flow.
@@ -219,8 +225,8 @@ Deno.test("oping --strict-exit: 1 without any reply, 2 without a flow, 0 with re
 Deno.test("a server that never answers: the client times out, then says so", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "name", "create", "dump");
-  await node.must("irm", "bind", "program", "tester", "name", "dump");
   using process = ownProcess(node, "tester");
+  await node.must("irm", "bind", "process", String(Deno.pid), "name", "dump");
   const accepting = Flow.accept(process);
   const client = node.spawn(["oping", "-n", "dump", "-c", "3", "-i", "50"]);
   const flow = await accepting;
@@ -246,7 +252,10 @@ Deno.test("200 clients at once are all served, and the server forgets them when 
     const reply = await flow.read({ timeoutMs: 20_000 });
     assertEquals([reply[3], reply[7], reply.length], [1, k, 64]);
   }
-  assertEquals(new Set(server.out.match(/New flow \d+/g)).size, 200);
+  await until(
+    "a line for each flow",
+    () => new Set(server.out.match(/New flow \d+/g)).size === 200,
+  );
   for (const flow of flows) await flow.dealloc();
   const lone = await node.run(["oping", "-n", "op", "-c", "1", "-i", "1"]);
   assertStringIncludes(lone.out, "1 packets transmitted, 1 received");
@@ -260,7 +269,10 @@ Deno.test("a client that does not read stops nobody else", async () => {
   using process = ownProcess(node, "tester");
   const stuck = await Flow.alloc(process, "op");
   const packet = new Uint8Array(64);
-  for (let k = 0; k < 3000; k++) stuck.writeSync(packet, { nonblock: true });
+  for (let sent = 0; sent < 3000;) {
+    if (stuck.writeSync(packet, { nonblock: true }) > 0) sent++;
+    else await new Promise((done) => setTimeout(done, 0));
+  }
   const result = await node.run(["oping", "-n", "op", "-c", "20", "-i", "5"]);
   assertStringIncludes(result.out, "20 packets transmitted, 20 received");
   await stuck.dealloc();
