@@ -5,13 +5,13 @@
 
 import { gcm } from "@noble/ciphers/aes.js";
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { EvpCipher, libcryptoVersion } from "../sys/libcrypto.ts";
+import { EvpCipher, IvAndTag, libcryptoVersion } from "../sys/libcrypto.ts";
 import type { CipherInfo } from "../wire/oap_ids.ts";
 
-/** One key of one cipher. Arguments as `EvpCipher`: `len` bytes at the start of `src` and `dst`. */
+/** One key of one cipher, as `EvpCipher`: IV and tag are in the buffers it was made with. */
 export interface CipherKey extends Disposable {
-  seal(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean;
-  open(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean;
+  seal(src: Bytes, len: number, dst: Bytes): boolean;
+  open(src: Bytes, len: number, dst: Bytes): boolean;
 }
 
 /** What FFI and WebCrypto take. */
@@ -37,27 +37,26 @@ export function cipherBackend(): string {
 
 /** AES-256-GCM of nothing under zero key and IV (test case 13 of the GCM specification). */
 function libcryptoWorks(): boolean {
-  using key = EvpCipher.create("aes-256-gcm", new Uint8Array(32), 12, 16);
+  const io = new IvAndTag(16);
+  using key = EvpCipher.create("aes-256-gcm", new Uint8Array(32), io, 16);
   if (!key) return false;
   const none = new Uint8Array(0);
-  const tag = new Uint8Array(16);
-  return key.seal(new Uint8Array(12), none, 0, none, tag) && tag.toHex() === PROBE_TAG;
+  return key.seal(none, 0, none) && io.tag.subarray(0, 16).toHex() === PROBE_TAG;
 }
 
 /** Makes a key; `null` when the cipher is not there. `which` is for tests. */
 export function createKey(
   info: CipherInfo,
   key: Uint8Array,
+  io: IvAndTag,
   which: BackendName = backend(),
 ): CipherKey | null {
   const used = key.slice(0, info.keyBytes);
   try {
-    if (which === "libcrypto") {
-      return EvpCipher.create(info.word, used, info.ivBytes, info.tagBytes);
-    }
+    if (which === "libcrypto") return EvpCipher.create(info.word, used, io, info.tagBytes);
     return info.word === "aes-192-gcm"
-      ? new Gcm192Key(used.slice())
-      : new NodeKey(info, used.slice());
+      ? new Gcm192Key(used.slice(), io)
+      : new NodeKey(info, used.slice(), io);
   } finally {
     used.fill(0);
   }
@@ -68,10 +67,12 @@ class NodeKey implements CipherKey {
   constructor(
     readonly info: CipherInfo,
     readonly key: Uint8Array,
+    readonly io: IvAndTag,
   ) {}
 
-  seal(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean {
-    const { word, tagBytes } = this.info;
+  seal(src: Bytes, len: number, dst: Bytes): boolean {
+    const { word, ivBytes, tagBytes } = this.info;
+    const iv = this.io.iv.subarray(0, ivBytes);
     if (tagBytes === 0) {
       dst.set(createCipheriv(word, this.key, iv).update(src.subarray(0, len)));
       return true;
@@ -79,19 +80,20 @@ class NodeKey implements CipherKey {
     const c = createCipheriv(word as "aes-256-gcm", this.key, iv, { authTagLength: tagBytes });
     dst.set(c.update(src.subarray(0, len)));
     c.final();
-    tag.set(c.getAuthTag());
+    this.io.tag.set(c.getAuthTag());
     return true;
   }
 
-  open(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean {
-    const { word, tagBytes } = this.info;
+  open(src: Bytes, len: number, dst: Bytes): boolean {
+    const { word, ivBytes, tagBytes } = this.info;
+    const iv = this.io.iv.subarray(0, ivBytes);
     try {
       if (tagBytes === 0) {
         dst.set(createDecipheriv(word, this.key, iv).update(src.subarray(0, len)));
         return true;
       }
       const d = createDecipheriv(word as "aes-256-gcm", this.key, iv, { authTagLength: tagBytes });
-      d.setAuthTag(tag);
+      d.setAuthTag(this.io.tag.subarray(0, tagBytes));
       const plain = d.update(src.subarray(0, len));
       d.final();
       dst.set(plain);
@@ -108,21 +110,21 @@ class NodeKey implements CipherKey {
 
 /** AES-192-GCM without libcrypto: Deno's `node:crypto` lacks just this one. */
 class Gcm192Key implements CipherKey {
-  constructor(readonly key: Uint8Array) {}
+  constructor(readonly key: Uint8Array, readonly io: IvAndTag) {}
 
-  seal(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean {
-    const sealed = gcm(this.key, iv).encrypt(src.subarray(0, len));
+  seal(src: Bytes, len: number, dst: Bytes): boolean {
+    const sealed = gcm(this.key, this.io.iv.subarray(0, 12)).encrypt(src.subarray(0, len));
     dst.set(sealed.subarray(0, len));
-    tag.set(sealed.subarray(len));
+    this.io.tag.set(sealed.subarray(len));
     return true;
   }
 
-  open(iv: Bytes, src: Bytes, len: number, dst: Bytes, tag: Bytes): boolean {
+  open(src: Bytes, len: number, dst: Bytes): boolean {
     const sealed = new Uint8Array(len + 16);
     sealed.set(src.subarray(0, len));
-    sealed.set(tag.subarray(0, 16), len);
+    sealed.set(this.io.tag.subarray(0, 16), len);
     try {
-      dst.set(gcm(this.key, iv).decrypt(sealed));
+      dst.set(gcm(this.key, this.io.iv.subarray(0, 12)).decrypt(sealed));
       return true;
     } catch {
       return false; // A wrong tag.

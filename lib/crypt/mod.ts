@@ -9,6 +9,7 @@
 
 import { Errno } from "../errno.ts";
 import { cipherByNid, type CipherInfo } from "../wire/oap_ids.ts";
+import { IvAndTag } from "../sys/libcrypto.ts";
 import { type BackendName, type Bytes, type CipherKey, createKey } from "./backend.ts";
 import { EPOCH_KEY_BYTES, EpochRule, KeySchedule } from "./epoch.ts";
 
@@ -39,6 +40,7 @@ export class PacketCipher implements Disposable {
   readonly #backend: BackendName | undefined;
   readonly #keys = new Map<number, CipherKey>();
   readonly #fill: (into: Bytes) => void;
+  readonly #io: IvAndTag;
   readonly #iv: Bytes;
   readonly #tag: Bytes;
   readonly #random = new Uint8Array(RANDOM_POOL_BYTES);
@@ -48,7 +50,13 @@ export class PacketCipher implements Disposable {
   #sendKey: CipherKey;
   #sendEpoch = 0;
 
-  private constructor(info: CipherInfo, key: Uint8Array, first: CipherKey, o: PacketCipherOptions) {
+  private constructor(
+    info: CipherInfo,
+    key: Uint8Array,
+    io: IvAndTag,
+    first: CipherKey,
+    o: PacketCipherOptions,
+  ) {
     this.#info = info;
     this.headroom = info.ivBytes;
     this.tailroom = info.tagBytes;
@@ -56,8 +64,9 @@ export class PacketCipher implements Disposable {
     this.#rule = new EpochRule(o.rotationBit);
     this.#backend = o.backend;
     this.#fill = o.random ?? ((b) => void crypto.getRandomValues(b));
-    this.#iv = new Uint8Array(info.ivBytes);
-    this.#tag = new Uint8Array(Math.max(16, info.tagBytes));
+    this.#io = io;
+    this.#iv = io.iv;
+    this.#tag = io.tag;
     this.#keys.set(0, first);
     this.#sendKey = first;
   }
@@ -72,8 +81,9 @@ export class PacketCipher implements Disposable {
     const info = cipherByNid(nid);
     if (!info) return -Errno.ENOMEM;
     if (key.length !== EPOCH_KEY_BYTES) return -Errno.EINVAL;
-    const first = createKey(info, key, o.backend);
-    return first ? new PacketCipher(info, key, first, o) : -Errno.ENOMEM;
+    const io = new IvAndTag(info.tagBytes);
+    const first = createKey(info, key, io, o.backend);
+    return first ? new PacketCipher(info, key, io, first, o) : -Errno.ENOMEM;
   }
 
   /** Epoch that is sent with, from 0. */
@@ -107,10 +117,10 @@ export class PacketCipher implements Disposable {
       this.#sendEpoch = epoch;
     }
     const iv = this.#iv;
-    this.#nextIv(iv, epoch & 1);
+    this.#nextIv(ivBytes, epoch & 1);
     const from = this.#views.at(src, at);
     const to = this.#views.at(dst, dstAt + ivBytes);
-    if (!this.#sendKey.seal(iv, from, len, to, this.#tag)) return -Errno.ECRYPT;
+    if (!this.#sendKey.seal(from, len, to)) return -Errno.ECRYPT;
     for (let i = 0; i < ivBytes; i++) dst[dstAt + i] = iv[i]!;
     const tagAt = dstAt + ivBytes + len;
     for (let i = 0; i < tagBytes; i++) dst[tagAt + i] = this.#tag[i]!;
@@ -149,7 +159,7 @@ export class PacketCipher implements Disposable {
     const tagAt = at + ivBytes + n;
     for (let i = 0; i < tagBytes; i++) this.#tag[i] = src[tagAt + i]!;
     const to = this.#views.at(dst, dstAt);
-    const epoch = this.#openAny(iv, from, n, to);
+    const epoch = this.#openAny(from, n, to);
     if (epoch < 0) {
       for (let i = 0; i < n; i++) dst[dstAt + i] = 0;
       return -Errno.ECRYPT;
@@ -161,15 +171,15 @@ export class PacketCipher implements Disposable {
   }
 
   /** Tries the possible epochs; the one that authenticated, else -1. Moves nothing. */
-  #openAny(iv: Bytes, from: Bytes, n: number, to: Bytes): number {
+  #openAny(from: Bytes, n: number, to: Bytes): number {
     if (this.#info.tagBytes === 0) {
-      const epoch = this.#rule.epochOfUntagged(iv[0]! >> 7);
-      return this.#key(epoch)?.open(iv, from, n, to, this.#tag) ? epoch : -1;
+      const epoch = this.#rule.epochOfUntagged(this.#iv[0]! >> 7);
+      return this.#key(epoch)?.open(from, n, to) ? epoch : -1;
     }
     for (let i = 0;; i++) {
       const epoch = this.#rule.candidate(i);
       if (epoch < 0) return -1;
-      if (this.#key(epoch)?.open(iv, from, n, to, this.#tag)) return epoch;
+      if (this.#key(epoch)?.open(from, n, to)) return epoch;
     }
   }
 
@@ -177,7 +187,7 @@ export class PacketCipher implements Disposable {
     const held = this.#keys.get(epoch);
     if (held) return held;
     const bytes = this.#schedule.key(epoch);
-    const made = bytes && createKey(this.#info, bytes, this.#backend);
+    const made = bytes && createKey(this.#info, bytes, this.#io, this.#backend);
     if (!made) return undefined;
     this.#keys.set(epoch, made);
     return made;
@@ -195,8 +205,8 @@ export class PacketCipher implements Disposable {
     this.#schedule.forgetBelow(oldest);
   }
 
-  #nextIv(iv: Bytes, phase: number): void {
-    const n = iv.length;
+  #nextIv(n: number, phase: number): void {
+    const iv = this.#iv;
     if (this.#randomAt + n > RANDOM_POOL_BYTES) {
       this.#fill(this.#random);
       this.#randomAt = 0;
