@@ -1,0 +1,126 @@
+/**
+ * One end of a flow for the benches, a process of its own against a real IRMd (`OURO_PREFIX`).
+ *
+ * Arguments: role (`client`, `server`, `allocs`), mode (`busy`, `block`, `oneway`), messages, bytes, and for clients the
+ * name. The client (one-way: the server, which sees what arrives) prints one JSON line with its figures.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import { Flow, OuroProcess, QOS } from "../../lib/mod.ts";
+
+const [role, mode, countText, bytesText, name] = Deno.args as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
+const count = Number(countText);
+const bytes = Number(bytesText);
+const NOW = { nonblock: true };
+/** Round trips measured together: a look at the clock costs a tenth of one. */
+const BATCH = 50;
+
+function report(figures: Record<string, number>): void {
+  console.log(JSON.stringify(figures));
+}
+
+/** Median and lowest decile of a list. */
+function middle(times: number[]): { median: number; best: number } {
+  const sorted = times.slice(times.length >> 2).sort((a, b) => a - b);
+  return { median: sorted[sorted.length >> 1]!, best: sorted[Math.floor(sorted.length / 10)]! };
+}
+
+function must(n: number): number {
+  if (n < 0) throw new Error(`flow: ${n}`);
+  return n;
+}
+
+function pings(flow: Flow): void {
+  const message = new Uint8Array(bytes);
+  const into = new Uint8Array(2048);
+  const busy = mode === "busy";
+  const times: number[] = [];
+  for (let i = 0; i < count / BATCH; i++) {
+    const start = performance.now();
+    for (let k = 0; k < BATCH; k++) {
+      must(flow.writeSync(message));
+      let n;
+      if (busy) { do n = flow.readSync(into, NOW); while (n === -Errno.EAGAIN); }
+      else {
+        n = flow.readSync(into);
+      }
+      must(n);
+    }
+    times.push((performance.now() - start) * 1000 / BATCH);
+  }
+  report(middle(times));
+}
+
+function echo(flow: Flow): void {
+  const into = new Uint8Array(2048);
+  const message = new Uint8Array(bytes);
+  const busy = mode === "busy";
+  for (let i = 0; i < count; i++) {
+    let n;
+    if (busy) { do n = flow.readSync(into, NOW); while (n === -Errno.EAGAIN); }
+    else {
+      n = flow.readSync(into);
+    }
+    must(n);
+    must(flow.writeSync(message));
+  }
+}
+
+/** Receives and reports packets a second, best and median of slices. */
+function sink(flow: Flow): void {
+  const into = new Uint8Array(2048);
+  const slice = Math.floor(count / 40);
+  const rates: number[] = [];
+  let start = 0;
+  for (let i = 0; i < count; i++) {
+    must(flow.readSync(into));
+    if (i % slice !== 0) continue;
+    const now = performance.now();
+    if (i > 0) rates.push(slice / (now - start) * 1000);
+    start = now;
+  }
+  rates.sort((a, b) => b - a);
+  report({ median: rates[rates.length >> 1]!, best: rates[Math.floor(rates.length / 10)]! });
+}
+
+function source(flow: Flow): void {
+  const message = new Uint8Array(bytes);
+  for (let i = 0; i < count; i++) must(flow.writeSync(message));
+  // The server closes when it has everything.
+  flow.readSync(message);
+}
+
+const process = OuroProcess.open({ prog: "bench" });
+if (role === "allocs") {
+  const times: number[] = [];
+  const begin = performance.now();
+  for (let i = 0; i < count; i++) {
+    const start = performance.now();
+    Flow.allocSync(process, name, { qos: QOS.raw, timeoutMs: 10_000 }).deallocSync();
+    times.push(performance.now() - start);
+  }
+  const rate = count / (performance.now() - begin) * 1000;
+  times.sort((a, b) => a - b);
+  report({ rate, median: times[count >> 1]!, p99: times[Math.floor(count * 0.99)]! });
+} else if (role === "acceptor") {
+  console.log("ready");
+  for (;;) Flow.acceptSync(process).deallocSync();
+} else if (role === "server") {
+  console.log("ready");
+  const flow = Flow.acceptSync(process);
+  if (mode === "oneway") sink(flow);
+  else echo(flow);
+  flow.deallocSync();
+} else {
+  const flow = Flow.allocSync(process, name, { qos: QOS.raw });
+  if (mode === "oneway") source(flow);
+  else pings(flow);
+  flow.deallocSync();
+}
+process.close();
