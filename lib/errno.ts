@@ -170,6 +170,8 @@ export class OuroError extends Error {
   readonly detail: ErrorDetail | undefined;
 
   /**
+   * A failed operation.
+   *
    * @param code number of either sign
    * @param action what was tried, as `Cannot …`
    * @param detail where and why, when the other side said

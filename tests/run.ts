@@ -10,6 +10,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
+import { startDocNode } from "./doc_node.ts";
 import { countJunit, type Counts } from "./junit.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
@@ -93,6 +94,11 @@ async function runSection(
   env: Record<string, string>,
   filter: string | undefined,
 ): Promise<Counts> {
+  if (section.name === "doc") {
+    // Examples allocate flows: they get a node with an echo server.
+    await using node = await startDocNode();
+    return await runTests(section.args, { ...env, OURO_PREFIX: node.prefix }, filter);
+  }
   if (section.kind === "tests") return await runTests(section.args, env, filter);
   const code = await deno(section.args, env);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };

@@ -36,5 +36,16 @@ export const FlowFlag = {
 
 /** Mask of the access mode. */
 export const FLOW_ACCESS_MASK = 0x3;
-/** Flags of a new flow. */
+/**
+ * Flags of a new flow.
+ *
+ * @example
+ * ```ts
+ * import { Flow, FLOW_FLAGS_DEFAULT } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using flow = await Flow.alloc("echo");
+ * assertEquals(flow.flags, FLOW_FLAGS_DEFAULT);
+ * ```
+ */
 export const FLOW_FLAGS_DEFAULT = FlowFlag.RdWr | FlowFlag.WNoPart;

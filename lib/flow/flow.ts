@@ -67,7 +67,19 @@ const DRAIN_SLICE_NS = 50e6;
 const ROOM_PAUSE_FIRST_MS = 1;
 const ROOM_PAUSE_MAX_MS = 16;
 
-/** One end of a flow. */
+/**
+ * One end of a flow.
+ *
+ * @example
+ * ```ts
+ * import { Flow, QOS } from "@ouro/ouro";
+ *
+ * await using flow = await Flow.alloc("echo", { qos: QOS.data, timeoutMs: 5000 });
+ * await flow.write(Uint8Array.of(1, 2, 3));
+ * const answer = await flow.read({ timeoutMs: 5000 });
+ * console.log(answer.length, flow.qos.inOrder, flow.info.mpl);
+ * ```
+ */
 export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDisposable {
   /** Descriptor: 64..4095, unique in the thread's process. */
   readonly fd: number;

@@ -49,6 +49,7 @@ export class FlowSet implements Disposable {
   #waiting: (() => void) | undefined;
   #closed = false;
 
+  /** An empty set for flows of `process`. */
   constructor(process: OuroProcess) {
     this.#process = process;
   }
@@ -232,6 +233,7 @@ export class FlowSet implements Disposable {
     this.#waiting?.();
   }
 
+  /** Takes all flows out and closes the set; the flows live on. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -132,7 +132,21 @@ export const FlowSetLayout = {
   BYTES: 345896,
 } as const;
 
-/** Events of a flow set (spec 10 §6.2). */
+/**
+ * Events of a flow set (spec 10 §6.2).
+ *
+ * @example
+ * ```ts
+ * import { Flow, FlowEvent, FlowSet, OuroProcess } from "@ouro/ouro";
+ * import { assert } from "@std/assert";
+ *
+ * using set = new FlowSet(OuroProcess.current());
+ * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+ * set.add(flow);
+ * flow.writeSync(Uint8Array.of(1));
+ * for (const { events } of set.wait(5000)) assert((events & FlowEvent.PKT) !== 0);
+ * ```
+ */
 export const FlowEvent = {
   /** A packet came, or something can be read. */
   PKT: 1,
