@@ -235,3 +235,59 @@ Deno.test("a damaged file among the roots stops the IRMd, with its path", async 
   ensure(r.out.includes(`irmd/oap(EE): Failed to load certificate from ${path}.`), r.out);
   ensure(r.out.includes("Failed to load CA certificates."), r.out);
 });
+
+Deno.test("four commands: authenticated and encrypted oping between two names", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "ping.srv");
+  const server = node.spawn(["oping", "--listen"]);
+  const bind = () => node.run(["irm", "bind", "process", String(server.pid), "name", "ping.srv"]);
+  await until("the server announced itself", async () => (await bind()).code === 0);
+
+  const plain = await node.must("oping", "-n", "ping.srv", "-c", "2", "-i", "10");
+  ensure(plain.includes("2 packets transmitted, 2 received"), plain);
+
+  await node.must("pki", "init");
+  await node.must("pki", "server", "ping.srv", "--encrypt");
+  await node.must("pki", "client", "ping.srv", "--as", "alice", "--encrypt");
+  const secure = await node.must("oping", "-n", "ping.srv", "-c", "4", "-i", "10");
+  ensure(secure.includes("4 packets transmitted, 4 received"), secure);
+  const log = node.irmd!.out;
+  ensure(log.includes("Negotiated X25519 + aes-256-gcm."), log);
+  ensure(log.includes("Client authenticated as alice."), log);
+
+  // What an application says when a flow is refused, and the server that goes on.
+  Deno.removeSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`);
+  const refused = await node.run(["oping", "-n", "ping.srv", "-c", "1"]);
+  ensure(refused.code !== 0, refused.out);
+  ensure(`${refused.out}${refused.err}`.includes("Failed to allocate flow: -1008"), refused.err);
+  Deno.writeTextFileSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`, "kex=X448\n");
+  const again = await node.must("oping", "-n", "ping.srv", "-c", "1");
+  ensure(again.includes("1 received"), again);
+  ensure(node.irmd!.out.includes("Negotiated X448 + aes-256-gcm."), node.irmd!.out);
+});
+
+Deno.test("over an IPCP: authentication, post-quantum keys, and the server's code at the client", async () => {
+  await using lab = await Lab.start({ args: ["--no-direct"] });
+  await lab.node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+  await lab.node.must("irm", "name", "register", "srv", "layer", "lay");
+  await lab.good(2);
+  // A classical CA keeps the certificates small enough for one message (spec 40 §16).
+  await lab.node.must("pki", "init");
+  const words = ["--key", "ml-dsa-65", "--kex", "X25519MLKEM768"];
+  await lab.node.must("pki", "server", "srv", ...words);
+  await lab.node.must("pki", "client", "srv", "--as", "alice", ...words);
+  await lab.good(5);
+  await lab.logged("Client authenticated as alice.");
+  await lab.logged("Negotiated X25519MLKEM768 + aes-256-gcm.");
+  // The far side's code arrives unchanged; on direct flows it is -1008 for both (spec 40 §11).
+  lab.write("server/srv/enc.conf", "kex=X25519MLKEM768\nallow-peer=bob\n");
+  await lab.refused(-1009, "Peer 'alice' is not in allow-peer.");
+  lab.write("server/srv/enc.conf", "kex=X448MLKEM1024\n");
+  await lab.refused(-1008, "Client KEX X25519MLKEM768 too weak.");
+  // The client refuses the response: it is told, and nothing stays behind in its way.
+  lab.write("server/srv/enc.conf", "kex=X25519MLKEM768\n");
+  lab.write("client/srv/enc.conf", "kex=X25519MLKEM768\nallow-peer=somebody-else\n");
+  await lab.refused(-1008, "Peer 'srv' is not in allow-peer.");
+  lab.write("client/srv/enc.conf", "kex=X25519MLKEM768\n");
+  for (let i = 0; i < 3; i++) await lab.good(2);
+});
