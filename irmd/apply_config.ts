@@ -29,7 +29,7 @@ export function loadConfig(path: string, parent: Logger): LoadedConfig | { kind:
   const fail = (...lines: string[]): { kind: "failed" } => {
     for (const line of lines) log.error(line);
     log.error("Failed to load configuration.");
-    parent.error("Failed to load config file.");
+    log.error("Failed to load config file.");
     return { kind: "failed" };
   };
   let text: string;

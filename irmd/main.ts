@@ -254,8 +254,9 @@ async function serve(
     if (loaded !== undefined) {
       const applied = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
       if (applied === false) {
-        log.child("irmd/configuration").error("Failed to load configuration.");
-        log.error("Failed to load config file.");
+        const configLog = log.child("irmd/configuration");
+        configLog.error("Failed to load configuration.");
+        configLog.error("Failed to load config file.");
         code = 1;
         ending = true;
         stop();
