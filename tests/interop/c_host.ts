@@ -1,6 +1,7 @@
 /**
- * A host that runs the C prototype: a mount namespace of its own over the places that the prototype has fixed,
- * a network namespace if named. The prototype is found through `OURO_PROTOTYPE`, its installation prefix.
+ * A host on which the C prototype can run: a mount namespace of its own over the places that the prototype has
+ * fixed, a network namespace if named. Its IRMd, IPCPs and tools are the prototype's or ours, in any mixture. The
+ * prototype is found through `OURO_PROTOTYPE`, its installation prefix.
  */
 
 import { RunningProcess, type RunOptions, type RunResult } from "../e2e/support/process.ts";
@@ -16,8 +17,14 @@ export const canRunPrototype = PROTOTYPE !== undefined && Deno.uid() === 0;
 export interface CHostOptions {
   /** Network namespace to live in; absent: a new one with only a loopback. */
   ns?: string;
-  /** IPCP types for which our program is started in place of the prototype's. */
+  /** Whose IRMd and tools: the prototype's (default) or ours. */
+  node?: "c" | "ouro";
+  /** Under the C IRMd: IPCP types for which our program is started in place of the prototype's. */
   ours?: string[];
+  /** Under our IRMd: start the prototype's IPCPs. */
+  cIpcps?: boolean;
+  /** Further words for our IRMd. */
+  args?: string[];
   /** Lines of /etc/hosts. */
   hosts?: string[];
   /** Directory that the prototype sees as its security directory. */
@@ -33,11 +40,13 @@ export class CHost implements AsyncDisposable {
   readonly #holder: RunningProcess;
   readonly #dir: string;
   readonly #processes: RunningProcess[] = [];
+  readonly #ours: boolean;
   irmd!: RunningProcess;
 
-  private constructor(holder: RunningProcess, dir: string) {
+  private constructor(holder: RunningProcess, dir: string, ours: boolean) {
     this.#holder = holder;
     this.#dir = dir;
+    this.#ours = ours;
   }
 
   /** Makes the namespaces and starts the C IRMd. */
@@ -83,10 +92,13 @@ export class CHost implements AsyncDisposable {
     const script = [...mounts, "ip link set lo up", "echo ready", "exec sleep 100000"].join(" && ");
     const unshare = ["unshare", "-m", ...(options.ns === undefined ? ["-n"] : []), "sh", "-c"];
     const inside = options.ns === undefined ? [] : ["ip", "netns", "exec", options.ns];
-    const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir);
+    const ours = options.node === "ouro";
+    const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir, ours);
     try {
       await host.#holder.waitForLine(/ready/);
-      host.irmd = host.spawn(options.irmd ?? ["irmd", "--stdout"]);
+      const ipcpDir = options.cIpcps ? ["--ipcp-dir", `${prototype}/sbin`] : [];
+      const words = host.tool("irmd", "--stdout", ...ipcpDir, ...(options.args ?? []));
+      host.irmd = host.spawn(options.irmd ?? words);
       await host.irmd.waitForLine(/daemon started/);
       return host;
     } catch (e) {
@@ -107,6 +119,11 @@ export class CHost implements AsyncDisposable {
     return ["nsenter", "-t", String(this.#holder.pid), "-m", "-n", ...user, ...env, ...argv];
   }
 
+  /** One of the tools as this host has it: the prototype's or ours. */
+  tool(...words: string[]): string[] {
+    return this.#ours ? ouro(...words) : words;
+  }
+
   /** Starts a program of the prototype (or any other) on this host. */
   spawn(argv: readonly string[], uid?: number, options: RunOptions = {}): RunningProcess {
     const process = new RunningProcess(this.inside(argv, uid), options);
@@ -120,7 +137,8 @@ export class CHost implements AsyncDisposable {
   }
 
   /** Runs it and fails, with everything the IRMd logged, unless it exits with 0. */
-  async must(...argv: string[]): Promise<string> {
+  async must(...words: string[]): Promise<string> {
+    const argv = this.tool(...words);
     const r = await this.run(argv);
     if (r.code !== 0) {
       throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
@@ -128,12 +146,17 @@ export class CHost implements AsyncDisposable {
     return r.out;
   }
 
-  /** Starts an oping server that serves `name`, registered in `layer`. */
-  async serve(name: string, layer: string, uid?: number): Promise<RunningProcess> {
+  /** Starts an oping server (the host's own, or `argv`) that serves `name`, registered in `layer`. */
+  async serve(
+    name: string,
+    layer: string,
+    uid?: number,
+    argv = this.tool("oping", "-l"),
+  ): Promise<RunningProcess> {
     await this.must("irm", "name", "create", name);
-    const server = this.spawn(["oping", "-l"], uid);
+    const server = this.spawn(argv, uid);
     // nsenter, setpriv and env exec, so the pid is the server's.
-    await bindProcess((...argv) => this.run(argv), server.pid, name);
+    await bindProcess((...words) => this.run(this.tool(...words)), server.pid, name);
     await this.must("irm", "name", "register", name, "layer", layer);
     return server;
   }

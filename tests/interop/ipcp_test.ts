@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { NetLab } from "../e2e/support/netns.ts";
 import type { RunResult } from "../e2e/support/process.ts";
-import { canRunPrototype, CHost } from "./c_host.ts";
+import { canRunPrototype, CHost, type CHostOptions } from "./c_host.ts";
 
 const ignore = !canRunPrototype;
 const IP = { A: "10.78.0.1", B: "10.78.0.2" }, IP6 = { A: "fd78::1", B: "fd78::2" };
@@ -28,7 +28,10 @@ function assertPinged(r: RunResult, n: number, log: () => string): void {
   assert(new RegExp(`${n} packets transmitted, ${n} received`).test(r.out), text);
 }
 
-/** At least one answer came. */
+/**
+ * At least one answer came. A C library on a flow with FRCT reads from two threads and loses packets, C to C just
+ * the same (spec 10 §5.2), so more cannot be asked for.
+ */
 function assertSomePinged(r: RunResult, log: () => string): void {
   const text = `${r.out}${r.err}\n${log()}`;
   assertEquals(r.code, 0, text);
@@ -55,9 +58,42 @@ for (const [client, server] of [[undefined, 65534], [65534, undefined], [65534, 
   });
 }
 
-/** Two C hosts on a veth; A's IPCPs are ours, B's the prototype's. */
+for (const [client, server] of [[undefined, 65534], [65534, undefined]]) {
+  Deno.test({
+    name: `our IRMd, C local IPCP: C oping of ${client ?? "root"} to ${server ?? "root"}`,
+    ignore,
+    async fn() {
+      await using host = await CHost.start({ node: "ouro", cIpcps: true });
+      await host.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+      await host.serve("srv", "lay", server, ["oping", "-l"]);
+      for (let i = 0; i < 2; i++) {
+        const r = await host.run(["oping", "-n", "srv", "-c", "5", "-i", "10"], client);
+        assertPinged(r, 5, () => host.irmd.out);
+      }
+      await host.must("irm", "ipcp", "destroy", "name", "l");
+    },
+  });
+}
+
+Deno.test({
+  name: "our IRMd, our local IPCP: C oping of one user to another",
+  ignore,
+  async fn() {
+    await using host = await CHost.start({ node: "ouro" });
+    await host.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+    await host.serve("srv", "lay", 65533, ["oping", "-l"]);
+    for (let i = 0; i < 2; i++) {
+      const r = await host.run(["oping", "-n", "srv", "-c", "5", "-i", "10"], 65534);
+      assertPinged(r, 5, () => host.irmd.out);
+    }
+  },
+});
+
+/** Two hosts on a veth. */
 async function twoHosts(
   type: ShimType,
+  optionsA: CHostOptions,
+  optionsB: CHostOptions,
   use: (a: CHost, b: CHost) => Promise<void>,
 ): Promise<void> {
   await using net = new NetLab();
@@ -68,39 +104,94 @@ async function twoHosts(
   );
   const ip = type === "udp6" ? IP6 : IP;
   const hosts = [`${ip.B} ${MD5.srv}`, `${ip.A} ${MD5.back}`];
-  await using a = await CHost.start({ ns: ns.A, hosts, ours: [type] });
-  await using b = await CHost.start({ ns: ns.B, hosts });
+  await using a = await CHost.start({ ns: ns.A, hosts, ...optionsA });
+  await using b = await CHost.start({ ns: ns.B, hosts, ...optionsB });
   await a.must(...bootstrapWords(type, "A"));
   await b.must(...bootstrapWords(type, "B"));
   await use(a, b);
 }
 
-for (const type of TYPES) {
-  Deno.test({
-    name: `${type}: our IPCP and the C IPCP over a veth, ping in both directions`,
-    ignore,
-    async fn() {
-      await twoHosts(type, async (a, b) => {
-        const log = () => a.irmd.out + b.irmd.out;
-        await b.serve("srv", "lay");
-        await a.must("irm", "name", "create", "srv");
-        await a.serve("back", "lay");
-        await b.must("irm", "name", "create", "back");
-        for (let i = 0; i < 3; i++) {
-          const words = ["-c", "5", "-i", "10"];
-          assertPinged(await a.run(["oping", "-n", "srv", ...words]), 5, log);
-          assertPinged(await b.run(["oping", "-n", "back", ...words]), 5, log);
-        }
-        for (const q of ["video", "data"]) {
-          // A C library on such a flow reads from two threads and loses packets, C to C just the same.
-          const words = ["-c", "5", "-i", "10", "-q", q];
-          assertSomePinged(await a.run(["oping", "-n", "srv", ...words]), log);
-          assertSomePinged(await b.run(["oping", "-n", "back", ...words]), log);
-        }
-        const words = ["-c", "5", "-i", "10", "-s", "1400"];
-        assertPinged(await a.run(["oping", "-n", "srv", ...words]), 5, log);
-        assertPinged(await b.run(["oping", "-n", "back", ...words]), 5, log);
-      });
-    },
-  });
+/**
+ * Run a scenario again, on fresh hosts, if the C host lost the flow to a race of its own: its IPCP may answer
+ * before it knows whom (spec 50 §18 R1), C to C just the same; over UDP nothing of that answer reaches us.
+ */
+async function despiteRace(scenario: () => Promise<void>): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await scenario();
+    } catch (e) {
+      if (tries === 4 || !/Failed to allocate flow/.test(String(e))) throw e;
+    }
+  }
 }
+
+const PING = ["-c", "5", "-i", "10"];
+/** The two hosts of each mixture; `type` is the type of IPCP. */
+const MIXTURES: [string, (type: ShimType) => CHostOptions, CHostOptions][] = [
+  ["C IRMd with our IPCP, and C host", (type) => ({ ours: [type] }), {}],
+  ["ouro host and C host", () => ({ node: "ouro" }), {}],
+  ["our IRMd with C IPCP, and ouro host", () => ({ node: "ouro", cIpcps: true }), { node: "ouro" }],
+];
+
+for (const type of TYPES) {
+  for (const [what, optionsA, optionsB] of MIXTURES) {
+    Deno.test({
+      name: `${type}, ${what}: register, query, ping in both directions`,
+      ignore,
+      fn: () =>
+        despiteRace(() =>
+          twoHosts(type, optionsA(type), optionsB, async (a, b) => {
+            const log = () => a.irmd.out + b.irmd.out;
+            await b.serve("srv", "lay");
+            await a.must("irm", "name", "create", "srv");
+            await a.serve("back", "lay");
+            await b.must("irm", "name", "create", "back");
+            const there = (...words: string[]) => a.run(a.tool("oping", "-n", "srv", ...words));
+            const back = (...words: string[]) => b.run(b.tool("oping", "-n", "back", ...words));
+            for (let i = 0; i < 2; i++) {
+              assertPinged(await there(...PING), 5, log);
+              assertPinged(await back(...PING), 5, log);
+            }
+            assertPinged(await there(...PING, "-s", "1400"), 5, log);
+            assertPinged(await back(...PING, "-s", "1400"), 5, log);
+            for (const q of ["video", "data"]) {
+              assertSomePinged(await there(...PING, "-q", q), log);
+              assertSomePinged(await back(...PING, "-q", q), log);
+            }
+          })
+        ),
+    });
+  }
+}
+
+Deno.test({
+  name: "eth-dix, ouro host and C host: either side killed, and the other serves on",
+  ignore,
+  fn: () =>
+    despiteRace(() =>
+      twoHosts("eth-dix", { node: "ouro" }, {}, async (a, b) => {
+        const log = () => a.irmd.out + b.irmd.out;
+        const server = await b.serve("srv", "lay");
+        await a.must("irm", "name", "create", "srv");
+        const back = await a.serve("back", "lay");
+        await b.must("irm", "name", "create", "back");
+        // A client of ours is killed in mid-flow, then a C client.
+        const ours = a.spawn(a.tool("oping", "-n", "srv", "-c", "1000", "-i", "20"));
+        await ours.waitForLine(/seq=5/);
+        await ours.stop("SIGKILL");
+        const theirs = b.spawn(b.tool("oping", "-n", "back", "-c", "1000", "-i", "20"));
+        await theirs.waitForLine(/seq=5/);
+        await theirs.stop("SIGKILL");
+        assertPinged(await a.run(a.tool("oping", "-n", "srv", ...PING)), 5, log);
+        assertPinged(await b.run(b.tool("oping", "-n", "back", ...PING)), 5, log);
+        // A server is killed; a client of it gets no answers and can still leave.
+        const last = a.spawn(a.tool("oping", "-n", "srv", "-c", "20", "-i", "20"));
+        await last.waitForLine(/seq=2/);
+        await server.stop("SIGKILL");
+        await last.wait(30_000);
+        await back.stop("SIGKILL");
+        await a.must("irm", "ipcp", "destroy", "name", "nA");
+        await b.must("irm", "ipcp", "destroy", "name", "nB");
+      })
+    ),
+});
