@@ -8,6 +8,7 @@ import { Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { Lockfile } from "../lib/shm/lockfile.ts";
 import { GSPP } from "../lib/shm/layout.ts";
+import { EventSource } from "../lib/sys/epoll.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { raiseDescriptorLimit } from "../lib/sys/process.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
@@ -23,6 +24,7 @@ import { Flows } from "./flows.ts";
 import { Ipcps } from "./ipcps.ts";
 import { Objects } from "./objects.ts";
 import { Registry } from "./registry/mod.ts";
+import { RibDir } from "./rib_dir.ts";
 import { Server } from "./server.ts";
 import { shutDown } from "./shutdown.ts";
 import { StartError, takeLock } from "./stale.ts";
@@ -191,6 +193,9 @@ async function serve(
 ): Promise<number> {
   let ending = false;
   const startMs = performance.now();
+  const rib = new RibDir(instance, log);
+  // A defect in one callback must not take everybody's flows down.
+  EventSource.onError = (e) => log.error(`Event failed: ${e instanceof Error ? e.message : e}.`);
   const registry: Registry = new Registry({
     securityDir: instance.securityDir,
     mayInherit: (proc, prog) => mayInherit(d, proc, prog),
@@ -222,6 +227,7 @@ async function serve(
     }
     d.settle();
     ipcps.onEnded(pid);
+    rib.forget(pid, gone?.ipcp?.name);
     if (gone?.proc !== undefined) reclaimLater(d, pid);
   };
 
@@ -269,6 +275,7 @@ async function serve(
     server.close();
     children.close();
     removeObjects(d);
+    rib.close();
     try {
       Deno.removeSync(irmSocketPath(instance));
     } catch {

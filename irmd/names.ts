@@ -24,7 +24,7 @@ import { settled } from "./waits.ts";
 const BIND_PROCESS_MS = 10;
 /** Longest list reply to a client that says it reads long ones, bytes. */
 const LONG_LIST_BYTES_MAX = 1_000_000;
-/** Words and bytes of an autostart command line. */
+/** Words of an autostart command line. */
 const EXEC_WORDS_MAX = 256;
 
 /** IRM_PROC_ANNOUNCE; the kernel says who it is. */

@@ -108,6 +108,8 @@ export class Watch implements Disposable {
 /** Watches descriptors and calls back when they are ready (level-triggered). */
 export class EventSource {
   static #ofThread: EventSource | undefined;
+  /** What becomes of an exception in a callback: an uncaught error, unless a daemon decides otherwise. */
+  static onError: (e: unknown) => void = (e) => reportError(e);
 
   /** The source of the calling thread, made on first use. */
   static get(): EventSource {
@@ -225,8 +227,8 @@ export class EventSource {
       try {
         watch.call(ready);
       } catch (e) {
-        // A failing callback must not stop the others; it surfaces as an uncaught error.
-        reportError(e);
+        // A failing callback must not stop the others.
+        EventSource.onError(e);
       }
     }
   }
