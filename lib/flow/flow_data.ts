@@ -17,7 +17,7 @@ import type { OuroProcess } from "./process.ts";
 import type { Protection } from "./protection.ts";
 import type { Rings } from "./rings.ts";
 import { RingReader } from "../shm/ring_reader.ts";
-import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
+import { deadlineNs, SPIN_BATCH, SPIN_NS, SpinBudget } from "./wait.ts";
 
 /** Options of one blocking call. */
 export interface CallOptions {
@@ -169,6 +169,7 @@ export abstract class FlowData {
     return -Errno.EAGAIN;
   }
   #idleCalls = 0;
+  readonly #spin = new SpinBudget();
 
   #allocWaiting(len: number, options: CallOptions | undefined): number {
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
@@ -270,14 +271,18 @@ export abstract class FlowData {
     const rx = this.rings.rx;
     let nowNs = monotonicNs();
     if (SPIN_NS > 0) {
-      const spinUntil = Math.min(nowNs + SPIN_NS, untilNs);
+      const spinUntil = Math.min(nowNs + this.#spin.ns, untilNs);
       while (nowNs < spinUntil) {
         for (let k = 0; k < SPIN_BATCH; k++) {
           const off = this.reader.read();
-          if (off !== -Errno.EAGAIN) return off;
+          if (off !== -Errno.EAGAIN) {
+            this.#spin.found();
+            return off;
+          }
         }
         nowNs = monotonicNs();
       }
+      this.#spin.missed();
     }
     this.process.tick(nowNs);
     const slice = Math.min(untilNs, this.process.wakeAtNs(), nowNs + sliceNs);

@@ -8,6 +8,25 @@ import { monotonicNs } from "../sys/clock.ts";
 /** How long a waiting call looks before it blocks, ns; 0 with one processor. */
 export const SPIN_NS = navigator.hardwareConcurrency > 1 ? 50e3 : 0;
 
+/** Shortest look, ns: what a peer that answers at once needs at most. */
+const SPIN_MIN_NS = 3e3;
+
+/**
+ * How long looking pays for one waiter: long while it is successful, short on a machine so busy that
+ * the peer can't run while we look.
+ */
+export class SpinBudget {
+  ns = SPIN_NS;
+
+  found(): void {
+    if (this.ns < SPIN_NS) this.ns = Math.min(SPIN_NS, this.ns * 2);
+  }
+
+  missed(): void {
+    if (this.ns > SPIN_MIN_NS) this.ns = Math.max(SPIN_MIN_NS, this.ns / 2);
+  }
+}
+
 /** Looks between two looks at the clock. */
 export const SPIN_BATCH = 64;
 

@@ -103,7 +103,7 @@ export class FlowSetShm implements Disposable {
 
   /** The queue index a flow is in, or -1; a value from foreign memory, checked. */
   #indexOf(flowId: number): number {
-    const idx = Atomics.load(this.i32, flowId << 1);
+    const idx = this.i32[flowId << 1]!;
     return idx >= 0 && idx < FQUEUES_MAX ? idx : -1;
   }
 

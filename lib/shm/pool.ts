@@ -12,6 +12,8 @@
  * block off the lists always carries a pid, and {@linkcode reclaim} of that pid finds it; the next
  * locker of the shard (EOWNERDEAD) recounts the list.
  *
+ * Plain accesses are used where a lock call orders them: it is a barrier for processor and compiler.
+ *
  * Results: offsets, lengths or 0; negative errno on failure. Nothing here throws but open and create.
  */
 
@@ -276,7 +278,7 @@ export class Pool implements Disposable {
           i32[block + (Block.PID >> 2)] = this.pid;
           i32[shard + (Shard.HEAD >> 2)] = i32[block + (Block.NEXT >> 2)]!;
           i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! - 1;
-          Atomics.store(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+          this.u16[(off + Block.REFCOUNT) >> 1] = 1;
           i32[block + (Block.SIZE >> 2)] = this.geometry.objectSize[c]! - Block.DATA;
           i32[block + (Block.HEAD >> 2)] = HEAD_SPACE;
           i32[block + (Block.TAIL >> 2)] = HEAD_SPACE + len;
@@ -294,7 +296,7 @@ export class Pool implements Disposable {
     const g = this.geometry;
     if (off < g.start[c]! || off >= g.start[c + 1]!) return false;
     if (((off - g.start[c]!) & (g.objectSize[c]! - 1)) !== 0) return false;
-    const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+    const refs = this.u16[(off + Block.REFCOUNT) >> 1]!;
     return refs === 0 || refs === 65535;
   }
 
@@ -327,7 +329,7 @@ export class Pool implements Disposable {
   inspect(off: number): number {
     const c = this.classOf(off);
     if (c < 0) return c;
-    const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
+    const refs = this.u16[(off + Block.REFCOUNT) >> 1]!;
     const block = off >> 2;
     const i32 = this.i32;
     if (refs === 0 || refs === 65535 || i32[block + (Block.OFF >> 2)] !== off) {
@@ -388,7 +390,9 @@ export class Pool implements Disposable {
       this.doubleRemoves += 1;
       return -Errno.EINVAL;
     }
-    const refs = Atomics.sub(this.u16, (off + Block.REFCOUNT) >> 1, 1);
+    // With one reference left it is ours, and nobody else may add or drop one meanwhile.
+    let refs = this.u16[(off + Block.REFCOUNT) >> 1]!;
+    if (refs !== 1) refs = Atomics.sub(this.u16, (off + Block.REFCOUNT) >> 1, 1);
     if (refs <= 1 || refs === 65535) this.push(c, s, off);
     return 0;
   }
@@ -418,7 +422,7 @@ export class Pool implements Disposable {
     const block = off >> 2;
     const at = this.shardAt(c, s);
     const shard = at >> 2;
-    Atomics.store(this.u16, (off + Block.REFCOUNT) >> 1, 0);
+    this.u16[(off + Block.REFCOUNT) >> 1] = 0;
     i32[block + (Block.NEXT >> 2)] = i32[shard + (Shard.HEAD >> 2)]!;
     i32[shard + (Shard.HEAD >> 2)] = off;
     i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! + 1;

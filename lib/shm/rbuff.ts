@@ -119,7 +119,8 @@ export class Rbuff implements Disposable {
 
   /** Why a writer can't write: -EFLOWDOWN, -ENOTALLOC, or 0. */
   #writeRefused(): number {
-    const acl = Atomics.load(this.i32, ACL);
+    const acl = this.i32[ACL]!;
+    if (acl === 0) return 0;
     if ((acl & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
     if ((acl & Acl.RDONLY) !== 0) return -Errno.ENOTALLOC;
     return 0;
@@ -136,10 +137,6 @@ export class Rbuff implements Disposable {
   /** Puts a block offset in the ring, or -EAGAIN when it is full. */
   write(off: number): number {
     const i32 = this.i32;
-    if (i32[ACL] !== 0) {
-      const refused = this.#writeRefused();
-      if (refused !== 0) return refused;
-    }
     if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
     let result = this.#writeRefused();
     if (result === 0) {
@@ -156,7 +153,7 @@ export class Rbuff implements Disposable {
     i32[head << 1] = off;
     i32[(head << 1) + 1] = 0;
     const empty = (i32[TAIL]! & MASK) === head;
-    Atomics.store(i32, HEAD, (head + 1) & MASK);
+    i32[HEAD] = (head + 1) & MASK;
     // Waiters register under the mutex, so no waiter is missed by looking at their count here.
     if (empty && i32[ADD_WREFS]! >>> 3 !== 0) this.#add.broadcast();
   }
@@ -308,7 +305,7 @@ export class Rbuff implements Disposable {
 
   /** Position of the next read. */
   tailPosition(): number {
-    return Atomics.load(this.i32, TAIL) & MASK;
+    return this.i32[TAIL]! & MASK;
   }
 
   /** What a read of an empty ring says: -EAGAIN, -EFLOWDOWN, -EFLOWPEER. */
@@ -339,7 +336,7 @@ export class Rbuff implements Disposable {
 
   /** Gives back all slots before `tail` when nobody waits for them. */
   advanceUnlocked(tail: number): void {
-    Atomics.store(this.i32, TAIL, tail);
+    this.i32[TAIL] = tail;
   }
 
   /** Position of the next write; it moves with every packet, so a change tells of traffic. */

@@ -8,5 +8,6 @@ const LOOKS_MAX = navigator.hardwareConcurrency > 1 ? 100 : 0;
 
 /** Returns when the mutex whose lock word is `i32[at]` looks free, or after a while. */
 export function spinWhileLocked(i32: Int32Array<ArrayBuffer>, at: number): void {
+  if (i32[at] === 0) return;
   for (let k = 0; k < LOOKS_MAX && Atomics.load(i32, at) !== 0; k++);
 }
