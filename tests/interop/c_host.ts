@@ -36,6 +36,12 @@ export interface CHostOptions {
 /** Where the prototype is visible to every user of the host. */
 const OPEN_PREFIX = "/mnt/ouro-prototype";
 
+let warm: Promise<unknown> | undefined;
+/** The first start of our program may unpack it, for which the C IRMd has no patience. */
+function warmUp(): Promise<unknown> {
+  return warm ??= new RunningProcess(ouro("--version")).wait();
+}
+
 export class CHost implements AsyncDisposable {
   readonly #holder: RunningProcess;
   readonly #dir: string;
@@ -93,6 +99,7 @@ export class CHost implements AsyncDisposable {
     const unshare = ["unshare", "-m", ...(options.ns === undefined ? ["-n"] : []), "sh", "-c"];
     const inside = options.ns === undefined ? [] : ["ip", "netns", "exec", options.ns];
     const ours = options.node === "ouro";
+    if (ours || options.ours !== undefined) await warmUp();
     const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir, ours);
     try {
       await host.#holder.waitForLine(/ready/);
