@@ -52,38 +52,58 @@ if [ -z "$OURO_CACHE" ]; then
   done
 fi
 
+# Whether directory $1 holds the files of $2 (lines of SHA-256 and name); gives them mode $3.
+whole() {
+  [ -d "$1" ] && (cd "$1" && printf '%s\n' "$2" | sha256sum -c --status &&
+    chmod "$3" $(printf '%s\n' "$2" | cut -c 67-))
+}
+
+# Whether some other living start is unpacking $2 in directory $1. What dead ones left is removed.
+busy() {
+  for other in "$1"/.new.*; do
+    [ -e "$other" ] || continue
+    pid=${other#"$1/.new."}
+    pid=${pid%%.*}
+    if [ "$pid" = $$ ]; then
+      continue
+    elif ! kill -0 "$pid"; then
+      rm -rf "$other"
+    elif [ "$other" = "$1/.new.$pid.$2" ]; then
+      return 0
+    fi
+  done
+  return 1
+}
+
 # Unpacks $3 bytes at offset $2 of this file as directory $1/$4, in one step: it is whole or not there.
 # $5 are its files with their SHA-256, $6 their mode.
 unpack() {
-  [ -d "$1/$4" ] && (cd "$1/$4" && printf '%s\n' "$5" | sha256sum -c --status &&
-    chmod "$6" $(printf '%s\n' "$5" | cut -c 67-)) && return 0
   new=$1/.new.$$.$4
-  rm -rf "$new"
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    whole "$1/$4" "$5" "$6" && return 0
+    busy "$1" "$4" || break
+    sleep 1
+  done
+  rm -rf "$new" "$new.old"
+  # A broken one is moved away.
+  [ -e "$1/$4" ] && mv -T "$1/$4" "$new.old"
   mkdir "$new" &&
     tail -c "+$2" "$self" | head -c "$3" | gzip -dc | tar -x -o -m -f - -C "$new" &&
-    (cd "$new" && printf '%s\n' "$5" | sha256sum -c --status) || {
-      rm -rf "$new"
-      return 1
-    }
-  # A broken one is moved away; if another start was quicker than us, its result is as good.
-  [ -e "$1/$4" ] && mv -T "$1/$4" "$new.old" 2>/dev/null
-  mv -T "$new" "$1/$4" 2>/dev/null
+    whole "$new" "$5" "$6" &&
+    # When another start was quicker its result is there already, and as good.
+    { mv -T "$new" "$1/$4" || whole "$1/$4" "$5" "$6"; }
+  result=$?
   rm -rf "$new" "$new.old"
-  [ -d "$1/$4" ]
+  return $result
 }
 
-# Makes directory $1 ready. What an interrupted start left there is removed.
+# Makes directory $1 ready.
 prepare() {
   (
     umask 077
     [ -d "$1" ] || mkdir -p "$1" || exit 1
     [ -O "$1" ] && [ ! -L "$1" ] || exit 1
     chmod 700 "$1" || exit 1
-    for old in "$1"/.new.*; do
-      [ -e "$old" ] || continue
-      pid=${old#"$1/.new."}
-      kill -0 "${pid%%.*}" 2>/dev/null || rm -rf "$old"
-    done
     unpack "$1" @RUNTIME_AT@ @RUNTIME_SIZE@ "$runtime" "@RUNTIME_SUMS@" 500 &&
       unpack "$1" @PROGRAM_AT@ @PROGRAM_SIZE@ "$program" "@PROGRAM_SUMS@" 400
   ) 2>/dev/null
