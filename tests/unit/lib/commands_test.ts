@@ -29,7 +29,7 @@ Deno.test("choose() obeys --run whatever the name", () => {
 Deno.test("choose() leaves --help and --version of a command to the command", () => {
   assertEquals(choose("oping", ["--version"]).kind, "command");
   assertEquals(choose("ouro", ["--version", "-v"]), { kind: "version", verbose: true });
-  assertEquals(choose("ouro", ["help", "irm"]), { kind: "help", of: "irm" });
+  assertEquals(choose("ouro", ["help", "irm"]), { kind: "help", words: ["irm"] });
 });
 
 Deno.test("choose() knows nothing by the names of object members", () => {
