@@ -12,6 +12,7 @@ import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
+import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem } from "./pem.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signature.ts";
 
@@ -58,6 +59,8 @@ export interface SideFiles {
   readonly crt: string;
   readonly key: string;
   readonly explicit: { readonly enc: boolean; readonly crt: boolean; readonly key: boolean };
+  /** Who asked for the explicit paths, `undefined` for root or the daemon's user. */
+  readonly owner: Caller | undefined;
 }
 
 /** Why a name cannot be part of a path; `undefined` when it can. */
@@ -98,6 +101,7 @@ export class SecurityFiles {
     name: string,
     paths: { enc: string; crt: string; key: string },
     dir: string,
+    owner?: Caller,
   ): SideFiles | FileRefusal {
     const reason = nameRefusal(name);
     if (reason) return { path: `${this.securityDir}/${side}`, reason };
@@ -108,6 +112,7 @@ export class SecurityFiles {
       crt: paths.crt || `${base}/crt.pem`,
       key: paths.key || `${base}/key.pem`,
       explicit: { enc: paths.enc !== "", crt: paths.crt !== "", key: paths.key !== "" },
+      owner,
     };
   }
 
@@ -123,11 +128,11 @@ export class SecurityFiles {
       this.log.info(`No authentication certificates for ${name}.`);
       return null;
     }
-    const crt = await this.#load("crt", f.crt, (b) => {
+    const crt = await this.#load("crt", f.crt, f.explicit.crt ? f.owner : undefined, (b) => {
       const text = new TextDecoder().decode(b);
       return Promise.resolve(PeerCertificate.fromPem(text) ?? "no PEM certificate in it");
     });
-    const key = await this.#load("key", f.key, async (b) => {
+    const key = await this.#load("key", f.key, f.explicit.key ? f.owner : undefined, async (b) => {
       const blocks = parsePem(new TextDecoder().decode(b));
       const block = blocks.find((x) => x.label in PRIVATE_LABELS);
       if (!block) {
@@ -162,14 +167,15 @@ export class SecurityFiles {
       return Promise.resolve(parsed.conf);
     };
     let path = f.enc;
-    let loaded = await this.#load("enc", path, (b) => parse(b, path));
+    const owner = f.explicit.enc ? f.owner : undefined;
+    let loaded = await this.#load("enc", path, owner, (b) => parse(b, path));
     if (loaded.state === "absent" && f.explicit.enc) {
       return this.#refuse("warn", path, name, missing(loaded));
     }
     if (loaded.state === "absent") {
       // The name of the file before 0.23, where its presence alone meant encryption.
       const old = `${f.dir}/enc.cfg`;
-      loaded = await this.#load("enc", old, (b) => parse(b, old));
+      loaded = await this.#load("enc", old, undefined, (b) => parse(b, old));
       if (loaded.state !== "absent") {
         path = old;
         this.log.warn(`Using ${old} for ${name}: rename it to enc.conf.`);
@@ -196,7 +202,12 @@ export class SecurityFiles {
     path: string,
     parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | undefined>,
   ): Promise<T | FileRefusal> {
-    const loaded = await this.#load(kind, path, async (b) => await parse(b) ?? "no usable key");
+    const loaded = await this.#load(
+      kind,
+      path,
+      undefined,
+      async (b) => await parse(b) ?? "no usable key",
+    );
     return loaded.state === "ok" ? loaded.value as T : { path, reason: missing(loaded) };
   }
 
@@ -209,28 +220,20 @@ export class SecurityFiles {
   async #load<T>(
     kind: Kind,
     path: string,
+    owner: Caller | undefined,
     parse: (bytes: Uint8Array<ArrayBuffer>) => Promise<T | string>,
   ): Promise<Loaded<T>> {
     const isPrivate = kind === "key" || kind === "kem-key";
     const slot = `${kind} ${path}`;
-    const now = this.#stat(path, isPrivate);
+    const now = this.#stat(path, isPrivate, owner);
     if (typeof now === "string") {
       this.#cache.delete(slot);
       return now === "" ? { state: "absent" } : { state: "unusable", reason: now };
     }
     const held = this.#cache.get(slot);
     if (held?.settled && held.stamp === now.key) return held.loaded as Loaded<T>;
-    let bytes: Uint8Array<ArrayBuffer>;
-    try {
-      bytes = Deno.readFileSync(path);
-    } catch (e) {
-      return { state: "unusable", reason: `cannot be read (${text(e)})` };
-    }
-    const after = this.#stat(path, isPrivate);
-    if (typeof after === "string" || after.key !== now.key) {
-      // It changed while it was read: what was read may be half of each.
-      return { state: "unusable", reason: "changed while it was read" };
-    }
+    const bytes = readAs(path, now.key);
+    if (typeof bytes === "string") return { state: "unusable", reason: bytes };
     const hash = sha256(bytes).toHex();
     let loaded = held?.loaded as Loaded<T> | undefined;
     if (!loaded || held?.hash !== hash) {
@@ -247,7 +250,7 @@ export class SecurityFiles {
   }
 
   /** The stamp of a file; `""` when it does not exist, else the reason why it cannot be used. */
-  #stat(path: string, isPrivate: boolean): Stamp | string {
+  #stat(path: string, isPrivate: boolean, owner?: Caller): Stamp | string {
     let s: Deno.FileInfo | undefined;
     try {
       s = Deno.lstatSync(path);
@@ -264,12 +267,38 @@ export class SecurityFiles {
       const octal = (mode & 0o777).toString(8).padStart(4, "0");
       return `others than its owner can use it (mode ${octal}, want 0600: chmod 600 ${path})`;
     }
-    if (isPrivate && s.uid !== 0 && s.uid !== this.#uid) {
+    // The path was readable when it was given; a link may have been put in its place since.
+    if (owner && (!permitted(s, owner, 4) || checkPathsReadableBy([path], owner.uid, owner.gids))) {
+      return `cannot be read by uid ${owner.uid}, who asked for it`;
+    }
+    if (isPrivate && s.uid !== 0 && s.uid !== this.#uid && s.uid !== owner?.uid) {
       return `belongs to uid ${s.uid}, not to root or this daemon`;
     }
     const changedMs = Math.max(s.mtime?.getTime() ?? 0, s.ctime?.getTime() ?? 0);
-    const key = [s.dev, s.ino, s.size, s.mtime?.getTime(), s.ctime?.getTime(), mode, s.uid].join();
-    return { key, changedMs };
+    return { key: stampKey(s), changedMs };
+  }
+}
+
+function stampKey(s: Deno.FileInfo): string {
+  const { dev, ino, size, mode, uid, gid } = s;
+  return [dev, ino, size, s.mtime?.getTime(), s.ctime?.getTime(), mode, uid, gid].join();
+}
+
+/** Reads the very file that has this stamp, not one that took its place meanwhile. */
+function readAs(path: string, key: string): Uint8Array<ArrayBuffer> | string {
+  try {
+    using file = Deno.openSync(path);
+    const before = file.statSync();
+    if (stampKey(before) !== key) return "changed while it was read";
+    const bytes = new Uint8Array(before.size);
+    for (let at = 0; at < bytes.length;) {
+      const n = file.readSync(bytes.subarray(at));
+      if (n === null) return "changed while it was read";
+      at += n;
+    }
+    return stampKey(file.statSync()) === key ? bytes : "changed while it was read";
+  } catch (e) {
+    return `cannot be read (${text(e)})`;
   }
 }
 

@@ -60,8 +60,8 @@ function allowed(path: string, who: Caller): boolean {
   }
 }
 
-/** The class of permission bits that counts is the first that matches: owner, group, others. */
-function permitted(s: Deno.FileInfo, who: Caller, bit: 1 | 4): boolean {
+/** Whether mode bits allow (4 read, 1 search): the first class that matches counts. */
+export function permitted(s: Deno.FileInfo, who: Caller, bit: 1 | 4): boolean {
   const mode = s.mode ?? 0;
   if (s.uid === who.uid) return (mode & (bit << 6)) !== 0;
   if (s.gid !== null && who.gids.includes(s.gid)) return (mode & (bit << 3)) !== 0;

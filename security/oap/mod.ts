@@ -106,7 +106,7 @@ export class OapService {
       this.#log.error(line);
       return new OapFailure(-Errno.EBADF, reason);
     };
-    const files = this.#files.locate("client", dst, sec.client, sec.clientDir);
+    const files = this.#files.locate("client", dst, sec.client, sec.clientDir, sec.owner);
     if (isFileRefusal(files)) return fail(`Failed to load credentials for ${dst}.`, files.reason);
     const own = await this.#load(files, dst);
     if ("failed" in own) {
@@ -133,7 +133,7 @@ export class OapService {
       return new OapFailure(code, reason);
     };
     const noKeys = `Failed to load security keys for ${name}.`;
-    const files = this.#files.locate("server", name, sec.server, sec.serverDir);
+    const files = this.#files.locate("server", name, sec.server, sec.serverDir, sec.owner);
     if (isFileRefusal(files)) return fail(-Errno.EAUTH, noKeys, files.reason);
     const own = await this.#load(files, name);
     if ("failed" in own) {

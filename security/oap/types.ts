@@ -15,6 +15,11 @@ export interface NameSecurity {
   readonly serverDir: string;
   /** Directory of the client's files, e.g. `<sec>/client/<name>`; empty for that default. */
   readonly clientDir: string;
+  /**
+   * Who asked for paths that are not the defaults, unless root or the daemon's user did: they are used
+   * only while that user can read them (spec 40 §18.21).
+   */
+  readonly owner?: { readonly uid: number; readonly gids: readonly number[] };
 }
 
 /** OAP refused: the number for the application (negative errno) and one line that says why. */

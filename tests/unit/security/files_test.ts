@@ -281,3 +281,33 @@ Deno.test("checkPathsReadableBy() lets a caller name only what it can read itsel
   const owner = Deno.statSync(odd).uid!;
   if (owner !== 0) ensure(checkPathsReadableBy([odd], owner, [gid]));
 });
+
+Deno.test("paths of a user are used only while that user can read them", async () => {
+  if (Deno.uid() !== 0) return; // Only root can play another user.
+  using sec = new SecDir();
+  await pki(sec);
+  Deno.chmodSync(sec.dir, 0o755);
+  const uid = 54321;
+  const given = (file: string) => {
+    const path = sec.write(
+      `theirs/${file}`,
+      Deno.readTextFileSync(`${sec.dir}/server/${NAME}/${file}`),
+    );
+    Deno.chownSync(path, uid, uid);
+    return path;
+  };
+  const [crt, key] = [given("crt.pem"), given("key.pem")];
+  const server = { enc: "", crt, key };
+  const paths = { ...DEFAULTS, server, owner: { uid, gids: [uid] } };
+  const serve = async () => {
+    const request = await new SecDirless().request();
+    return await sec.service(new KeptLog()).serve(paths, NAME, request);
+  };
+  ensure(!isOapFailure(await serve()), "their own key is good");
+  // The swap: a link to the key of another, which root could read for them.
+  Deno.removeSync(key);
+  Deno.symlinkSync(`${sec.dir}/server/${NAME}/key.pem`, key);
+  const got = await serve();
+  ensure(isOapFailure(got) && got.code === -1009);
+  ensure(got.reason.includes(`cannot be read by uid ${uid}`), got.reason);
+});
