@@ -43,6 +43,9 @@ Deno.test("irmd survives a storm of messages from its administrator", async () =
   let replies = 0;
   let closed = 0;
   const one = async (bytes: Uint8Array, patience: number): Promise<void> => {
+    if (node.irmd!.ended) {
+      throw new Error(`ended: ${(node.irmd!.out + node.irmd!.err).slice(-2000)}`);
+    }
     using s = await SeqSocket.connectAsync(path, { timeoutMs: 10_000 });
     s.sendSync(bytes, 10_000);
     if (patience === 0) return; // hangs up without reading
