@@ -7,6 +7,7 @@ import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
 import type { OapService } from "../security/oap/mod.ts";
 import type { Children } from "./children.ts";
+import type { IpcpClient } from "./ipcp_client.ts";
 import type { Objects } from "./objects.ts";
 import type { Registry } from "./registry/mod.ts";
 
@@ -28,10 +29,14 @@ export interface Daemon {
   readonly ownUid: number;
   readonly log: Logger;
   readonly ipcpLog: Logger;
+  /** Asks IPCPs. */
+  readonly ipcpClient: IpcpClient;
   readonly registry: Registry;
   readonly objects: Objects;
   readonly oap: OapService;
   readonly children: Children;
+  /** Users that asked for the security paths of a name, where that was not root (spec 40 §18.21). */
+  readonly askers: Map<string, { readonly uid: number; readonly gids: readonly number[] }>;
   /** Monotonic, ms. */
   nowMs(): number;
   /** Does what the registry asks for (its effects); to be called after every change. */

@@ -18,7 +18,9 @@ import { isWireError } from "../lib/wire/mod.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import type { Flows } from "./flows.ts";
+import { accept } from "./flow_accept.ts";
+import { alloc } from "./flow_alloc.ts";
+import { dealloc, join } from "./flow_end.ts";
 import { allocReplied, deallocConfirmed, requestArrived } from "./ipcp_flows.ts";
 import type { Ipcps } from "./ipcps.ts";
 import * as names from "./names.ts";
@@ -89,7 +91,6 @@ export function refusal(d: Daemon, client: Client, msg: IrmMsg): Answer | undefi
 export function dispatch(
   d: Daemon,
   ipcps: Ipcps,
-  flows: Flows,
   client: Client,
   packet: Uint8Array,
 ): Outcome | Promise<Outcome> {
@@ -99,13 +100,12 @@ export function dispatch(
     d.log.error("Failed to unpack command message.");
     return undefined;
   }
-  return refusal(d, client, msg) ?? serve(d, ipcps, flows, client, msg);
+  return refusal(d, client, msg) ?? serve(d, ipcps, client, msg);
 }
 
 function serve(
   d: Daemon,
   ipcps: Ipcps,
-  flows: Flows,
   client: Client,
   msg: IrmMsg,
 ): Outcome | Promise<Outcome> {
@@ -149,13 +149,13 @@ function serve(
     case IrmCode.IRM_UNREG_NAME:
       return ipcps.register(msg, false);
     case IrmCode.IRM_FLOW_ALLOC:
-      return flows.alloc(client, msg);
+      return alloc(d, client, msg);
     case IrmCode.IRM_FLOW_ACCEPT:
-      return flows.accept(client, msg);
+      return accept(d, client, msg);
     case IrmCode.IRM_FLOW_JOIN:
-      return flows.join(client, msg);
+      return join(d, client, msg);
     case IrmCode.IRM_FLOW_DEALLOC:
-      return flows.dealloc(msg);
+      return dealloc(d, msg);
     case IrmCode.IPCP_FLOW_DEALLOC:
       return deallocConfirmed(d, client.cred.pid, msg);
     case IrmCode.IPCP_FLOW_REQ_ARR:

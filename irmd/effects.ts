@@ -5,7 +5,7 @@ import { COMMANDS } from "../lib/commands.ts";
 import { selfCommand } from "../lib/self.ts";
 import { isPrivileged } from "../lib/sys/users.ts";
 import type { Daemon } from "./daemon.ts";
-import type { Flows } from "./flows.ts";
+import { tellDealloc } from "./flow_end.ts";
 import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
 
 /**
@@ -15,7 +15,7 @@ import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
 const RECLAIM_AFTER_MS = 250;
 
 /** Does everything in the registry's queue, also what that adds to it. */
-export function applyEffects(d: Daemon, flows: Flows): void {
+export function applyEffects(d: Daemon): void {
   for (let effects = d.registry.takeEffects(); effects.length > 0;) {
     for (const e of effects) {
       switch (e.kind) {
@@ -28,7 +28,7 @@ export function applyEffects(d: Daemon, flows: Flows): void {
           break;
         }
         case "ipcp-dealloc":
-          flows.tellDealloc(e.ipcpPid, e.flowId, e.timeoSec);
+          tellDealloc(d, e.ipcpPid, e.flowId, e.timeoSec);
           break;
         case "flow-set-destroy":
           d.objects.removeFlowSet(e.pid);

@@ -14,7 +14,7 @@ import { kill } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
 import { type Answer, failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
-import { causeOf, type IpcpCall, IpcpClient, processOf, resultOf } from "./ipcp_client.ts";
+import { causeOf, type IpcpCall, processOf, resultOf } from "./ipcp_client.ts";
 import type { IpcpRecord } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
 
@@ -25,13 +25,10 @@ const STOP_MS = 10_000;
 
 /** Serves the requests about IPCPs. */
 export class Ipcps {
-  readonly client: IpcpClient;
   /** Who waits for the end of an IPCP. */
   readonly #endWaits = new Map<number, (() => void)[]>();
 
-  constructor(readonly d: Daemon) {
-    this.client = new IpcpClient(d.instance, d.ipcpLog);
-  }
+  constructor(readonly d: Daemon) {}
 
   /** IRM_CREATE_IPCP. */
   async create(msg: IrmMsg): Promise<Outcome> {
@@ -163,7 +160,7 @@ export class Ipcps {
     how: "bootstrapped" | "enrolled",
     msg: IpcpMsg,
   ): Promise<Answer> {
-    const reply = await this.client.call(ipcp.pid, call, msg);
+    const reply = await this.d.ipcpClient.call(ipcp.pid, call, msg);
     const who = describe(ipcp);
     if (reply.kind !== "reply" || reply.result !== 0) {
       return failed(-Errno.EPERM, stage, causeOf(reply), processOf(reply, who));
@@ -187,7 +184,7 @@ export class Ipcps {
     if (ipcp.type !== IpcpType.UNICAST && ipcp.type !== IpcpType.BROADCAST) {
       return failed(-Errno.EIPCP, stage, "only unicast and broadcast IPCPs have connections");
     }
-    const reply = await this.client.call(
+    const reply = await this.d.ipcpClient.call(
       pid,
       on ? "connect" : "disconnect",
       on
@@ -217,7 +214,7 @@ export class Ipcps {
     if (ipcp === undefined) return unknownIpcp(stage, pid);
     const hash = nameHash(ipcp.hashAlgo, name);
     if (typeof hash === "number") return failed(-Errno.EIPCP, stage, "unknown hash algorithm");
-    const reply = await this.client.call(pid, on ? "reg" : "unreg", {
+    const reply = await this.d.ipcpClient.call(pid, on ? "reg" : "unreg", {
       code: on ? IpcpCode.IPCP_REG : IpcpCode.IPCP_UNREG,
       hash,
     });

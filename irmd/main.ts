@@ -20,7 +20,7 @@ import { Children } from "./children.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { dispatch } from "./dispatch.ts";
 import { applyEffects, mayInherit, reclaimLater } from "./effects.ts";
-import { Flows } from "./flows.ts";
+import { IpcpClient } from "./ipcp_client.ts";
 import { Ipcps } from "./ipcps.ts";
 import { Objects } from "./objects.ts";
 import { Registry } from "./registry/mod.ts";
@@ -204,20 +204,22 @@ async function serve(
     started: (pid, path) => registry.spawned.set(pid, { pid, kind: "program", what: path }),
     ended: (pid, code) => ended(pid, code),
   });
+  const ipcpLog = log.child("irmd/ipcp");
   const d: Daemon = {
     instance,
     options,
     ownUid,
+    askers: new Map(),
     log,
-    ipcpLog: log.child("irmd/ipcp"),
+    ipcpLog,
+    ipcpClient: new IpcpClient(instance, ipcpLog),
     registry,
     objects,
     oap,
     children,
     nowMs: () => performance.now() - startMs,
-    settle: () => applyEffects(d, flows),
+    settle: () => applyEffects(d),
   };
-  const flows = new Flows(d);
   const ipcps = new Ipcps(d);
   const ended = (pid: number, code: number) => {
     const gone = registry.processGone(pid, d.nowMs());
@@ -248,7 +250,7 @@ async function serve(
     instance,
     ownUid === 0 ? 0o666 : 0o600,
     log,
-    (client, packet) => dispatch(d, ipcps, flows, client, packet),
+    (client, packet) => dispatch(d, ipcps, client, packet),
   );
   const sanitizer = setInterval(() => {
     registry.expire(d.nowMs());

@@ -1,0 +1,96 @@
+/** IRM_FLOW_ACCEPT (spec 20 §7.3): waits for a request, runs the server half of OAP, answers both sides. */
+
+import { Errno } from "../lib/errno.ts";
+import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { isOapFailure } from "../security/oap/mod.ts";
+import { failed, invalid, type Outcome } from "./answer.ts";
+import type { Client } from "./client.ts";
+import type { Daemon } from "./daemon.ts";
+import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, securityOf } from "./flows.ts";
+import { resultOf } from "./ipcp_client.ts";
+import type { FlowRecord } from "./registry/mod.ts";
+import { settled } from "./waits.ts";
+
+/** Serves an accept; without reply when the process went away. */
+export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+  const stage = "flow accept";
+  const info = msg.flowInfo;
+  if (info === undefined) return invalid(stage, "no flow_info");
+  const data = msg.pk ?? NO_BYTES;
+  if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
+  const leftMs = msg.timeo === undefined ? Infinity : timeoMs(msg.timeo);
+  const r = d.registry.accept(info.nPid, info.qos);
+  d.settle();
+  if (typeof r === "number") return failed(r, stage, acceptCause(d, r, info.nPid));
+  const { flow } = r;
+  const outcome = await settled(
+    r.waiter,
+    client,
+    leftMs,
+    (by) => d.registry.acceptEnd(flow, by === "deadline" ? -Errno.ETIMEDOUT : -Errno.EPIPE),
+  );
+  d.settle();
+  if (outcome.kind === "failed") {
+    return outcome.code === -Errno.EPIPE ? undefined : failed(outcome.code, stage);
+  }
+  const { name, request, direct } = outcome;
+  const record = d.registry.names.get(name);
+  if (record === undefined) {
+    await refuse(d, flow, direct, -Errno.ENAME);
+    return failed(-Errno.ENAME, stage, `the name "${name}" was destroyed meanwhile`);
+  }
+  const oap = await d.oap.serve(securityOf(d, record), name, request, data);
+  if (isOapFailure(oap)) {
+    await refuse(d, flow, direct, oap.code);
+    return failed(oap.code, "oap", oap.reason);
+  }
+  if (!d.registry.flows.holds(flow)) {
+    oap.key?.fill(0);
+    return failed(-Errno.EIPCP, stage, "the requester has gone meanwhile");
+  }
+  if (direct) {
+    d.registry.directRespond(flow, oap.response);
+    d.log.info(`Flow ${flow.id} accepted (direct) by ${flow.nPid} for ${name}.`);
+  } else {
+    const sent = await allocResp(d, flow, 0, oap.response);
+    if (sent < 0) {
+      oap.key?.fill(0);
+      giveUp(d, flow, flow.nPid);
+      return failed(-Errno.EIPCP, "alloc response", `IPCP ${flow.n1Pid} did not take the answer`);
+    }
+    d.log.info(`Flow ${flow.id} accepted by ${flow.nPid} for ${name} (uid ${flow.uid}).`);
+  }
+  return granted(d, flow, flow.nPid, oap);
+}
+
+function acceptCause(d: Daemon, code: number, pid: number): string {
+  if (code === -Errno.EBADF) return "no flow id is free";
+  return d.registry.procs.has(pid)
+    ? "no name of the process has a known load-balancing policy"
+    : `process ${pid} is not announced`;
+}
+
+/** The server half failed: the far side gets the code, the flow goes. */
+async function refuse(d: Daemon, flow: FlowRecord, direct: boolean, code: number): Promise<void> {
+  if (!direct && d.registry.flows.holds(flow)) await allocResp(d, flow, code, undefined);
+  // A client of this host is told -ECRYPT whatever the reason (spec 40 §11).
+  d.registry.drop(flow, direct ? -Errno.ECRYPT : code);
+  d.settle();
+}
+
+async function allocResp(
+  d: Daemon,
+  flow: FlowRecord,
+  response: number,
+  pk: Uint8Array | undefined,
+): Promise<number> {
+  const reply = await d.ipcpClient.call(flow.n1Pid, "alloc_resp", {
+    code: IpcpCode.IPCP_FLOW_ALLOC_RESP,
+    flowId: flow.id,
+    pid: flow.nPid,
+    uid: flow.uid,
+    response,
+    ...(pk === undefined ? {} : { pk }),
+  });
+  return resultOf(reply);
+}

@@ -1,0 +1,229 @@
+/**
+ * IRM_FLOW_ALLOC (spec 20 §7.1, §7.2, §8.4): a process of this host if one will do, else over a layer; the client
+ * half of OAP in either case. The search for an acceptor is in `acceptors.ts`.
+ */
+
+import { Errno, errnoText } from "../lib/errno.ts";
+import { nameHash } from "../lib/hash.ts";
+import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { isOapFailure } from "../security/oap/mod.ts";
+import { findAcceptor } from "./acceptors.ts";
+import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
+import type { Client } from "./client.ts";
+import type { Daemon } from "./daemon.ts";
+import {
+  ALLOC_MS,
+  DATA_BYTES_MAX,
+  giveUp,
+  granted,
+  NO_BYTES,
+  noRings,
+  securityOf,
+  timedOut,
+} from "./flows.ts";
+import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
+import type { IpcpRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
+import { settled } from "./waits.ts";
+
+/** An allocation on its way. */
+interface AllocRequest {
+  readonly client: Client;
+  readonly msg: IrmMsg;
+  readonly dst: string;
+  readonly data: Uint8Array;
+  readonly proc: ProcRecord;
+  readonly record: NameRecord;
+  /** Deadline, ms. */
+  readonly endMs: number;
+}
+
+/** Serves an allocation; without reply when the client went away. */
+export async function alloc(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+  const stage = "flow alloc";
+  const { dst, flowInfo: info } = msg;
+  if (info === undefined || dst === undefined) return invalid(stage, "no flow_info or no dst");
+  const data = msg.pk ?? NO_BYTES;
+  if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
+  const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
+  const proc = d.registry.procs.get(info.nPid);
+  if (proc === undefined) return invalid(stage, `process ${info.nPid} is not announced`);
+  const record = d.registry.names.get(dst);
+  if (record === undefined) {
+    return failed(
+      -Errno.ENAME,
+      stage,
+      `name "${dst}" is not known here (irm name create ${dst})`,
+    );
+  }
+  d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
+  const request: AllocRequest = { client, msg, dst, data, proc, record, endMs };
+  if (d.options.direct) {
+    const direct = await allocDirect(d, request);
+    if (direct !== "elsewhere") return direct;
+  }
+  return await allocOver(d, request);
+}
+
+/** Tries processes of this host; `elsewhere` when none will do (spec 20 §7.2). */
+async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsewhere"> {
+  const { proc, dst } = q;
+  for (;;) {
+    const found = await findAcceptor(d, dst, q.client, q.endMs, {
+      pid: proc.pid,
+      uid: proc.flowUid,
+    });
+    if (found.kind === "hang-up") return undefined;
+    if (found.kind === "failed" && found.code === -Errno.ENAME) return unknownName(dst);
+    if (found.kind !== "reserved") return "elsewhere";
+    const { reservation } = found;
+    const { flow } = reservation;
+    const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
+    if (isOapFailure(oap)) {
+      d.registry.release(reservation);
+      d.settle();
+      return failed(oap.code, "oap", oap.reason);
+    }
+    if (!d.registry.stillReserved(reservation)) continue;
+    const rings = d.objects.createRings(flow.id, flow.nPid, proc.pid, proc.flowUid);
+    if (rings < 0) {
+      d.registry.release(reservation);
+      d.settle();
+      return noRings(rings);
+    }
+    const waiter = d.registry.direct(reservation, {
+      clientPid: proc.pid,
+      qos: q.msg.flowInfo!.qos,
+      request: oap.request,
+    });
+    if (typeof waiter === "number") {
+      d.objects.removeRings(flow.id, [flow.nPid, proc.pid]);
+      continue;
+    }
+    let late = false;
+    const outcome = await settled(waiter, q.client, q.endMs - d.nowMs(), (by) => {
+      late = by === "deadline";
+      giveUp(d, flow, proc.pid);
+    });
+    d.settle();
+    if (outcome.kind === "failed") {
+      if (late) return timedOut(dst);
+      if (q.client.gone) return undefined;
+      if (outcome.code === -Errno.EPIPE) continue; // The acceptor died; there may be others.
+      return failed(outcome.code, "oap", "the server refused or could not be authenticated");
+    }
+    const done = await oap.complete(outcome.response);
+    if (isOapFailure(done)) {
+      giveUp(d, flow, proc.pid);
+      d.log.error(`OAP completion failed for ${dst}.`);
+      return failed(-Errno.ECRYPT, "oap", done.reason);
+    }
+    d.log.info(`Flow ${flow.id} allocated (direct) for ${proc.pid} to ${dst}.`);
+    return granted(d, flow, proc.pid, done);
+  }
+}
+
+/** Goes over a layer (spec 20 §8.4). */
+async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
+  const { proc, dst } = q;
+  const flow = d.registry.alloc(proc.pid, q.msg.flowInfo!.qos);
+  if (typeof flow === "number") return failed(flow, "flow alloc", "no flow id is free");
+  const abandon = (answer: Outcome): Outcome => {
+    d.registry.drop(flow, -Errno.EPIPE);
+    d.settle();
+    return answer;
+  };
+  const ipcp = await query(d, dst, q.endMs);
+  if (q.client.gone) return abandon(undefined);
+  if (ipcp === undefined) {
+    return abandon(failed(-Errno.EIPCP, "query", unreachable(d, q)));
+  }
+  const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
+  if (isOapFailure(oap)) return abandon(failed(oap.code, "oap", oap.reason));
+  const hash = nameHash(ipcp.hashAlgo, dst);
+  if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
+  if (!d.registry.flows.holds(flow)) return undefined;
+  const rings = d.objects.createRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
+  if (rings < 0) return abandon(noRings(rings));
+  const waiter = d.registry.allocOver(flow, ipcp.pid);
+  if (typeof waiter === "number") {
+    d.objects.removeRings(flow.id, [proc.pid, ipcp.pid]);
+    return abandon(failed(waiter, "flow alloc", "the IPCP or the process has gone"));
+  }
+  let by: string | undefined;
+  const outcome = settled(waiter, q.client, q.endMs - d.nowMs(), (why) => {
+    by = why;
+    giveUp(d, flow, proc.pid);
+  });
+  const asked = await Promise.race([
+    outcome,
+    d.ipcpClient.call(ipcp.pid, "alloc", {
+      code: IpcpCode.IPCP_FLOW_ALLOC,
+      flowId: flow.id,
+      pid: proc.pid,
+      uid: proc.flowUid,
+      qos: q.msg.flowInfo!.qos,
+      hash,
+      pk: oap.request,
+    }),
+  ]);
+  if (
+    (asked.kind === "reply" && asked.result !== 0) || asked.kind === "silent" ||
+    asked.kind === "unreachable"
+  ) {
+    d.registry.drop(flow, -Errno.EIPCP);
+    d.settle();
+    const who = `ipcpd ${ipcp.name}`;
+    return failed(-Errno.EIPCP, "flow alloc", causeOf(asked), processOf(asked, who));
+  }
+  const end = await outcome;
+  d.settle();
+  if (end.kind === "failed") {
+    if (by === "deadline") return timedOut(dst);
+    if (by === "hang-up" || q.client.gone) return undefined;
+    d.log.warn(`Allocation rejected: ${dst} (${end.code}).`);
+    return end.code === -Errno.EPIPE
+      ? failed(-Errno.EPERM, "flow alloc", "the flow was removed")
+      : failed(end.code, "flow alloc", `the other side refused: ${errnoText(end.code)}`, dst);
+  }
+  const done = await oap.complete(end.response);
+  if (isOapFailure(done)) {
+    giveUp(d, flow, proc.pid);
+    d.log.error(`OAP completion failed for ${dst}.`);
+    return failed(-Errno.ECRYPT, "oap", done.reason);
+  }
+  return granted(d, flow, proc.pid, done);
+}
+
+/** The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). */
+async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | undefined> {
+  const asked = d.registry.candidates().map((ipcp) => {
+    const hash = nameHash(ipcp.hashAlgo, dst);
+    const reply = typeof hash === "number" ? Promise.resolve(undefined) : d.ipcpClient.call(
+      ipcp.pid,
+      "query",
+      { code: IpcpCode.IPCP_QUERY, hash },
+      Math.max(0, endMs - d.nowMs()),
+    );
+    return { ipcp, reply };
+  });
+  for (const { ipcp, reply } of asked) {
+    const r = await reply;
+    if (r !== undefined && resultOf(r) >= 0) return ipcp;
+  }
+  return undefined;
+}
+
+function unreachable(d: Daemon, q: AllocRequest): string {
+  const { dst } = q;
+  if (d.registry.candidates().length > 0) {
+    return `no IPCP of this node knows "${dst}" (irm name register ${dst} at its host)`;
+  }
+  if (!d.options.direct) return "direct flows are off and no IPCP is in a layer";
+  return q.record.procs.size === 0 && q.record.autostart.length === 0
+    ? `nothing is bound to "${dst}" here and no IPCP is in a layer`
+    : `nothing that is bound to "${dst}" accepts flows here and no IPCP is in a layer`;
+}
+
+function unknownName(dst: string): Answer {
+  return failed(-Errno.ENAME, "flow alloc", `name "${dst}" is not known here (any more)`);
+}

@@ -1,0 +1,107 @@
+/** IRM_FLOW_JOIN and IRM_FLOW_DEALLOC (spec 20 §7.4, §7.5, §8.2). */
+
+import { Errno } from "../lib/errno.ts";
+import { nameHash } from "../lib/hash.ts";
+import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { failed, invalid, ok, type Outcome } from "./answer.ts";
+import type { Client } from "./client.ts";
+import type { Daemon } from "./daemon.ts";
+import { ALLOC_MS, giveUp, noRings, timedOut } from "./flows.ts";
+import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
+import { settled } from "./waits.ts";
+
+/** Linger a client may ask an IPCP for, s; the library's own values are below a minute. */
+const LINGER_S_MAX = 3600;
+
+/** Serves a join of a layer; the flow has no OAP. */
+export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+  const stage = "flow join";
+  const { dst, flowInfo: info } = msg;
+  if (info === undefined || dst === undefined) return invalid(stage, "no flow_info or no dst");
+  const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
+  const proc = d.registry.procs.get(info.nPid);
+  if (proc === undefined) return invalid(stage, `process ${info.nPid} is not announced`);
+  d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
+  const ipcp = d.registry.ipcps.byLayer(dst);
+  const hash = ipcp === undefined ? undefined : nameHash(ipcp.hashAlgo, dst);
+  if (ipcp === undefined || hash === undefined || typeof hash === "number") {
+    return failed(-Errno.EIPCP, stage, `no IPCP of this node is in layer "${dst}"`);
+  }
+  const flow = d.registry.alloc(proc.pid, info.qos);
+  if (typeof flow === "number") return failed(flow, stage, "no flow id is free");
+  const rings = d.objects.createRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
+  const waiter = rings < 0 ? rings : d.registry.allocOver(flow, ipcp.pid);
+  if (typeof waiter === "number") {
+    d.registry.drop(flow, waiter);
+    d.settle();
+    return noRings(waiter);
+  }
+  let by: string | undefined;
+  const outcome = settled(waiter, client, endMs - d.nowMs(), (why) => {
+    by = why;
+    giveUp(d, flow, proc.pid);
+  });
+  const reply = await d.ipcpClient.call(ipcp.pid, "join", {
+    code: IpcpCode.IPCP_FLOW_JOIN,
+    flowId: flow.id,
+    pid: proc.pid,
+    uid: proc.flowUid,
+    hash,
+  });
+  if (resultOf(reply) !== 0 && !waiter.settled) {
+    d.registry.drop(flow, -Errno.ENOTALLOC);
+    d.settle();
+    await outcome;
+    return failed(
+      -Errno.ENOTALLOC,
+      stage,
+      causeOf(reply),
+      processOf(reply, `ipcpd ${ipcp.name}`),
+    );
+  }
+  const end = await outcome;
+  d.settle();
+  if (end.kind === "failed") {
+    if (by === "deadline") return timedOut(dst);
+    if (by === "hang-up" || client.gone) return undefined;
+    return failed(end.code, stage, undefined, `ipcpd ${ipcp.name}`);
+  }
+  return ok({ flowInfo: flow.info(proc.pid) }, () => giveUp(d, flow, proc.pid));
+}
+
+/** Serves a dealloc; of flow_info only id and n_pid mean anything. */
+export function dealloc(d: Daemon, msg: IrmMsg): Outcome | Promise<Outcome> {
+  const info = msg.flowInfo;
+  if (info === undefined) return invalid("flow dealloc", "no flow_info");
+  const sec = msg.timeo === undefined ? 0 : Math.min(LINGER_S_MAX, Number(msg.timeo.sec));
+  const r = d.registry.dealloc(info.nPid, info.id, sec, d.nowMs());
+  d.settle();
+  if (r.code < 0) {
+    return failed(r.code, "flow dealloc", `process ${info.nPid} has no flow ${info.id}`);
+  }
+  d.log.info(`Deallocating flow ${info.id} for process ${info.nPid} (timeout: ${sec} s).`);
+  return r.ipcpPid === undefined ? ok() : deallocAt(d, r.ipcpPid, info.id, sec);
+}
+
+async function deallocAt(
+  d: Daemon,
+  ipcpPid: number,
+  flowId: number,
+  timeoSec: number,
+): Promise<Outcome> {
+  const reply = await d.ipcpClient.call(ipcpPid, "dealloc", {
+    code: IpcpCode.IPCP_FLOW_DEALLOC,
+    flowId,
+    timeoSec,
+  });
+  // No answer in time is the ordinary case: the IPCP confirms later (spec 20 §7.5, §8.2).
+  if (reply.kind !== "reply" || reply.result >= 0) return ok();
+  return failed(-Errno.EIPCP, "flow dealloc", causeOf(reply), `ipcpd ${ipcpPid}`);
+}
+
+/** Tells an IPCP that nobody uses a flow any more; nobody waits for the answer. */
+export function tellDealloc(d: Daemon, ipcpPid: number, flowId: number, timeoSec: number): void {
+  deallocAt(d, ipcpPid, flowId, timeoSec).catch((e) => {
+    d.log.error(`Failed to deallocate flow ${flowId} at IPCP ${ipcpPid}: ${e}.`);
+  });
+}
