@@ -39,6 +39,8 @@ type Exchange =
 
 /** What a request is made from. */
 export interface ClientInput extends OwnSide {
+  /** 16 random bytes, the id of the request. */
+  readonly id: Uint8Array;
   readonly dst: string;
   readonly data: Uint8Array;
   /** The server's static key, only in `kem_mode=client` with a KEM. */
@@ -62,10 +64,8 @@ export class OapClient {
 
   /** Makes a request. */
   static async prepare(port: OapPort, input: ClientInput): Promise<OapClient | OapFailure> {
-    const { conf, dst } = input;
+    const { conf, dst, id } = input;
     const { log } = port;
-    log.dbg(`Preparing OAP request for ${dst}.`);
-    const id = port.random(ID_BYTES);
     const tag = idTag(id);
     const fail = (line: string, reason: string) => {
       log.error(`${tag} ${line}`);
@@ -191,6 +191,11 @@ export class OapClient {
     const { conf } = this.input;
     const checked = checkResponse(h.cipherNid, h.kdfNid, conf);
     if (isRefusal(checked)) return checked.text;
+    const { log } = this.port;
+    if (log.debug) {
+      log.dbg(`Accepted server cipher ${cipherByNid(h.cipherNid)!.word}.`);
+      log.dbg(`Accepted server KDF ${digestByNid(checked.kdfNid)?.word ?? "sha256"}.`);
+    }
     const exchange = this.#exchange;
     if (exchange.how === "encapsulated") {
       return kemKey(checked.kdfNid, exchange.secret, exchange.serverPublic);

@@ -7,6 +7,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Logger } from "../../lib/log.ts";
+import { ID_BYTES, idTag } from "../../lib/wire/oap_header.ts";
 import { kexByNid } from "../../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../certificate.ts";
 import { sha256 } from "../digest.ts";
@@ -64,6 +65,7 @@ export interface OapClientSession {
 export class OapService {
   readonly #log: Logger;
   readonly #port: OapPort;
+  readonly #random: (bytes: number) => Uint8Array;
   readonly #memory: ServerMemory;
   readonly #files: SecurityFiles;
   readonly #trust: TrustFiles;
@@ -80,10 +82,10 @@ export class OapService {
       unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
       startedNs: options.startedNs ?? nowNs(),
     };
+    this.#random = options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n)));
     this.#port = {
       log,
       nowNs,
-      random: options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n))),
       generatePair: options.generatePair ?? generatePair,
       encapsulate,
       verifyPeer: (der, role, policy) => this.#verifyPeer(der, role, policy),
@@ -102,10 +104,12 @@ export class OapService {
     dst: string,
     data: Uint8Array = NONE,
   ): Promise<OapClientSession | OapFailure> {
+    const id = this.#random(ID_BYTES);
     const fail = (line: string, reason: string) => {
-      this.#log.error(line);
+      this.#log.error(`${idTag(id)} ${line}`);
       return new OapFailure(-Errno.EBADF, reason);
     };
+    this.#log.dbg(`Preparing OAP request for ${dst}.`);
     const files = this.#files.locate("client", dst, sec.client, sec.clientDir, sec.owner);
     if (isFileRefusal(files)) return fail(`Failed to load credentials for ${dst}.`, files.reason);
     const own = await this.#load(files, dst);
@@ -118,7 +122,7 @@ export class OapService {
       this.#log.info(`${serverKey.path}: ${serverKey.reason}.`);
       return fail("Failed to load server KEM pk.", `${serverKey.path}: ${serverKey.reason}`);
     }
-    return await OapClient.prepare(this.#port, { ...own, dst, data, serverKey });
+    return await OapClient.prepare(this.#port, { ...own, id, dst, data, serverKey });
   }
 
   /** Answers a request for the registered name `name`; -1008 or -1009 on failure (spec 40 §6). */

@@ -29,7 +29,6 @@ export interface OapPort {
   readonly log: Logger;
   /** Wall clock, ns since the epoch. */
   nowNs(): bigint;
-  random(bytes: number): Uint8Array;
   generatePair(kex: KexInfo): Promise<KexPair>;
   encapsulate(peer: PeerKey): Promise<Encapsulated | undefined>;
   /** Certificate and chain of a peer of the given role. */

@@ -11,6 +11,7 @@ import { idTag, parse, type ParsedOapHeader } from "../../lib/wire/oap_header.ts
 import { isWireError } from "../../lib/wire/mod.ts";
 import {
   cipherByNid,
+  digestByNid,
   kexByNid,
   type KexInfo,
   REQUEST_HASH_NID_DEFAULT,
@@ -213,6 +214,12 @@ async function exchange(
     log.info(`${tag} No key exchange.`);
     return { cipherNid, kdfNid, key: null, wire: NONE, raw: false };
   }
+  if (log.debug) {
+    const side = (same: boolean) => same ? "client" : "server";
+    log.dbg(`Selected ${side(cipherNid === h.cipherNid)} cipher ${cipherByNid(cipherNid)!.word}.`);
+    const kdf = digestByNid(kdfNid)?.word ?? "sha256";
+    log.dbg(`Selected ${side(kdfNid === h.kdfNid)} KDF ${kdf}.`);
+  }
   const done = h.clientEncap
     ? await exchangeAsAsked(port, input, h, kdfNid)
     : await exchangeForClient(port, input, h, kdfNid);
@@ -284,6 +291,7 @@ async function exchangeDh(
   kdfNid: number,
 ): Promise<Done> {
   const pair = await port.generatePair(peer.kex);
+  port.log.dbg(`Generated ${peer.kex.word} ephemeral keys.`);
   const secret = await pair.derive(peer);
   if (!secret) return "Failed to derive secret.";
   port.log.dbg("DHE: derived shared secret.");

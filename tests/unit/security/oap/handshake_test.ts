@@ -116,7 +116,7 @@ Deno.test("client-encap: a lost or readable static key refuses, with the prototy
   Deno.removeSync(`${sec.dir}/client/${NAME}/kex.srv.pub.pem`);
   const session = await sec.service(log).prepare(DEFAULTS, NAME);
   ensure(isOapFailure(session) && session.code === -9);
-  ensure(log.has("(EE): Failed to load server KEM pk."));
+  ensure(log.has("] Failed to load server KEM pk."));
 });
 
 for (const cipher of CIPHERS) {

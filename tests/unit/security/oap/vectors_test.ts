@@ -391,7 +391,6 @@ async function clientOf(c: Case, sec: SecDir, request: Uint8Array): Promise<OapC
   const port: OapPort = {
     log: new KeptLog().logger,
     nowNs: () => BigInt(input.request_time_ns),
-    random: () => bytes(input.id),
     generatePair: ephemeral(input.client_ephemeral_pkcs8).generatePair ??
       (() => Promise.reject(new Error("no key exchange expected"))),
     encapsulate: () => Promise.resolve(undefined),
@@ -405,6 +404,7 @@ async function clientOf(c: Case, sec: SecDir, request: Uint8Array): Promise<OapC
   const client = await OapClient.prepare(port, {
     conf,
     credentials: certificate ? { certificate, key: key as unknown as SigningKey } : null,
+    id: bytes(input.id),
     dst: input.name,
     data: bytes(input.client_data),
     serverKey: undefined,
