@@ -76,8 +76,11 @@ export function createName(d: Daemon, client: Client, msg: IrmMsg): Outcome {
   const { uid, gid } = client.cred;
   const refusal = uid === d.ownUid ? undefined : checkPathsReadableBy(paths, uid, [gid]);
   if (refusal !== undefined) return failed(-Errno.EPERM, stage, refusal);
-  if (d.registry.createName(info)) d.log.info(`Created new name: ${info.name}.`);
-  else d.log.info(`Name ${info.name} already exists.`);
+  if (d.registry.createName(info)) {
+    d.log.info(`Created new name: ${info.name}.`);
+    if (uid === d.ownUid || uid === 0) d.askers.delete(info.name);
+    else d.askers.set(info.name, { uid, gids: [gid] });
+  } else d.log.info(`Name ${info.name} already exists.`);
   d.settle();
   return ok();
 }
