@@ -1,276 +1,36 @@
-// The IRMd's side of flows over an IPCP (spec 20 §8, §9, §10), with an IPCP that is a puppet: first the vectors sim/, in
-// order on one node, then whole conversations, and IPCPs that die, hang or lie.
+// The IRMd's side of flows over an IPCP (spec 20 §8, §9, §10), with an IPCP that is a puppet: whole conversations, and IPCPs
+// that die, hang or lie. The vectors are in irmd_sim_test.ts.
 
 import { assert, assertEquals } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { nameHash } from "../../lib/hash.ts";
-import { AdminClient } from "../../lib/irm/admin.ts";
 import {
   encodeIrmMsg,
   type FlowInfo,
   flowInfoOf,
   HashAlgo,
   IpcpCode,
-  ipcpCodeName,
-  type IpcpConfig,
-  type IpcpMsg,
   IpcpType,
   IrmCode,
   type IrmMsg,
-  PolLb,
-  timeoOfMs,
 } from "../../lib/irm/messages.ts";
-import { Logger, nullSink } from "../../lib/log.ts";
 import { QOS } from "../../lib/qos.ts";
-import { isOapFailure, OapService } from "../../security/oap/mod.ts";
 import { Puppet } from "../doubles/puppet.ts";
-import type { Behaviour } from "../doubles/puppet_process.ts";
-import { type IrmdVector, irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";
+import {
+  acceptRequest,
+  allocRequest,
+  arrival,
+  deallocRequest,
+  local,
+  nameInfo,
+  nextAsked,
+  oapRequest,
+  puppetNode,
+  rings,
+  startIpcp,
+  udp6,
+} from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-
-const nameInfo = (name: string) => ({
-  name,
-  polLb: PolLb.ROUND_ROBIN,
-  skey: "",
-  scrt: "",
-  ckey: "",
-  ccrt: "",
-});
-
-/** A node whose IPCPs are puppets. Direct flows are off, so that every flow needs one. */
-async function puppetNode(): Promise<{ node: TestNode; admin: AdminClient }> {
-  const node = await TestNode.start({ idle: true });
-  try {
-    await node.startIrmd("--no-direct", "--ipcp-dir", Puppet.ipcpDir(node.prefix));
-  } catch (e) {
-    await node[Symbol.asyncDispose]();
-    throw e;
-  }
-  return { node, admin: new AdminClient(instanceOf(node.prefix), { timeoutMs: 60_000 }) };
-}
-
-const udp6 = (layer: string): IpcpConfig => ({
-  layerInfo: { name: layer, dirHashAlgo: HashAlgo.SHA3_256 },
-  ipcpType: IpcpType.UDP6,
-  udp6: { ipAddr: new Uint8Array(16), port: 3435, dnsAddr: new Uint8Array(16) },
-});
-
-/** Starts a puppet IPCP; with a layer it is bootstrapped too. */
-async function startIpcp(
-  node: TestNode,
-  admin: AdminClient,
-  name: string,
-  type: number,
-  conf?: IpcpConfig,
-): Promise<Puppet> {
-  await admin.createIpcp(name, type);
-  const entry = (await admin.listIpcps()).find((i) => i.name === name)!;
-  const ipcp = await Puppet.ipcp(node, entry.pid);
-  if (conf !== undefined) await admin.bootstrapIpcp(entry.pid, conf);
-  await ipcp.asked();
-  return ipcp;
-}
-
-const local = (layer: string): IpcpConfig => ({
-  layerInfo: { name: layer, dirHashAlgo: HashAlgo.SHA3_256 },
-  ipcpType: IpcpType.LOCAL,
-});
-
-function acceptRequest(p: Puppet, timeoutMs?: number): IrmMsg {
-  return {
-    code: IrmCode.IRM_FLOW_ACCEPT,
-    flowInfo: flowInfoOf({ nPid: p.pid, qos: QOS.raw }),
-    timeo: timeoutMs === undefined ? undefined : timeoOfMs(timeoutMs),
-  };
-}
-
-function allocRequest(p: Puppet, dst: string, timeoutMs?: number): IrmMsg {
-  return {
-    code: IrmCode.IRM_FLOW_ALLOC,
-    dst,
-    flowInfo: flowInfoOf({ nPid: p.pid, qos: QOS.raw }),
-    timeo: timeoutMs === undefined ? undefined : timeoOfMs(timeoutMs),
-  };
-}
-
-function deallocRequest(p: Puppet, id: number): IrmMsg {
-  return {
-    code: IrmCode.IRM_FLOW_DEALLOC,
-    flowInfo: flowInfoOf({ id, nPid: p.pid }),
-    timeo: { sec: 0, nsec: 0 },
-  };
-}
-
-function arrival(ipcp: Puppet, hash: Uint8Array, pk: Uint8Array): IrmMsg {
-  const flowInfo = flowInfoOf({ n1Pid: ipcp.pid, mpl: 100, qos: QOS.raw });
-  return { code: IrmCode.IPCP_FLOW_REQ_ARR, flowInfo, hash, pk };
-}
-
-/** Waits for the next request of a kind at an IPCP; what comes before it is dropped. */
-async function nextAsked(ipcp: Puppet, code: number): Promise<IpcpMsg> {
-  return await until(ipcpCodeName(code), async () => {
-    return (await ipcp.asked()).find((m) => m.code === code);
-  });
-}
-
-/** An OAP request that a client would send now. */
-async function oapRequest(node: TestNode, dst: string): Promise<Uint8Array> {
-  const log = new Logger(nullSink, "oap");
-  const oap = new OapService({ securityDir: instanceOf(node.prefix).securityDir, log });
-  const none = { enc: "", crt: "", key: "" };
-  const s = await oap.prepare({ server: none, client: none, serverDir: "", clientDir: "" }, dst);
-  if (isOapFailure(s)) throw new Error(s.reason);
-  return s.request;
-}
-
-/** Ring buffers that exist, of a flow or of all. */
-function rings(node: TestNode, id?: number): string[] {
-  const all = node.sharedMemory().filter((n) => n.includes(".rbuff."));
-  return id === undefined ? all : all.filter((n) => n.endsWith(`.${id}`));
-}
-
-// ---- vectors sim/
-
-/** Results where this daemon gives the real error (spec 20 §7.4, §19.19). */
-const BETTER: Record<string, number> = {
-  "sim/join/response -5: prototype reports success with state 5": -5,
-  "sim/alloc/no peer response, no timeo: 20 s, and -1 instead of -110": -110,
-};
-
-interface Sim {
-  node: TestNode;
-  ipcp: Puppet;
-  client: Puppet;
-  server: Puppet;
-  /** Flow id that the vectors call 3: the last one accepted. */
-  lastId: number;
-}
-
-function withPids(s: Sim, json: unknown): unknown {
-  const text = JSON.stringify(json)
-    .replaceAll('"$IPCP"', String(s.ipcp.pid))
-    .replaceAll('"$CLIENT"', String(s.client.pid))
-    .replaceAll('"$SERVER"', String(s.server.pid));
-  return JSON.parse(text);
-}
-
-/** Tells the IPCP how to behave and sends the request; resolves to a check of what came of it. */
-async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
-  const { alloc_reply: allocReply, ...how } = v.input.ipcp_behaviour;
-  await s.ipcp.asked();
-  await s.ipcp.tell({
-    op: "behave",
-    how: how as Record<string, Behaviour>,
-    allocReply: allocReply ?? null,
-    confirm: !v.name.startsWith("sim/dealloc/"),
-  });
-  const m = valueOf("irm_msg", withPids(s, v.input.request) as never) as IrmMsg;
-  const sender = m.code === IrmCode.IPCP_FLOW_REQ_ARR
-    ? s.ipcp
-    : m.flowInfo?.nPid === s.server.pid
-    ? s.server
-    : s.client;
-  if (v.name.includes("good OAP")) m.pk = await oapRequest(s.node, "n2");
-  if (m.code === IrmCode.IRM_FLOW_DEALLOC) m.flowInfo!.id = s.lastId;
-  const accepted = v.accept_reply === undefined
-    ? undefined
-    : s.server.irm(acceptRequest(s.server, 20_000));
-  const replied = sender.irm(m);
-  const want = v.ipcp_got as Record<string, unknown>[];
-  const codes: Record<string, number> = IpcpCode;
-  const got: IpcpMsg[] = [];
-  await until(`${v.name}: what the IPCP gets`, async () => {
-    got.push(...await s.ipcp.asked());
-    return got.length >= want.length;
-  });
-  return async () => {
-    const reply = await replied;
-    checkGot(s, v.name, got, want.map((w) => ({ ...w, code: codes[w.code as string] })), s.lastId);
-    checkReply(s, v.name, reply, v.reply as Record<string, unknown>);
-    if (reply?.flowInfo !== undefined) s.lastId = reply.flowInfo.id;
-    if (accepted !== undefined) {
-      checkReply(s, v.name, await accepted, v.accept_reply as Record<string, unknown>);
-      const resp = await until("response to the IPCP", async () => {
-        got.push(...await s.ipcp.asked());
-        return got.find((m) => m.code === IpcpCode.IPCP_FLOW_ALLOC_RESP);
-      });
-      assertEquals(resp.flowId, s.lastId);
-      assertEquals(resp.pk !== undefined, resp.response === 0, "pk only with response 0");
-    }
-  };
-}
-
-function checkGot(
-  s: Sim,
-  name: string,
-  got: IpcpMsg[],
-  want: Record<string, unknown>[],
-  lastId: number,
-): void {
-  for (const [i, w] of want.entries()) {
-    const g = got[i]!;
-    const fields = withPids(s, w) as Record<string, unknown>;
-    assertEquals(g.code, fields.code, name);
-    if (fields.pid !== undefined) assertEquals(g.pid, fields.pid, name);
-    if (fields.uid !== undefined) assertEquals(g.uid, fields.uid, name);
-    if (fields.response !== undefined) assertEquals(g.response, fields.response, name);
-    if (fields.timeo_sec !== undefined) {
-      assertEquals([g.timeoSec, g.flowId], [fields.timeo_sec, lastId], name);
-    }
-  }
-}
-
-function checkReply(
-  s: Sim,
-  name: string,
-  reply: IrmMsg | undefined,
-  want: Record<string, unknown>,
-): void {
-  const result = BETTER[name] ?? want.result;
-  assertEquals(reply?.result, result, `${name}: ${reply?.error?.cause}`);
-  if (result !== 0) return;
-  const w = valueOf("irm_msg", withPids(s, want) as never) as IrmMsg;
-  assertEquals(reply?.ipcps, w.ipcps, name);
-  if (w.flowInfo === undefined) return;
-  const id = reply!.flowInfo!.id; // ids depend on what the prototype forgets to free
-  assertEquals(reply!.flowInfo, { ...w.flowInfo, id } as FlowInfo, name);
-}
-
-Deno.test("vectors irmd.json sim/: a simulated IPCP and the daemon's answers", async (t) => {
-  const cases = irmdVectors("sim");
-  assert(cases.length > 0);
-  const { node, admin } = await puppetNode();
-  await using _node = node;
-  const ipcp = await startIpcp(node, admin, "fk", IpcpType.UDP6);
-  const client = await Puppet.announced(node);
-  const server = await Puppet.announced(node);
-  const s: Sim = { node, ipcp, client, server, lastId: 0 };
-  await admin.createName(nameInfo("n1"));
-  await admin.bindProcess(server.pid, "n2");
-
-  // These two only wait; they run beside the others.
-  const slow = (v: IrmdVector) => v.name.includes("no reply in time") || v.name.includes("20 s");
-  const waiting: { name: string; check: () => Promise<void> }[] = [];
-  for (const v of cases.filter((c) => c.name.startsWith("sim/bootstrap/"))) {
-    const check = await startSim(s, v);
-    if (slow(v)) waiting.push({ name: v.name, check });
-    else await t.step(v.name, check);
-  }
-  await ipcp.tell({ op: "behave", how: {} });
-  await admin.bootstrapIpcp(ipcp.pid, udp6("flay"));
-  for (const v of cases.filter((c) => slow(c) && !c.name.startsWith("sim/bootstrap/"))) {
-    waiting.push({ name: v.name, check: await startSim(s, v) });
-  }
-  for (const v of cases.filter((c) => !slow(c) && !c.name.startsWith("sim/bootstrap/"))) {
-    await t.step(v.name, async () => await (await startSim(s, v))());
-  }
-  // The flow of the last case is not confirmed; what follows would be: only results count here.
-  await ipcp.tell({ op: "behave", how: {}, confirm: true });
-  for (const { name, check } of waiting) await t.step(name, check);
-});
-
-// ---- conversations
+import type { TestNode } from "./support/node.ts";
 
 /** A flow between two processes of one host over a puppet that plays the local IPCP. */
 async function openFlow(
