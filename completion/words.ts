@@ -51,6 +51,10 @@ export const IRM_VALUES: Readonly<Record<string, readonly string[]>> = {
   qos: ["raw", "best", "video", "voice", "data"],
 };
 
+const COMMON = ["--qos", "--json", "--deadline", "--strict-exit", "--version", "--help"];
+const SERVER = ["--once", "--max-flows", "--idle"];
+const SENDER = ["--count", "--bytes", "--report"];
+
 /** Options of the other commands. */
 export const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   irmd: ["--stdout", "--config", "--version", "--no-direct", "--ipcp-dir", "--debug", "--help"],
@@ -81,52 +85,25 @@ export const OPTIONS: Readonly<Record<string, readonly string[]>> = {
     "--help",
   ],
   operf: [
-    "--listen",
-    "--test",
-    "--server-name",
-    "--duration",
-    "--rate",
-    "--size",
-    "--flood",
-    "--sleep",
-    "--qos",
-    "--json",
-    "--verbose",
-    "--once",
-    "--max-flows",
-    "--count",
-    "--help",
-  ],
-  oecho: ["--listen", "--qos", "--once", "--help"],
-  ocbr: [
-    "--listen",
-    "--interval",
+    ..."--listen --test --server-name --duration --rate --size --flood --sleep --verbose".split(
+      " ",
+    ),
+    ...SENDER,
     "--timeout",
-    "--server_apn",
-    "--duration",
-    "--flood",
-    "--size",
-    "--rate",
-    "--sleep",
-    "--spin",
-    "--qos",
-    "--json",
-    "--once",
-    "--max-flows",
-    "--count",
-    "--help",
+    ...SERVER,
+    ...COMMON,
   ],
-  obc: ["--name", "--message", "--listen", "--qos", "--help"],
+  oecho: ["--listen", "--timeout", ...SERVER, ...COMMON],
+  ocbr: [
+    ..."--listen --interval --timeout --server_apn --duration --flood --size --rate".split(" "),
+    ..."--sleep --spin".split(" "),
+    ...SENDER,
+    ...SERVER,
+    ...COMMON,
+  ],
+  obc: ["--name", "--message", "--listen", ...COMMON],
   ovpn: [
-    "--name",
-    "--ip",
-    "--mask",
-    "--mtu",
-    "--dev",
-    "--ip6",
-    "--reconnect",
-    "--qos",
-    "--help",
+    ..."--name --ip --mask --mtu --dev --ip6 --reconnect --qos --json --version --help".split(" "),
   ],
   pki: ["--help"],
 };

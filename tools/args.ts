@@ -2,7 +2,8 @@
  * Command lines of the tools (spec 80 §1.2): a list of option words, numbers as C's strtol reads them,
  * times and rates with suffixes.
  *
- * Beyond the prototype: `--option=value`, decimals and `us` in times, and a missing value is an error.
+ * Beyond the prototype: `--option=value`, `-c5`, `-fl`, decimals and `us` in times, and a missing value
+ * is an error.
  */
 
 /** One option of a tool. */
@@ -29,8 +30,11 @@ export function parseOptions<K extends string>(
 ): ParsedOptions<K> {
   const entries = Object.entries(table) as [K, OptionSpec][];
   const options: [K, string][] = [];
-  for (let i = 0; i < args.length; i++) {
-    const word = args[i]!;
+  const specs = entries.map(([, spec]) => spec);
+  const words = [...args];
+  for (let i = 0; i < words.length; i++) {
+    words.splice(i, 1, ...unbundle(words[i]!, specs));
+    const word = words[i]!;
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
     const bare = equals < 0 ? word : word.slice(0, equals);
     const found = entries.find(([, spec]) => spec.words.includes(bare));
@@ -40,11 +44,28 @@ export function parseOptions<K extends string>(
       options.push([key, ""]);
       continue;
     }
-    const value = equals < 0 ? args[++i] : word.slice(equals + 1);
+    const value = equals < 0 ? words[++i] : word.slice(equals + 1);
     if (value === undefined) return { kind: "missing", key };
     options.push([key, value]);
   }
   return { kind: "options", options };
+}
+
+/** `-fl` as `-f -l`, `-c5` as `-c 5`; any other word as it is. */
+function unbundle(word: string, specs: readonly OptionSpec[]): string[] {
+  if (!/^-[A-Za-z].+$/.test(word)) return [word];
+  const parts: string[] = [];
+  for (let at = 1; at < word.length; at++) {
+    const letter = `-${word[at]}`;
+    const spec = specs.find(({ words }) => words.includes(letter));
+    if (!spec) return [word];
+    parts.push(letter);
+    if (spec.value) {
+      if (at + 1 < word.length) parts.push(word.slice(at + 1));
+      break;
+    }
+  }
+  return parts;
 }
 
 /** A number and what follows it. */

@@ -5,7 +5,9 @@ import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { parseOptions } from "./args.ts";
 import { complain, cText, print, reason } from "./console.ts";
-import { openProcess, qosOf, Stop } from "./session.ts";
+import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
+import { openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { versionText } from "./version.ts";
 
 export const OBC_USAGE = `Usage: obc [OPTION]...
 Sends a message to a broadcast network
@@ -24,7 +26,7 @@ const OPTIONS = {
   name: { words: ["-n", "--name"], value: true },
   message: { words: ["-m", "--message"], value: true },
   listen: { words: ["-l", "--listen"], value: false },
-  qos: { words: ["-q", "--qos"], value: true },
+  ...COMMON_TABLE,
   help: { words: ["--help"], value: false },
 } as const;
 
@@ -35,7 +37,7 @@ export type ObcCommand =
     readonly listen: boolean;
     readonly name: string;
     readonly message: string;
-    readonly qos: string;
+    readonly common: CommonOptions;
   }
   | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
 
@@ -52,6 +54,9 @@ export function parseObc(args: readonly string[]): ObcCommand {
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OBC_USAGE };
+  if (last("version") !== undefined) return { kind: "exit", code: 0, out: versionText("obc") };
+  const common = readCommon(last);
+  if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
   const name = last("name");
   if (!name) return noName;
   return {
@@ -59,7 +64,7 @@ export function parseObc(args: readonly string[]): ObcCommand {
     listen: last("listen") !== undefined,
     name,
     message: last("message") ?? MESSAGE,
-    qos: last("qos") ?? "raw",
+    common,
   };
 }
 
@@ -73,21 +78,28 @@ export async function main(args: string[]): Promise<number> {
     print(command.out);
     return command.code;
   }
-  const qos = qosOf(command.qos);
+  const { common } = command;
   const text = command.message === "-" ? await standardInput() : command.message;
   using process = openProcess("obc");
   if (!process) return 1;
-  if (command.listen) print("Starting a reader.\n");
+  using stop = new Stop();
+  using _deadline = stopAfter(common.deadlineMs, stop);
+  if (command.listen && !common.json) print("Starting a reader.\n");
   let flow: Flow;
   try {
-    flow = await Flow.join(command.name, { qos, process });
+    flow = await Flow.join(command.name, {
+      qos: qosOf(common.qos, common.json),
+      process,
+      signal: stop.signal,
+    });
   } catch (error) {
+    if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
-    print("Failed to join broadcast.\n");
+    if (!common.json) print("Failed to join broadcast.\n");
     complain(`Failed to join broadcast: ${reason(error)}`);
     return FAILED;
   }
-  const code = command.listen ? await listen(flow) : await send(flow, text);
+  const code = command.listen ? await listen(flow, common, stop) : await send(flow, text);
   await flow.dealloc();
   return code;
 }
@@ -108,17 +120,16 @@ async function send(flow: Flow, text: string): Promise<number> {
   }
 }
 
-async function listen(flow: Flow): Promise<number> {
-  using stop = new Stop();
-  print("New flow.\n");
+async function listen(flow: Flow, o: CommonOptions, stop: Stop): Promise<number> {
+  if (!o.json) print("New flow.\n");
   while (!stop.requested) {
     try {
-      const message = await flow.read({ signal: stop.signal });
-      print(`Message is ${cText(message)}.\n`);
+      const message = cText(await flow.read({ signal: stop.signal }));
+      print(o.json ? `${JSON.stringify({ message })}\n` : `Message is ${message}.\n`);
     } catch (error) {
       if (stop.requested) break;
       if (!(error instanceof OuroError)) throw error;
-      print("Failed to read.\n");
+      if (!o.json) print("Failed to read.\n");
       complain(`Failed to read: ${reason(error)}`);
       break;
     }

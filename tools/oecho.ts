@@ -3,11 +3,18 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import type { QosSpec } from "../lib/qos.ts";
 import { parseOptions } from "./args.ts";
 import { complain, cText, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
-import { openProcess, qosOf, Stop } from "./session.ts";
+import {
+  COMMON_TABLE,
+  type CommonOptions,
+  readCommon,
+  SENDER_TABLE,
+  SERVER_TABLE,
+} from "./common.ts";
+import { openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { versionText } from "./version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
 Sends an echo between a server and a client
@@ -29,14 +36,15 @@ const FAILED = 255;
 
 const OPTIONS = {
   listen: { words: ["-l", "--listen"], value: false },
-  qos: { words: ["-q", "--qos"], value: true },
-  once: { words: ["--once"], value: false },
+  ...COMMON_TABLE,
+  ...SERVER_TABLE,
+  silence: SENDER_TABLE.silence,
   help: { words: ["--help"], value: false },
 } as const;
 
 /** A command line that makes sense, or what to print and exit with. */
 export type OechoCommand =
-  | { readonly kind: "run"; readonly listen: boolean; readonly once: boolean; readonly qos: string }
+  | { readonly kind: "run"; readonly listen: boolean; readonly common: CommonOptions }
   | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
 
 /** Reads a command line. Pure. */
@@ -50,12 +58,10 @@ export function parseOecho(args: readonly string[]): OechoCommand {
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OECHO_USAGE };
-  return {
-    kind: "run",
-    listen: last("listen") !== undefined,
-    once: last("once") !== undefined,
-    qos: last("qos") ?? "raw",
-  };
+  if (last("version") !== undefined) return { kind: "exit", code: 0, out: versionText("oecho") };
+  const common = readCommon(last);
+  if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
+  return { kind: "run", listen: last("listen") !== undefined, common };
 }
 
 /** Runs `oecho`; returns the exit code. */
@@ -68,78 +74,84 @@ export async function main(args: string[]): Promise<number> {
     print(command.out);
     return command.code;
   }
-  const qos = qosOf(command.qos);
+  const { common } = command;
   using process = openProcess("oecho");
   if (!process) return 1;
-  if (!command.listen) return await client(qos);
   using stop = new Stop();
-  print("Starting the server.\n");
+  if (!command.listen) {
+    using _deadline = stopAfter(common.deadlineMs, stop);
+    return await client(common, stop);
+  }
+  if (!common.json) print("Starting the server.\n");
   return await serve({
     process,
     stop,
     packetBytesMax: process.pool.payloadBytesMax,
     tickMs: 1000,
-    once: command.once,
-    begin: (flow, nowUs) => new Echo(flow, nowUs),
+    once: common.once,
+    maxFlows: common.maxFlows,
+    begin: (flow, nowUs) => new Echo(flow, nowUs, common),
   });
 }
 
 /** One client at the server: a packet, its echo, the end. */
 class Echo implements Conversation {
-  constructor(readonly flow: Flow, readonly sinceUs: number) {
-    print("New flow.\n");
+  constructor(
+    readonly flow: Flow,
+    readonly sinceUs: number,
+    readonly o: CommonOptions,
+  ) {
+    if (!o.json) print("New flow.\n");
   }
 
   onPacket(packet: Uint8Array<ArrayBuffer>): "done" {
     const echo = packet.subarray(0, BUFFER_BYTES);
-    print(`Message from client is ${cText(echo)}.\n`);
+    const message = cText(echo);
+    if (this.o.json) print(`${JSON.stringify({ fd: this.flow.fd, message })}\n`);
+    else print(`Message from client is ${message}.\n`);
     const n = this.flow.writeSync(echo, { nonblock: true });
     if (n < 0) {
-      print("Failed to write packet.\n");
+      if (!this.o.json) print("Failed to write packet.\n");
       complain(`Failed to write packet: ${reasonOf(n)}`);
     }
     return "done";
   }
 
   onTick(nowUs: number): "go on" | "done" {
-    if (nowUs - this.sinceUs < SILENCE_US) return "go on";
+    const idleUs = this.o.idleMs === undefined ? SILENCE_US : this.o.idleMs * 1000;
+    if (nowUs - this.sinceUs < idleUs) return "go on";
     this.onDown();
     return "done";
   }
 
   onDown(): void {
-    print("Failed to read packet.\n");
+    if (!this.o.json) print("Failed to read packet.\n");
   }
 }
 
-async function client(qos: QosSpec): Promise<number> {
-  let flow: Flow;
+async function client(o: CommonOptions, stop: Stop): Promise<number> {
+  const { signal } = stop;
+  let flow: Flow | undefined;
+  let what = "Failed to allocate flow";
   try {
-    flow = await Flow.alloc(NAME, { qos });
+    flow = await Flow.alloc(NAME, { qos: qosOf(o.qos, o.json), signal });
+    what = "Failed to write packet";
+    const sentMs = performance.now();
+    await flow.write(new TextEncoder().encode("Client says hi!\0"), { signal });
+    what = "Failed to read packet";
+    const answer = await flow.read({ timeoutMs: o.silenceMs ?? ANSWER_MS, signal });
+    const reply = cText(answer.subarray(0, BUFFER_BYTES));
+    const rtt_ns = Math.round((performance.now() - sentMs) * 1e6);
+    if (o.json) {
+      print(`${JSON.stringify({ tool: "oecho", name: NAME, qos: o.qos, reply, rtt_ns })}\n`);
+    } else print(`Server replied with ${reply}\n`);
+    return 0;
   } catch (error) {
-    print("Failed to allocate flow.\n");
-    complain(`Failed to allocate flow: ${reason(error)}`);
+    if (!(error instanceof OuroError) && !stop.requested) throw error;
+    if (!o.json) print(`${what}.\n`);
+    complain(`${what}: ${stop.requested ? "stopped" : reason(error)}`);
     return FAILED;
+  } finally {
+    await flow?.dealloc();
   }
-  try {
-    await flow.write(new TextEncoder().encode("Client says hi!\0"));
-  } catch (error) {
-    return await failed(flow, "Failed to write packet", error);
-  }
-  try {
-    const answer = await flow.read({ timeoutMs: ANSWER_MS });
-    print(`Server replied with ${cText(answer.subarray(0, BUFFER_BYTES))}\n`);
-  } catch (error) {
-    return await failed(flow, "Failed to read packet", error);
-  }
-  await flow.dealloc();
-  return 0;
-}
-
-async function failed(flow: Flow, what: string, error: unknown): Promise<number> {
-  if (!(error instanceof OuroError)) throw error;
-  print(`${what}.\n`);
-  complain(`${what}: ${reason(error)}`);
-  await flow.dealloc();
-  return FAILED;
 }

@@ -74,8 +74,8 @@ export async function breathe(): Promise<void> {
   await new Promise<void>((resolve) => setTimeout(resolve, 0));
 }
 
-/** The spec of a cube's word; an unknown word is told and means raw. */
-export function qosOf(word: string): QosSpec {
+/** The spec of a cube's word; an unknown word is told (on stderr when stdout is JSON) and means raw. */
+export function qosOf(word: string, json = false): QosSpec {
   switch (word) {
     case "raw":
     case "best":
@@ -84,7 +84,32 @@ export function qosOf(word: string): QosSpec {
     case "data":
       return QOS[word];
     default:
-      print("Unknown QoS cube, defaulting to raw.\n");
+      if (json) complain("Unknown QoS cube, defaulting to raw.");
+      else print("Unknown QoS cube, defaulting to raw.\n");
       return QOS.raw;
   }
+}
+
+/**
+ * Calls for interim reports: at an interval if there is one, and whenever SIGUSR1 comes. Dispose of it
+ * when there is nothing more to report.
+ */
+export class Interim implements Disposable {
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(intervalMs: number | undefined, readonly tell: () => void) {
+    if (intervalMs !== undefined) this.#timer = setInterval(tell, Math.max(1, intervalMs));
+    Deno.addSignalListener("SIGUSR1", tell);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    Deno.removeSignalListener("SIGUSR1", this.tell);
+  }
+}
+
+/** Asks for the stop when the deadline passes; undefined never. Returns what takes that back. */
+export function stopAfter(deadlineMs: number | undefined, stop: Stop): Disposable {
+  const timer = deadlineMs === undefined ? undefined : setTimeout(() => stop.request(), deadlineMs);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }

@@ -319,3 +319,35 @@ Deno.test("a server gives up when its IRMd is gone for good, and never floods it
   assertEquals(result.code, 1);
   assertEquals(result.out.match(/Failed to accept flow\.\n/g)?.length, 1);
 });
+
+Deno.test("the tools tell results in JSON, ends by deadline and failures by --strict-exit", async () => {
+  await using node = await nodeWithNames();
+  const echo = node.spawn(["oecho", "-l", "--json"]);
+  const cbr = node.spawn(["ocbr", "-l", "--json"]);
+  const perf = node.spawn(["operf", "-l"]);
+  await perf.waitForLine(/started/);
+  const said = await untilJson(node, ["oecho", "--json"]);
+  assertEquals(said.reply, "Client says hi!");
+  assertEquals(JSON.parse((await echo.waitForLine(/\{.*\}\n/))[0]).message, "Client says hi!");
+  const sent = await untilJson(node, ["ocbr", "-n", "cbr", "--json", "--count", "7", "-r", "1M"]);
+  assertEquals([sent.packets, sent.bytes], [7, 7000]);
+  assertEquals(JSON.parse((await cbr.waitForLine(/\{.*\}\n/))[0]).packets, 7);
+  const long = await node.run(
+    ["operf", "-n", "perf", "-t", "bi", "-d", "1h", "-r", "1M", "--deadline", "400ms", "--json"],
+  );
+  assertEquals(long.code, 0);
+  assert(JSON.parse(long.out).elapsed_us < 60e6);
+  const report = await node.run(["operf", "-n", "perf", "-d", "700ms", "--report", "200ms"]);
+  assertMatch(report.out, /\n0\.2 s: \d+ packets transmitted, \d+\.\d{3} Mb\/s\n/);
+  const strict = await node.run(["operf", "-n", "nosuch", "--strict-exit"]);
+  assertEquals(strict.code, 2);
+  for (const server of [echo, cbr, perf]) assertEquals((await server.stop("SIGINT")).code, 0);
+});
+
+/** The document that a command prints once its server is there. */
+async function untilJson(node: TestNode, words: string[]): Promise<Record<string, unknown>> {
+  return await until(words.join(" "), async () => {
+    const got = await node.run(words);
+    return got.code === 0 && JSON.parse(got.out);
+  });
+}

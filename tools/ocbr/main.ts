@@ -6,7 +6,7 @@ import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { complain, print, reason, reasonOf } from "../console.ts";
 import { type Conversation, serve } from "../serve.ts";
-import { breathe, openProcess, pause, qosOf, Stop } from "../session.ts";
+import { breathe, Interim, openProcess, pause, qosOf, Stop, stopAfter } from "../session.ts";
 import { type CbrReport, Meter, reportLine, sentLine } from "./meter.ts";
 import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
 import { Pacer } from "./pacer.ts";
@@ -60,7 +60,7 @@ class Receiver implements Conversation {
     this.#meter = new Meter({
       fd: flow.fd,
       intervalUs: options.intervalS * 1e6,
-      timeoutUs: options.timeoutS * 1e6,
+      timeoutUs: options.idleMs === undefined ? options.timeoutS * 1e6 : options.idleMs * 1000,
       startUs: nowUs,
     });
   }
@@ -98,9 +98,10 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   if (!options.json) {
     print(`Client started, duration ${durationS}, rate ${rate} b/s, size ${sizeBytes} B.\n`);
   }
+  using _deadline = stopAfter(options.deadlineMs, stop);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(server, { qos: qosOf(options.qos), signal: stop.signal });
+    flow = await Flow.alloc(server, { qos: qosOf(options.qos, options.json), signal: stop.signal });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
@@ -109,7 +110,7 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
     return FAILED;
   }
   const startNs = monotonicNs();
-  const sent = await send(flow, options, startNs, stop);
+  const { sent, failed } = await send(flow, options, startNs, stop);
   const elapsedUs = (monotonicNs() - startNs) / 1000;
   if (options.json) {
     const document = {
@@ -127,16 +128,16 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
     print(sentLine(sent, sizeBytes, elapsedUs));
   }
   await flow.dealloc();
-  return 0;
+  return failed && options.strictExit ? 2 : 0;
 }
 
-/** Sends until the time is over, a write fails or it is stopped; returns the number of packets. */
+/** Sends until the time is over, a write fails or it is stopped. */
 async function send(
   flow: Flow,
   options: OcbrOptions,
   startNs: number,
   stop: Stop,
-): Promise<number> {
+): Promise<{ readonly sent: number; readonly failed: boolean }> {
   const { sizeBytes, durationS, packetsMax } = options;
   const gapNs = options.flood ? 0 : sizeBytes * 8e9 / options.rate;
   const pacer = new Pacer({ durationS, gapNs, startNs, packetsMax });
@@ -144,6 +145,12 @@ async function send(
   const head = new DataView(new ArrayBuffer(8));
   const headBytes = new Uint8Array(head.buffer, 0, Math.min(8, sizeBytes));
   let breathAtNs = startNs + BREATH_NS;
+  let failed = false;
+  using _interim = new Interim(options.reportMs, () => {
+    const line = sentLine(pacer.sent, sizeBytes, (monotonicNs() - startNs) / 1000);
+    if (options.json) complain(line.trimEnd());
+    else print(line);
+  });
   while (!stop.requested) {
     const nowNs = monotonicNs();
     if (nowNs >= breathAtNs) {
@@ -168,11 +175,12 @@ async function send(
     const n = await write(flow, packet, stop);
     if (n < 0) {
       complain(`Failed to send packet: ${reasonOf(n)}`);
+      failed = true;
       break;
     }
     pacer.onSent(nowNs);
   }
-  return pacer.sent;
+  return { sent: pacer.sent, failed };
 }
 
 /** Writes without blocking the thread for long; a negative number on failure. */

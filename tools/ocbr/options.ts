@@ -1,6 +1,15 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
-import { type OptionSpec, parseOptions, parseWhole, strtol } from "../args.ts";
+import { type OptionSpec, parseOptions, strtol } from "../args.ts";
+import {
+  COMMON_TABLE,
+  type CommonOptions,
+  packetLimit,
+  readCommon,
+  SENDER_TABLE,
+  SERVER_TABLE,
+} from "../common.ts";
+import { versionText } from "../version.ts";
 
 export const OCBR_USAGE = `Usage: cbr [OPTION]...
 Sends packets from client to server at a constant bit rate.
@@ -28,7 +37,7 @@ Client options:
 export const SIZE_BYTES_MAX = 524288;
 
 /** A command line that makes sense. */
-export interface OcbrOptions {
+export interface OcbrOptions extends CommonOptions {
   readonly listen: boolean;
   /** Seconds between reports; at least 0.1. */
   readonly intervalS: number;
@@ -42,11 +51,6 @@ export interface OcbrOptions {
   /** Bits a second. */
   readonly rate: number;
   readonly spin: boolean;
-  readonly qos: string;
-  readonly json: boolean;
-  readonly once: boolean;
-  readonly maxFlows: number | undefined;
-  readonly packetsMax: number | undefined;
 }
 
 /** Options, or what to print (stdout, stderr) and exit with. */
@@ -65,11 +69,11 @@ const TABLE = {
   rate: { words: ["-r", "--rate"], value: true },
   sleep: { words: ["--sleep"], value: false },
   spin: { words: ["--spin"], value: false },
-  qos: { words: ["-q", "--qos"], value: true },
-  json: { words: ["--json"], value: false },
-  once: { words: ["--once"], value: false },
-  maxFlows: { words: ["--max-flows"], value: true },
-  count: { words: ["--count"], value: true },
+  ...COMMON_TABLE,
+  ...SERVER_TABLE,
+  count: SENDER_TABLE.count,
+  bytes: SENDER_TABLE.bytes,
+  report: SENDER_TABLE.report,
   help: { words: ["--help"], value: false },
 } as const satisfies Record<string, OptionSpec>;
 
@@ -93,11 +97,15 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
   }
   const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
   const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
+  const common = readCommon((key) => key === "silence" ? undefined : last(key));
+  if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
+  const sizeBytes = strtol(last("size") ?? "1000").value;
   const number = (key: keyof typeof TABLE, preset: number) => {
     const text = last(key);
     return text === undefined ? preset : strtol(text).value;
   };
   if (has("help")) return { kind: "exit", code: 0, out: OCBR_USAGE };
+  if (has("version")) return { kind: "exit", code: 0, out: versionText("ocbr") };
   const rateWord = last("rate");
   const options: OcbrOptions = {
     listen: has("listen"),
@@ -106,21 +114,12 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     server: last("server") ?? "",
     durationS: number("duration", 60),
     flood: has("flood"),
-    sizeBytes: number("size", 1000),
+    sizeBytes,
     rate: rateWord === undefined ? 1_000_000 : rateOf(rateWord),
     spin: parsed.options.findLast(([k]) => k === "spin" || k === "sleep")?.[0] === "spin",
-    qos: last("qos") ?? "raw",
-    json: has("json"),
-    once: has("once"),
-    maxFlows: whole(last("maxFlows")),
-    packetsMax: whole(last("count")),
+    ...common,
+    packetsMax: packetLimit(common, sizeBytes),
   };
-  for (const key of ["maxFlows", "count"] as const) {
-    if (last(key) !== undefined && whole(last(key)) === undefined) {
-      const word = TABLE[key].words[0];
-      return { kind: "exit", code: 1, out: "", err: `${word} is a number from 1 to 10^9` };
-    }
-  }
   if (options.listen) return { kind: "run", options };
   if (options.server === "") return noServer();
   const bad = options.sizeBytes > SIZE_BYTES_MAX
@@ -135,10 +134,6 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
 
 function noServer(): OcbrCommand {
   return { kind: "exit", code: 1, out: `No server specified.\n${OCBR_USAGE}` };
-}
-
-function whole(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : parseWhole(text, 1, 1e9);
 }
 
 /** A rate whose suffix is the first character of the rest; anything but k, M and G is ignored. */

@@ -4,7 +4,7 @@ import { Errno, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { monotonicUs } from "../../lib/sys/clock.ts";
 import { complain, print, reason, reasonOf } from "../console.ts";
-import { pause, qosOf, type Stop } from "../session.ts";
+import { Interim, pause, qosOf, type Stop, stopAfter } from "../session.ts";
 import type { OperfOptions } from "./options.ts";
 import {
   Counter,
@@ -24,8 +24,12 @@ import { announcement, header, lossPercent, megabits, statistics } from "./text.
 const SETTLE_MS = 500;
 /** How long a server of ours may take to answer, ms. */
 const GREETING_MS = 500;
-/** Silence after which what is missing counts as lost, µs. */
-const SILENCE_US = 2e6;
+/** Silence after which what is missing counts as lost, ms. */
+const SILENCE_MS = 2000;
+
+function silenceMs(o: OperfOptions): number {
+  return o.silenceMs ?? SILENCE_MS;
+}
 
 /** The result of the side that received, as a document. */
 interface Outcome {
@@ -39,17 +43,18 @@ interface Outcome {
 /** Runs one test; returns the exit code. */
 export async function client(o: OperfOptions, stop: Stop): Promise<number> {
   const say = (text: string) => o.json || print(text);
+  using _deadline = stopAfter(o.deadlineMs, stop);
   say(o.notice);
   if (o.warning !== undefined) complain(o.warning);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos), signal: stop.signal });
+    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos, o.json), signal: stop.signal });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
     say("Failed to allocate flow.\n");
     complain(`Failed to allocate flow: ${reason(error)}`);
-    return 1;
+    return o.strictExit ? 2 : 1;
   }
   say(announcement(o.test));
   const n = flow.writeSync(encodeConfig(typeOf(o.test)), { timeoutMs: 1000 });
@@ -62,7 +67,9 @@ export async function client(o: OperfOptions, stop: Stop): Promise<number> {
   const outcome = await run(o, flow, stop, say);
   if (outcome) tell(o, outcome, say);
   await flow.dealloc();
-  return outcome ? 0 : 1;
+  if (!outcome) return 1;
+  if (!o.strictExit) return 0;
+  return outcome.failed !== 0 ? 2 : outcome.received === 0 ? 1 : 0;
 }
 
 function typeOf(test: OperfOptions["test"]): number {
@@ -100,7 +107,18 @@ async function run(
     return outcome;
   }
   const back = new Returns(o, flow);
+  const progress = { sent: 0 };
+  const startUs = monotonicUs();
+  using _interim = new Interim(o.reportMs, () => {
+    const us = monotonicUs() - startUs;
+    const returned = o.test === "bi" ? `, ${back.received} received` : "";
+    const line = `${(us / 1e6).toFixed(1)} s: ${progress.sent} packets transmitted${returned}, ` +
+      `${megabits(progress.sent, o.sizeBytes, us).toFixed(3)} Mb/s`;
+    if (o.json) complain(line);
+    else print(`${line}\n`);
+  });
   const result = await sendPackets({
+    progress,
     flow,
     sizeBytes: o.sizeBytes,
     durationMs: o.durationMs,
@@ -120,7 +138,7 @@ async function run(
     outcome.received = back.received;
   } else if (ours) {
     flow.writeSync(encodeEnd(), { timeoutMs: 1000 });
-    outcome.report = await reportOf(flow, stop);
+    outcome.report = await reportOf(o, flow, stop);
     outcome.received = outcome.report?.received;
   }
   say("Test finished.\n");
@@ -141,8 +159,8 @@ async function receive(
   }
 }
 
-async function reportOf(flow: Flow, stop: Stop): Promise<Report | undefined> {
-  const packet = await receive(flow, SILENCE_US / 1000, stop);
+async function reportOf(o: OperfOptions, flow: Flow, stop: Stop): Promise<Report | undefined> {
+  const packet = await receive(flow, silenceMs(o), stop);
   return packet && parseNumbers(packet, ["received", "bytes", "elapsed_us", "out_of_order"]);
 }
 
@@ -178,7 +196,7 @@ class Returns {
   async rest(sent: number, stop: Stop, say: (text: string) => void): Promise<void> {
     this.#lastUs = monotonicUs();
     for (this.take(); this.received < sent && !this.#down && !stop.requested; this.take()) {
-      if (monotonicUs() - this.#lastUs > SILENCE_US) {
+      if (monotonicUs() - this.#lastUs > silenceMs(this.o) * 1000) {
         say("Server timed out.\n");
         return;
       }
@@ -197,11 +215,11 @@ async function reverse(o: OperfOptions, flow: Flow, stop: Stop): Promise<Outcome
   flow.writeSync(encodeJson(request), { timeoutMs: 1000 });
   const counter = new Counter();
   for (;;) {
-    const packet = await receive(flow, SILENCE_US / 1000, stop);
+    const packet = await receive(flow, silenceMs(o), stop);
     if (!packet || isEnd(packet)) break;
     counter.onPacket(packet, monotonicUs());
   }
-  const sender = await receive(flow, SILENCE_US / 1000, stop);
+  const sender = await receive(flow, silenceMs(o), stop);
   const sent = sender && parseNumbers(sender, ["received"])?.received;
   const report = counter.report();
   return {

@@ -1,6 +1,15 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
-import { type OptionSpec, parseOptions, parseTimeMs, parseWhole, strtol } from "../args.ts";
+import { type OptionSpec, parseOptions, parseTimeMs, strtol } from "../args.ts";
+import {
+  COMMON_TABLE,
+  type CommonOptions,
+  packetLimit,
+  readCommon,
+  SENDER_TABLE,
+  SERVER_TABLE,
+} from "../common.ts";
+import { versionText } from "../version.ts";
 
 export const OPERF_USAGE = `Usage: operf [OPTION]...
 Measures bandwidth between a client and a server
@@ -27,7 +36,7 @@ export const TESTS = ["uni", "bi", "report", "reverse"] as const;
 export type OperfTest = typeof TESTS[number];
 
 /** A command line that makes sense. */
-export interface OperfOptions {
+export interface OperfOptions extends CommonOptions {
   readonly listen: boolean;
   readonly test: OperfTest;
   readonly server: string;
@@ -37,14 +46,8 @@ export interface OperfOptions {
   readonly sizeBytes: number;
   readonly flood: boolean;
   readonly sleep: boolean;
-  readonly qos: string;
-  readonly json: boolean;
   /** Server: a line for each packet of a one-directional test, as the prototype prints. */
   readonly verbose: boolean;
-  readonly once: boolean;
-  readonly maxFlows: number | undefined;
-  /** Packets after which the client ends. */
-  readonly packetsMax: number | undefined;
   /** What the prototype says about a size out of bounds, for stdout. */
   readonly notice: string;
   /** What only people should read, for stderr. */
@@ -65,12 +68,10 @@ const TABLE = {
   size: { words: ["-s", "--size"], value: true },
   flood: { words: ["-f", "--flood"], value: false },
   sleep: { words: ["--sleep"], value: false },
-  qos: { words: ["-q", "--qos"], value: true },
-  json: { words: ["--json"], value: false },
   verbose: { words: ["--verbose"], value: false },
-  once: { words: ["--once"], value: false },
-  maxFlows: { words: ["--max-flows"], value: true },
-  count: { words: ["--count"], value: true },
+  ...COMMON_TABLE,
+  ...SERVER_TABLE,
+  ...SENDER_TABLE,
   help: { words: ["--help"], value: false },
 } as const satisfies Record<string, OptionSpec>;
 
@@ -91,6 +92,7 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   // Units are complained about as they come, before later options are looked at.
   for (const [key, text] of parsed.options) {
     if (key === "help") return { kind: "exit", code: 0, out: OPERF_USAGE };
+    if (key === "version") return { kind: "exit", code: 0, out: versionText("operf") };
     if (key === "duration") {
       const time = parseTimeMs(text);
       if ("unit" in time) {
@@ -108,13 +110,8 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   }
   const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
   const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
-  for (const key of ["maxFlows", "count"] as const) {
-    const text = last(key);
-    if (text !== undefined && parseWhole(text, 1, 1e9) === undefined) {
-      const word = TABLE[key].words[0];
-      return { kind: "exit", code: 1, out: "", err: `${word} is a number from 1 to 10^9` };
-    }
-  }
+  const common = readCommon(last);
+  if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
   const listen = has("listen");
   const server = last("server") ?? "";
   if (!listen && server === "") return { kind: "exit", code: 1, out: "No server specified.\n" };
@@ -132,12 +129,9 @@ export function parseOperf(args: readonly string[]): OperfCommand {
       sizeBytes,
       flood: has("flood"),
       sleep: has("sleep"),
-      qos: last("qos") ?? "raw",
-      json: has("json"),
       verbose: has("verbose"),
-      once: has("once"),
-      maxFlows: parseWhole(last("maxFlows") ?? "", 1, 1e9),
-      packetsMax: parseWhole(last("count") ?? "", 1, 1e9),
+      ...common,
+      packetsMax: packetLimit(common, sizeBytes),
       notice,
       warning,
     },

@@ -21,6 +21,8 @@ export interface SendOptions {
   readonly sleep: boolean;
   readonly packetsMax?: number | undefined;
   readonly stop: Stop;
+  /** Kept up to date while it sends, for interim reports. */
+  readonly progress?: { sent: number } | undefined;
   /** Called often between packets: take what came. */
   onTurn?(): void;
 }
@@ -64,8 +66,10 @@ export async function sendPackets(o: SendOptions): Promise<SendResult> {
     } else {
       head.setUint32(0, sent >>> 0, true);
       const n = o.flow.writeSync(packet, WRITE);
-      if (n >= 0) sent++;
-      else if (n !== -Errno.EAGAIN && n !== -Errno.ETIMEDOUT) {
+      if (n >= 0) {
+        sent++;
+        if (o.progress) o.progress.sent = sent;
+      } else if (n !== -Errno.EAGAIN && n !== -Errno.ETIMEDOUT) {
         failed = n;
         break;
       }

@@ -64,13 +64,17 @@ class Test implements Conversation {
     this.#deadlineUs = nowUs + CONFIG_US;
   }
 
+  get #idleUs(): number {
+    return this.o.idleMs === undefined ? IDLE_US : this.o.idleMs * 1000;
+  }
+
   #say(text: string): void {
     if (!this.o.json) print(text);
   }
 
   onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): Next {
     if (this.#type === undefined) return this.#configure(packet, nowUs);
-    this.#deadlineUs = nowUs + IDLE_US;
+    this.#deadlineUs = nowUs + this.#idleUs;
     switch (this.#type) {
       case TestType.BI:
         this.#counter.onPacket(packet, nowUs);
@@ -98,7 +102,7 @@ class Test implements Conversation {
       return "done";
     }
     this.#type = type;
-    this.#deadlineUs = nowUs + FIRST_US;
+    this.#deadlineUs = nowUs + Math.max(FIRST_US, this.#idleUs);
     this.#say(
       type === TestType.BI
         ? "Doing a bidirectional test.\n"

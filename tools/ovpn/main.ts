@@ -7,7 +7,7 @@ import { SysError } from "../../lib/sys/ffi.ts";
 import { Tun } from "../../lib/sys/tun.ts";
 import { complain, print, reason } from "../console.ts";
 import { openProcess, pause, qosOf, Stop } from "../session.ts";
-import { bridge } from "./bridge.ts";
+import { bridge, type Carried } from "./bridge.ts";
 import { type OvpnOptions, parseOvpn } from "./options.ts";
 
 /** Pause before a flow is allocated again, ms. */
@@ -39,6 +39,28 @@ export async function main(args: string[]): Promise<number> {
 }
 
 async function run(options: OvpnOptions, stop: Stop): Promise<number> {
+  const toFlow: Carried = { packets: 0, bytes: 0, dropped: 0 };
+  const fromFlow: Carried = { packets: 0, bytes: 0, dropped: 0 };
+  const code = await carry(options, stop, toFlow, fromFlow);
+  if (options.json) {
+    const document = {
+      tool: "ovpn",
+      name: options.name ?? null,
+      to_flow: toFlow,
+      from_flow: fromFlow,
+    };
+    print(`${JSON.stringify(document)}\n`);
+  }
+  return code;
+}
+
+async function carry(
+  options: OvpnOptions,
+  stop: Stop,
+  toFlow: Carried,
+  fromFlow: Carried,
+): Promise<number> {
+  const say = (text: string) => options.json || print(text);
   const server = options.name === undefined;
   let tun: Tun | undefined;
   try {
@@ -53,24 +75,24 @@ async function run(options: OvpnOptions, stop: Stop): Promise<number> {
         await pause(RECONNECT_MS, stop.signal);
         continue;
       }
-      print("Flow allocated.\n");
+      say("Flow allocated.\n");
       if (!tun) {
         tun = openTun(options);
         if (!tun) {
           await flow.dealloc();
           return 1;
         }
-        print(`Tunnel device name is ${tun.name}.\n`);
+        say(`Tunnel device name is ${tun.name}.\n`);
       }
-      if (!connected) print("Starting read/write threads.\n");
+      if (!connected) say("Starting read/write threads.\n");
       connected = true;
-      const end = await bridge(tun, flow, stop.signal);
+      const end = await bridge(tun, flow, stop.signal, toFlow, fromFlow);
       await flow.dealloc();
       if (end === "stopped") break;
-      print("Flow is down.\n");
+      say("Flow is down.\n");
       if (!server && !options.reconnect) return 1;
     }
-    print("Shutting down...\n");
+    say("Shutting down...\n");
     return 0;
   } finally {
     tun?.close();
@@ -84,17 +106,19 @@ async function connect(
 ): Promise<Flow | undefined> {
   const { name } = options;
   if (!again || name === undefined) {
-    print(name === undefined ? "Waiting for a new flow...\n" : `Allocating a flow to ${name}.\n`);
+    if (!options.json) {
+      print(name === undefined ? "Waiting for a new flow...\n" : `Allocating a flow to ${name}.\n`);
+    }
   }
   try {
     return name === undefined
       ? await Flow.accept({ signal: stop.signal })
-      : await Flow.alloc(name, { qos: qosOf(options.qos), signal: stop.signal });
+      : await Flow.alloc(name, { qos: qosOf(options.qos, options.json), signal: stop.signal });
   } catch (error) {
     if (stop.requested) return undefined;
     if (!(error instanceof OuroError)) throw error;
     const what = name === undefined ? "Failed to accept flow" : "Failed to allocate flow";
-    if (!again) print(`${what}.\n`);
+    if (!again && !options.json) print(`${what}.\n`);
     complain(`${what}: ${reason(error)}`);
     return undefined;
   }
@@ -110,7 +134,7 @@ function openTun(options: OvpnOptions): Tun | undefined {
     });
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    print("Failed to open tunnel device.\n");
+    if (!options.json) print("Failed to open tunnel device.\n");
     complain(`Failed to open tunnel device: ${error.message}`);
     return undefined;
   }

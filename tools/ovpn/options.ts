@@ -5,6 +5,7 @@
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import { parseWhole } from "../args.ts";
+import { versionText } from "../version.ts";
 
 export const OVPN_USAGE = `Usage: ovpn [OPTION]...
 Sends TCP/IP traffic over Ouroboros
@@ -28,6 +29,8 @@ export interface OvpnOptions {
   /** Allocate again when the flow goes down. */
   readonly reconnect: boolean;
   readonly qos: string;
+  /** Print one document at the end instead of text. */
+  readonly json: boolean;
 }
 
 /** Options, or what to print (stdout, stderr) and exit with. */
@@ -46,6 +49,8 @@ const LONG = [
   ["ip6", true, ""],
   ["reconnect", false, ""],
   ["qos", true, "q"],
+  ["json", false, ""],
+  ["version", false, ""],
 ] as const;
 
 type Long = typeof LONG[number][0];
@@ -57,6 +62,7 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
   const { options, rest } = read;
   const last = (key: Long) => options.findLast(([k]) => k === key)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OVPN_USAGE };
+  if (last("version") !== undefined) return { kind: "exit", code: 0, out: versionText("ovpn") };
   const refuse = (text: string): OvpnCommand => ({
     kind: "exit",
     code: 1,
@@ -100,6 +106,7 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
       device,
       reconnect: last("reconnect") !== undefined,
       qos: last("qos") ?? "raw",
+      json: last("json") !== undefined,
     },
   };
 }

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { parseOptions, parseTimeMs, strtol } from "../../../tools/args.ts";
+import { packetLimit, readCommon } from "../../../tools/common.ts";
 import { cText } from "../../../tools/console.ts";
 import { fixed } from "../../../tools/format.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
@@ -39,7 +40,11 @@ Deno.test("parseOptions() takes --word=value and tells a missing value", () => {
     options: [["size", "5"], ["flood", ""], ["size", "6"]],
   });
   assertEquals(parseOptions(["-s"], table), { kind: "missing", key: "size" });
-  assertEquals(parseOptions(["-s5"], table), { kind: "unknown", word: "-s5" });
+  assertEquals(parseOptions(["-fs5", "-s", "-f"], table), {
+    kind: "options",
+    options: [["flood", ""], ["size", "5"], ["size", "-f"]],
+  });
+  assertEquals(parseOptions(["-fx"], table), { kind: "unknown", word: "-fx" });
   assertEquals(parseOptions(["--flood"], table), { kind: "unknown", word: "--flood" });
 });
 
@@ -83,6 +88,21 @@ Deno.test("parseOperf() takes rates in plain bits beside the prototype's thousan
   assertEquals(rateOf("8k"), [8000, false]);
   assertEquals(rateOf("8b"), [8, false]);
   assertEquals(rateOf("8Mbit"), [8e6, false]);
+});
+
+Deno.test("readCommon() reads limits and tells what is wrong with them", () => {
+  const read = (words: Record<string, string>) => readCommon((key) => words[key]);
+  const good = read({ count: "5", bytes: "2M", report: "500", idle: "2s", maxFlows: "3" });
+  if (typeof good === "string") throw new Error(good);
+  assertEquals([good.packetsMax, good.bytesMax, good.reportMs], [5, 2e6, 500]);
+  assertEquals([good.idleMs, good.maxFlows, good.json, good.qos], [2000, 3, false, "raw"]);
+  assertEquals(packetLimit(good, 1500), 5);
+  assertEquals(packetLimit({ ...good, packetsMax: undefined }, 1500), 1334);
+  for (
+    const bad of [{ count: "0" }, { count: "x" }, { bytes: "5x" }, { report: "-1" }, { idle: "2y" }]
+  ) {
+    assertEquals(typeof read(bad), "string", JSON.stringify(bad));
+  }
 });
 
 Deno.test("a missing value never crashes a tool", () => {
