@@ -88,6 +88,13 @@ export class CHost implements AsyncDisposable {
     if (options.security !== undefined) {
       const place = `${prototype}/etc/ouroboros/security`;
       mounts.push(`mkdir -p ${place}`, `mount --bind ${options.security} ${place}`);
+      // And where ours looks, on a copy of /etc that the other mounts then go over.
+      mounts.unshift(
+        `cp -a /etc ${dir}/etc`,
+        `mount --bind ${dir}/etc /etc`,
+        "mkdir -p /etc/ouroboros/security",
+        `mount --bind ${options.security} /etc/ouroboros/security`,
+      );
     }
     // Users other than root may not reach the installation where it is.
     mounts.push(

@@ -272,29 +272,68 @@ Deno.test({
   },
 });
 
-for (const cipher of CIPHERS) {
-  Deno.test({
-    name: `direct flow below the C IRMd, ${cipher.word}: our library and the prototype's`,
-    ignore,
-    async fn() {
-      using sec = new SecDir();
-      Deno.chmodSync(sec.dir, 0o755);
-      const conf = `kex=X25519\ncipher=${cipher.word}\n`;
-      for (const side of ["server", "client"]) {
-        for (const name of [OURS, THEIRS]) sec.write(`${side}/${name}/enc.conf`, conf, 0o644);
-      }
-      await using host = await CHost.start({ security: sec.dir });
-      await host.must("irm", "name", "create", "wild");
-      for (const [name, argv] of [[THEIRS, ["oping", "-l"]], [OURS, peer("echo")]] as const) {
-        await host.must("irm", "name", "create", name);
-        const server = host.spawn(argv);
-        await bindProcess((...words) => host.run(words), server.pid, name);
-      }
-      const r = await host.run(peer("oping", THEIRS, "20"));
-      ensure(r.out.includes("20 of 20 answered"), `${r.out}${r.err}${host.irmd.out}`);
-      const p = await host.run(["oping", "-n", OURS, "-c", "10", "-i", "10"]);
-      ensure(/10 packets transmitted, 10 received/.test(p.out), `${p.out}${p.err}${host.irmd.out}`);
-      ensure(host.irmd.out.includes(`Negotiated X25519 + ${cipher.word}.`), host.irmd.out);
-    },
-  });
+/** A host below one IRMd with a server of each library behind its name, encryption as given. */
+async function oneHost(
+  node: "c" | "ouro",
+  conf: string,
+  use: (host: CHost, sec: SecDir) => Promise<void>,
+): Promise<void> {
+  using sec = new SecDir();
+  Deno.chmodSync(sec.dir, 0o755);
+  for (const side of ["server", "client"]) {
+    for (const name of [OURS, THEIRS]) sec.write(`${side}/${name}/enc.conf`, conf, 0o644);
+  }
+  await using host = await CHost.start({ node, security: sec.dir });
+  await host.must("irm", "name", "create", "wild");
+  const servers = [[THEIRS, ["oping", "-l"]], [OURS, peer("echo")]] as const;
+  for (const [name, argv] of servers) {
+    await host.must("irm", "name", "create", name);
+    const server = host.spawn([...argv]);
+    await bindProcess((...words) => host.run(words), server.pid, name);
+  }
+  await use(host, sec);
 }
+
+/** Each library asks each: four pairs. */
+async function allPairs(host: CHost): Promise<void> {
+  for (const [dst, what] of [[THEIRS, "C server"], [OURS, "our server"]] as const) {
+    const r = await host.run(peer("oping", dst, "20"));
+    ensure(r.out.includes("20 of 20 answered"), `${what}: ${r.out}${r.err}${host.irmd.out}`);
+    const p = await host.run(["oping", "-n", dst, "-c", "10", "-i", "10"]);
+    const good = /10 packets transmitted, 10 received/.test(p.out);
+    ensure(good, `C client, ${what}: ${p.out}${p.err}${host.irmd.out}`);
+  }
+}
+
+for (const node of ["c", "ouro"] as const) {
+  for (const cipher of CIPHERS) {
+    const whose = node === "c" ? "the prototype's IRMd" : "our IRMd";
+    Deno.test({
+      name: `direct flows below ${whose}, ${cipher.word}: both libraries in both roles`,
+      ignore,
+      async fn() {
+        await oneHost(node, `kex=X25519\ncipher=${cipher.word}\n`, async (host) => {
+          await allPairs(host);
+          ensure(host.irmd.out.includes(`Negotiated X25519 + ${cipher.word}.`), host.irmd.out);
+        });
+      },
+    });
+  }
+}
+
+Deno.test({
+  name: "direct flows below our IRMd: C applications are told of refusals and go on",
+  ignore,
+  async fn() {
+    await oneHost("ouro", "kex=X448\n", async (host, sec) => {
+      sec.write(`client/${THEIRS}/enc.conf`, "kex=X25519\n", 0o644);
+      const r = await host.run(["oping", "-n", THEIRS, "-c", "1"]);
+      ensure(`${r.out}${r.err}`.includes("Failed to allocate flow: -1008."), r.out + r.err);
+      sec.write(`client/${THEIRS}/enc.conf`, "kex=nothing\n", 0o644);
+      const own = await host.run(["oping", "-n", THEIRS, "-c", "1"]);
+      ensure(`${own.out}${own.err}`.includes("Failed to allocate flow: -9."), own.out + own.err);
+      sec.write(`client/${THEIRS}/enc.conf`, "kex=X448\n", 0o644);
+      await allPairs(host);
+    });
+  },
+});
