@@ -28,6 +28,9 @@ export const REPLY_MS = {
   dealloc: 4,
 } as const;
 
+/** How long a dealloc that finds the IPCP's queue full is tried again, ms. */
+const DEALLOC_RETRY_MS = 30_000;
+
 /** What is asked; the word stands in the log. */
 export type IpcpCall = keyof typeof REPLY_MS;
 
@@ -58,8 +61,12 @@ export class IpcpClient {
     const endMs = performance.now() + timeoutMs;
     const path = ipcpSocketPath(this.instance, pid);
     try {
-      using socket = SeqSocket.tryConnect(path) ??
-        await SeqSocket.connectAsync(path, { timeoutMs });
+      const now = SeqSocket.tryConnect(path);
+      if (now === null && call === "dealloc") {
+        void this.#sendLater(path, encodeIpcpMsg(msg));
+        return { kind: "silent", cause: `IPCP ${pid} is busy` };
+      }
+      using socket = now ?? await SeqSocket.connectAsync(path, { timeoutMs });
       const sent = socket.trySend(encodeIpcpMsg(msg));
       if (sent < 0) throw new SysError(-sent, "send", path);
       const left = Math.max(0, endMs - performance.now());
@@ -80,6 +87,16 @@ export class IpcpClient {
         kind: "unreachable",
         cause: `cannot talk to IPCP ${pid}: ${errnoText(e.errno)}`,
       };
+    }
+  }
+
+  /** Sends what must not be lost, because the IPCP would keep the flow for ever; nobody waits for it. */
+  async #sendLater(path: string, bytes: Uint8Array): Promise<void> {
+    try {
+      using socket = await SeqSocket.connectAsync(path, { timeoutMs: DEALLOC_RETRY_MS });
+      socket.trySend(bytes);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e; // It has gone, or hangs: its flow expires.
     }
   }
 

@@ -3,6 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { nameHash } from "../../lib/hash.ts";
+import { instanceOf, ipcpSocketPath } from "../../lib/instance.ts";
 import {
   encodeIrmMsg,
   type FlowInfo,
@@ -14,6 +15,7 @@ import {
   type IrmMsg,
 } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
+import { SeqSocket } from "../../lib/sys/socket.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import {
   acceptRequest,
@@ -154,6 +156,28 @@ Deno.test("an IPCP that hangs: its own requests fail in time, everybody else is 
   } finally {
     Deno.kill(ipcp.pid, "SIGCONT");
   }
+});
+
+Deno.test("a dealloc that finds the IPCP too busy to take it is not lost, and keeps nobody waiting", async () => {
+  const { node, ipcp, client, server } = await conversation();
+  await using _node = node;
+  const { c, s } = await openFlow(node, ipcp, client, server, "n");
+  const path = ipcpSocketPath(instanceOf(node.prefix), ipcp.pid);
+  const queue: SeqSocket[] = [];
+  Deno.kill(ipcp.pid, "SIGSTOP");
+  try {
+    for (let q = SeqSocket.tryConnect(path); q !== null; q = SeqSocket.tryConnect(path)) {
+      queue.push(q);
+    }
+    assert(queue.length > 0);
+    assertEquals((await client.irm(deallocRequest(client, c.id)))?.result, 0);
+    assertEquals((await server.irm(deallocRequest(server, s.id)))?.result, 0);
+    assertEquals(rings(node).length, 4);
+  } finally {
+    Deno.kill(ipcp.pid, "SIGCONT");
+    for (const q of queue) q.close();
+  }
+  await until("rings gone", () => rings(node).length === 0);
 });
 
 Deno.test("a client that gives up or dies in an allocation: the IPCP is told, the id comes back when it confirms", async () => {
