@@ -85,10 +85,20 @@ export class Children {
     return true;
   }
 
-  #start(argv: readonly string[], blockSignals: readonly number[] | "none"): number | string {
+  /** Starts this program with other words; `input` is a file it reads as standard input. */
+  startSelf(words: readonly string[], input: string): void {
+    const pid = this.#start(selfCommand(...words), "none", input);
+    if (typeof pid === "string") this.log.error(`Failed to start ${words[0]}: ${pid}.`);
+  }
+
+  #start(
+    argv: readonly string[],
+    blockSignals: readonly number[] | "none",
+    input = "/dev/null",
+  ): number | string {
     let child: Child;
     try {
-      child = spawn(argv, { env: this.#env(), blockSignals });
+      child = spawn(argv, { env: this.#env(), blockSignals, fds: [input] });
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return e.message;

@@ -10,6 +10,7 @@ import type { Children } from "./children.ts";
 import type { IpcpClient } from "./ipcp_client.ts";
 import type { Objects } from "./objects.ts";
 import type { Registry } from "./registry/mod.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 /** Settings of a running daemon. */
 export interface DaemonOptions {
@@ -35,6 +36,7 @@ export interface Daemon {
   readonly objects: Objects;
   readonly oap: OapService;
   readonly children: Children;
+  readonly upkeep: Upkeep;
   /** Users that asked for the security paths of a name, where that was not root (spec 40 §18.21). */
   readonly askers: Map<string, { readonly uid: number; readonly gids: readonly number[] }>;
   /** Monotonic, ms. */

@@ -6,13 +6,9 @@ import { selfCommand } from "../lib/self.ts";
 import { isPrivileged } from "../lib/sys/users.ts";
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
+import type { RingId } from "./objects.ts";
 import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
-
-/**
- * Time between a death and the reclaim of its blocks, ms: a peer may just be copying a packet that it has
- * taken out of its ring.
- */
-const RECLAIM_AFTER_MS = 250;
+import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
 /** Does everything in the registry's queue, also what that adds to it. */
 export function applyEffects(d: Daemon): void {
@@ -23,8 +19,7 @@ export function applyEffects(d: Daemon): void {
           d.objects.removeRings(e.flowId, e.pids);
           break;
         case "flow-down": {
-          const uid = d.registry.flows.get(e.flowId)?.uid ?? 0;
-          d.objects.flowDown(e.flowId, e.pid, e.otherPid, uid);
+          flowDown(d, e.flowId, e.pid, e.otherPid);
           break;
         }
         case "ipcp-dealloc":
@@ -42,21 +37,34 @@ export function applyEffects(d: Daemon): void {
   }
 }
 
-/** Pids and flow ids of all rings that exist. */
-function* rings(d: Daemon): Iterable<readonly [pid: number, flowId: number]> {
+function flowDown(d: Daemon, flowId: number, pid: number, gonePid: number): void {
+  const uid = d.registry.flows.get(flowId)?.uid ?? 0;
+  if (uid === 0) return d.objects.flowDown(flowId, pid, gonePid);
+  for (const end of [gonePid, pid]) d.objects.markDown(flowId, end);
+  const unread = d.objects.emptyRing(flowId, gonePid);
+  d.upkeep.flowDown(uid, d.objects.gidOf(uid), flowId, pid, unread);
+}
+
+/** All rings that exist of processes with this flow uid. */
+function rings(d: Daemon, flowUid: number): RingId[] {
+  const out: RingId[] = [];
   for (const flow of d.registry.flows.all()) {
-    if (!flow.rings || flow.uid !== 0) continue;
-    yield [flow.nPid, flow.id];
-    yield [flow.n1Pid, flow.id];
+    if (flow.rings && flow.uid === flowUid) out.push([flow.nPid, flow.id], [flow.n1Pid, flow.id]);
   }
+  return out;
 }
 
 /** Takes back the blocks of a dead process a moment later. */
-export function reclaimLater(d: Daemon, pid: number): void {
+export function reclaimLater(d: Daemon, pid: number, flowUid: number): void {
+  if (flowUid !== 0) {
+    // Without processes the user has no pool any more.
+    if (!d.registry.pools.has(flowUid)) return;
+    return d.upkeep.reclaim(flowUid, d.objects.gidOf(flowUid), pid, rings(d, flowUid));
+  }
   setTimeout(() => {
     // The pid may have come back meanwhile; then its blocks are not to be told apart.
     if (d.registry.procs.has(pid)) return;
-    const n = d.objects.reclaim(pid, rings(d));
+    const n = d.objects.reclaim(pid, rings(d, 0));
     if (n > 0) d.log.dbg(`Reclaimed ${n} blocks of process ${pid}.`);
   }, RECLAIM_AFTER_MS);
 }

@@ -28,6 +28,7 @@ import { RibDir } from "./rib_dir.ts";
 import { Server } from "./server.ts";
 import { shutDown } from "./shutdown.ts";
 import { StartError, takeLock } from "./stale.ts";
+import { Upkeep, UPKEEP_WORD, upkeepMain } from "./upkeep.ts";
 
 /** The release of the prototype that this daemon takes the place of. */
 const VERSION = "Ouroboros version 0.23.0";
@@ -57,6 +58,7 @@ interface Arguments {
 export async function main(args: string[]): Promise<number> {
   const words = takePrefix(args);
   if (words === undefined) return 1;
+  if (words[0] === UPKEEP_WORD) return await upkeepMain();
   const parsed = parse(words);
   if (typeof parsed === "number") return parsed;
   const instance = currentInstance();
@@ -217,6 +219,7 @@ async function serve(
     objects,
     oap,
     children,
+    upkeep: new Upkeep(children),
     nowMs: () => performance.now() - startMs,
     settle: () => applyEffects(d),
   };
@@ -230,7 +233,7 @@ async function serve(
     d.settle();
     ipcps.onEnded(pid);
     rib.forget(pid, gone?.ipcp?.name);
-    if (gone?.proc !== undefined) reclaimLater(d, pid);
+    if (gone?.proc !== undefined) reclaimLater(d, pid, gone.proc.flowUid);
   };
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
@@ -275,6 +278,7 @@ async function serve(
   } finally {
     clearInterval(sanitizer);
     server.close();
+    d.upkeep.close();
     children.close();
     removeObjects(d);
     rib.close();
@@ -292,8 +296,10 @@ async function serve(
 function removeObjects(d: Daemon): void {
   for (const flow of d.registry.flows.all()) {
     if (!flow.rings) continue;
-    d.objects.flowDown(flow.id, flow.nPid, 0, flow.uid);
-    d.objects.flowDown(flow.id, flow.n1Pid, 0, flow.uid);
+    for (const pid of [flow.nPid, flow.n1Pid]) {
+      if (flow.uid === 0) d.objects.flowDown(flow.id, pid, 0);
+      else d.objects.markDown(flow.id, pid);
+    }
     d.objects.removeRings(flow.id, [flow.nPid, flow.n1Pid]);
   }
   for (const pid of d.registry.procs.keys()) d.objects.removeFlowSet(pid);

@@ -2,17 +2,22 @@
  * The shared-memory objects that the IRMd makes and removes: pools, flow sets, ring buffers (spec 10 §1,
  * §2). Owners and modes are tighter than the prototype's: what an unprivileged process uses belongs to its
  * user alone, the rest to root and the `ouroboros` group (spec 10 §11.1, 2).
+ *
+ * A user can truncate what is theirs, and a mapping of it then kills whoever touches it. So such objects are given
+ * away only when they are complete and unmapped, and later work on them is left to `upkeep.ts` (spec 10 §11.3).
  */
 
 import { Errno } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
+import { RBUFF_SLOTS } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
-import { FlowSetShm } from "../lib/shm/flow_set.ts";
-import { Acl, FlowEvent, MODE_PRIVATE, MODE_SHARED } from "../lib/shm/layout.ts";
-import { type Owner, Pool } from "../lib/shm/pool.ts";
-import { Rbuff } from "../lib/shm/rbuff.ts";
+import { flowSetName, FlowSetShm } from "../lib/shm/flow_set.ts";
+import { Acl, FlowEvent, MODE_PRIVATE, MODE_SHARED, RbuffLayout } from "../lib/shm/layout.ts";
+import { type Owner, Pool, poolName } from "../lib/shm/pool.ts";
+import { Rbuff, rbuffName } from "../lib/shm/rbuff.ts";
 import { reclaim } from "../lib/shm/reclaim.ts";
 import { SysError } from "../lib/sys/ffi.ts";
+import { ShmObject } from "../lib/sys/mman.ts";
 
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
@@ -48,8 +53,8 @@ export class Objects {
     if (uid === 0 || this.#gids.has(uid)) return;
     // A file that is there now is from an earlier run: the registry knows of none.
     Pool.unlink(this.#instance, uid);
-    // The daemon does not keep memory mapped that the user can truncate.
-    Pool.create(this.#instance, uid, { uid, gid }).close();
+    Pool.create(this.#instance, uid).close();
+    give(poolName(this.#instance, uid), uid, gid);
     this.#gids.set(uid, gid);
   }
 
@@ -64,9 +69,13 @@ export class Objects {
    * to announce packets (spec 10 §2.3). Throws `SysError`.
    */
   createFlowSet(pid: number, flowUid: number, gid: number, isIpcp: boolean): void {
-    const owner = flowUid === 0 ? this.#shared : { uid: flowUid, gid };
-    const mode = flowUid !== 0 ? MODE_PRIVATE : isIpcp ? MODE_EVERYBODY : MODE_SHARED;
-    FlowSetShm.create(this.#instance, pid, mode, owner).close();
+    if (flowUid === 0) {
+      const mode = isIpcp ? MODE_EVERYBODY : MODE_SHARED;
+      FlowSetShm.create(this.#instance, pid, mode, this.#shared).close();
+    } else {
+      FlowSetShm.create(this.#instance, pid, MODE_PRIVATE).close();
+      give(flowSetName(this.#instance, pid), flowUid, gid);
+    }
   }
 
   removeFlowSet(pid: number): void {
@@ -78,16 +87,17 @@ export class Objects {
    * neither is left.
    */
   createRings(flowId: number, nPid: number, n1Pid: number, flowUid: number): number {
-    const owner = flowUid === 0
-      ? this.#shared
-      : { uid: flowUid, gid: this.#gids.get(flowUid) ?? flowUid };
-    const mode = flowUid === 0 ? MODE_SHARED : MODE_PRIVATE;
     let made = 0;
     try {
       for (const pid of [nPid, n1Pid]) {
         // A left-over of the same pid and id belongs to nobody: the id was free.
         Rbuff.unlink(this.#instance, pid, flowId);
-        Rbuff.create(this.#instance, pid, flowId, mode, owner).close();
+        if (flowUid === 0) {
+          Rbuff.create(this.#instance, pid, flowId, MODE_SHARED, this.#shared).close();
+        } else {
+          Rbuff.create(this.#instance, pid, flowId, MODE_PRIVATE).close();
+          give(rbuffName(this.#instance, pid, flowId), flowUid, this.gidOf(flowUid));
+        }
         made += 1;
       }
       return 0;
@@ -103,47 +113,65 @@ export class Objects {
     for (const pid of pids) Rbuff.unlink(this.#instance, pid, flowId);
   }
 
-  /**
-   * Marks a flow as down for whoever is left, frees what the gone end had not read, and wakes `pid`
-   * (spec 10 §11.11).
-   * @param gonePid the end that is gone; 0: both stay (the daemon ends)
-   */
-  flowDown(flowId: number, pid: number, gonePid: number, flowUid: number): void {
-    this.#onRing(gonePid, flowId, (ring) => {
-      ring.setAcl(Acl.FLOWDOWN);
-      const pool = flowUid === 0 ? this.#gspp : undefined;
-      if (pool !== undefined) ring.drain((off) => pool.remove(off));
-    });
-    this.#onRing(pid, flowId, (ring) => ring.setAcl(Acl.FLOWDOWN));
-    try {
-      using set = FlowSetShm.open(this.#instance, pid, true);
-      set.notify(flowId, FlowEvent.DEALLOC);
-    } catch (e) {
-      if (!(e instanceof SysError)) throw e; // Its owner has left too.
-    }
+  /** Gid of a user with a pool. */
+  gidOf(uid: number): number {
+    return this.#gids.get(uid) ?? uid;
   }
 
-  #onRing(pid: number, flowId: number, use: (ring: Rbuff) => void): void {
+  /**
+   * Marks a flow of privileged processes as down for whoever is left, frees what the gone end had not read, and
+   * wakes `pid` (spec 10 §11.11).
+   * @param gonePid the end that is gone; 0: both stay (the daemon ends)
+   */
+  flowDown(flowId: number, pid: number, gonePid: number): void {
+    const pool = this.#gspp;
+    if (pool !== undefined) takeDown(this.#instance, pool, flowId, pid, gonePid);
+  }
+
+  /** Marks a ring of an unprivileged user as down, without mapping it. Nobody is woken. */
+  markDown(flowId: number, pid: number): void {
     try {
-      using ring = Rbuff.open(this.#instance, pid, flowId);
-      use(ring);
+      using ring = ShmObject.open(rbuffName(this.#instance, pid, flowId));
+      const acl = new Uint8Array(1);
+      if (ring.pread(acl, 1, RbuffLayout.ACL) !== 1) return;
+      acl[0]! |= Acl.FLOWDOWN;
+      ring.pwrite(acl, 1, RbuffLayout.ACL);
     } catch (e) {
       if (!(e instanceof SysError)) throw e; // Removed meanwhile.
     }
   }
 
   /**
-   * Takes back the blocks of the global pool that a dead process allocated and nobody holds.
-   * @param rings (pid, flow id) of every ring that is alive
+   * Empties the ring that a gone process of an unprivileged user was to read, without mapping it.
+   * @returns offsets of packets in that user's pool, as they are there: whoever frees them checks them
    */
-  reclaim(pid: number, rings: Iterable<readonly [pid: number, flowId: number]>): number {
-    const pool = this.#gspp;
-    if (pool === undefined) return 0;
-    const held = new Set<number>();
-    for (const [owner, flowId] of rings) {
-      this.#onRing(owner, flowId, (ring) => ring.collect(held));
+  emptyRing(flowId: number, gonePid: number): number[] {
+    try {
+      using ring = ShmObject.open(rbuffName(this.#instance, gonePid, flowId));
+      const bytes = new Uint8Array(RbuffLayout.ACL);
+      if (ring.pread(bytes, bytes.length, 0) !== bytes.length) return [];
+      const words = new DataView(bytes.buffer);
+      const head = words.getUint32(RbuffLayout.HEAD, true) & (RBUFF_SLOTS - 1);
+      let tail = words.getUint32(RbuffLayout.TAIL, true) & (RBUFF_SLOTS - 1);
+      const offsets: number[] = [];
+      for (; tail !== head; tail = (tail + 1) & (RBUFF_SLOTS - 1)) {
+        offsets.push(words.getUint32(RbuffLayout.SLOTS + tail * 8, true));
+      }
+      // Its reader is dead, so nobody else moves the tail.
+      ring.pwrite(bytes.subarray(RbuffLayout.HEAD, RbuffLayout.HEAD + 8), 8, RbuffLayout.TAIL);
+      return offsets;
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return []; // Removed meanwhile.
     }
-    return reclaim(pool, pid, held);
+  }
+
+  /**
+   * Takes back the blocks of the global pool that a dead process allocated and nobody holds.
+   * @param rings (pid, flow id) of every ring of privileged processes that is alive
+   */
+  reclaim(pid: number, rings: Iterable<RingId>): number {
+    return this.#gspp === undefined ? 0 : reclaimFrom(this.#instance, this.#gspp, pid, rings);
   }
 
   /** Unlinks the global pool and forgets it. */
@@ -153,4 +181,65 @@ export class Objects {
     this.#gspp = undefined;
     Pool.unlink(this.#instance, 0);
   }
+}
+
+/** A ring buffer: whose, of which flow. */
+export type RingId = readonly [pid: number, flowId: number];
+
+/** Hands a finished object to a user. */
+function give(name: string, uid: number, gid: number): void {
+  try {
+    Deno.chownSync(`/dev/shm${name}`, uid, gid);
+  } catch (e) {
+    ShmObject.unlink(name);
+    throw new SysError(
+      e instanceof Deno.errors.NotFound ? Errno.ENOENT : Errno.EPERM,
+      "chown",
+      name,
+    );
+  }
+}
+
+function onRing(instance: Instance, pid: number, flowId: number, use: (ring: Rbuff) => void): void {
+  try {
+    using ring = Rbuff.open(instance, pid, flowId);
+    use(ring);
+  } catch (e) {
+    if (!(e instanceof SysError)) throw e; // Removed meanwhile.
+  }
+}
+
+/** What {@linkcode Objects.flowDown} does, on any pool that the caller may map. */
+export function takeDown(
+  instance: Instance,
+  pool: Pool,
+  flowId: number,
+  pid: number,
+  gonePid: number,
+): void {
+  onRing(instance, gonePid, flowId, (ring) => {
+    ring.setAcl(Acl.FLOWDOWN);
+    ring.drain((off) => pool.remove(off));
+  });
+  onRing(instance, pid, flowId, (ring) => ring.setAcl(Acl.FLOWDOWN));
+  try {
+    using set = FlowSetShm.open(instance, pid, true);
+    set.notify(flowId, FlowEvent.DEALLOC);
+  } catch (e) {
+    if (!(e instanceof SysError)) throw e; // Its owner has left too.
+  }
+}
+
+/** What {@linkcode Objects.reclaim} does, on any pool that the caller may map. */
+export function reclaimFrom(
+  instance: Instance,
+  pool: Pool,
+  pid: number,
+  rings: Iterable<RingId>,
+): number {
+  const held = new Set<number>();
+  for (const [owner, flowId] of rings) {
+    onRing(instance, owner, flowId, (ring) => ring.collect(held));
+  }
+  return reclaim(pool, pid, held);
 }

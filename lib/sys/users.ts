@@ -6,7 +6,7 @@
  * the next call.
  */
 
-import { libc } from "./ffi.ts";
+import { errno, libc, SysError, warmErrno } from "./ffi.ts";
 
 const TABLE = {
   // uid_t getuid(void);
@@ -17,6 +17,12 @@ const TABLE = {
   getgid: { parameters: [], result: "u32" },
   // gid_t getegid(void);
   getegid: { parameters: [], result: "u32" },
+  // int setgroups(size_t n, const gid_t *list);
+  setgroups: { parameters: ["usize", /* n */ "pointer" /* list */], result: "i32" },
+  // int setresgid(gid_t rgid, gid_t egid, gid_t sgid);
+  setresgid: { parameters: ["u32", /* r */ "u32", /* e */ "u32" /* s */], result: "i32" },
+  // int setresuid(uid_t ruid, uid_t euid, uid_t suid);
+  setresuid: { parameters: ["u32", /* r */ "u32", /* e */ "u32" /* s */], result: "i32" },
   // int getpwuid_r(uid_t uid, struct passwd *pw, char *buf, size_t n, struct passwd **result);
   getpwuid_r: {
     parameters: [
@@ -81,6 +87,18 @@ export function effectiveUid(): number {
 /** Effective gid of this process. */
 export function effectiveGid(): number {
   return sys().getegid();
+}
+
+/** Becomes another user for good, with no group but `gid`. Throws `SysError` (EPERM unless root). */
+export function becomeUser(uid: number, gid: number): void {
+  warmErrno();
+  const s = sys();
+  const check = (r: number, call: string) => {
+    if (r !== 0) throw new SysError(errno(), call, `uid ${uid}`);
+  };
+  check(s.setgroups(0n, null), "setgroups");
+  check(s.setresgid(gid, gid, gid), "setresgid");
+  check(s.setresuid(uid, uid, uid), "setresuid");
 }
 
 /** An entry of the user database. */

@@ -4,8 +4,11 @@
 //       hold NAME [PACKETS]      allocates a flow, writes packets, prints "flow ID", stays until it is killed
 //       churn NAME COUNT         allocates and deallocates flows, sends one packet on each; prints the summary as JSON
 //       churn NAME 0             the same until it is killed or a flow fails
+//
+// With OURO_TEST_UID it becomes that user first.
 
 import { Flow, OuroProcess } from "../../lib/mod.ts";
+import { becomeUser } from "../../lib/sys/users.ts";
 
 const [mode, name = "", count = "0"] = Deno.args;
 
@@ -68,6 +71,8 @@ function churn(process: OuroProcess): void {
   }));
 }
 
+const uid = Number(Deno.env.get("OURO_TEST_UID") ?? 0);
+if (uid !== 0) becomeUser(uid, uid);
 const process = OuroProcess.open({ prog: mode === "serve" ? name || "flow_peer" : "client" });
 if (mode === "serve") await serve(process);
 else if (mode === "hold") hold(process);

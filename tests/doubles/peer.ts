@@ -18,8 +18,12 @@ export function peer(node: TestNode, words: string[], options: RunOptions = {}):
 }
 
 /** Starts a server that runs as program `prog`, and waits until it is announced. */
-export async function serverPeer(node: TestNode, prog: string): Promise<RunningProcess> {
-  const p = peer(node, ["serve", prog]);
+export async function serverPeer(
+  node: TestNode,
+  prog: string,
+  options: RunOptions = {},
+): Promise<RunningProcess> {
+  const p = peer(node, ["serve", prog], options);
   await p.waitForLine(/^ready/m);
   return p;
 }

@@ -54,9 +54,9 @@ function descriptors(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** Blocks of the global pool that are in use. */
-function blocksUsed(node: TestNode): number {
-  using pool = Pool.open(instanceOf(node.prefix), 0);
+/** Blocks of the pool of a flow uid (0: the global pool) that are in use. */
+function blocksUsed(node: TestNode, flowUid = 0): number {
+  using pool = Pool.open(instanceOf(node.prefix), flowUid);
   return pool.stats().classes.reduce((n, c) => n + c.used, 0);
 }
 
@@ -73,12 +73,44 @@ Deno.test("a killed client: its server sees the flow go down, id, rings and pack
   const server = await serverPeer(node, "srv");
   const client = peer(node, ["hold", "n1", "5"]);
   await client.waitForLine(/^flow \d+/m);
+  await server.waitForLine(/^flow \d+/m);
   client.kill("SIGKILL");
   await server.waitForLine(/^closed/m);
   await nothingLeft(node, 1);
   assertMatch(node.irmd!.out, new RegExp(`Process ${client.pid} died\\.`));
   const next = peer(node, ["churn", "n1", "1"]);
   assertEquals((await next.wait()).code, 0);
+});
+
+Deno.test({
+  name:
+    "a killed client of an unprivileged user: the same, in the user's own pool, which ends with its last process",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    const { node, admin } = await setUp();
+    await using _node = node;
+    const uid = 65534;
+    const env = { OURO_TEST_UID: String(uid) };
+    Deno.chmodSync(node.prefix, 0o755);
+    const server = await serverPeer(node, "srv", { env });
+    // A user's claim to be a program that others bound is not believed, an administrator's binding counts.
+    await admin.bindProcess(server.pid, "n1");
+    const client = peer(node, ["hold", "n1", "5"], { env });
+    await client.waitForLine(/^flow \d+/m);
+    await server.waitForLine(/^flow \d+/m);
+    for (const name of node.sharedMemory().filter((n) => /\.(rbuff|set|pup)\./.test(n))) {
+      const { uid: owner, mode } = Deno.statSync(`/dev/shm/${name}`);
+      assertEquals([owner, mode! & 0o777], [uid, 0o600], name);
+    }
+    client.kill("SIGKILL");
+    await server.waitForLine(/^closed/m);
+    await until("rings are gone", () => objects(node, "rbuff").length === 0);
+    await until("blocks are back", () => blocksUsed(node, uid) === 0);
+    server.kill("SIGKILL");
+    await until("the pool is gone", () => objects(node, "pup").length === 0);
+    await nothingLeft(node, 0);
+    assertEquals(/panicked|Uncaught|failed/.test(node.irmd!.out + node.irmd!.err), false);
+  },
 });
 
 Deno.test("a killed server: its client sees the flow go down, another server takes over", async () => {

@@ -1,0 +1,124 @@
+/**
+ * Work on the memory of unprivileged users after a death: mark flows as down, wake the other end, free packets
+ * (spec 10 §11.3, 7, 11). The user can truncate that memory under whoever maps it, so the daemon does none of it
+ * itself: a short-lived child that has become that user does, and nothing is lost if it dies.
+ */
+
+import type { Instance } from "../lib/instance.ts";
+import { currentInstance } from "../lib/instance.ts";
+import { Pool } from "../lib/shm/pool.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { becomeUser, effectiveUid } from "../lib/sys/users.ts";
+import type { Children } from "./children.ts";
+import { reclaimFrom, type RingId, takeDown } from "./objects.ts";
+
+/** First word of the child's command line, for nobody else. */
+export const UPKEEP_WORD = "--upkeep";
+/** Jobs gathered before a child is started, ms: one death brings several. */
+const GATHER_MS = 10;
+/**
+ * Time between a death and the reclaim of its blocks, ms: a peer may just be copying a packet that it has
+ * taken out of its ring.
+ */
+export const RECLAIM_AFTER_MS = 250;
+
+/** What is to be done as one user. */
+export interface UpkeepJob {
+  readonly uid: number;
+  readonly gid: number;
+  /** Flows that go down: id, who is left. */
+  readonly downs: [flowId: number, pid: number][];
+  /** Packets that nobody will read, as found in the rings of the gone. */
+  readonly offsets: number[];
+  /** Dead processes whose blocks come back. */
+  readonly dead: number[];
+  /** Rings whose packets stay. */
+  rings: RingId[];
+}
+
+/** Gathers jobs and starts a child for each user. */
+export class Upkeep {
+  readonly #jobs = new Map<number, UpkeepJob>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly children: Children) {}
+
+  #job(uid: number, gid: number): UpkeepJob {
+    let job = this.#jobs.get(uid);
+    if (job === undefined) {
+      this.#jobs.set(uid, job = { uid, gid, downs: [], offsets: [], dead: [], rings: [] });
+    }
+    this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
+    return job;
+  }
+
+  /** `offsets` are packets of the user's pool that the gone end has not read. */
+  flowDown(uid: number, gid: number, flowId: number, pid: number, offsets: number[]): void {
+    const job = this.#job(uid, gid);
+    job.downs.push([flowId, pid]);
+    for (const off of offsets) job.offsets.push(off);
+  }
+
+  /** `rings` are all rings of that user's processes. */
+  reclaim(uid: number, gid: number, pid: number, rings: RingId[]): void {
+    const job = this.#job(uid, gid);
+    job.dead.push(pid);
+    job.rings = rings;
+  }
+
+  #start(): void {
+    this.#timer = undefined;
+    for (const job of this.#jobs.values()) {
+      // Too long for an argument; opened by the child before it becomes the user.
+      const path = Deno.makeTempFileSync({ prefix: "ouro-upkeep-" });
+      Deno.writeTextFileSync(path, JSON.stringify(job));
+      this.children.startSelf(["irmd", UPKEEP_WORD], path);
+      Deno.removeSync(path);
+    }
+    this.#jobs.clear();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#jobs.clear();
+  }
+}
+
+/** The child: does the job on its standard input as its user. Gives the exit code. */
+export async function upkeepMain(): Promise<number> {
+  const job = readJob(await new Response(Deno.stdin.readable).text());
+  if (job === undefined) return 1;
+  try {
+    if (effectiveUid() !== job.uid) becomeUser(job.uid, job.gid);
+    await work(currentInstance(), job);
+    return 0;
+  } catch (e) {
+    // The pool may have gone with the user's last process.
+    return e instanceof SysError ? 0 : 1;
+  }
+}
+
+async function work(instance: Instance, job: UpkeepJob): Promise<void> {
+  using pool = Pool.open(instance, job.uid);
+  for (const [flowId, pid] of job.downs) takeDown(instance, pool, flowId, pid, 0);
+  for (const off of job.offsets) pool.remove(off);
+  if (job.dead.length === 0) return;
+  await new Promise((done) => setTimeout(done, RECLAIM_AFTER_MS));
+  for (const pid of job.dead) reclaimFrom(instance, pool, pid, job.rings);
+}
+
+/** A job, or undefined for anything else; never root's. */
+function readJob(text: string): UpkeepJob | undefined {
+  const number = (x: unknown) => Number.isInteger(x) && (x as number) >= 0;
+  const list = (x: unknown, length: number) =>
+    Array.isArray(x) &&
+    x.every((e) => Array.isArray(e) && e.length === length && e.every(number));
+  try {
+    const { uid, gid, downs, offsets, dead, rings } = JSON.parse(text);
+    const good = number(uid) && uid > 0 && number(gid) && list(downs, 2) && list(rings, 2) &&
+      [offsets, dead].every((l) => Array.isArray(l) && l.every(number));
+    return good ? { uid, gid, downs, offsets, dead, rings } : undefined;
+  } catch {
+    return undefined;
+  }
+}
