@@ -45,16 +45,44 @@ Deno.test({
   },
 });
 
-for (const shell of ["zsh", "fish"]) {
-  Deno.test({
-    name: `${shell} takes its completion script`,
-    ignore: !installed(shell),
-    fn: async () => {
-      const file = await Deno.makeTempFile();
-      await Deno.writeTextFile(file, completionScript(shell)!);
-      const { success, stderr } = await new Deno.Command(shell, { args: ["-n", file] }).output();
+Deno.test({
+  name: "fish completes commands, verbs, keys and values, without a word on stderr",
+  ignore: !installed("fish"),
+  fn: async () => {
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, completionScript("fish")!);
+    const propose = async (line: string): Promise<string[]> => {
+      const code = `source ${file}; complete -C'${line}'`;
+      const { stdout, stderr } = await new Deno.Command("fish", {
+        args: ["--no-config", "-c", code],
+      }).output();
+      assertEquals(new TextDecoder().decode(stderr), "");
+      return new TextDecoder().decode(stdout).split("\n").map((l) => l.split("\t")[0]!)
+        .filter((l) => l !== "").sort();
+    };
+    try {
+      assertEquals(await propose("ouro op"), ["operf", "oping"]);
+      assertEquals(await propose("irm u"), ["unbind"]);
+      assertEquals(await propose("ouro irm ipcp bo"), ["bootstrap"]);
+      assertEquals(await propose("ouro irm ipcp bootstrap name x type ud"), ["udp4", "udp6"]);
+      assertEquals(await propose("irm ipcp bootstrap dht_k"), ["dht_k"]);
+      assertEquals(await propose("ouro operf --te"), ["--test"]);
+      assertEquals(await propose("operf --te"), ["--test"]);
+      assertEquals(await propose("ouro completion f"), ["fish"]);
+    } finally {
       await Deno.remove(file);
-      assertEquals(success, true, new TextDecoder().decode(stderr));
-    },
-  });
-}
+    }
+  },
+});
+
+Deno.test({
+  name: "zsh takes its completion script",
+  ignore: !installed("zsh"),
+  fn: async () => {
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, completionScript("zsh")!);
+    const { success, stderr } = await new Deno.Command("zsh", { args: ["-n", file] }).output();
+    await Deno.remove(file);
+    assertEquals(success, true, new TextDecoder().decode(stderr));
+  },
+});
