@@ -7,7 +7,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import { idTag, parse, type ParsedOapHeader } from "../../lib/wire/oap_header.ts";
+import { ID_BYTES, idTag, parse, type ParsedOapHeader } from "../../lib/wire/oap_header.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import {
   cipherByNid,
@@ -23,7 +23,7 @@ import type { Secret } from "../secret.ts";
 import { printable } from "../trust.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { checkResponse, isRefusal } from "./negotiate.ts";
-import { bareHeader, dump, encodeSigned, equalBytes, ID_BYTES, NONE } from "./port.ts";
+import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";
 import type { OapPort, OwnSide } from "./port.ts";
 import { dhKey, kemKey } from "./session_key.ts";
 import { type OapCompleted, OapFailure } from "./types.ts";

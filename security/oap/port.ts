@@ -2,13 +2,7 @@
 
 import type { Logger } from "../../lib/log.ts";
 import type { OapHeader } from "../../lib/wire/oap_header.ts";
-import {
-  describeLines,
-  encode,
-  encodedLength,
-  ID_BYTES,
-  parse,
-} from "../../lib/wire/oap_header.ts";
+import { describeLines, encode, encodedLength, parse } from "../../lib/wire/oap_header.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import type { KexInfo } from "../../lib/wire/oap_ids.ts";
 import type { PeerCertificate } from "../certificate.ts";
@@ -112,5 +106,3 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   }
   return true;
 }
-
-export { ID_BYTES };

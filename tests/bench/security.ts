@@ -10,10 +10,10 @@
 import { backend, type BackendName } from "../../lib/crypt/backend.ts";
 import { cipherBackend, PacketCipher } from "../../lib/crypt/mod.ts";
 import { CIPHERS } from "../../lib/wire/oap_ids.ts";
-import { init, leaf, type MakeOptions } from "../../pki/make.ts";
+import { init, leaf } from "../../pki/make.ts";
 import { isOapFailure } from "../../security/oap/mod.ts";
 import { ReplayCache } from "../../security/oap/replay_cache.ts";
-import { DEFAULTS, KeptLog, SecDir } from "../unit/security/support.ts";
+import { DEFAULTS, KeptLog, pkiOptions, SecDir } from "../unit/security/support.ts";
 
 interface Row {
   readonly what: string;
@@ -101,17 +101,7 @@ async function oap(): Promise<void> {
   ];
   for (const [keyType, kex, limit] of kinds) {
     using sec = new SecDir();
-    const o: MakeOptions = {
-      securityDir: sec.dir,
-      keyType,
-      days: undefined,
-      organization: "bench",
-      encrypt: true,
-      kex,
-      cipher: undefined,
-      requireAuth: false,
-      force: false,
-    };
+    const o = pkiOptions(sec.dir, { keyType, encrypt: true, kex });
     await init(o);
     await leaf(o, "server", "svc", "svc");
     await leaf(o, "client", "svc", "alice");

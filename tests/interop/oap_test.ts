@@ -6,10 +6,10 @@
 
 import { fromFileUrl } from "@std/path";
 import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
-import { init, leaf, type MakeOptions } from "../../pki/make.ts";
+import { init, leaf } from "../../pki/make.ts";
 import { NetLab } from "../e2e/support/netns.ts";
 import type { RunResult } from "../e2e/support/process.ts";
-import { ensure, SecDir } from "../unit/security/support.ts";
+import { ensure, pkiOptions, SecDir } from "../unit/security/support.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 import { OurHost } from "./our_host.ts";
 
@@ -24,19 +24,7 @@ function peer(...words: string[]): string[] {
   return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
 }
 
-function options(securityDir: string, keyType: string): MakeOptions {
-  return {
-    securityDir,
-    keyType,
-    days: undefined,
-    organization: "interop",
-    encrypt: false,
-    kex: undefined,
-    cipher: undefined,
-    requireAuth: false,
-    force: true,
-  };
-}
+const options = (dir: string, keyType: string) => pkiOptions(dir, { keyType, force: true });
 
 /** Both hosts over eth-dix, with a server on each. */
 class Pair implements AsyncDisposable {

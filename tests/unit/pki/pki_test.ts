@@ -8,22 +8,9 @@ import { KEY_TYPES } from "../../../pki/key_types.ts";
 import { PkiError } from "../../../pki/files.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
 import { TrustStore } from "../../../security/trust.ts";
-import { ensure, SecDir } from "../security/support.ts";
+import { ensure, pkiOptions, SecDir } from "../security/support.ts";
 
-function options(sec: SecDir, over: Partial<MakeOptions> = {}): MakeOptions {
-  return {
-    securityDir: sec.dir,
-    keyType: "p256",
-    days: undefined,
-    organization: "test",
-    encrypt: false,
-    kex: undefined,
-    cipher: undefined,
-    requireAuth: false,
-    force: false,
-    ...over,
-  };
-}
+const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
 
 async function refusal(made: () => Promise<unknown>): Promise<string> {
   try {

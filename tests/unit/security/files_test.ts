@@ -9,22 +9,12 @@ import { isOapFailure } from "../../../security/oap/mod.ts";
 import type { NameSecurity } from "../../../security/oap/mod.ts";
 import { checkPathsReadableBy } from "../../../security/path_access.ts";
 import { nameRefusal } from "../../../security/files.ts";
-import { DEFAULTS, ensure, KeptLog, SecDir } from "./support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
 
 const NAME = "svc";
 
 async function pki(sec: SecDir): Promise<void> {
-  const o = {
-    securityDir: sec.dir,
-    keyType: "p256",
-    days: undefined,
-    organization: "test",
-    encrypt: false,
-    kex: undefined,
-    cipher: undefined,
-    requireAuth: false,
-    force: false,
-  };
+  const o = pkiOptions(sec.dir);
   await init(o);
   await leaf(o, "server", NAME, NAME);
   await leaf(o, "client", NAME, "alice");

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
+import { init, leaf } from "../../../pki/make.ts";
 import { issue, signerOf } from "../../../pki/issue.ts";
 import { generateKey } from "../../../pki/key_types.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
@@ -15,23 +15,11 @@ import { encodePem, parsePem } from "../../../security/pem.ts";
 import { Secret } from "../../../security/secret.ts";
 import { SigningKey } from "../../../security/signature.ts";
 import { printable } from "../../../security/trust.ts";
-import { DEFAULTS, ensure, KeptLog, SecDir } from "./support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
 
 const NAME = "svc";
 
-function options(sec: SecDir): MakeOptions {
-  return {
-    securityDir: sec.dir,
-    keyType: "p256",
-    days: undefined,
-    organization: "test",
-    encrypt: false,
-    kex: undefined,
-    cipher: undefined,
-    requireAuth: false,
-    force: true,
-  };
-}
+const options = (sec: SecDir) => pkiOptions(sec.dir, { force: true });
 
 /** A server certificate of the directory's CA for any common name. */
 async function certify(sec: SecDir, commonName: string): Promise<PeerCertificate> {

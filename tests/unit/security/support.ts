@@ -3,6 +3,7 @@
 import { type Level, Logger } from "../../../lib/log.ts";
 import { type OapOptions, OapService } from "../../../security/oap/mod.ts";
 import type { NameSecurity } from "../../../security/oap/types.ts";
+import type { MakeOptions } from "../../../pki/make.ts";
 import { encodePem } from "../../../security/pem.ts";
 
 /** Paths left to their defaults. */
@@ -71,4 +72,20 @@ export class SecDir implements Disposable {
 /** Fails unless `condition` holds, and tells the type checker. */
 export function ensure(condition: unknown, message = "condition does not hold"): asserts condition {
   if (!condition) throw new Error(message);
+}
+
+/** Options of `ouro pki` for a directory. */
+export function pkiOptions(securityDir: string, over: Partial<MakeOptions> = {}): MakeOptions {
+  return {
+    securityDir,
+    keyType: "p256",
+    days: undefined,
+    organization: "test",
+    encrypt: false,
+    kex: undefined,
+    cipher: undefined,
+    requireAuth: false,
+    force: false,
+    ...over,
+  };
 }

@@ -13,20 +13,9 @@ import {
   type OapCompleted,
   OapFailure,
 } from "../../../../security/oap/mod.ts";
-import { DEFAULTS, ensure, KeptLog, SecDir } from "../support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../support.ts";
 
 const NAME = "svc";
-const OPTIONS: MakeOptions = {
-  securityDir: "",
-  keyType: "p256",
-  days: undefined,
-  organization: "test",
-  encrypt: false,
-  kex: undefined,
-  cipher: undefined,
-  requireAuth: false,
-  force: false,
-};
 
 interface Outcome {
   accepted: OapAccepted | OapFailure;
@@ -84,7 +73,7 @@ for (const kex of KEXES) {
 for (const kex of KEXES.filter((k) => k.family === "mlkem" || k.family === "hybrid")) {
   Deno.test(`${kex.word}: the client encapsulates to the server's static key`, async () => {
     using sec = new SecDir();
-    const o = { ...OPTIONS, securityDir: sec.dir, kex: kex.word };
+    const o = pkiOptions(sec.dir, { kex: kex.word });
     await staticKem(o, NAME);
     sec.write(`client/${NAME}/enc.conf`, `kex=${kex.word}\nkem_mode=client\nkdf=sha3-512\n`);
     // Which KEM the server names does not matter, the key file decides (spec 40 §15).
@@ -102,7 +91,7 @@ for (const kex of KEXES.filter((k) => k.family === "mlkem" || k.family === "hybr
 
 Deno.test("client-encap: a lost or readable static key refuses, with the prototype's line", async () => {
   using sec = new SecDir();
-  await staticKem({ ...OPTIONS, securityDir: sec.dir, kex: "ML-KEM-768" }, NAME);
+  await staticKem(pkiOptions(sec.dir, { kex: "ML-KEM-768" }), NAME);
   sec.write(`client/${NAME}/enc.conf`, `kex=ML-KEM-768\nkem_mode=client\n`);
   sec.write(`server/${NAME}/enc.conf`, `kex=ML-KEM-768\n`);
   const path = `${sec.dir}/server/${NAME}/kex.key.pem`;
@@ -149,7 +138,7 @@ const KEY_TYPES = [
 for (const keyType of KEY_TYPES) {
   Deno.test(`${keyType}: CA, server and client authenticate each other`, async () => {
     using sec = new SecDir();
-    const o = { ...OPTIONS, securityDir: sec.dir, keyType };
+    const o = pkiOptions(sec.dir, { keyType });
     await init(o);
     await leaf(o, "server", NAME, NAME);
     await leaf(o, "client", NAME, "alice");
@@ -166,7 +155,7 @@ for (const keyType of KEY_TYPES) {
 for (const keyType of ["p256", "p521", "rsa2048", "rsa-pss", "ed25519", "ml-dsa-44"]) {
   Deno.test(`${keyType}: signs with every digest that it can (spec 40 §4)`, async () => {
     using sec = new SecDir();
-    const o = { ...OPTIONS, securityDir: sec.dir, keyType };
+    const o = pkiOptions(sec.dir, { keyType });
     await init({ ...o, keyType: "p256" });
     await leaf(o, "server", NAME, NAME);
     for (const digest of DIGESTS) {
@@ -184,7 +173,7 @@ for (const keyType of ["p256", "p521", "rsa2048", "rsa-pss", "ed25519", "ml-dsa-
 }
 
 async function authenticated(sec: SecDir): Promise<MakeOptions> {
-  const o = { ...OPTIONS, securityDir: sec.dir };
+  const o = pkiOptions(sec.dir);
   await init(o);
   await leaf(o, "server", NAME, NAME);
   return o;
