@@ -159,29 +159,33 @@ export class FlowSetShm implements Disposable {
     if (this.#indexOf(flowId) === -1) return 0;
     for (let tries = 0; tries < FULL_TRIES_MAX; tries++) {
       if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
-      const done = this.#append(flowId, event);
+      const appended = this.#append(flowId, event);
       this.#mutex.unlock();
-      if (done) return 0;
+      // After the unlock: woken inside, the waiter would run only to block again on the mutex.
+      if (appended > 0) this.#conds[appended - 1]!.signal();
+      if (appended >= 0) return 0;
       sleepNs(FULL_PAUSE_NS);
     }
     this.dropped += 1;
     return -Errno.EAGAIN;
   }
 
-  /** Appends an event with the lock held; false when the queue is full. */
-  #append(flowId: number, event: number): boolean {
+  /**
+   * Appends an event with the lock held; -1 when the queue is full, else 0, or the queue's index + 1
+   * when somebody waits there and must be woken.
+   */
+  #append(flowId: number, event: number): number {
     const i32 = this.i32;
     const idx = this.#indexOf(flowId);
-    if (idx === -1) return true;
+    if (idx === -1) return 0;
     const at = (L.HEADS >> 2) + (idx << 1);
     const n = i32[at]! >>> 0;
-    if (n >= EVENTS_MAX) return false;
+    if (n >= EVENTS_MAX) return -1;
     const slot = ((L.EVENTS >> 2) + idx * EVENTS_MAX * 2) + (n << 1);
     i32[slot] = flowId;
     i32[slot + 1] = event;
     Atomics.store(i32, at, n + 1);
-    if (i32[(L.CONDS + 48 * idx + COND_WREFS) >> 2]! >>> 3 !== 0) this.#conds[idx]!.signal();
-    return true;
+    return i32[(L.CONDS + 48 * idx + COND_WREFS) >> 2]! >>> 3 !== 0 ? idx + 1 : 0;
   }
 
   /** Number of events queued at `idx`, clamped; a hint. */

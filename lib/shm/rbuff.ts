@@ -139,23 +139,27 @@ export class Rbuff implements Disposable {
     const i32 = this.i32;
     if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
     let result = this.#writeRefused();
+    let wake = false;
     if (result === 0) {
       const head = i32[HEAD]! & MASK;
       if (((head - i32[TAIL]!) & MASK) === MASK) result = -Errno.EAGAIN;
-      else this.#put(head, off);
+      else wake = this.#put(head, off);
     }
     this.#mutex.unlock();
+    // After the unlock: woken inside, the reader would run only to block again on the mutex.
+    if (wake) this.#add.broadcast();
     return result;
   }
 
-  #put(head: number, off: number): void {
+  /** Stores an offset with the lock held. Whether a reader waits and must be woken. */
+  #put(head: number, off: number): boolean {
     const i32 = this.i32;
     i32[head << 1] = off;
     i32[(head << 1) + 1] = 0;
     const empty = (i32[TAIL]! & MASK) === head;
     i32[HEAD] = (head + 1) & MASK;
     // Waiters register under the mutex, so no waiter is missed by looking at their count here.
-    if (empty && i32[ADD_WREFS]! >>> 3 !== 0) this.#add.broadcast();
+    return empty && i32[ADD_WREFS]! >>> 3 !== 0;
   }
 
   /** As {@linkcode write}, waiting for room until `deadlineNs` (monotonic; Infinity: for ever). */
@@ -165,18 +169,20 @@ export class Rbuff implements Disposable {
     if (refused !== 0) return refused;
     if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
     let result = 0;
+    let wake = false;
     for (;;) {
       result = this.#writeRefused();
       if (result !== 0) break;
       const head = i32[HEAD]! & MASK;
       if (((head - i32[TAIL]!) & MASK) !== MASK) {
-        this.#put(head, off);
+        wake = this.#put(head, off);
         break;
       }
       result = this.#waitOn(this.#del, deadlineNs);
       if (result !== 0) break;
     }
     if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    if (wake) this.#add.broadcast();
     return result;
   }
 
