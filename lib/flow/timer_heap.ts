@@ -13,10 +13,15 @@ export interface Timed {
   onDeadline(nowNs: number): number;
 }
 
+/** Old entries that are not worth clearing up. */
+const STALE_MIN = 64;
+
 /** The heap. All times are ns of one monotonic clock. */
 export class TimerHeap {
-  readonly #at: number[] = [];
-  readonly #who: Timed[] = [];
+  #at: number[] = [];
+  #who: Timed[] = [];
+  /** Entries whose owner armed again or left. */
+  #stale = 0;
 
   /** When the first entry is due, or Infinity. */
   get nextNs(): number {
@@ -31,6 +36,7 @@ export class TimerHeap {
   arm(who: Timed, atNs: number): boolean {
     if (atNs >= who.heapAtNs) return false;
     const first = atNs < this.nextNs;
+    if (who.heapAtNs !== Infinity) this.#stale += 1;
     who.heapAtNs = atNs;
     this.#push(atNs, who);
     return first;
@@ -42,7 +48,10 @@ export class TimerHeap {
     while (n < most && this.#at.length > 0 && this.#at[0]! <= nowNs) {
       const at = this.#at[0]!;
       const who = this.#pop();
-      if (who.heapAtNs !== at) continue; // An older entry of an owner that armed again.
+      if (who.heapAtNs !== at) { // An older entry of an owner that armed again.
+        this.#stale -= 1;
+        continue;
+      }
       who.heapAtNs = Infinity;
       const next = who.onDeadline(nowNs);
       if (next !== Infinity) this.arm(who, Math.max(next, nowNs + 1));
@@ -51,9 +60,24 @@ export class TimerHeap {
     return n;
   }
 
-  /** Forgets an owner: its entries come up without effect. */
+  /** Forgets an owner. */
   disarm(who: Timed): void {
+    if (who.heapAtNs === Infinity) return;
     who.heapAtNs = Infinity;
+    this.#stale += 1;
+    // Old entries keep their owners in memory: not more of them than of live ones.
+    if (this.#stale > STALE_MIN && this.#stale > this.#at.length / 2) this.#rebuild();
+  }
+
+  #rebuild(): void {
+    const ats = this.#at;
+    const whos = this.#who;
+    this.#at = [];
+    this.#who = [];
+    this.#stale = 0;
+    for (let k = 0; k < ats.length; k++) {
+      if (whos[k]!.heapAtNs === ats[k]) this.#push(ats[k]!, whos[k]!);
+    }
   }
 
   #push(at: number, who: Timed): void {

@@ -36,7 +36,6 @@ export class FakeIrmd implements Disposable {
   readonly #acceptors: Waiting[] = [];
   readonly #grants: { pid: number; reply: IrmMsg }[] = [];
   readonly #flows = new Map<number, [number, number]>();
-  #nextId = 1;
   #nextPid = 4000001;
 
   constructor(readonly instance: Instance) {
@@ -59,7 +58,7 @@ export class FakeIrmd implements Disposable {
 
   /** Both ends of a new direct flow. */
   pair(a: OuroProcess, b: OuroProcess, qos: QosSpec, options: FlowOptions = {}): [Flow, Flow] {
-    const id = this.#nextId++;
+    const id = this.#freeId();
     this.#makeFlow(id, a.pid, b.pid);
     const info = (n: number, n1: number): FlowInfo => ({
       id,
@@ -74,6 +73,13 @@ export class FakeIrmd implements Disposable {
     const left = Flow.allocSync(a, "peer", { ...options, qos });
     this.#grants.push({ pid: b.pid, reply: this.#reply(info(b.pid, a.pid)) });
     return [left, Flow.acceptSync(b, options)];
+  }
+
+  /** Lowest free flow id, as the real one gives them. */
+  #freeId(): number {
+    let id = 1;
+    while (this.#flows.has(id)) id += 1;
+    return id;
   }
 
   #reply(flowInfo: FlowInfo): IrmMsg {
@@ -125,7 +131,7 @@ export class FakeIrmd implements Disposable {
     if (acceptor === undefined) {
       return Promise.resolve({ code: IrmCode.IRM_REPLY, result: -Errno.ENAME });
     }
-    const id = this.#nextId++;
+    const id = this.#freeId();
     this.#makeFlow(id, pid, acceptor.pid);
     const info = { id, mpl: 1, state: 3, qos: m.flowInfo!.qos, uid: 0 };
     acceptor.settle(this.#reply({ ...info, nPid: acceptor.pid, n1Pid: pid }));
@@ -133,7 +139,7 @@ export class FakeIrmd implements Disposable {
   }
 
   #dealloc(id: number): void {
-    const times = (this.deallocs.get(id) ?? 0) + 1;
+    const times = (this.deallocs.get(id) ?? 0) % 2 + 1;
     this.deallocs.set(id, times);
     const pids = this.#flows.get(id);
     if (times < 2 || pids === undefined) return;

@@ -53,3 +53,18 @@ Deno.test("disarm() makes the old entry harmless, arm() tells of a nearer first 
   assertEquals(a.asked, []);
   assertEquals(heap.arm(b, 5), true);
 });
+
+Deno.test("owners that left are forgotten long before their deadline", () => {
+  const heap = new TimerHeap();
+  const stay = new Owner();
+  heap.arm(stay, 5e9);
+  for (let k = 0; k < 1000; k++) {
+    const owner = new Owner();
+    heap.arm(owner, 1e9 + k);
+    heap.disarm(owner);
+  }
+  assertEquals(heap.size < 200, true);
+  stay.dueNs = 5e9;
+  heap.run(6e9);
+  assertEquals(stay.asked, [5e9]);
+});
