@@ -1,6 +1,17 @@
 /** `irm unbind program | process | ipcp` (spec 21 A5). The verb is the first key here too. */
 
-import { attempt, type Context, exitOf, printable, usage } from "./context.ts";
+import { OuroError } from "../lib/errno.ts";
+import {
+  attempt,
+  type Context,
+  EIRMD,
+  exitOf,
+  listOrError,
+  printable,
+  tell,
+  UNREACHABLE,
+  usage,
+} from "./context.ts";
 import { lastValue, parsePairs } from "./grammar.ts";
 import { firstNamed, pidOf } from "./target.ts";
 
@@ -28,15 +39,27 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     );
     return 1;
   }
-  if (prog.includes("/")) {
-    const base = prog.slice(prog.lastIndexOf("/") + 1);
-    ctx.complain(printable(
-      `Failed to unbind program ${prog}: -1: programs are unbound by their base name (${base})`,
-    ));
-    return 1;
-  }
+  if (prog.includes("/")) return await refusePath(ctx, prog);
   const action = `unbind program ${prog} from ${name === undefined ? "all names" : `"${name}"`}`;
   return exitOf(ctx, await attempt(ctx, action, ctx.admin.unbindProgram(prog, name)));
+}
+
+/**
+ * The daemon of the prototype knows programs by their base name and refuses a path, and scripts may lean
+ * on that; so we refuse it as well and say what to type.
+ */
+async function refusePath(ctx: Context, prog: string): Promise<1> {
+  const base = prog.slice(prog.lastIndexOf("/") + 1);
+  const names = await listOrError(ctx.admin.listNames());
+  if (names instanceof OuroError) {
+    if (names.code === EIRMD) ctx.print(UNREACHABLE);
+    tell(ctx, `unbind program ${prog}`, names);
+    return 1;
+  }
+  ctx.complain(printable(
+    `Failed to unbind program ${prog}: -1: programs are unbound by their base name (${base})`,
+  ));
+  return 1;
 }
 
 /** `process PID name NAME`. */

@@ -9,7 +9,7 @@ import { AdminClient } from "../../lib/irm/admin.ts";
 import { instanceOf } from "../../lib/instance.ts";
 import { irm } from "../unit/irm/console.ts";
 import { type CliCase, cliCases, SECOND_LIST_ORDER, withoutPids } from "../unit/irm/vectors.ts";
-import { TestNode } from "./support/node.ts";
+import { ouro, TestNode } from "./support/node.ts";
 
 /** Whether unicast IPCPs start here. */
 async function canMakeUnicast(): Promise<boolean> {
@@ -99,6 +99,11 @@ Deno.test("irm survives bad names and a list longer than one classic packet", as
     assertEquals(got.code, 1);
     assert(got.err + got.out !== "");
   }
+  const argv = ouro("irm", "name", "create", "name");
+  const raw = 'exec "$@" "$(printf "n\\377")"';
+  const latin = await node.spawnArgv(["sh", "-c", raw, "sh", ...argv.slice(0, -1)]).wait();
+  assertEquals([latin.code, latin.out], [1, ""]);
+  assertMatch(latin.err, /^Failed to read the command line: word \d+ is not UTF-8\n$/);
   const names = Array.from({ length: 200 }, (_, i) => `${"x".repeat(120)}${i}`);
   for (const name of names) {
     await admin.createName({ name, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
