@@ -4,15 +4,17 @@
  *     security_peer.ts echo                 answers every message of every flow, for ever
  *     security_peer.ts ask DST N [TEXT]     sends N messages to DST and checks the answers
  *     security_peer.ts oping DST N          the same to a server of the prototype's oping
+ *     security_peer.ts rally DST N          N small messages to it as fast as they come back
  *
  * `ask` prints `<n> of <N> answered`, or `refused <code> <reason>` and exits with 1.
  */
 
-import { Flow, OuroError } from "../../lib/mod.ts";
+import { Flow, OuroError, OuroProcess } from "../../lib/mod.ts";
 
 const [role, dst, count, text] = Deno.args;
 
 if (role === "echo") await echo();
+else if (role === "rally") rally();
 else Deno.exit(await ask());
 
 async function echo(): Promise<void> {
@@ -74,4 +76,21 @@ async function ask(): Promise<number> {
   console.log(`${good} of ${count} answered`);
   await flow.dealloc();
   return 0;
+}
+
+/** Enough packets to see keys rotate: busy, one question at a time, losses counted. */
+function rally(): void {
+  const flow = Flow.allocSync(OuroProcess.open({ prog: "security_peer" }), dst!);
+  const sent = new Uint8Array(24);
+  const v = new DataView(sent.buffer);
+  const buffer = new Uint8Array(64);
+  let good = 0;
+  for (let i = 0; i < Number(count); i++) {
+    v.setUint32(4, i);
+    while (flow.writeSync(sent, { nonblock: true }) < 0);
+    const n = flow.readSync(buffer, { timeoutMs: 200 });
+    if (n === sent.length && new DataView(buffer.buffer).getUint32(4) === i) good++;
+  }
+  console.log(`${good} of ${count} answered`);
+  flow.deallocSync();
 }
