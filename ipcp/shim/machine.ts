@@ -78,6 +78,7 @@ export type Effect =
   }
   | { readonly do: "answer"; readonly token: number; readonly result: number }
   | { readonly do: "resolve"; readonly hash: Uint8Array }
+  /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
   | { readonly do: "open"; readonly flow: OpenFlow }
   /** The allocation failed or was given up: release what the shell holds for the flow. */
   | { readonly do: "release"; readonly flowId: number };
@@ -224,6 +225,9 @@ export class ShimMachine {
       untilMs: nowMs + REQUEST_LIFE_MS,
       tag: data.slice(0, TAG_BYTES),
     });
+    // Its first packets may come right behind the reply, so they are taken from now on.
+    const remoteEid = this.#config.codec.lostEid;
+    this.#out.push({ do: "open", flow: { flowId, localEid, remoteEid, peer } });
     this.#out.push({ do: "send", to: peer, bytes });
     return 0;
   }
@@ -417,11 +421,11 @@ export class ShimMachine {
       data: response === 0 ? data : EMPTY,
     };
     const bytes = this.#encode(reply);
+    const accepted = response === 0 && bytes !== undefined;
+    // Open first: the peer's first packet may be faster than we are after the reply.
+    if (accepted) this.#open(flow);
     if (bytes !== undefined) this.#out.push({ do: "send", to: flow.peer, bytes });
-    if (response === 0 && bytes !== undefined) {
-      this.#open(flow);
-      return 0;
-    }
+    if (accepted) return 0;
     this.#remove(nowMs, flow);
     this.#out.push({ do: "release", flowId: flow.flowId });
     return bytes === undefined ? -Errno.EMSGSIZE : 0;

@@ -73,7 +73,7 @@ export function requested(m: ShimMachine, nowMs: number, flowId: number): number
   }
   drain(m);
   if (m.alloc(nowMs, flowId, SRV, QOS.raw, OAP) !== 0) throw new Error("alloc failed");
-  const req = parsed(drain(m)[0]);
+  const req = parsed(drain(m).find((e) => e.do === "send"));
   if (req.kind !== "flow_req") throw new Error("no request");
   return req.requesterEid;
 }

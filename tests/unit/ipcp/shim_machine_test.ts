@@ -81,6 +81,19 @@ Deno.test("alloc() and the peer's reply open the flow before the IRMd is told", 
   assertEquals(m.flowState(7), "open");
 });
 
+Deno.test("alloc() opens the flow for the peer's packets before the request is sent", () => {
+  const m = t.machine();
+  m.query(0, t.SRV, 1);
+  m.onMgmt(0, t.MAC_B, t.bytesOf({ kind: "name_reply", hash: t.SRV }));
+  t.drain(m);
+  m.alloc(0, 7, t.SRV, QOS.raw, t.OAP);
+  const [open, send] = t.drain(m);
+  const req = t.parsed(send);
+  if (req.kind !== "flow_req") throw new Error(req.kind);
+  const flow = { flowId: 7, localEid: req.requesterEid, remoteEid: 0xffff, peer: t.MAC_B };
+  assertEquals(open, { do: "open", flow });
+});
+
 Deno.test("a negative reply reaches the IRMd with its code and releases the flow", () => {
   const m = t.machine();
   const eid = t.requested(m, 0, 7);
@@ -179,7 +192,7 @@ Deno.test("the verdict 0 answers the peer with both ids and opens the flow", () 
   const { m, ask } = arrived();
   assert(m.asked(1, ask, 0, 9));
   m.allocResp(2, 9, 0, t.OAP, 5);
-  const [send, open, answer] = t.drain(m);
+  const [open, send, answer] = t.drain(m);
   const got = t.replyOf(send);
   assertEquals([got.requesterEid, got.response, got.data], [64, 0, t.OAP]);
   assertEquals(open, {
@@ -207,7 +220,7 @@ Deno.test("a verdict that overtakes the answer of the IRMd is kept for it", () =
     assertEquals(t.drain(m), []);
     m.asked(2, ask, 0, 9);
     const effects = t.drain(m);
-    const got = t.replyOf(effects[0]);
+    const got = t.replyOf(effects.find((e) => e.do === "send"));
     assertEquals([got.response, got.requesterEid], [response, 64]);
     assert(effects.some((e) => e.do === "answer" && e.token === 5 && e.result === 0));
   }
