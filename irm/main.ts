@@ -16,12 +16,12 @@ const REPLACEMENT = "\ufffd";
 export async function main(args: string[]): Promise<number> {
   const words = splitFlags(args);
   if (words.missingPrefix) {
-    writeAll(Deno.stderr, "--prefix needs a directory.\n");
+    complain("--prefix needs a directory.");
     return 1;
   }
   const odd = args.findIndex((word) => word.includes(REPLACEMENT));
   if (odd >= 0) {
-    writeAll(Deno.stderr, `Failed to read the command line: word ${odd + 1} is not UTF-8\n`);
+    complain(`Failed to read the command line: word ${odd + 1} is not UTF-8`);
     return 1;
   }
   if (words.prefix !== undefined) Deno.env.set("OURO_PREFIX", words.prefix);
@@ -30,21 +30,24 @@ export async function main(args: string[]): Promise<number> {
     system: realSystem,
     json: words.json,
     print: (text) => writeAll(Deno.stdout, text),
-    complain: (line) => writeAll(Deno.stderr, `${line}\n`),
+    complain,
   };
   return await run(context, words.args);
 }
 
 const encoder = new TextEncoder();
 
-/** Writes everything; a closed pipe is not worth a stack trace. */
+/** Writes everything. A closed stdout raises `BrokenPipe`, which ends the program with 141. */
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = encoder.encode(text);
-  for (let at = 0; at < bytes.length;) {
-    try {
-      at += stream.writeSync(bytes.subarray(at));
-    } catch {
-      return;
-    }
+  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+}
+
+/** Writes a line to stderr; a closed one is nobody's trouble. */
+function complain(line: string): void {
+  try {
+    writeAll(Deno.stderr, `${line}\n`);
+  } catch {
+    // Nobody reads it.
   }
 }

@@ -11,7 +11,7 @@ import { AdminClient } from "../../lib/irm/admin.ts";
 import { instanceOf } from "../../lib/instance.ts";
 import { bytesOf, textOf, type ToolCase, toolCases } from "../unit/tools/vectors.ts";
 import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { ouro, TestNode } from "./support/node.ts";
 
 const cases = toolCases();
 /** How long a reply that must not come is waited for, ms. */
@@ -351,3 +351,46 @@ async function untilJson(node: TestNode, words: string[]): Promise<Record<string
     return got.code === 0 && JSON.parse(got.out);
   });
 }
+
+Deno.test({
+  name: "ovpn tells a lost flow, ends without --reconnect and comes back with it",
+  ignore: !canMakeTun(),
+  fn: async () => {
+    await using node = await TestNode.start();
+    using process = joinNode(node);
+    await serveName(node, "vpn");
+    const words = (
+      last: number,
+    ) => ["-i", `10.99.${Deno.pid & 0xff}.${last}`, "-m", "255.255.255.255"];
+    const once = node.spawn(["ovpn", "-n", "vpn", ...words(1)]);
+    const first = await Flow.accept(process, { timeoutMs: 20_000 });
+    await once.waitForLine(/threads\.\n/);
+    await first.dealloc();
+    const ended = await once.wait();
+    assertEquals(ended.code, 1);
+    assert(ended.out.endsWith("Flow is down.\n"), ended.out);
+    const again = node.spawn(["ovpn", "-n", "vpn", "--reconnect", "--json", ...words(2)]);
+    for (let i = 0; i < 2; i++) {
+      const flow = await Flow.accept(process, { timeoutMs: 20_000 });
+      // Goes to the device and is not answered.
+      await flow.write(bytesOf("4500001c00000000401100000a0000010a00000200010002000800000000"));
+      await until("the packet is taken", () => flow.txQueued === 0);
+      await flow.dealloc();
+    }
+    const result = await again.stop("SIGTERM");
+    assertEquals(result.code, 0);
+    assertEquals(JSON.parse(result.out).tool, "ovpn");
+  },
+});
+
+Deno.test("a tool whose output nobody reads any more ends with 141", async () => {
+  await using node = await nodeWithNames();
+  const [binary, ...args] = ouro("oecho", "-l");
+  const script = '{ "$@"; echo "code $?" >&2; } | head -n 1';
+  const pipe = node.spawnArgv(["sh", "-c", script, "sh", binary!, ...args]);
+  await pipe.waitForLine(/Starting/);
+  await until("the server is told", async () => {
+    await node.run(["oecho"]);
+    return pipe.err.includes("code 141");
+  });
+});
