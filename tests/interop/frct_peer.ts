@@ -4,6 +4,7 @@
  *     frct_peer.ts echo                  serves one flow, answers every message
  *     frct_peer.ts ping NAME QOS COUNT   sends COUNT pings 30 ms apart, waits for the answers
  */
+import { FrctFlag } from "../../lib/frct/mod.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 
 /** Pause between pings, ms: the prototype mostly behaves at this pace (spec 31 §11). */
@@ -37,6 +38,8 @@ async function echo(): Promise<void> {
     if (e.code !== -Errno.ETIMEDOUT) end = e.message;
   }
   report(got, flow, end);
+  // The prototype's client may have gone without acknowledging: no linger of R here.
+  flow.setFrctFlags(FrctFlag.Rescntl);
   await flow.dealloc();
 }
 
@@ -62,6 +65,7 @@ async function ping(): Promise<void> {
     end = e.message;
   }
   report(got, flow, end);
+  flow.setFrctFlags(FrctFlag.Rescntl);
   await flow.dealloc();
 }
 

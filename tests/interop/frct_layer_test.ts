@@ -1,0 +1,75 @@
+/**
+ * FRCT across a layer, with the prototype on one host and ours on the other: every QoS, both roles, over its eth-dix IPCP and
+ * ours. Judged as in frct_test.ts; here the ends share no memory, so less of the prototype's trouble is in the way.
+ */
+import { assert } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { NetLab } from "../e2e/support/netns.ts";
+import { canRunPrototype, CHost } from "./c_host.ts";
+import { OurHost } from "./our_host.ts";
+
+const COUNT = 5;
+const TRIES = 5;
+const PEER = [
+  Deno.execPath(),
+  "run",
+  "-A",
+  "--quiet",
+  "--config",
+  fromFileUrl(new URL("../../deno.json", import.meta.url)),
+  fromFileUrl(new URL("frct_peer.ts", import.meta.url)),
+];
+
+Deno.test({
+  name: "flows of every QoS between our library and C oping across a layer",
+  ignore: !canRunPrototype,
+  async fn(t) {
+    await using net = new NetLab();
+    const [nsC, nsO] = [await net.namespace("c"), await net.namespace("o")];
+    await net.link({ ns: nsC, dev: "vethA" }, { ns: nsO, dev: "vethB" });
+    await using c = await CHost.start({ ns: nsC });
+    await using our = await OurHost.start(nsO);
+    const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
+    await c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
+    await c.serve("theirs", "lay");
+    await c.must("irm", "name", "create", "ours");
+    await our.must("irm", "name", "create", "theirs");
+    await our.must("irm", "name", "create", "ours");
+    await our.must("irm", "name", "register", "ours", "layer", "lay");
+    for (const qos of ["raw", "best", "video", "voice", "data"]) {
+      await t.step(`${qos}: our client, C server`, async () => {
+        const results: string[] = [];
+        for (let i = 0; i < TRIES; i++) {
+          const r = await our.run([...PEER, "ping", "theirs", qos, String(COUNT)]);
+          const got = /"got":(\d+)/.exec(r.out)?.[1];
+          if (got === String(COUNT)) return;
+          results.push(r.out + r.err);
+        }
+        throw new Error(results.join("\n") + c.irmd.out.slice(-2000) + our.irmd.out.slice(-2000));
+      });
+      await t.step(`${qos}: C client, our server`, async () => {
+        const results: string[] = [];
+        let best = 0;
+        for (let i = 0; i < TRIES && best < COUNT; i++) {
+          const server = our.spawn([...PEER, "echo"]);
+          await server.waitForLine(/serving/);
+          await our.must("irm", "bind", "process", String(server.pid), "name", "ours");
+          const words = ["-q", qos, "-c", String(COUNT), "-i", "30"];
+          const client = c.spawn(["oping", "-n", "ours", ...words]);
+          const timer = setTimeout(() => client.kill("SIGKILL"), 12_000);
+          const { out } = await client.wait(30_000);
+          clearTimeout(timer);
+          const ended = await server.wait(20_000);
+          best = Math.max(best, Number(/(\d+) received/.exec(out)?.[1] ?? 0));
+          results.push(`${out}\n${ended.out}${ended.err}`);
+        }
+        // Its client takes messages from itself ("Invalid message on fd 64", acknowledged and gone) or never opens its
+        // record; ours has served every message that it acknowledged.
+        const enough = qos === "raw" ? COUNT : COUNT - 2;
+        assert(results.some((r) => r.includes(`"got":${COUNT}`)), results.join("\n"));
+        assert(best >= enough, results.join("\n") + our.irmd.out.slice(-2000));
+      });
+    }
+  },
+});
