@@ -8,7 +8,7 @@ import { CIPHERS, KEXES } from "../lib/wire/oap_ids.ts";
 import { check } from "./check.ts";
 import { PkiError } from "./files.ts";
 import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
-import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
+import { init, leaf, type MakeOptions, revoke, staticKem } from "./make.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 
@@ -81,6 +81,13 @@ async function run(
   who: string | undefined,
 ): Promise<Report | string> {
   const [name] = words;
+  if (command === "revoke") {
+    const [side, whose, more] = words;
+    if ((side !== "server" && side !== "client") || whose === undefined || more !== undefined) {
+      return "revoke needs server or client, and the name";
+    }
+    return revoke(o, side, whose);
+  }
   if (words.length > 1) return `"${words[1]}" is too much`;
   if (who !== undefined && command !== "client") return "--as is for clients only";
   switch (command) {

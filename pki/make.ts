@@ -112,6 +112,24 @@ export async function leaf(
   return { ...report, text: `${report.text}warning: ${warning}\n` };
 }
 
+/** `revoke`: the certificate of a side of a name is accepted nowhere that has this `revoked/`. */
+export function revoke(o: MakeOptions, side: string, name: string): Report {
+  const reason = nameRefusal(name);
+  if (reason) throw new PkiError(reason);
+  const path = `${o.securityDir}/${side}/${name}/crt.pem`;
+  let parsed: PeerCertificate | undefined;
+  try {
+    parsed = PeerCertificate.fromPem(Deno.readTextFileSync(path));
+  } catch (e) {
+    throw new PkiError(`cannot read ${path}: ${e instanceof Error ? e.message : e}`);
+  }
+  if (!parsed) throw new PkiError(`${path} has no PEM certificate`);
+  const serial = new Uint8Array(parsed.x509.serialNumber.valueBlock.valueHexView).toHex();
+  const files = [certificate(`${o.securityDir}/revoked/${serial}.pem`, parsed.der)];
+  writeAll(files, true);
+  return made(files, { revoked: describe(parsed.der) });
+}
+
 /** `kem`: the server's static key, and its public half where this host's clients look for it. */
 export async function staticKem(o: MakeOptions, name: string): Promise<Report> {
   const reason = nameRefusal(name);

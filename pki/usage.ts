@@ -11,6 +11,7 @@ Commands:
   init                    a root CA and an intermediate CA
   server NAME             certificate and key for processes that accept flows for NAME
   client NAME --as WHO    certificate and key with the name WHO, for flows to NAME
+  revoke server|client NAME   accept that certificate no more: copy it to revoked/
   kem NAME                static KEM key of NAME for kem_mode=client, both halves
   show FILE               what is in a certificate
   check [NAME]            whether files, modes, chains and settings are right

@@ -87,12 +87,21 @@ export class TrustStore {
     { verdict: ChainVerdict; notBeforeMs: number; notAfterMs: number }
   >();
 
-  private constructor() {}
+  /** Hashes of certificates that are not accepted any more, whatever their chain. */
+  readonly #revoked: ReadonlySet<string>;
+
+  private constructor(revoked: readonly PeerCertificate[]) {
+    this.#revoked = new Set(revoked.map((c) => sha256(c.der).toHex()));
+  }
 
   /** Makes a store; a certificate that is signed with its own key is an anchor (spec 40 §14). */
-  static async of(certificates: readonly PeerCertificate[]): Promise<TrustStore> {
-    const store = new TrustStore();
+  static async of(
+    certificates: readonly PeerCertificate[],
+    revoked: readonly PeerCertificate[] = [],
+  ): Promise<TrustStore> {
+    const store = new TrustStore(revoked);
     for (const c of certificates) {
+      if (store.#revoked.has(sha256(c.der).toHex())) continue;
       if (await isSelfSigned(c)) store.#anchors.push(c);
       else store.#intermediates.push(c);
     }
@@ -107,6 +116,7 @@ export class TrustStore {
   /** Verifies the chain of a leaf at a time. */
   async verify(leaf: PeerCertificate, nowMs: number): Promise<ChainVerdict> {
     const hash = sha256(leaf.der).toHex();
+    if (this.#revoked.has(hash)) return { ok: false, reason: "it is revoked" };
     const known = this.#verdicts.get(hash);
     if (known && nowMs >= known.notBeforeMs && nowMs <= known.notAfterMs) return known.verdict;
     const path = await this.#path(leaf, nowMs);

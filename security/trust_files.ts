@@ -1,6 +1,7 @@
 /**
- * The trust store from its directories `cacert/` and `untrusted/` (spec 40 §13.2): loaded at start,
- * where a damaged entry stops the IRMd, and again when a directory or a file in it changed.
+ * The trust store from its directories `cacert/` and `untrusted/` (spec 40 §13.2), and ours `revoked/`:
+ * loaded at start, where a damaged entry stops the IRMd, and again when a directory or a file in it
+ * changed.
  */
 
 import type { Logger } from "../lib/log.ts";
@@ -10,6 +11,7 @@ import { TrustStore } from "./trust.ts";
 const DIRECTORIES = [
   { name: "cacert", failed: "Failed to load CA certificates." },
   { name: "untrusted", failed: "Failed to load intermediate certificates." },
+  { name: "revoked", failed: "Failed to load revoked certificates." },
 ] as const;
 
 /** The store of an IRMd. */
@@ -24,9 +26,10 @@ export class TrustFiles {
   async load(): Promise<string | undefined> {
     const stamp = this.#stampNow();
     const certificates: PeerCertificate[] = [];
+    const revoked: PeerCertificate[] = [];
     for (const { name, failed } of DIRECTORIES) {
       const dir = `${this.securityDir}/${name}`;
-      const reason = this.#loadDirectory(dir, certificates);
+      const reason = this.#loadDirectory(dir, name === "revoked" ? revoked : certificates);
       if (reason !== undefined) {
         this.log.error(failed);
         this.#store = undefined;
@@ -34,7 +37,7 @@ export class TrustFiles {
         return this.#failure = reason;
       }
     }
-    this.#store = await TrustStore.of(certificates);
+    this.#store = await TrustStore.of(certificates, revoked);
     this.#stamp = stamp;
     this.#failure = "";
     return undefined;

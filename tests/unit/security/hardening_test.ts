@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { init, leaf } from "../../../pki/make.ts";
+import { init, leaf, revoke } from "../../../pki/make.ts";
 import { issue, signerOf } from "../../../pki/issue.ts";
 import { generateKey } from "../../../pki/key_types.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
@@ -133,4 +133,46 @@ Deno.test("23: an unknown issuer and a bad signature look the same to the peer",
     ensure(isOapFailure(got));
     assertEquals(got.code, -1009);
   }
+});
+
+Deno.test("19: a revoked certificate is refused at once, its CA's others are not", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  await leaf(options(sec), "client", NAME, "alice");
+  const service = sec.service(new KeptLog());
+  const serve = async () => {
+    const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+    ensure(!isOapFailure(session));
+    return await service.serve(DEFAULTS, NAME, session.request);
+  };
+  ensure(!isOapFailure(await serve()));
+  ensure(revoke(options(sec), "client", NAME).ok);
+  const got = await serve();
+  ensure(isOapFailure(got) && got.code === -1009 && got.reason === "it is revoked");
+  await leaf(options(sec), "client", NAME, "alice");
+  ensure(!isOapFailure(await serve()), "a new certificate of the same name");
+  // The intermediate: with it everything below it.
+  Deno.copyFileSync(`${sec.dir}/untrusted/intermediate.pem`, `${sec.dir}/revoked/im.pem`);
+  ensure(isOapFailure(await serve()));
+});
+
+Deno.test("19: strict-crt refuses what the prototype takes: short keys, a CA as leaf", async () => {
+  const file = JSON.parse(
+    Deno.readTextFileSync(new URL("../../vectors/oap.json", import.meta.url)),
+  ) as { pki: Record<string, { crt_der: string }>; cases: { name: string; hex: string }[] };
+  using sec = new SecDir();
+  for (const [dir, name] of [["cacert", "root"], ["untrusted", "im"]] as const) {
+    sec.certificate(`${dir}/${name}.pem`, Uint8Array.fromHex(file.pki[name]!.crt_der));
+  }
+  const short = file.cases.find((c) => c.name === "server/chain-t-rsa512")!;
+  const serve = async (conf: string) => {
+    sec.write("server/svc.vec/enc.conf", conf);
+    const service = sec.service(new KeptLog(), { nowNs: () => 1780000000123456789n });
+    return await service.serve(DEFAULTS, "svc.vec", Uint8Array.fromHex(short.hex));
+  };
+  ensure(!isOapFailure(await serve("none\n")));
+  const got = await serve("none\nstrict-crt=yes\n");
+  ensure(isOapFailure(got) && got.reason.includes("512 bits"), Deno.inspect(got));
+  const root = PeerCertificate.parse(Uint8Array.fromHex(file.pki.root!.crt_der))!;
+  assertEquals(root.strictReason("server"), "it is a CA certificate");
 });
