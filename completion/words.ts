@@ -105,7 +105,13 @@ export const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   ovpn: [
     ..."--name --ip --mask --mtu --dev --ip6 --reconnect --qos --json --version --help".split(" "),
   ],
-  pki: ["--help"],
+  pki: [
+    ..."init server client revoke kem show check".split(" "),
+    ..."--security --key --days --org --as --encrypt --kex --cipher --require-auth --force".split(
+      " ",
+    ),
+    ..."--json --help".split(" "),
+  ],
 };
 
 /** The flag that every command takes. */

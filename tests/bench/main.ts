@@ -166,4 +166,5 @@ if (import.meta.main) {
   if (parts.has("frct")) await other("./frct.ts", "--v8-flags=--expose-gc");
   if (parts.has("flows")) await other("./frct_flows.ts", "--v8-flags=--expose-gc");
   if (parts.has("security")) await other("./security.ts");
+  if (parts.has("security")) await other("./security_flow.ts");
 }
