@@ -1,0 +1,151 @@
+/** What is proved here: the socket server of the daemon alone, with handlers that are not the daemon's. */
+
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { instanceOf, irmSocketPath } from "../../../lib/instance.ts";
+import { decodeIrmMsg, type IrmMsg } from "../../../lib/irm/messages.ts";
+import { type Level, Logger } from "../../../lib/log.ts";
+import { EventSource } from "../../../lib/sys/epoll.ts";
+import { Fd } from "../../../lib/sys/fd.ts";
+import { raiseDescriptorLimit } from "../../../lib/sys/process.ts";
+import { SeqSocket } from "../../../lib/sys/socket.ts";
+import { failed, ok, type Outcome } from "../../../irmd/answer.ts";
+import type { Client } from "../../../irmd/client.ts";
+import { type Handler, IDLE_CONNECTIONS_MAX, Server } from "../../../irmd/server.ts";
+
+interface Setting {
+  readonly path: string;
+  readonly server: Server;
+  readonly lines: string[];
+}
+
+function serverTest(
+  name: string,
+  handler: Handler,
+  body: (s: Setting) => void | Promise<void>,
+): void {
+  Deno.test({
+    name,
+    // libc is opened once a process and stays open.
+    sanitizeResources: false,
+    async fn() {
+      const prefix = Deno.makeTempDirSync();
+      const instance = instanceOf(prefix);
+      Deno.mkdirSync(instance.socketDir, { recursive: true });
+      EventSource.get();
+      const before = Fd.live;
+      const lines: string[] = [];
+      const log = new Logger((level: Level, _, text) => lines.push(`${level} ${text}`), "irmd");
+      const server = new Server(instance, 0o600, log, handler);
+      try {
+        await body({ path: irmSocketPath(instance), server, lines });
+      } finally {
+        server.close();
+        await EventSource.get().idle();
+        Deno.removeSync(prefix, { recursive: true });
+      }
+      assertEquals(Fd.live, before);
+    },
+  });
+}
+
+/** The reply to one byte; undefined when the connection is closed without one. */
+async function ask(path: string, byte: number): Promise<IrmMsg | undefined> {
+  using s = SeqSocket.connect(path);
+  s.sendSync(new Uint8Array([byte]));
+  const reply = await s.recv({ timeoutMs: 10_000 });
+  return reply === null ? undefined : decodeIrmMsg(reply) as IrmMsg;
+}
+
+/** 1: a reply at once; 2: later; 3: none; 4: throws; 5: rejects; 6: never, until the client hangs up. */
+function byFirstByte(client: Client, packet: Uint8Array): Outcome | Promise<Outcome> {
+  switch (packet[0]) {
+    case 1:
+      return ok();
+    case 2:
+      return Promise.resolve(failed(-1007, "stage", "cause"));
+    case 4:
+      throw new Error("defect");
+    case 5:
+      return Promise.reject(new Error("late defect"));
+    case 6:
+      return new Promise((resolve) => client.onHangup(() => resolve(undefined)));
+    default:
+      return undefined;
+  }
+}
+
+serverTest(
+  "Server replies at once, later, or closes without reply",
+  byFirstByte,
+  async ({ path }) => {
+    assertEquals((await ask(path, 1))?.result, 0);
+    const late = await ask(path, 2);
+    assertEquals([late?.result, late?.error?.cause], [-1007, "cause"]);
+    assertEquals(await ask(path, 3), undefined);
+  },
+);
+
+serverTest("Server survives a handler with a defect", byFirstByte, async ({ path, lines }) => {
+  assertEquals(await ask(path, 4), undefined);
+  assertEquals(await ask(path, 5), undefined);
+  assertEquals(lines, ["EE Request failed: defect.", "EE Request failed: late defect."]);
+  assertEquals((await ask(path, 1))?.result, 0);
+});
+
+serverTest("Server tells a waiting handler that its client has hung up", byFirstByte, async (s) => {
+  const client = SeqSocket.connect(s.path);
+  client.sendSync(new Uint8Array([6]));
+  assertEquals((await ask(s.path, 1))?.result, 0);
+  assertEquals(s.server.busy, 1);
+  client.close();
+  while (s.server.busy > 0) await new Promise((done) => setTimeout(done, 1));
+});
+
+serverTest("Server.close() ends pending requests without reply", byFirstByte, async (s) => {
+  using client = SeqSocket.connect(s.path);
+  client.sendSync(new Uint8Array([6]));
+  assertEquals((await ask(s.path, 1))?.result, 0);
+  s.server.close();
+  const end = await client.recv({ timeoutMs: 10_000 }).catch((e) => e);
+  assert(end === null || end instanceof Error);
+});
+
+let undelivered = 0;
+serverTest(
+  "Server calls undelivered() when the client has gone before its reply",
+  (client, packet) => {
+    if (packet[0] === 1) return ok();
+    return new Promise((resolve) => {
+      client.onHangup(() => resolve(ok({}, () => undelivered += 1)));
+    });
+  },
+  async (s) => {
+    const client = SeqSocket.connect(s.path);
+    client.sendSync(new Uint8Array([2]));
+    assertEquals((await ask(s.path, 1))?.result, 0);
+    client.close();
+    while (s.server.busy > 0) await new Promise((done) => setTimeout(done, 1));
+    assertEquals(undelivered, 1);
+  },
+);
+
+serverTest(
+  `Server keeps ${IDLE_CONNECTIONS_MAX} silent connections, then closes the oldest`,
+  byFirstByte,
+  async ({ path }) => {
+    const room = raiseDescriptorLimit();
+    assert(room > 2 * IDLE_CONNECTIONS_MAX + 100, `descriptor limit ${room}`);
+    const silent: SeqSocket[] = [];
+    try {
+      for (let i = 0; i < IDLE_CONNECTIONS_MAX + 1; i++) {
+        silent.push(SeqSocket.tryConnect(path) ?? await SeqSocket.connectAsync(path));
+      }
+      assertEquals(await silent[0]!.recv({ timeoutMs: 10_000 }), null);
+      assertEquals((await ask(path, 1))?.result, 0);
+      const second = await silent[1]!.recv({ timeoutMs: 1 }).catch((e) => e);
+      assertInstanceOf(second, Error);
+    } finally {
+      for (const s of silent) s.close();
+    }
+  },
+);
