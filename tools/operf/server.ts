@@ -22,8 +22,11 @@ import {
 import { sendPackets } from "./sender.ts";
 import { megabits } from "./text.ts";
 
-/** Silence that ends a test, µs. */
-const IDLE_US = 1e6;
+/**
+ * Silence that ends a test, µs. A client that leaves is noticed at once, so this may be longer than the
+ * prototype's 1 s and does not end the test of a client that had to wait for its processor.
+ */
+const IDLE_US = 3e6;
 /** A C client sleeps 1 s between configuration and data, so the first packet may take longer, µs. */
 const FIRST_US = 3e6;
 /** How long a configuration may take, µs. */
