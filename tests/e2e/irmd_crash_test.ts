@@ -113,6 +113,50 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a user that truncates all memory it may open harms itself alone",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    const { node, admin } = await setUp();
+    await using _node = node;
+    const uid = 65534;
+    const env = { OURO_TEST_UID: String(uid) };
+    Deno.chmodSync(node.prefix, 0o755);
+    const rootServer = await serverPeer(node, "srv");
+    const rootClient = peer(node, ["hold", "n1"]);
+    await rootServer.waitForLine(/^flow \d+/m);
+    await admin.createName({
+      name: "n2",
+      polLb: PolLb.ROUND_ROBIN,
+      skey: "",
+      scrt: "",
+      ckey: "",
+      ccrt: "",
+    });
+    const server = await serverPeer(node, "user_srv", { env });
+    await admin.bindProcess(server.pid, "n2");
+    const client = peer(node, ["hold", "n2", "5"], { env });
+    await server.waitForLine(/^flow \d+/m);
+    await client.waitForLine(/^flow \d+/m);
+    const theirs = node.sharedMemory().filter((name) => {
+      return Deno.statSync(`/dev/shm/${name}`).uid === uid;
+    });
+    // Two rings, two flow sets, the pool.
+    assertEquals(theirs.length, 5);
+    for (const name of theirs) Deno.truncateSync(`/dev/shm/${name}`, 0);
+    for (const p of [client, server]) {
+      p.kill("SIGKILL");
+      await p.wait();
+    }
+    await until("the user's memory is gone", () => {
+      return node.sharedMemory().every((name) => !theirs.includes(name));
+    });
+    assertEquals((await peer(node, ["churn", "n1", "3"]).wait()).code, 0);
+    assertEquals(rootClient.ended, undefined);
+    assertEquals((await node.stopIrmd())!.code, 0);
+  },
+});
+
 Deno.test("a killed server: its client sees the flow go down, another server takes over", async () => {
   const { node } = await setUp();
   await using _node = node;
