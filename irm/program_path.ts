@@ -40,7 +40,7 @@ export function findProgram(word: string, system: System): Program {
 function lookUp(word: string, system: System): Program {
   if (word === "") return { code: -Errno.ENOENT, cause: "no program given" };
   const real = system.realPath(word);
-  let path = "path" in real ? real.path : word;
+  let path = "path" in real ? ownName(word, real.path, system) : word;
   // A directory that happens to have the name of the program is not meant.
   if (!word.includes("/") && system.stat(path)?.directory) path = word;
   if (path.includes("/")) {
@@ -51,6 +51,17 @@ function lookUp(word: string, system: System): Program {
     return { path };
   }
   return searchPath(path, system);
+}
+
+/**
+ * The path to bind for a word and where its links lead. A link with the name of one of our programs leads
+ * to the ouro binary, but it is the link's name that processes announce, so it stays.
+ */
+function ownName(word: string, real: string, system: System): string {
+  const name = word.slice(word.lastIndexOf("/") + 1);
+  if (real.endsWith(`/${name}`) || !(APPLETS as readonly string[]).includes(name)) return real;
+  const directory = system.realPath(word.slice(0, -name.length) || ".");
+  return "path" in directory ? `${directory.path}/${name}` : real;
 }
 
 function searchPath(word: string, system: System): Program {

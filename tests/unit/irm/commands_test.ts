@@ -165,6 +165,25 @@ Deno.test("bind program looks past a directory of the same name to PATH", async 
   assertEquals(admin.log, ["bind program /usr/bin/oping to n"]);
 });
 
+Deno.test("bind program keeps the name of a link to our binary, and resolves any other", async () => {
+  const admin = new FakeAdmin();
+  const links: Record<string, string> = {
+    "bin/oping": "/opt/ouro",
+    "bin/": "/usr/local/bin",
+    "bin/server": "/opt/server-1.2",
+  };
+  const files = { "/usr/local/bin/oping": true, "/opt/server-1.2": true } as const;
+  const system = fakeSystem(files, {
+    realPath: (path) => links[path] ? { path: links[path] } : { errno: "ENOENT" },
+  });
+  await irm(["bind", "program", "bin/oping", "name", "n"], admin, system);
+  await irm(["bind", "program", "bin/server", "name", "n"], admin, system);
+  assertEquals(admin.log, [
+    "bind program /usr/local/bin/oping to n",
+    "bind program /opt/server-1.2 to n",
+  ]);
+});
+
 Deno.test("bind program says what is wrong with a file", async () => {
   const system = fakeSystem({ "/p": "directory", "/p/data": false, "/usr/bin/plain": false });
   const directory = await irm(["bind", "program", "/p", "name", "n"], new FakeAdmin(), system);
