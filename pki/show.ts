@@ -1,7 +1,7 @@
 /** `ouro pki show`: what is in a certificate file. */
 
 import { PeerCertificate } from "../security/certificate.ts";
-import { printable } from "../security/trust.ts";
+import { printable } from "../security/printable.ts";
 import { PkiError } from "./files.ts";
 import { keyWords } from "./issue.ts";
 

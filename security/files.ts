@@ -10,6 +10,7 @@
 import type { Logger } from "../lib/log.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { PeerCertificate } from "./certificate.ts";
+import type { Credentials } from "./credentials.ts";
 import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
@@ -34,12 +35,6 @@ export type Loaded<T> =
   | { readonly state: "absent" }
   | { readonly state: "unusable"; readonly reason: string }
   | { readonly state: "ok"; readonly value: T };
-
-/** Certificate and key of a side. */
-export interface Credentials {
-  readonly certificate: PeerCertificate;
-  readonly key: SigningKey;
-}
 
 /** A refusal with the path that caused it. */
 export interface FileRefusal {

@@ -15,6 +15,7 @@ import {
 import { certificateAlgorithm, VerifyKey } from "./signature.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { sha256 } from "./digest.ts";
+import { printable } from "./printable.ts";
 
 /** Longest chain, certificates. */
 const CHAIN_MAX = 10;
@@ -241,13 +242,6 @@ async function isSelfSigned(c: PeerCertificate): Promise<boolean> {
 function describe(c: Certificate): string {
   const cn = c.subject.typesAndValues.find((t) => t.type === "2.5.4.3")?.value.valueBlock.value;
   return typeof cn === "string" ? `certificate "${printable(cn)}"` : "a certificate without name";
-}
-
-/** Text from outside, safe in a log line. */
-export function printable(s: string): string {
-  return s.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, (c) => {
-    return `\\u{${c.codePointAt(0)!.toString(16)}}`;
-  });
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

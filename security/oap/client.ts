@@ -20,7 +20,7 @@ import { digest } from "../digest.ts";
 import { encodePublic, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
 import type { KexPair } from "../kex/pair.ts";
 import type { Secret } from "../secret.ts";
-import { printable } from "../trust.ts";
+import { printable } from "../printable.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";

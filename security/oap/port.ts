@@ -1,16 +1,26 @@
 /** What the pure procedures of OAP are given: log, clock, random source and cryptography. */
 
-import type { Logger } from "../../lib/log.ts";
 import type { OapHeader } from "../../lib/wire/oap_header.ts";
 import { describeLines, encode, encodedLength, parse } from "../../lib/wire/oap_header.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import type { KexInfo } from "../../lib/wire/oap_ids.ts";
 import type { PeerCertificate } from "../certificate.ts";
 import type { EncConf, Policy } from "../enc_conf.ts";
-import type { Credentials } from "../files.ts";
+import type { Credentials } from "../credentials.ts";
 import type { Encapsulated, KexPair } from "../kex/pair.ts";
 import type { PeerKey } from "../kex/spki.ts";
 import type { StaticKemKey } from "../kex/static.ts";
+
+/** Where lines go; a `Logger` is one. */
+export interface OapLog {
+  /** Whether DB and PP lines are written. */
+  readonly debug: boolean;
+  error(text: string): void;
+  warn(text: string): void;
+  info(text: string): void;
+  dbg(text: string): void;
+  proto(text: string): void;
+}
 
 /** A peer's certificate that did not pass: the prototype's line, and why for a person. */
 export interface PeerRefusal {
@@ -20,7 +30,7 @@ export interface PeerRefusal {
 
 /** Effects of the procedures. */
 export interface OapPort {
-  readonly log: Logger;
+  readonly log: OapLog;
   /** Wall clock, ns since the epoch. */
   nowNs(): bigint;
   generatePair(kex: KexInfo): Promise<KexPair>;
@@ -70,7 +80,7 @@ export function bareHeader(id: Uint8Array, timestampNs: bigint): OapHeader {
 export async function encodeSigned(
   header: OapHeader,
   credentials: Credentials | null,
-  log: Logger,
+  log: OapLog,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
   const h = credentials ? { ...header, crt: credentials.certificate.der } : header;
   const signed = new Uint8Array(encodedLength(h));
@@ -94,7 +104,7 @@ export async function encodeSigned(
 }
 
 /** Writes a header to the protocol log. */
-export function dump(log: Logger, h: OapHeader, direction: "-->" | "<--"): void {
+export function dump(log: OapLog, h: OapHeader, direction: "-->" | "<--"): void {
   for (const line of describeLines(h, direction)) log.proto(line);
 }
 

@@ -18,7 +18,7 @@ import {
 } from "../../lib/wire/oap_ids.ts";
 import { digest } from "../digest.ts";
 import { isReduced, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
-import { printable } from "../trust.ts";
+import { printable } from "../printable.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { bareHeader, dump, encodeSigned, NONE } from "./port.ts";

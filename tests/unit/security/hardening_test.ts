@@ -14,7 +14,7 @@ import { isOapFailure } from "../../../security/oap/mod.ts";
 import { encodePem, parsePem } from "../../../security/pem.ts";
 import { Secret } from "../../../security/secret.ts";
 import { SigningKey } from "../../../security/signature.ts";
-import { printable } from "../../../security/trust.ts";
+import { printable } from "../../../security/printable.ts";
 import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
 
 const NAME = "svc";

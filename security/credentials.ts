@@ -1,0 +1,10 @@
+/** What a side authenticates with. */
+
+import type { PeerCertificate } from "./certificate.ts";
+import type { SigningKey } from "./signature.ts";
+
+/** Certificate and key of a side. */
+export interface Credentials {
+  readonly certificate: PeerCertificate;
+  readonly key: SigningKey;
+}
