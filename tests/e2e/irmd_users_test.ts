@@ -1,0 +1,70 @@
+/**
+ * What is proved here: group `ouroboros` on a daemon that sees its own user and group database (spec 10 §2.4, §11.1,
+ * spec 20 §19.1). Users without privilege are in irmd_abuse_test.ts and irmd_crash_test.ts.
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { instanceOf } from "../../lib/instance.ts";
+import { IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
+import { Puppet } from "../doubles/puppet.ts";
+import { ouro, TestNode } from "./support/node.ts";
+
+const GROUP = 54321;
+/** By the group's list, by primary group, by neither; and one the database does not know. */
+const LISTED = 54001;
+const PRIMARY = 54002;
+const PLAIN = 54003;
+const UNKNOWN = 54004;
+
+const PASSWD = [
+  "root:x:0:0::/root:/bin/sh",
+  `listed:x:${LISTED}:${LISTED}::/:/bin/sh`,
+  `primary:x:${PRIMARY}:${GROUP}::/:/bin/sh`,
+  `plain:x:${PLAIN}:${PLAIN}::/:/bin/sh`,
+  "",
+].join("\n");
+const GROUPS = ["root:x:0:", `ouroboros:x:${GROUP}:somebody,listed`, ""].join("\n");
+
+Deno.test({
+  name: "members of group ouroboros administer and share the global pool, others do not",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using node = await TestNode.start({ idle: true });
+    Deno.chmodSync(node.prefix, 0o755);
+    Deno.writeTextFileSync(`${node.prefix}/passwd`, PASSWD);
+    Deno.writeTextFileSync(`${node.prefix}/group`, GROUPS);
+    const mounts = ["passwd", "group"].map((f) => `mount --bind "$1/${f}" /etc/${f}`).join(" && ");
+    const script = `${mounts} && shift && exec "$@"`;
+    node.irmd = node.spawnArgv([
+      ...["unshare", "-m", "sh", "-c", script, "sh", node.prefix],
+      ...ouro("irmd", "--stdout"),
+    ]);
+    await node.irmd.waitForLine(/daemon started/);
+    assertEquals(node.irmd.out.includes("group not found"), false);
+    const gspp = Deno.statSync(`/dev/shm${instanceOf(node.prefix).shmBase}.gspp`);
+    assertEquals([gspp.uid, gspp.gid, gspp.mode! & 0o777], [0, GROUP, 0o660]);
+
+    for (
+      const [uid, privileged] of [
+        [LISTED, true],
+        [PRIMARY, true],
+        [PLAIN, false],
+        [UNKNOWN, false],
+      ] as const
+    ) {
+      const p = await Puppet.announced(node, "prog", uid);
+      const set = Deno.statSync(`/dev/shm${instanceOf(node.prefix).shmBase}.set.${p.pid}`);
+      assertEquals([set.uid, set.mode! & 0o777], privileged ? [0, 0o660] : [uid, 0o600]);
+      const pups = node.sharedMemory().filter((n) => n.endsWith(`.pup.${uid}`));
+      assertEquals(pups.length, privileged ? 0 : 1);
+      const create: IrmMsg = {
+        code: IrmCode.IRM_CREATE_NAME,
+        nameInfo: { name: `n${uid}`, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" },
+      };
+      const r = (await p.irm(create))!;
+      assertEquals(r.result, privileged ? 0 : -1);
+      if (!privileged) assertMatch(r.error!.cause, /may not administer/);
+      await p.kill();
+    }
+  },
+});
