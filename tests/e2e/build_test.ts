@@ -78,13 +78,10 @@ portable({
 portable({
   name: "it starts with an empty environment",
   fn: async () => {
-    const fallback = "/var/cache/ouro";
-    const wasThere = await Deno.stat(fallback).then(() => true, () => false);
     const result = await start({}, ["--version", "-v"]);
     assertEquals([result.code, result.err], [0, ""]);
     assertStringIncludes(result.out, "form: portable\n");
     assertStringIncludes(result.out, `file: ${await Deno.realPath(BINARY)}\n`);
-    if (isRoot && !wasThere) await Deno.remove(fallback, { recursive: true });
   },
 });
 
@@ -160,21 +157,43 @@ portable({
 });
 
 portable({
-  name: "a cache directory of somebody else, or a link to one, is refused in one line",
-  needsRoot: true,
+  name: "a cache directory that is a link, a file or below one is refused in one line",
   fn: async () => {
     await using scratch = await Scratch.make();
-    await Deno.mkdir(scratch.path("theirs"));
-    await Deno.chown(scratch.path("theirs"), NOBODY, NOBODY);
     await Deno.mkdir(scratch.path("mine"));
     await Deno.symlink(scratch.path("mine"), scratch.path("link"));
     await Deno.writeTextFile(scratch.path("file"), "");
-    for (const name of ["theirs", "link", "file", "file/below"]) {
+    for (const name of ["link", "file", "file/below"]) {
       const result = await start({ OURO_CACHE: scratch.path(name) }, ["--version"]);
       assertEquals([result.code, result.out], [1, ""], name);
       assertMatch(result.err, /^ouro: cannot unpack into OURO_CACHE=.*\n$/);
     }
     assertEquals(names(scratch.path("mine")), []);
+  },
+});
+
+portable({
+  name: "a cache directory of another user is left alone for one of the own",
+  needsRoot: true,
+  fn: async () => {
+    await using user = await OtherUser.make(FREE_UID + 2);
+    // Filled by root, and well filled.
+    const cache = user.scratch.path("cache");
+    assertEquals((await start({ OURO_CACHE: cache }, ["--version"])).code, 0);
+    const before = names(cache);
+    for (const mode of [0o700, 0o777]) {
+      await Deno.chmod(cache, mode);
+      const result = await user.start({ OURO_CACHE: cache, HOME: user.home });
+      assertEquals([result.code, result.err], [0, ""]);
+      assertStringIncludes(result.out, `runtime: ${user.home}/.cache/ouro/`);
+    }
+    // And the other way: root does not run what a user prepared.
+    await Deno.chown(cache, NOBODY, NOBODY);
+    const result = await start({ OURO_CACHE: cache, HOME: user.home }, ["--version", "-v"]);
+    assertEquals([result.code, result.err], [0, ""]);
+    assert(!result.out.includes(`runtime: ${cache}`));
+    assert(!result.out.includes(`runtime: ${user.home}`));
+    assertEquals(names(cache), before);
   },
 });
 
