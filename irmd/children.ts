@@ -41,6 +41,7 @@ export class Children {
   readonly #watches = new Map<number, Disposable>();
   /** Started here and not ended yet. */
   readonly #running = new Set<number>();
+  #ending = false;
 
   constructor(
     readonly instance: Instance,
@@ -96,6 +97,7 @@ export class Children {
     blockSignals: readonly number[] | "none",
     input = "/dev/null",
   ): number | string {
+    if (this.#ending) return "the IRMd is shutting down";
     let child: Child;
     try {
       child = spawn(argv, { env: this.#env(), blockSignals, fds: [input] });
@@ -137,6 +139,11 @@ export class Children {
     if (this.#running.has(pid)) return;
     this.#watches.get(pid)?.[Symbol.dispose]();
     this.#watches.delete(pid);
+  }
+
+  /** From now on nothing is started. */
+  end(): void {
+    this.#ending = true;
   }
 
   /** Asks a child to end, and makes sure of it after `graceMs`. */

@@ -15,6 +15,7 @@ const GIVE_UP_MS = 32_000;
 
 /** Stops all children and waits for them. */
 export async function shutDown(d: Daemon, ipcps: Ipcps): Promise<void> {
+  d.children.end();
   const running = d.children.running();
   if (running.length === 0) return;
   const programs = running.filter((pid) => !d.registry.ipcps.has(pid));
