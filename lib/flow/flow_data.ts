@@ -9,7 +9,7 @@
 import { Errno } from "../errno.ts";
 import { Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
-import { monotonicNs, monotonicUs } from "../sys/clock.ts";
+import { monotonicNs, monotonicUs, yieldCpu } from "../sys/clock.ts";
 import { FLOW_ACCESS_MASK, FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FlowCounters, FrctDriver } from "./frct_driver.ts";
 import type { Packet } from "./packet.ts";
@@ -176,7 +176,7 @@ export abstract class FlowData {
     if (SPIN_NS > 0) {
       // A reader on another processor frees blocks all the time: wait for a few of them, not for one.
       const spinUntil = Math.min(until, monotonicNs() + SPIN_NS);
-      while (this.pool.freeHint(len) < FREE_ENOUGH && monotonicNs() < spinUntil);
+      while (this.pool.freeHint(len) < FREE_ENOUGH && monotonicNs() < spinUntil) yieldCpu();
       const off = this.pool.alloc(len);
       if (off !== -Errno.EAGAIN) return off;
     }
@@ -197,6 +197,7 @@ export abstract class FlowData {
     while (SPIN_NS > 0 && monotonicNs() < spinUntil) {
       const result = tx.write(off);
       if (result !== -Errno.EAGAIN) return result;
+      yieldCpu();
     }
     for (;;) {
       this.process.tick(monotonicNs());
@@ -271,18 +272,22 @@ export abstract class FlowData {
     const rx = this.rings.rx;
     let nowNs = monotonicNs();
     if (SPIN_NS > 0) {
-      const spinUntil = Math.min(nowNs + this.#spin.ns, untilNs);
+      const spin = this.#spin;
+      const yieldFrom = nowNs + spin.aloneNs;
+      const spinUntil = Math.min(nowNs + spin.ns, untilNs);
       while (nowNs < spinUntil) {
         for (let k = 0; k < SPIN_BATCH; k++) {
           const off = this.reader.read();
           if (off !== -Errno.EAGAIN) {
-            this.#spin.found();
+            spin.found(nowNs > yieldFrom);
             return off;
           }
         }
         nowNs = monotonicNs();
+        // The peer may be waiting for this very processor.
+        if (nowNs > yieldFrom) yieldCpu();
       }
-      this.#spin.missed();
+      spin.missed();
     }
     this.process.tick(nowNs);
     const slice = Math.min(untilNs, this.process.wakeAtNs(), nowNs + sliceNs);

@@ -6,7 +6,7 @@
 import { Errno, OuroError } from "../errno.ts";
 import { EVENTS_MAX } from "../shm/flow_set.ts";
 import { FlowEvent } from "../shm/layout.ts";
-import { monotonicNs } from "../sys/clock.ts";
+import { monotonicNs, yieldCpu } from "../sys/clock.ts";
 import type { Flow } from "./flow.ts";
 import type { OuroProcess } from "./process.ts";
 import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
@@ -128,6 +128,7 @@ export class FlowSet implements Disposable {
             break;
           }
         }
+        yieldCpu();
         nowNs = monotonicNs();
       }
       if (this.#process.set.pending(this.#index) > 0) continue;

@@ -10,20 +10,27 @@ export const SPIN_NS = navigator.hardwareConcurrency > 1 ? 50e3 : 0;
 
 /** Shortest look, ns: what a peer that answers at once needs at most. */
 const SPIN_MIN_NS = 3e3;
+/** Every so many short looks a long one finds out whether it pays again. */
+const PROBE = 8;
 
 /**
  * How long looking pays for one waiter: long while it is successful, short on a machine so busy that
- * the peer can't run while we look.
+ * the peer can't run while we look, or for a peer that takes its time.
  */
 export class SpinBudget {
   ns = SPIN_NS;
+  /** How long to look before giving up the processor between looks: nothing where that has helped. */
+  aloneNs = SPIN_MIN_NS;
+  #short = 0;
 
-  found(): void {
-    if (this.ns < SPIN_NS) this.ns = Math.min(SPIN_NS, this.ns * 2);
+  found(afterYield: boolean): void {
+    this.ns = SPIN_NS;
+    this.aloneNs = afterYield ? 0 : SPIN_MIN_NS;
   }
 
   missed(): void {
     if (this.ns > SPIN_MIN_NS) this.ns = Math.max(SPIN_MIN_NS, this.ns / 2);
+    else if (++this.#short % PROBE === 0) this.ns = SPIN_NS;
   }
 }
 
