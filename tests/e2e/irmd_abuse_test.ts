@@ -456,6 +456,8 @@ Deno.test("irmd stops cleanly with requests pending", async () => {
     flowInfo: flowInfoOf({ nPid: server.pid }),
   };
   const pending = [1, 2, 3].map(() => server.irm(accept));
+  // Sent after them by the same process, so they are pending when it is answered.
+  await server.irm({ code: IrmCode.IRM_LIST_NAMES });
   await stillWell(node, admin);
   const end = await node.stopIrmd();
   assertEquals(end?.code, 0);
