@@ -11,6 +11,7 @@ import type { Instance } from "../../lib/instance.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
+import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import type { FramingSpec } from "./framing.ts";
 import { Port, PortContext } from "./port.ts";
@@ -104,8 +105,12 @@ export class DataPlane {
     this.#set.add(DATA_QUEUE, ORDERS_FLOW);
   }
 
-  /** Start workers; whether all of them came up. */
+  /**
+   * Start workers; whether all of them came up. The device is open by now, so this thread and the workers give
+   * up every capability but the one that opens the memory of other users' processes.
+   */
   async start(kinds: WorkerKind[], fd = -1, framing?: FramingSpec): Promise<boolean> {
+    keepCapabilities([Cap.DAC_OVERRIDE, Cap.IPC_LOCK]);
     for (const kind of kinds) {
       const orders = new OrderRing();
       const worker = startWorker(kind);

@@ -244,3 +244,26 @@ Deno.test("IPCPs of an IRMd that is killed end, and a restarted IRMd serves as b
   await serve(node, "srv", "loc");
   assertPinged(await node.run(["oping", "-n", "srv", "-c", "3", "-i", "5"]), 3, node);
 });
+
+Deno.test("an IPCP that is killed under load ends its flows and no others", async () => {
+  await using node = await TestNode.start({ args: ["--no-direct"] });
+  await node.must(...LOCAL);
+  await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l2", "layer", "other");
+  await serve(node, "a", "loc");
+  await serve(node, "b", "other");
+  const victim = node.spawn(["oping", "-n", "a", "-f", "-d", "20s", "-Q"]);
+  const bystander = node.spawn(["oping", "-n", "b", "-c", "100", "-i", "20", "-Q"]);
+  await until("flows", () => node.irmd!.out.match(/Flow \d+ accepted/g)?.length === 2);
+  const pid = Number((await node.must("irm", "ipcp", "list")).match(/\d+(?= \|\s+l1)/)![0]);
+  Deno.kill(pid, "SIGKILL");
+  await victim.wait(30_000); // It notices, long before its 20 s are over or at the latest then.
+  const r = await bystander.wait();
+  assert(r.out.includes("100 packets transmitted, 100 received"), r.out + r.err);
+  await node.run(["irm", "ipcp", "destroy", "name", "l1"]);
+  await node.must(...LOCAL);
+  await node.must("irm", "name", "register", "a", "layer", "loc");
+  await until("served again", async () => {
+    const r = await node.run(["oping", "-n", "a", "-c", "2", "-i", "5"]);
+    return r.out.includes("2 received");
+  });
+});

@@ -187,3 +187,83 @@ Deno.test("an IPCP whose IRMd is gone ends by itself", async () => {
   await parent.status;
   assertEquals(await exit, 0);
 });
+
+/** What a process holds of ours: sockets, event descriptors, shared memory (the runtime opens files as it likes). */
+function held(pid: number): { fds: number; maps: number } {
+  const links = [...Deno.readDirSync(`/proc/${pid}/fd`)].map((e) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${e.name}`);
+    } catch {
+      return ""; // Closed meanwhile.
+    }
+  });
+  const maps = Deno.readTextFileSync(`/proc/${pid}/maps`);
+  return {
+    fds: links.filter((l) => /^(socket|anon_inode|\/dev\/shm)/.test(l)).length,
+    maps: maps.split("\n").filter((l) => l.includes("/dev/shm/")).length,
+  };
+}
+
+Deno.test("a thousand flows are opened, used and closed, and nothing stays", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const [clientPid, serverPid] = [6_000_001, 6_000_002];
+  const round = async (n: number) => {
+    const pairs = [];
+    for (let i = 0; i < n; i++) {
+      const server = irmd.flow(ipcp, serverPid), client = irmd.flow(ipcp, clientPid);
+      irmd.onRequest = () => server;
+      assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+      assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
+      pairs.push({ server, client });
+    }
+    for (const [i, { server, client }] of pairs.entries()) {
+      client.write(Uint8Array.of(i, i >> 8));
+      assertEquals(await server.read(), Uint8Array.of(i, i >> 8));
+      server.write(Uint8Array.of(i));
+      assertEquals(await client.read(), Uint8Array.of(i));
+      irmd.clearEvents(clientPid);
+      irmd.clearEvents(serverPid);
+    }
+    for (const flow of pairs.flatMap((p) => [p.client, p.server])) {
+      const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: flow.id, timeoSec: 0 };
+      assertEquals(await irmd.result(ipcp, dealloc), 0);
+    }
+    const done = () => irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_DEALLOC).length;
+    await until("all flows closed", () => done() % (2 * n) === 0);
+    irmd.said.splice(0);
+    for (const { server, client } of pairs) {
+      for (const ring of [server.rx, server.tx, client.rx, client.tx]) ring.close();
+    }
+  };
+  await round(3); // Warms up what is made once.
+  const before = held(ipcp.pid);
+  await round(500);
+  // The last connections may still be closing.
+  await until("as little as before", () => {
+    const after = held(ipcp.pid);
+    return after.maps <= before.maps && after.fds <= before.fds;
+  });
+  const stats = irmd.pool.stats().classes;
+  assertEquals(stats.reduce((n, c) => n + c.used, 0), 0);
+});
+
+Deno.test({
+  name: "an IPCP gives up what root can do and it does not need",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using irmd = new FakeIrmd();
+    const ipcp = await irmd.bootstrapped("eth-dix", "n1", {
+      eth: { dev: "lo", ethertype: 0xaffe },
+    });
+    const status = (tid: string) => Deno.readTextFileSync(`/proc/${ipcp.pid}/task/${tid}/status`);
+    const permitted = (tid: string) => BigInt("0x" + status(tid).match(/CapPrm:\s+(\w+)/)![1]!);
+    const allowed = BigInt(1 << 1 | 1 << 14);
+    assertEquals(permitted(String(ipcp.pid)) & ~allowed, 0n);
+    // The main thread and both data threads at least.
+    const tids = [...Deno.readDirSync(`/proc/${ipcp.pid}/task`)].map((e) => e.name);
+    assert(tids.filter((tid) => (permitted(tid) & ~allowed) === 0n).length >= 3);
+    assert(status(String(ipcp.pid)).includes("NoNewPrivs:\t1"));
+  },
+});
