@@ -1,0 +1,128 @@
+// What a bootstrap says, checked; hosts files and nsupdate scripts; link messages of the kernel.
+
+import { assert, assertEquals } from "@std/assert";
+import { HashAlgo, type IpcpConfig, IpcpType } from "../../../lib/irm/messages.ts";
+import { parseLinks } from "../../../lib/wire/rtnetlink.ts";
+import { ethSettings, layerMtu } from "../../../ipcp/eth/config.ts";
+import { udpSettings } from "../../../ipcp/udp/config.ts";
+import { nsupdateScript, parseHosts } from "../../../ipcp/udp/resolver.ts";
+
+const layerInfo = { name: "l", dirHashAlgo: HashAlgo.MD5 };
+
+function dix(dev: string, ethertype: number): IpcpConfig {
+  return { layerInfo, ipcpType: IpcpType.ETH_DIX, eth: { dev, ethertype } };
+}
+
+Deno.test("ethSettings() takes ethertypes 0x0600..0xFFFE and device names of 1..15 bytes", () => {
+  for (const ethertype of [0x0600, 0xa000, 0xfffe]) {
+    assertEquals(ethSettings(dix("eth0", ethertype), true), { dev: "eth0", ethertype });
+  }
+  for (const ethertype of [0, 0x05ff, 0xffff, 0x10000]) {
+    assert("code" in ethSettings(dix("eth0", ethertype), true));
+  }
+  assert(!("code" in ethSettings(dix("x".repeat(15), 0xa000), true)));
+  for (const dev of ["", "x".repeat(16), "é".repeat(8)]) {
+    assert("code" in ethSettings(dix(dev, 0xa000), true), dev);
+  }
+});
+
+Deno.test("ethSettings() ignores the ethertype of LLC, which is whatever the tool had in memory", () => {
+  const eth = { dev: "eth0", ethertype: 30862 };
+  const conf: IpcpConfig = { layerInfo, ipcpType: IpcpType.ETH_LLC, eth };
+  assertEquals(ethSettings(conf, false), { dev: "eth0", ethertype: 0 });
+  assert("code" in ethSettings(conf, true));
+});
+
+Deno.test("layerMtu() caps LLC at 1500 and the loopback at 9000", () => {
+  assertEquals(layerMtu("eth0", 1500, true), 1500);
+  assertEquals(layerMtu("eth0", 9000, true), 9000);
+  assertEquals(layerMtu("eth0", 9000, false), 1500);
+  assertEquals(layerMtu("lo", 65536, true), 9000);
+  assertEquals(layerMtu("eth0", 70000, true), 65535);
+});
+
+Deno.test("udpSettings() reads addresses of both families and refuses ports outside 1..65535", () => {
+  const udp4 = { ipAddr: 16777482, port: 3435, dnsAddr: 0 };
+  const conf: IpcpConfig = { layerInfo, ipcpType: IpcpType.UDP4, udp4 };
+  assertEquals(udpSettings(conf), {
+    family: 4,
+    ip: Uint8Array.of(10, 1, 0, 1),
+    text: "10.1.0.1",
+    port: 3435,
+    dns: undefined,
+  });
+  for (const port of [0, 65536]) {
+    assert("code" in udpSettings({ ...conf, udp4: { ...udp4, port } }));
+  }
+  const six = new Uint8Array(16);
+  six[15] = 1;
+  const udp6 = { ipAddr: six, port: 1, dnsAddr: six };
+  const settings = udpSettings({ layerInfo, ipcpType: IpcpType.UDP6, udp6 });
+  assert(!("code" in settings) && settings.text === "::1" && settings.dns === "::1");
+});
+
+Deno.test("parseHosts() finds all addresses of a name, aliases too, and skips comments", () => {
+  const text = "# 1.1.1.1 x\n10.0.0.1 a x # y\n\n::1\tx\n10.0.0.2 xx\n10.0.0.3 y x";
+  assertEquals(parseHosts(text, "x"), ["10.0.0.1", "::1", "10.0.0.3"]);
+  assertEquals(parseHosts(text, "z"), []);
+});
+
+Deno.test("nsupdateScript() adds and deletes, AAAA for IPv6", () => {
+  assertEquals(
+    nsupdateScript("10.0.0.53", "ab", "A", "10.0.0.1"),
+    "server 10.0.0.53\nupdate add ab 86400 A 10.0.0.1\nsend\nquit\n",
+  );
+  assertEquals(
+    nsupdateScript("::53", "ab", "AAAA", undefined),
+    "server ::53\nupdate delete ab AAAA\nsend\nquit\n",
+  );
+});
+
+/** One link message. */
+function link(
+  type: number,
+  index: number,
+  flags: number,
+  attrs: [number, Uint8Array][],
+): Uint8Array {
+  const parts = attrs.map(([t, v]) => {
+    const b = new Uint8Array((4 + v.length + 3) & ~3);
+    new DataView(b.buffer).setUint16(0, 4 + v.length, true);
+    new DataView(b.buffer).setUint16(2, t, true);
+    b.set(v, 4);
+    return b;
+  });
+  const b = new Uint8Array(32 + parts.reduce((n, p) => n + p.length, 0));
+  const v = new DataView(b.buffer);
+  v.setUint32(0, b.length, true);
+  v.setUint16(4, type, true);
+  v.setInt32(20, index, true);
+  v.setUint32(24, flags, true);
+  let at = 32;
+  for (const p of parts) {
+    b.set(p, at);
+    at += p.length;
+  }
+  return b;
+}
+
+Deno.test("parseLinks() reads index, state, MTU and MAC, of several messages in a row", () => {
+  const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+  const mtu = new Uint8Array(new Uint32Array([1500]).buffer);
+  const up = link(16, 7, 0x41, [[1, mac], [4, mtu], [99, Uint8Array.of(1)]]);
+  const down = link(16, 8, 0x01, []), gone = link(17, 9, 0x41, []);
+  const other = link(20, 10, 0x41, []);
+  assertEquals(parseLinks(Uint8Array.from([...up, ...down, ...other, ...gone])), [
+    { index: 7, deleted: false, up: true, mtu: 1500, mac },
+    { index: 8, deleted: false, up: false, mtu: undefined, mac: undefined },
+    { index: 9, deleted: true, up: false, mtu: undefined, mac: undefined },
+  ]);
+});
+
+Deno.test("parseLinks() stops at lengths that do not fit", () => {
+  const whole = link(16, 7, 0x41, [[4, new Uint8Array(4)]]);
+  for (let n = 0; n < whole.length; n++) assertEquals(parseLinks(whole.subarray(0, n)), []);
+  const zero = whole.slice();
+  zero[0] = 0;
+  assertEquals(parseLinks(zero), []);
+});
