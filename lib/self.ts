@@ -3,7 +3,8 @@
  * (`deno run main.ts`), as the portable file (launcher, deno and bundle in one), compiled.
  *
  * The launcher of the portable form sets `OURO_SELF` (its own path) and `OURO_ARGV0` (the name it
- * was called by, since an exec from sh cannot pass it on); neither is inherited by children.
+ * was called by, since an exec from sh cannot pass it on), and a `DENO_DIR` where the runtime keeps
+ * compiled code, with the user's in `OURO_DENO_DIR`. Children inherit none of it.
  */
 
 import { fromFileUrl } from "@std/path";
@@ -29,7 +30,7 @@ export const BUNDLE_FLAGS: readonly string[] = [
 ];
 
 /** What the launcher tells us alone; not for children. */
-const LAUNCHER_VARIABLES = ["OURO_SELF", "OURO_ARGV0"];
+const LAUNCHER_VARIABLES = ["OURO_SELF", "OURO_ARGV0", "OURO_DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 
 interface Start {
   readonly form: Form;
@@ -37,6 +38,8 @@ interface Start {
   readonly file: string | undefined;
   /** The name the program was called by, without directory. */
   readonly name: string;
+  /** Where the runtime keeps compiled code, in the portable form. */
+  readonly denoDir?: string | undefined;
 }
 
 function baseName(path: string): string {
@@ -63,7 +66,15 @@ function started(): Start {
   } else if (import.meta.url.endsWith("/lib/self.ts")) {
     start = { form: "source", file: undefined, name: "" };
   } else {
-    start = { form: "portable", file: self && realPath(self), name: baseName(name ?? "") };
+    const usersDir = Deno.env.get("OURO_DENO_DIR");
+    start = {
+      form: "portable",
+      file: self && realPath(self),
+      name: baseName(name ?? ""),
+      denoDir: usersDir === undefined ? undefined : Deno.env.get("DENO_DIR"),
+    };
+    if (usersDir) Deno.env.set("DENO_DIR", usersDir);
+    else if (usersDir === "") Deno.env.delete("DENO_DIR");
     for (const variable of LAUNCHER_VARIABLES) Deno.env.delete(variable);
   }
   return start;
@@ -89,7 +100,7 @@ export function selfFile(): string | undefined {
  * `selfCommand("ipcpd-local", "n1")`.
  */
 export function selfCommand(...words: string[]): string[] {
-  const { form, file } = started();
+  const { form, file, denoDir } = started();
   if (form === "source") {
     const main = fromFileUrl(new URL("../main.ts", import.meta.url));
     return [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", main, ...words];
@@ -97,7 +108,10 @@ export function selfCommand(...words: string[]): string[] {
   // Running what is unpacked already is quicker and needs no environment.
   const bundle = form === "portable" ? bundlePath() : undefined;
   if (bundle !== undefined && isFile(Deno.execPath())) {
-    return [Deno.execPath(), ...BUNDLE_FLAGS, bundle, ...words];
+    const env = denoDir === undefined
+      ? []
+      : ["/usr/bin/env", `OURO_DENO_DIR=${Deno.env.get("DENO_DIR") ?? ""}`, `DENO_DIR=${denoDir}`];
+    return [...env, Deno.execPath(), ...BUNDLE_FLAGS, bundle, ...words];
   }
   // A copy that is called `irmd` is always the IRMd, unless told otherwise.
   const self = file ?? Deno.execPath();

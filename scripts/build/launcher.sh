@@ -16,7 +16,7 @@ ready() {
 }
 
 start() {
-  export OURO_SELF="$self" OURO_ARGV0="$0" DENO_DIR="$1/deno" DENO_NO_UPDATE_CHECK=1
+  export OURO_SELF="$self" OURO_ARGV0="$0" OURO_DENO_DIR="$DENO_DIR" DENO_DIR="$1/deno" DENO_NO_UPDATE_CHECK=1
   root=$1
   shift
   exec "$root/$runtime/deno" @FLAGS@ "$root/$program/main.js" "$@"

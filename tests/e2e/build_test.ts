@@ -299,12 +299,14 @@ portable({
 });
 
 portable({
-  name: "children do not inherit what the launcher says",
+  name: "a name from outside and the user's DENO_DIR do not get in the way",
   fn: async () => {
     await using scratch = await Scratch.make();
     await Deno.symlink(BINARY, scratch.path("irm"));
-    const result = await run([scratch.path("irm"), "help"], { env: { OURO_ARGV0: "oping" } });
+    const env = { OURO_ARGV0: "oping", DENO_DIR: scratch.path("deno"), OURO_DENO_DIR: "x" };
+    const result = await run([scratch.path("irm"), "help"], { env });
     assertStringIncludes(result.out, "Usage: irm");
+    assertEquals(names(scratch.dir), ["irm"]);
   },
 });
 
