@@ -6,7 +6,13 @@ import { IpcpCode, IrmCode } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import * as udp from "../../lib/wire/udp_mgmt.ts";
-import { MessageBatch, openUdp, sockaddrIn } from "../../lib/sys/netsock.ts";
+import {
+  MessageBatch,
+  NAME_BYTES,
+  type NetSocket,
+  openUdp,
+  sockaddrIn,
+} from "../../lib/sys/netsock.ts";
 import { type FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
 import { connect, OAP } from "./ipcp_support.ts";
 import { until } from "./support/deadline.ts";
@@ -314,4 +320,78 @@ Deno.test("udp4 does not serve a name that is not registered, nor a replayed req
   await peer.receive(); // The refusal of the first.
   assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: other }), -1);
   assertEquals(irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_REQ_ARR).length, 1);
+});
+
+/** A DNS server for one name: answers A questions for it, "no such name" for others. */
+class DnsServer implements Disposable {
+  readonly #socket: NetSocket;
+  readonly #batch = new MessageBatch(8, 1024, 16);
+  readonly #timer: ReturnType<typeof setInterval>;
+  constructor(ip: Uint8Array, readonly name: string, readonly address: Uint8Array) {
+    this.#socket = openUdp(sockaddrIn(ip, 53));
+    this.#timer = setInterval(() => this.#serve(), 5);
+  }
+  #serve(): void {
+    const n = Math.max(0, this.#socket.receive(this.#batch));
+    for (let i = 0; i < n; i++) {
+      const query = this.#batch.data.slice(i * 1024, i * 1024 + this.#batch.length(i));
+      const from = this.#batch.names.slice(i * NAME_BYTES, i * NAME_BYTES + 16);
+      const labels: string[] = [];
+      let at = 12;
+      for (let n = query[at]!; n > 0; n = query[at]!) {
+        labels.push(new TextDecoder().decode(query.subarray(at + 1, at + 1 + n)));
+        at += 1 + n;
+      }
+      const question = query.slice(12, at + 5);
+      const found = labels.join(".") === this.name && query[at + 2] === 1;
+      const flags = found ? [0x81, 0x80] : [0x81, 0x83];
+      const head = [...query.slice(0, 2), ...flags, 0, 1, 0, found ? 1 : 0, 0, 0, 0, 0];
+      const answer = found ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...this.address] : [];
+      this.#socket.sendTo(Uint8Array.from([...head, ...question, ...answer]), from);
+    }
+    this.#batch.rearm(n);
+  }
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#socket.close();
+  }
+}
+
+Deno.test({
+  name: "udp4 with a DNS server: registers there with nsupdate and finds names there",
+  ignore: !root, // Port 53.
+  async fn() {
+    const tools = await Deno.makeTempDir({ prefix: "ouro-tools-" });
+    const heard = `${tools}/heard`;
+    // Reads to the end before it does anything, as the real one may.
+    const script = `#!/bin/sh\ntext=$(cat)\nprintf '%s\\n--\\n' "$text" >> ${heard}\n`;
+    await Deno.writeTextFile(`${tools}/nsupdate`, script, { mode: 0o755 });
+    try {
+      await using irmd = new FakeIrmd({ PATH: `${tools}:${Deno.env.get("PATH")}` });
+      const dns = loopback(), ipA = loopback(), ipB = loopback();
+      const conf = (ip: Uint8Array) => ({
+        udp4: { ipAddr: number4(ip), port: 3435, dnsAddr: number4(dns) },
+      });
+      const hash = crypto.getRandomValues(new Uint8Array(16));
+      using _server = new DnsServer(dns, hash.toHex(), ipB);
+      const a = await irmd.bootstrapped("udp4", "a", conf(ipA), 5);
+      const b = await irmd.bootstrapped("udp4", "b", conf(ipB), 5);
+      assertEquals(await irmd.result(b, { code: IpcpCode.IPCP_REG, hash }), 0);
+      const add = `server ${dns.join(".")}\nupdate add ${hash.toHex()} 86400 A ${ipB.join(".")}`;
+      await until("nsupdate add", () => {
+        return Deno.readTextFile(heard).then((t) => t.includes(add), () => false);
+      });
+      const [client, server] = await connect(irmd, a, b, hash);
+      client.write(Uint8Array.of(4));
+      assertEquals(await server.read(), Uint8Array.of(4));
+      const other = new Uint8Array(16).fill(1);
+      assertEquals(await irmd.result(a, { code: IpcpCode.IPCP_QUERY, hash: other }), -1);
+      assertEquals(await irmd.result(b, { code: IpcpCode.IPCP_UNREG, hash }), 0);
+      await until("nsupdate delete", async () => {
+        return (await Deno.readTextFile(heard)).includes(`update delete ${hash.toHex()} A\nsend`);
+      });
+    } finally {
+      await Deno.remove(tools, { recursive: true });
+    }
+  },
 });
