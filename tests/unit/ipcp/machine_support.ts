@@ -51,8 +51,8 @@ export function parsed(effect: Effect | undefined, config: ShimConfig = DIX): Sh
 }
 
 /** The flow reply that an effect sends. */
-export function replyOf(effect: Effect | undefined): FlowReply {
-  const m = parsed(effect);
+export function replyOf(effect: Effect | undefined, config: ShimConfig = DIX): FlowReply {
+  const m = parsed(effect, config);
   if (m.kind !== "flow_reply") throw new Error(`no reply but ${m.kind}`);
   return m;
 }

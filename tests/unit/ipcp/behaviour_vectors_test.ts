@@ -1,0 +1,70 @@
+// The behaviour cases of vectors/ipcp.json: a frame comes in, a reply goes out or nothing does. Endpoint ids are
+// ours to choose, so replies are compared without the responder's.
+
+import { assert, assertEquals } from "@std/assert";
+import * as frame from "../../../lib/wire/eth_frame.ts";
+import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
+import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
+import { isWireError } from "../../../lib/wire/mod.ts";
+import { nameHash } from "../../../lib/hash.ts";
+import { HashAlgo } from "../../../lib/irm/messages.ts";
+import type { ShimConfig } from "../../../ipcp/shim/machine.ts";
+import * as t from "./machine_support.ts";
+import { allIpcpVectors, unhex } from "./vectors.ts";
+
+interface BehaviourInput {
+  receive: string;
+  registered_names: string[];
+  own: string;
+}
+
+const LLC: ShimConfig = { ...t.DIX, codec: llcMgmt, eids: { ...t.DIX.eids, first: 2, last: 63 } };
+const UDP: ShimConfig = {
+  codec: udpMgmt,
+  eids: { first: 1, last: 0xfffffffe, quarantineMs: 1000, mplMs: 100 },
+  hashBytes: 16,
+  mgmtBytesMax: 2048,
+  names: "resolve",
+};
+
+/** Sender and management message of a frame or datagram. */
+function unwrap(group: string, bytes: Uint8Array): { from: Uint8Array; mgmt: Uint8Array } {
+  if (group === "udp4") return { from: Uint8Array.of(10, 0, 0, 1), mgmt: bytes };
+  const out = { deid: 0, seid: 0, start: 0, end: 0 };
+  const bad = group === "eth-dix"
+    ? frame.parseDix(bytes, 0, bytes.length, 0xa000, out)
+    : frame.parseLlc(bytes, 0, bytes.length, out);
+  assertEquals(bad, 0);
+  return { from: bytes.slice(6, 12), mgmt: bytes.slice(out.start, out.end) };
+}
+
+const CONFIG: Record<string, ShimConfig> = { "eth-dix": t.DIX, "eth-llc": LLC, udp4: UDP };
+
+for (const v of allIpcpVectors().filter((v) => v.name.includes("/behaviour/"))) {
+  Deno.test(`${v.name}: ${v.expect}`, () => {
+    const group = v.name.split("/")[0]!;
+    const config = CONFIG[group];
+    if (config === undefined) throw new Error(`unknown group ${group}`);
+    const input = v.input as BehaviourInput;
+    const m = t.machine(config);
+    for (const name of input.registered_names) {
+      const hash = nameHash(group === "udp4" ? HashAlgo.MD5 : HashAlgo.SHA3_256, name);
+      if (typeof hash === "number") throw new Error(`no hash of ${name}: ${hash}`);
+      m.register(hash);
+    }
+    const { from, mgmt } = unwrap(group, unhex(input.receive));
+    m.onMgmt(0, from, mgmt);
+    const effects = t.drain(m);
+    if (v.expect === "no reply") return assertEquals(effects, []);
+    assertEquals(v.expect, "reply");
+    const [question] = effects;
+    if (question?.do !== "ask_irmd") throw new Error(`no question but ${question?.do}`);
+    // What the IRMd says to a request without OAP: taken, and then refused.
+    assert(m.asked(1, question.ask, 0, 9));
+    m.allocResp(2, 9, -1009, new Uint8Array(0), 1);
+    const got = t.replyOf(t.drain(m).find((e) => e.do === "send"), config);
+    const want = config.codec.parse(unwrap(group, unhex(v.hex)).mgmt, config.hashBytes);
+    if (isWireError(want) || want.kind !== "flow_reply") throw new Error("the vector is no reply");
+    assertEquals({ ...got, responderEid: 0 }, { ...want, responderEid: 0 });
+  });
+}
