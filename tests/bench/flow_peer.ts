@@ -6,7 +6,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import { Flow, OuroProcess, QOS } from "../../lib/mod.ts";
+import { Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 
 const [role, mode, countText, bytesText, name] = Deno.args as [
   string,
@@ -104,15 +104,27 @@ function source(flow: Flow): void {
 const process = OuroProcess.open({ prog: "bench" });
 if (role === "allocs") {
   const times: number[] = [];
+  let failed = 0;
   const begin = performance.now();
   for (let i = 0; i < count; i++) {
     const start = performance.now();
-    Flow.allocSync(process, name, { qos: QOS.raw, timeoutMs: 10_000 }).deallocSync();
-    times.push(performance.now() - start);
+    try {
+      Flow.allocSync(process, name, { qos: QOS.raw, timeoutMs: 10_000 }).deallocSync();
+      times.push(performance.now() - start);
+    } catch (e) {
+      if (!(e instanceof OuroError)) throw e;
+      console.error(e.message);
+      failed += 1;
+    }
   }
-  const rate = count / (performance.now() - begin) * 1000;
+  const rate = times.length / (performance.now() - begin) * 1000;
   times.sort((a, b) => a - b);
-  report({ rate, median: times[count >> 1]!, p99: times[Math.floor(count * 0.99)]! });
+  report({
+    rate,
+    median: times[times.length >> 1]!,
+    p99: times[Math.floor(times.length * 0.99)]!,
+    failed,
+  });
 } else if (role === "acceptor") {
   console.log("ready");
   for (;;) Flow.acceptSync(process).deallocSync();

@@ -122,7 +122,7 @@ async function irmdPart(node: TestNode): Promise<void> {
   line(
     "  median",
     `${f.median!.toFixed(2)} ms`,
-    `p99 ${f.p99!.toFixed(2)} ms (goal: median below 2)`,
+    `p99 ${f.p99!.toFixed(2)} ms, ${f.failed} failed (goal: median below 2)`,
   );
   line(
     "IRMd memory after 10 000 allocations",
