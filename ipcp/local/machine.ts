@@ -10,7 +10,8 @@
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { Registrations } from "../shim/directory.ts";
-import { ARRIVAL_LIFE_MS, ASKING_MAX, EARLY_VERDICT_LIFE_MS } from "../shim/machine.ts";
+import { ASKING_MAX } from "../shim/gate.ts";
+import { ARRIVAL_LIFE_MS, EARLY_VERDICT_LIFE_MS } from "../shim/machine.ts";
 
 /** Everything that the machine can ask for. */
 export type LocalEffect =

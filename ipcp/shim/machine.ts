@@ -23,6 +23,7 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import type { FlowReply, FlowReq, ShimMgmt, ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
 import { type Addr, Directory, Queries, Registrations, sameAddr } from "./directory.ts";
 import { EidPool, type EidRange } from "./eids.ts";
+import { RequestGate } from "./gate.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more. */
 export const REQUEST_LIFE_MS = 22_000;
@@ -30,12 +31,6 @@ export const REQUEST_LIFE_MS = 22_000;
 export const ARRIVAL_LIFE_MS = 22_000;
 /** How long a verdict may wait for the answer to FLOW_REQ_ARR; the IRMd waits 500 ms for us. */
 export const EARLY_VERDICT_LIFE_MS = 400;
-/** Requests under way at the IRMd, in all and from one source. */
-export const ASKING_MAX = 64;
-export const ASKING_PER_SOURCE_MAX = 16;
-/** Recent requests that are remembered to drop copies of them. */
-export const RECENT_MAX = 2048;
-export const RECENT_LIFE_MS = 10_000;
 
 /** Bytes at the start of OAP data that request and answer share: its id. */
 export const TAG_BYTES = 16;
@@ -95,12 +90,6 @@ interface Flow {
   readonly tag: Uint8Array;
 }
 
-interface Asking {
-  readonly peer: Addr;
-  readonly requesterEid: number;
-  readonly source: string;
-}
-
 interface Verdict {
   readonly token: number;
   readonly response: number;
@@ -137,12 +126,9 @@ export class ShimMachine {
   readonly #flows = new Map<number, Flow>();
   /** Flow ids by endpoint id, for replies. */
   readonly #byEid = new Map<number, number>();
-  readonly #asking = new Map<number, Asking>();
-  readonly #perSource = new Map<string, number>();
-  readonly #recent = new Map<string, number>();
+  readonly #gate = new RequestGate();
   readonly #early = new Map<number, Verdict>();
   readonly #out: Effect[] = [];
-  #nextAsk = 1;
 
   constructor(config: ShimConfig, random: () => number) {
     this.#config = config;
@@ -160,7 +146,7 @@ export class ShimMachine {
   }
   /** Requests of the network that the IRMd considers. */
   get askingCount(): number {
-    return this.#asking.size;
+    return this.#gate.size;
   }
   /** The state of a flow, or undefined. */
   flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
@@ -243,7 +229,7 @@ export class ShimMachine {
     const flow = this.#flows.get(flowId);
     if (flow !== undefined) {
       this.#answer(token, this.#verdict(nowMs, flow, response, data));
-    } else if (this.#asking.size > 0 && !this.#early.has(flowId)) {
+    } else if (this.#gate.size > 0 && !this.#early.has(flowId)) {
       const untilMs = nowMs + EARLY_VERDICT_LIFE_MS;
       this.#early.set(flowId, { token, response, data, untilMs });
     } else {
@@ -297,32 +283,9 @@ export class ShimMachine {
       this.counters.malformed++;
       return;
     }
-    const source = from.toHex();
-    const perSource = this.#perSource.get(source) ?? 0;
-    if (this.#asking.size >= ASKING_MAX || perSource >= ASKING_PER_SOURCE_MAX) {
-      this.counters.flooded++;
-      return;
-    }
-    if (this.#isReplay(nowMs, source, bytes)) {
-      this.counters.replayed++;
-      return;
-    }
-    const ask = this.#nextAsk++;
-    this.#perSource.set(source, perSource + 1);
-    this.#asking.set(ask, { peer: from.slice(), requesterEid: m.requesterEid, source });
-    this.#out.push({ do: "ask_irmd", ask, hash: m.hash, qos: m.qos, data: m.data });
-  }
-
-  /** Whether the same bytes came from the same source a moment ago; remembers them if not. */
-  #isReplay(nowMs: number, source: string, bytes: Uint8Array): boolean {
-    for (const [key, sinceMs] of this.#recent) {
-      if (nowMs - sinceMs < RECENT_LIFE_MS && this.#recent.size < RECENT_MAX) break;
-      this.#recent.delete(key);
-    }
-    const key = `${source}:${bytes.toHex()}`;
-    if (this.#recent.has(key)) return true;
-    this.#recent.set(key, nowMs);
-    return false;
+    const ask = this.#gate.enter(nowMs, from, m.requesterEid, bytes);
+    if (typeof ask === "string") this.counters[ask]++;
+    else this.#out.push({ do: "ask_irmd", ask, hash: m.hash, qos: m.qos, data: m.data });
   }
 
   #onFlowReply(nowMs: number, from: Addr, m: FlowReply): void {
@@ -371,13 +334,8 @@ export class ShimMachine {
    * whether the flow was taken up; if not, the shell releases it.
    */
   asked(nowMs: number, ask: number, result: number, flowId: number): boolean {
-    const asking = this.#asking.get(ask);
+    const asking = this.#gate.leave(ask);
     if (asking === undefined) return false;
-    this.#asking.delete(ask);
-    const perSource = (this.#perSource.get(asking.source) ?? 1) - 1;
-    if (perSource > 0) this.#perSource.set(asking.source, perSource);
-    else this.#perSource.delete(asking.source);
-
     const { peer, requesterEid } = asking;
     const refuse = (response: number) => {
       const reply = { requesterEid, responderEid: 0, response, data: EMPTY };
@@ -465,8 +423,7 @@ export class ShimMachine {
     for (const verdict of this.#early.values()) this.#answer(verdict.token, -Errno.EIPCPSTATE);
     this.#early.clear();
     for (const flow of this.#flows.values()) this.#remove(nowMs, flow);
-    this.#asking.clear();
-    this.#perSource.clear();
+    this.#gate.clear();
   }
 
   #open(flow: Flow): void {

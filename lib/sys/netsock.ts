@@ -6,12 +6,14 @@
  * (x86-64 and aarch64 share the structures used here). ssize_t results are declared i32: no message here
  * comes near 2 GiB.
  *
- * Safety: a {@linkcode MessageBatch} keeps headers, vectors, names and data in buffers that live as long
- * as it does, and the kernel uses them only during a call; one thread uses a batch. A socket may be used
- * by several threads, each through its own {@linkcode NetSocket.adopt}; only the one that made it closes it.
+ * Safety: a socket may be used by several threads, each through its own {@linkcode NetSocket.adopt}; only the
+ * one that made it closes it.
  */
 
 import { cstr, errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { type MessageBatch, MMSGHDR_BYTES, NAME_BYTES } from "./message_batch.ts";
+
+export { MessageBatch, NAME_BYTES } from "./message_batch.ts";
 
 const symbols = {
   // int socket(int domain, int type, int protocol)
@@ -94,8 +96,6 @@ export const PKT = { host: 0, broadcast: 1, multicast: 2, otherHost: 3, outgoing
 export const SOCKADDR_IN_BYTES = 16;
 export const SOCKADDR_IN6_BYTES = 28;
 export const SOCKADDR_LL_BYTES = 20;
-/** Bytes kept per address in a batch: the longest of the three, rounded up. */
-export const NAME_BYTES = 32;
 
 function fail(call: string, object: string): never {
   throw new SysError(errno(), call, object);
@@ -178,72 +178,6 @@ export function sockaddrLl(index: number, protocol: number, mac: Uint8Array): Ui
   return a;
 }
 
-const MMSGHDR_WORDS = 16;
-const IOVEC_WORDS = 4;
-const WORD = { namelen: 2, msgFlags: 12, msgLen: 14 } as const;
-const MSG_TRUNC = 0x20;
-
-/** Buffers of one recvmmsg or sendmmsg: `count` messages of up to `slotBytes` each, with addresses. */
-export class MessageBatch {
-  readonly count: number;
-  readonly slotBytes: number;
-  /** Message i is at `i * slotBytes`. */
-  readonly data: Uint8Array;
-  /** Address i is at `i * NAME_BYTES`. */
-  readonly names: Uint8Array;
-  readonly headers: Uint8Array<ArrayBuffer>;
-  readonly #words: Int32Array;
-  readonly #iov: Int32Array;
-  readonly #nameBytes: number;
-
-  constructor(count: number, slotBytes: number, nameBytes: number) {
-    this.count = count;
-    this.slotBytes = slotBytes;
-    this.#nameBytes = nameBytes;
-    this.data = new Uint8Array(count * slotBytes);
-    this.names = new Uint8Array(count * NAME_BYTES);
-    this.headers = new Uint8Array(count * MMSGHDR_WORDS * 4);
-    this.#words = new Int32Array(this.headers.buffer);
-    const iov = new Uint8Array(count * IOVEC_WORDS * 4);
-    this.#iov = new Int32Array(iov.buffer);
-    const at = (b: Uint8Array<ArrayBuffer>) =>
-      BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(b)));
-    const data = at(this.data as Uint8Array<ArrayBuffer>);
-    const names = at(this.names as Uint8Array<ArrayBuffer>), iovs = at(iov);
-    const h = new BigUint64Array(this.headers.buffer), v = new BigUint64Array(iov.buffer);
-    for (let i = 0; i < count; i++) {
-      h[i * 8] = names + BigInt(i * NAME_BYTES);
-      h[i * 8 + 1] = BigInt(nameBytes);
-      h[i * 8 + 2] = iovs + BigInt(i * IOVEC_WORDS * 4);
-      h[i * 8 + 3] = 1n;
-      v[i * 2] = data + BigInt(i * slotBytes);
-      v[i * 2 + 1] = BigInt(slotBytes);
-    }
-  }
-
-  /** Before sending: the length of message i. */
-  setLength(i: number, bytes: number): void {
-    this.#iov[i * IOVEC_WORDS + 2] = bytes;
-  }
-  /** Before sending: the address of message i; at most the batch's address length. */
-  setName(i: number, name: Uint8Array): void {
-    const at = i * NAME_BYTES;
-    for (let k = 0; k < name.length; k++) this.names[at + k] = name[k]!;
-  }
-  /** After receiving: the length of message i, or -1 if it was longer than a slot. */
-  length(i: number): number {
-    const at = i * MMSGHDR_WORDS;
-    return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
-  }
-  /** Before receiving: the kernel has overwritten lengths of addresses and flags of `n` messages. */
-  rearm(n: number): void {
-    for (let i = 0; i < n; i++) {
-      this.#words[i * MMSGHDR_WORDS + WORD.namelen] = this.#nameBytes;
-      this.#words[i * MMSGHDR_WORDS + WORD.msgFlags] = 0;
-    }
-  }
-}
-
 /** A datagram socket. Batch calls never block; they give a count or a negative errno. */
 export class NetSocket implements Disposable {
   /** Sockets that were made and not closed, for leak tests. */
@@ -280,7 +214,7 @@ export class NetSocket implements Disposable {
   send(batch: MessageBatch, from: number, n: number): number {
     const headers = from === 0
       ? batch.headers
-      : batch.headers.subarray(from * MMSGHDR_WORDS * 4) as Uint8Array<ArrayBuffer>;
+      : batch.headers.subarray(from * MMSGHDR_BYTES) as Uint8Array<ArrayBuffer>;
     const sent = c().sendmmsg(this.fd, headers, n, 0);
     return sent < 0 ? -errno() : sent;
   }

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import * as frame from "../../../lib/wire/eth_frame.ts";
-import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
+import { llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { nameHash } from "../../../lib/hash.ts";

@@ -4,7 +4,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
-import { ASKING_PER_SOURCE_MAX, REQUEST_LIFE_MS } from "../../../ipcp/shim/machine.ts";
+import { ASKING_PER_SOURCE_MAX } from "../../../ipcp/shim/gate.ts";
+import { REQUEST_LIFE_MS } from "../../../ipcp/shim/machine.ts";
 import * as t from "./machine_support.ts";
 
 Deno.test("query() asks everybody, repeats at 50 and 100 ms, and answers all who wait", () => {

@@ -1,0 +1,77 @@
+/**
+ * The buffers of recvmmsg and sendmmsg (`struct mmsghdr`, `struct iovec` of <sys/socket.h>, LP64).
+ *
+ * Safety: headers, vectors, names and data are buffers that live as long as the batch, and hold each other's
+ * addresses; the kernel uses them only during a call, and one thread uses a batch.
+ */
+
+/** Bytes kept per address: the longest of the kinds in use, rounded up. */
+export const NAME_BYTES = 32;
+/** Bytes of a header. */
+export const MMSGHDR_BYTES = 64;
+
+const MMSGHDR_WORDS = 16;
+const IOVEC_WORDS = 4;
+const WORD = { namelen: 2, msgFlags: 12, msgLen: 14 } as const;
+const MSG_TRUNC = 0x20;
+
+/** Buffers of one recvmmsg or sendmmsg: `count` messages of up to `slotBytes` each, with addresses. */
+export class MessageBatch {
+  readonly count: number;
+  readonly slotBytes: number;
+  /** Message i is at `i * slotBytes`. */
+  readonly data: Uint8Array;
+  /** Address i is at `i * NAME_BYTES`. */
+  readonly names: Uint8Array;
+  readonly headers: Uint8Array<ArrayBuffer>;
+  readonly #words: Int32Array;
+  readonly #iov: Int32Array;
+  readonly #nameBytes: number;
+
+  constructor(count: number, slotBytes: number, nameBytes: number) {
+    this.count = count;
+    this.slotBytes = slotBytes;
+    this.#nameBytes = nameBytes;
+    this.data = new Uint8Array(count * slotBytes);
+    this.names = new Uint8Array(count * NAME_BYTES);
+    this.headers = new Uint8Array(count * MMSGHDR_WORDS * 4);
+    this.#words = new Int32Array(this.headers.buffer);
+    const iov = new Uint8Array(count * IOVEC_WORDS * 4);
+    this.#iov = new Int32Array(iov.buffer);
+    const at = (b: Uint8Array<ArrayBuffer>) =>
+      BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(b)));
+    const data = at(this.data as Uint8Array<ArrayBuffer>);
+    const names = at(this.names as Uint8Array<ArrayBuffer>), iovs = at(iov);
+    const h = new BigUint64Array(this.headers.buffer), v = new BigUint64Array(iov.buffer);
+    for (let i = 0; i < count; i++) {
+      h[i * 8] = names + BigInt(i * NAME_BYTES);
+      h[i * 8 + 1] = BigInt(nameBytes);
+      h[i * 8 + 2] = iovs + BigInt(i * IOVEC_WORDS * 4);
+      h[i * 8 + 3] = 1n;
+      v[i * 2] = data + BigInt(i * slotBytes);
+      v[i * 2 + 1] = BigInt(slotBytes);
+    }
+  }
+
+  /** Before sending: the length of message i. */
+  setLength(i: number, bytes: number): void {
+    this.#iov[i * IOVEC_WORDS + 2] = bytes;
+  }
+  /** Before sending: the address of message i; at most the batch's address length. */
+  setName(i: number, name: Uint8Array): void {
+    const at = i * NAME_BYTES;
+    for (let k = 0; k < name.length; k++) this.names[at + k] = name[k]!;
+  }
+  /** After receiving: the length of message i, or -1 if it was longer than a slot. */
+  length(i: number): number {
+    const at = i * MMSGHDR_WORDS;
+    return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
+  }
+  /** Before receiving: the kernel has overwritten lengths of addresses and flags of `n` messages. */
+  rearm(n: number): void {
+    for (let i = 0; i < n; i++) {
+      this.#words[i * MMSGHDR_WORDS + WORD.namelen] = this.#nameBytes;
+      this.#words[i * MMSGHDR_WORDS + WORD.msgFlags] = 0;
+    }
+  }
+}
