@@ -39,7 +39,9 @@ export {
   OuroError,
 } from "./errno.ts";
 export { currentInstance, type Instance, instanceOf } from "./instance.ts";
-export { QOS, type QosSpec } from "./qos.ts";
+export { QOS, QOS_CUBES, qosCube, type QosSpec } from "./qos.ts";
+export { FrctFlag, type FrctStats } from "./frct/endpoint.ts";
+export { frctStatsText } from "./frct/rib.ts";
 export { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flow/flags.ts";
 export { type AsyncCallOptions, Flow, type FlowOptions, type SharedFlow } from "./flow/flow.ts";
 export type { CallOptions } from "./flow/flow_data.ts";

@@ -68,10 +68,30 @@ export const QOS = {
 /** The spec of flows between an IPCP and the process above (internal). */
 export const QOS_NP1: Readonly<QosSpec> = spec(U32_MAX, 0n, 0, U32_MAX, U32_MAX, 0, U32_MAX, 0);
 
-/** QoS cubes in the order of their numbers. */
+/**
+ * QoS cubes in the order of their numbers.
+ *
+ * @example
+ * ```ts
+ * import { QOS_CUBES } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(QOS_CUBES[0], "best effort");
+ * ```
+ */
 export const QOS_CUBES = ["best effort", "video", "voice"] as const;
 
-/** The cube (0 best effort, 1 video, 2 voice) that serves a spec (spec 30 §11). */
+/**
+ * The cube (0 best effort, 1 video, 2 voice) that serves a spec (spec 30 §11).
+ *
+ * @example
+ * ```ts
+ * import { QOS, QOS_CUBES, qosCube } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(QOS_CUBES[qosCube(QOS.video)], "video");
+ * ```
+ */
 export function qosCube(q: QosSpec): 0 | 1 | 2 {
   if (q.delay <= 50 && q.bandwidth <= 100000n && q.availability >= 5 && q.maxGap <= 50) return 2;
   if (q.delay <= 100 && q.availability >= 3 && q.maxGap <= 100) return 1;

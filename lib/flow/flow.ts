@@ -15,6 +15,7 @@ import { SysError } from "../sys/ffi.ts";
 import { pidAlive } from "../sys/process.ts";
 import { FlowFlag } from "./flags.ts";
 import { type CallOptions, FlowData } from "./flow_data.ts";
+import type { FrctStats } from "../frct/mod.ts";
 import { FrctDriver } from "./frct_driver.ts";
 import {
   deallocRequest,
@@ -643,7 +644,7 @@ export class Flow extends FlowData implements OwnedFlow, Disposable, AsyncDispos
    * assert(flow.frctStats!.retransmissions >= 0);
    * ```
    */
-  get frctStats(): ReturnType<FrctDriver["endpoint"]["stats"]> | undefined {
+  get frctStats(): FrctStats | undefined {
     return this.frct?.endpoint.stats(monotonicUs());
   }
 

@@ -33,7 +33,19 @@ export const FrctEvent = {
   Down: 4,
 } as const;
 
-/** Bits of `flags` (FRCTFRTX, FRCTFRESCNTL, FRCTFLINGER of spec 30 §13). */
+/**
+ * Bits of `flags` (FRCTFRTX, FRCTFRESCNTL, FRCTFLINGER of spec 30 §13).
+ *
+ * @example
+ * ```ts
+ * import { Flow, FrctFlag, QOS } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+ * flow.setFrctFlags(FrctFlag.Rescntl); // close without waiting for acknowledgements
+ * assertEquals(flow.frctFlags, FrctFlag.Rtx | FrctFlag.Rescntl);
+ * ```
+ */
 export const FrctFlag = {
   /** Retransmission; fixed by the QoS of the flow. */
   Rtx: 1,
@@ -57,27 +69,49 @@ export interface FrctConfig {
 
 /** Counters and state of one end, in the order of spec 30 §12 (the last block is ours). */
 export interface FrctStats {
+  /** Maximum packet lifetime. */
   mplNs: number;
+  /** Longest time to acknowledge (A). */
   maxAckNs: number;
+  /** Longest time to retransmit (R). */
   maxRtxNs: number;
+  /** Smoothed round trip, 0 before the first sample. */
   srttNs: number;
+  /** Its mean deviation. */
   rttDevNs: number;
+  /** Retransmission time-out, back-off included. */
   rtoNs: number;
+  /** Oldest unacknowledged sequence number. */
   sndLwe: number;
+  /** First sequence number not allowed. */
   sndRwe: number;
+  /** Time since the last data sent. */
   sndInactiveNs: number;
+  /** Next sequence number. */
   sndSeqno: number;
+  /** Next sequence number the reader gets. */
   rcvLwe: number;
+  /** First sequence number not accepted. */
   rcvRwe: number;
+  /** Time since the last packet heard. */
   rcvInactiveNs: number;
+  /** Last acknowledgement sent. */
   rcvLastAck: number;
+  /** Packets sent again because they seemed lost. */
   retransmissions: number;
+  /** Round trips looked at. */
   rttProbes: number;
+  /** Round trips that gave a sample. */
   rttEstimates: number;
+  /** Packets received twice or too late. */
   duplicates: number;
+  /** Window updates that came too late or made no sense. */
   delayedAcks: number;
+  /** Rendez-vous sent. */
   rendezVous: number;
+  /** Packets beyond the window. */
   outOfWindow: number;
+  /** Packets received twice behind a gap. */
   outOfQueue: number;
   /** Bare acknowledgements and window updates sent. */
   bareSent: number;

@@ -32,7 +32,18 @@ const LINES: readonly (readonly [string, keyof FrctStats])[] = [
   ["Number of packets out of rqueue:", "outOfQueue"],
 ];
 
-/** The 22 lines, each with its newline: 1188 bytes. */
+/**
+ * The 22 lines, each with its newline: 1188 bytes.
+ *
+ * @example
+ * ```ts
+ * import { Flow, frctStatsText, QOS } from "@ouro/ouro";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+ * assertEquals(frctStatsText(flow.frctStats!).split("\n").length, 23);
+ * ```
+ */
 export function frctStatsText(stats: FrctStats): string {
   return LINES.map(([label, key]) => {
     const value = Math.round(stats[key]).toString();

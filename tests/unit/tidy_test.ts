@@ -83,8 +83,6 @@ const IMPURE: readonly (readonly [RegExp, string])[] = [
 
 /** Parts that no program uses yet, and who will. A file that is used leaves this list. */
 const AHEAD: Readonly<Record<string, string>> = {
-  "ipcp/cep.ts": "unicast IPCP: connection establishment",
-  "lib/frct/rib.ts": "RIB: statistics of a flow",
   "lib/np1.ts": "IPCPs over flows of a lower layer",
   "lib/shm/transfer.ts": "IPCPs that hand packets between pools",
   "lib/wire/cep_msg.ts": "unicast IPCP: connection establishment",
