@@ -11,7 +11,8 @@ import {
 } from "../../../lib/irm/messages.ts";
 import { ipcpConfigSchema } from "../../../lib/irm/ipcp_config.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
-import * as cep from "../../../ipcp/cep.ts";
+import * as cep from "../../../lib/wire/cep_msg.ts";
+import * as oep from "../../../lib/wire/enroll_msg.ts";
 import { ethSettings } from "../../../ipcp/eth/config.ts";
 import { LocalMachine } from "../../../ipcp/local/machine.ts";
 import { admit, Command, type StateName, type TypeName } from "../../../ipcp/state.ts";
@@ -128,14 +129,14 @@ Deno.test("every command is admitted, refused and answered as captured, by type 
 });
 
 Deno.test("CEP messages of the vectors decode and encode to the same bytes", () => {
-  const codec: Codec = { decode: cep.decodeCep, encode: cep.encodeCep };
+  const codec: Codec = { decode: cep.decodeCepMsg, encode: cep.encodeCepMsg };
   for (const v of ipcpVectors("cep")) bothWays(v, ours(v.input), codec);
 });
 
 function oepCodec(input: Json): Codec {
-  if ("t_sec" in input) return { decode: cep.decodeEnrollResp, encode: cep.encodeEnrollResp };
-  if ("result" in input) return { decode: cep.decodeEnrollAck, encode: cep.encodeEnrollAck };
-  return { decode: cep.decodeEnrollReq, encode: cep.encodeEnrollReq };
+  if ("t_sec" in input) return { decode: oep.decodeEnrollResp, encode: oep.encodeEnrollResp };
+  if ("result" in input) return { decode: oep.decodeEnrollAck, encode: oep.encodeEnrollAck };
+  return { decode: oep.decodeEnrollReq, encode: oep.encodeEnrollReq };
 }
 
 Deno.test("OEP messages of the vectors decode and encode to the same bytes", () => {
@@ -147,7 +148,7 @@ Deno.test("captured conversations are CEP and OEP messages throughout", () => {
     const input = v.input as Json;
     const isCep = "comp_name" in input;
     assert(isCep || "id" in input, `${v.name} is neither`);
-    const codec = isCep ? { decode: cep.decodeCep, encode: cep.encodeCep } : oepCodec(input);
+    const codec = isCep ? { decode: cep.decodeCepMsg, encode: cep.encodeCepMsg } : oepCodec(input);
     bothWays(v, ours(input), codec);
   }
 });
@@ -175,7 +176,7 @@ Deno.test("inet4OfNumber() reads an address as it travels", () => {
 });
 
 Deno.test("CEP and OEP decoding refuses what is too long or has no 8-byte id", () => {
-  assert(isWireError(cep.decodeCep(new Uint8Array(129))));
-  assert(isWireError(cep.decodeEnrollReq(Uint8Array.of(0x0a, 1, 5))));
-  assert(isWireError(cep.decodeEnrollAck(unhex("0a04000102031000"))));
+  assert(isWireError(cep.decodeCepMsg(new Uint8Array(129))));
+  assert(isWireError(oep.decodeEnrollReq(Uint8Array.of(0x0a, 1, 5))));
+  assert(isWireError(oep.decodeEnrollAck(unhex("0a04000102031000"))));
 });
