@@ -7,7 +7,6 @@
  */
 
 import { resolve } from "@std/path";
-import { createHash } from "node:crypto";
 
 /** The places of one node. All paths are absolute and have no trailing slash. */
 export interface Instance {
@@ -46,7 +45,7 @@ export function instanceOf(prefix?: string): Instance {
     };
   }
   const dir = resolve(prefix);
-  const tag = createHash("sha256").update(dir).digest("hex").slice(0, 10);
+  const tag = fnv1a64(dir).toString(16).padStart(16, "0");
   return {
     prefix: dir,
     socketDir: `${dir}/run`,
