@@ -84,3 +84,15 @@ export function ipcpSocketPath(i: Instance, pid: number): string {
 export function shmName(i: Instance, ...parts: (string | number)[]): string {
   return `${i.shmBase}.${parts.join(".")}`;
 }
+
+/**
+ * FNV-1a of a text's UTF-8 bytes: tells prefixes apart, no more. `node:crypto` would cost every
+ * command 20 ms of its start.
+ */
+function fnv1a64(text: string): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash;
+}
