@@ -231,42 +231,51 @@ Deno.test({
   name: "OAP across an IPCP: what each side refuses, the other is told",
   ignore,
   async fn() {
-    await using pair = await Pair.start();
-    const refused = async (code: number, what: string) => {
-      let theirs = await pair.askTheirs();
-      // The prototype's IPCP loses an answer now and then ("alloc_resp timed out" in its log).
-      if (theirs.out.startsWith("refused -110 ")) theirs = await pair.askTheirs();
-      ensure(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
-      const ours = await pair.askOurs();
-      ensure(
-        `${ours.out}${ours.err}`.includes(`Failed to allocate flow: ${code}.`),
-        `${what}: ${ours.out}${ours.err}${pair.logs}`,
-      );
-    };
-    pair.conf(null, "kex=X25519\n");
-    await refused(-1008, "encryption required");
-    pair.conf("kex=X25519\n", "kex=secp521r1\n");
-    await refused(-1008, "key exchange too weak");
-    pair.conf("kex=nonsense\n", null);
-    await refused(-9, "client settings");
-    pair.conf(null, "kex=nonsense\n");
-    await refused(-1008, "server settings");
-    pair.conf(null, null);
-    // A certificate of a CA that nobody knows.
-    using other = new SecDir();
-    await init(options(other.dir, "p256"));
-    for (const name of [OURS, THEIRS]) {
-      await leaf(options(other.dir, "p256"), "client", name, "mallory");
-      for (const f of ["crt.pem", "key.pem"]) {
-        pair.file(`client/${name}/${f}`, Deno.readTextFileSync(`${other.dir}/client/${name}/${f}`));
-        Deno.chmodSync(`${pair.pki.dir}/client/${name}/${f}`, 0o600);
+    for (let tries = 1;; tries++) {
+      await using pair = await Pair.start();
+      try {
+        return await refusals(pair);
+      } catch (e) {
+        // A refusal makes the prototype's IPCP hang now and then, for good: new hosts then.
+        if (tries === 5 || !pair.c.irmd.out.includes("IPCP alloc_resp timed out")) throw e;
       }
     }
-    await refused(-1009, "unknown CA");
-    await pair.certificates(false, false);
-    await pair.bothWays("after all refusals");
   },
 });
+
+async function refusals(pair: Pair): Promise<void> {
+  const refused = async (code: number, what: string) => {
+    const theirs = await pair.askTheirs();
+    ensure(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
+    const ours = await pair.askOurs();
+    ensure(
+      `${ours.out}${ours.err}`.includes(`Failed to allocate flow: ${code}.`),
+      `${what}: ${ours.out}${ours.err}${pair.logs}`,
+    );
+  };
+  pair.conf(null, "kex=X25519\n");
+  await refused(-1008, "encryption required");
+  pair.conf("kex=X25519\n", "kex=secp521r1\n");
+  await refused(-1008, "key exchange too weak");
+  pair.conf("kex=nonsense\n", null);
+  await refused(-9, "client settings");
+  pair.conf(null, "kex=nonsense\n");
+  await refused(-1008, "server settings");
+  pair.conf(null, null);
+  // A certificate of a CA that nobody knows.
+  using other = new SecDir();
+  await init(options(other.dir, "p256"));
+  for (const name of [OURS, THEIRS]) {
+    await leaf(options(other.dir, "p256"), "client", name, "mallory");
+    for (const f of ["crt.pem", "key.pem"]) {
+      pair.file(`client/${name}/${f}`, Deno.readTextFileSync(`${other.dir}/client/${name}/${f}`));
+      Deno.chmodSync(`${pair.pki.dir}/client/${name}/${f}`, 0o600);
+    }
+  }
+  await refused(-1009, "unknown CA");
+  await pair.certificates(false, false);
+  await pair.bothWays("after all refusals");
+}
 
 /** A host below one IRMd with a server of each library behind its name, encryption as given. */
 async function oneHost(
