@@ -104,6 +104,10 @@ sysTest("onExit() gives 128 + signal for a killed child and reaps it", async () 
   const { pid, pidfd } = spawn(["/bin/sleep", "100"], { env: {}, blockSignals: "none" });
   assert(pidAlive(pid));
   assertEquals(reap(pid), undefined);
+  // The kernel lets spawn() go on a moment before the new program's arguments are in place.
+  for (let tries = 0; procArgv(pid).length === 0 && tries < 1000; tries++) {
+    await new Promise<void>((done) => setTimeout(done, 1));
+  }
   assertEquals(procArgv(pid), ["/bin/sleep", "100"]);
   const ended = onExit(pid, pidfd);
   assertEquals(kill(pid, Signal.KILL), 0);
