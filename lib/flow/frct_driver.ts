@@ -8,7 +8,7 @@
 
 import { Errno } from "../errno.ts";
 import { BufferPool, createFrct, type FrctEndpoint, FrctEvent } from "../frct/mod.ts";
-import { Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
+import { Acl, Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import type { Protection } from "./protection.ts";
@@ -71,7 +71,7 @@ export class FrctDriver {
       const nowUs = monotonicUs();
       const refused = ep.begin(nowUs, this.pool.u8, 0);
       if (ep.outputDue) this.flush(nowUs);
-      return refused;
+      return refused === -Errno.EAGAIN ? this.#whyClosed() : refused;
     }
     const len = bytes.length;
     const off = this.pool.alloc(len);
@@ -91,6 +91,14 @@ export class FrctDriver {
     ep.sent(nowUs, bytes, 0, len);
     if (ep.outputDue) this.flush(nowUs);
     return result < 0 && result !== -Errno.EAGAIN ? result : len;
+  }
+
+  /** A closed window of a peer that is gone never opens: -EFLOWDOWN, -EFLOWPEER, or -EAGAIN when it may. */
+  #whyClosed(): number {
+    const { rx, tx } = this.rings;
+    const heard = rx.acl();
+    if (((heard | tx.acl()) & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
+    return (heard & Acl.FLOWPEER) !== 0 ? -Errno.EFLOWPEER : -Errno.EAGAIN;
   }
 
   /** Protects a block and puts it in the ring; frees it on failure. */
