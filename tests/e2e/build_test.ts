@@ -17,6 +17,9 @@ const isPortable = await Deno.open(BINARY).then(async (file) => {
   return new TextDecoder().decode(head) === "#!";
 }, () => false);
 const isRoot = Deno.uid() === 0;
+/** Whether file systems can be mounted in a namespace of a test. */
+const canMount = isRoot && await run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+  .then(({ code }) => code === 0, () => false);
 const NOBODY = 65534;
 /** Uids that no account has. */
 const FREE_UID = 61_000 + Deno.pid % 1000;
@@ -48,14 +51,12 @@ interface PortableTest {
   name: string;
   fn: () => Promise<void>;
   needsRoot?: boolean;
+  needsMount?: boolean;
 }
 
-function portable({ name, fn, needsRoot }: PortableTest): void {
-  Deno.test({
-    name: `portable: ${name}`,
-    fn,
-    ignore: !isPortable || (needsRoot === true && !isRoot),
-  });
+function portable({ name, fn, needsRoot = false, needsMount = false }: PortableTest): void {
+  const ignore = !isPortable || (needsRoot && !isRoot) || (needsMount && !canMount);
+  Deno.test({ name: `portable: ${name}`, fn, ignore });
 }
 
 portable({
@@ -274,7 +275,7 @@ portable({
 
 portable({
   name: "a full disk is told in one line",
-  needsRoot: true,
+  needsMount: true,
   fn: async () => {
     await using scratch = await Scratch.make();
     const script = `mount -t tmpfs -o size=20m tmpfs ${scratch.dir} && ` +
@@ -287,7 +288,7 @@ portable({
 
 portable({
   name: "a directory mounted noexec is told in one line",
-  needsRoot: true,
+  needsMount: true,
   fn: async () => {
     await using scratch = await Scratch.make();
     const script = `mount -t tmpfs -o noexec tmpfs ${scratch.dir} && ` +

@@ -327,6 +327,17 @@ Deno.test("oping whose stdout is closed ends", async () => {
   assertEquals(result.err, "");
 });
 
+Deno.test("SIGUSR1 makes oping print its counters and go on", async () => {
+  await using node = await nodeWithName();
+  await startServer(node, "-Q");
+  const client = node.spawn(["oping", "-n", "op", "-i", "20"]);
+  await client.waitForLine(/seq=3 /);
+  client.kill("SIGUSR1");
+  await client.waitForLine(/\n\d+ packets transmitted, .*\n64 bytes from op: /);
+  client.kill("SIGTERM");
+  assertMatch((await client.wait()).out, /\n--- op ping statistics ---\n/);
+});
+
 Deno.test("oping leaves no shared memory behind, whatever ends it", async () => {
   await using node = await nodeWithName();
   const before = node.sharedMemory().sort();
