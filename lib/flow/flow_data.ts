@@ -12,7 +12,6 @@ import type { Pool } from "../shm/pool.ts";
 import { monotonicNs, monotonicUs, yieldCpu } from "../sys/clock.ts";
 import { FLOW_ACCESS_MASK, FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FlowCounters, FrctDriver } from "./frct_driver.ts";
-import type { Packet } from "./packet.ts";
 import type { OuroProcess } from "./process.ts";
 import type { Protection } from "./protection.ts";
 import type { Rings } from "./rings.ts";
@@ -36,9 +35,6 @@ const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
 /** Free blocks of a class that end a spinning wait early. */
 const FREE_ENOUGH = 128;
 const NO_BYTES = new Uint8Array(0);
-const NO_WAIT: CallOptions = { nonblock: true };
-/** Where `receive` puts messages of flows that can't be read in place; made on first use. */
-let scratch: Uint8Array<ArrayBuffer> | undefined;
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
 const RETRY_NS = 1e6;
 
@@ -77,10 +73,10 @@ export abstract class FlowData {
   protected plain = true;
   protected closed = false;
   /** What a partial read left: bytes of one message from `#restAt`. */
-  #rest: Uint8Array<ArrayBuffer> = NO_BYTES;
+  protected rest: Uint8Array<ArrayBuffer> = NO_BYTES;
   #restAt = 0;
   /** The last read filled its buffer exactly: the next one says 0, "end of message". */
-  #endOfMessage = false;
+  protected endOfMessage = false;
 
   protected constructor(process: OuroProcess, rings: Rings, id: number) {
     this.process = process;
@@ -117,12 +113,12 @@ export abstract class FlowData {
     if (this.closed) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     const len = bytes.length;
-    if (this.frct !== null && len > 0) return this.#writeFrct(bytes, options);
+    if (this.frct !== null && len > 0) return this.writeFrct(bytes, options);
     const pool = this.pool;
     let off = pool.alloc(len);
     if (off < 0) {
-      if (off !== -Errno.EAGAIN || this.#noBlock(options, FlowFlag.WNoBlock)) return off;
-      off = this.#allocWaiting(len, options);
+      if (off !== -Errno.EAGAIN || this.noBlock(options, FlowFlag.WNoBlock)) return off;
+      off = this.allocWaiting(len, options);
       if (off < 0) return off;
     }
     pool.u8.set(bytes, off + PAYLOAD_AT);
@@ -133,17 +129,17 @@ export abstract class FlowData {
         return sealed;
       }
     }
-    const result = this.#put(off, options);
+    const result = this.put(off, options);
     if (result < 0) return result;
     this.counters.txBytes += len;
     return len;
   }
 
   /** Puts a block in the ring and tells the peer; frees it on failure. */
-  #put(off: number, options: CallOptions | undefined): number {
+  protected put(off: number, options: CallOptions | undefined): number {
     const rings = this.rings;
     let result = rings.tx.write(off);
-    if (result === -Errno.EAGAIN && !this.#noBlock(options, FlowFlag.WNoBlock)) {
+    if (result === -Errno.EAGAIN && !this.noBlock(options, FlowFlag.WNoBlock)) {
       result = this.#putWaiting(off, options);
     }
     if (result < 0) {
@@ -156,7 +152,7 @@ export abstract class FlowData {
     return 0;
   }
 
-  #noBlock(options: CallOptions | undefined, flag: number): boolean {
+  protected noBlock(options: CallOptions | undefined, flag: number): boolean {
     return options?.nonblock ?? ((this.flags & flag) !== 0);
   }
 
@@ -164,14 +160,14 @@ export abstract class FlowData {
    * -EAGAIN. A caller that tries again and again without going back to its event loop would starve the deadlines
    * (keepalive, retransmission): every so many tries runs them.
    */
-  #wouldWait(): number {
+  protected wouldWait(): number {
     if ((++this.#idleCalls & IDLE_CALLS_MASK) === 0) this.process.tick(monotonicNs());
     return -Errno.EAGAIN;
   }
   #idleCalls = 0;
   readonly #spin = new SpinBudget();
 
-  #allocWaiting(len: number, options: CallOptions | undefined): number {
+  protected allocWaiting(len: number, options: CallOptions | undefined): number {
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
     if (SPIN_NS > 0) {
       // A reader on another processor frees blocks all the time: wait for a few of them, not for one.
@@ -206,7 +202,7 @@ export abstract class FlowData {
     }
   }
 
-  #writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
+  protected writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
     const frct = this.frct!;
     if (bytes.length > this.messageBytesMax) return -Errno.EMSGSIZE;
     let until = 0;
@@ -220,20 +216,20 @@ export abstract class FlowData {
       if (until === 0) {
         // Acknowledgements that wait in the ring may open the window.
         frct.pump(monotonicUs());
-        if (this.#noBlock(options, FlowFlag.WNoBlock)) {
+        if (this.noBlock(options, FlowFlag.WNoBlock)) {
           if (frct.endpoint.writable()) {
             const again = frct.write(bytes);
             this.armFrct();
             return again;
           }
           this.armFrct();
-          return this.#wouldWait();
+          return this.wouldWait();
         }
         until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
         continue;
       }
       this.armFrct();
-      const waited = this.#waitForPacket(until, RETRY_NS);
+      const waited = this.waitForPacket(until, RETRY_NS);
       if (waited > 0) frct.take(waited, monotonicUs(), null);
       else if (waited === -Errno.ETIMEDOUT || waited === -Errno.EFLOWDOWN) return waited;
       frct.tick(monotonicUs());
@@ -268,7 +264,7 @@ export abstract class FlowData {
    * Waits for a packet: spins briefly, then blocks; serves deadlines meanwhile. Returns an offset
    * (0: one to ignore), -EAGAIN after `sliceNs`, or the ring's error, -ETIMEDOUT at `untilNs`.
    */
-  #waitForPacket(untilNs: number, sliceNs: number): number {
+  protected waitForPacket(untilNs: number, sliceNs: number): number {
     const rx = this.rings.rx;
     let nowNs = monotonicNs();
     if (SPIN_NS > 0) {
@@ -320,19 +316,19 @@ export abstract class FlowData {
    */
   readSync(into: Uint8Array<ArrayBuffer>, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;
-    if (this.#endOfMessage) {
-      this.#endOfMessage = false;
+    if (this.endOfMessage) {
+      this.endOfMessage = false;
       return 0;
     }
-    if (this.#rest.length > 0) return this.#readRest(into);
+    if (this.rest.length > 0) return this.#readRest(into);
     if (this.frct !== null) return this.#readFrct(into, options);
     let until = 0;
     for (;;) {
       let off = this.reader.read();
       if (off === -Errno.EAGAIN) {
-        if (this.#noBlock(options, FlowFlag.RNoBlock)) return this.#wouldWait();
+        if (this.noBlock(options, FlowFlag.RNoBlock)) return this.wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
-        off = this.#waitForPacket(until, Infinity);
+        off = this.waitForPacket(until, Infinity);
       }
       if (off > 0) {
         const n = this.#deliver(off, into);
@@ -355,12 +351,12 @@ export abstract class FlowData {
       if (n <= into.length) {
         if (protection === null) pool.copyOut(off, at, n, into);
         else into.set(protection.u8.subarray(at, at + n));
-        this.#endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
+        this.endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
       } else if ((this.flags & FlowFlag.RNoPart) !== 0) {
         n = -Errno.EMSGSIZE;
       } else {
         const from = protection === null ? pool.u8 : protection.u8;
-        this.#rest = from.slice(at, at + n);
+        this.rest = from.slice(at, at + n);
         this.#restAt = 0;
         n = this.#readRest(into);
       }
@@ -374,12 +370,12 @@ export abstract class FlowData {
   }
 
   #readRest(into: Uint8Array<ArrayBuffer>): number {
-    const n = Math.min(into.length, this.#rest.length - this.#restAt);
-    into.set(this.#rest.subarray(this.#restAt, this.#restAt + n));
+    const n = Math.min(into.length, this.rest.length - this.#restAt);
+    into.set(this.rest.subarray(this.#restAt, this.#restAt + n));
     this.#restAt += n;
-    if (this.#restAt === this.#rest.length) {
-      this.#rest = NO_BYTES;
-      this.#endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
+    if (this.#restAt === this.rest.length) {
+      this.rest = NO_BYTES;
+      this.endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
     }
     return n;
   }
@@ -397,9 +393,9 @@ export abstract class FlowData {
       if (off === -Errno.EAGAIN) {
         if (ep.outputDue) frct.flush(monotonicUs());
         this.armFrct();
-        if (this.#noBlock(options, FlowFlag.RNoBlock)) return this.#wouldWait();
+        if (this.noBlock(options, FlowFlag.RNoBlock)) return this.wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
-        off = this.#waitForPacket(until, Infinity);
+        off = this.waitForPacket(until, Infinity);
       }
       if (off > 0) {
         const n = frct.take(off, monotonicUs(), into);
@@ -407,7 +403,7 @@ export abstract class FlowData {
           if (ep.outputDue) frct.flush(monotonicUs());
           this.armFrct();
           this.counters.rxBytes += n;
-          this.#endOfMessage = n > 0 && n === into.length && !whole;
+          this.endOfMessage = n > 0 && n === into.length && !whole;
           return n;
         }
       } else if (off < 0 && off !== -Errno.EAGAIN) {
@@ -426,7 +422,7 @@ export abstract class FlowData {
     } else {
       n = frct.endpoint.read(nowUs, into, 0, into.length);
       if (n > 0) this.counters.rxBytes += n;
-      this.#endOfMessage = n > 0 && n === pending && n === into.length && !whole;
+      this.endOfMessage = n > 0 && n === pending && n === into.length && !whole;
     }
     if (frct.endpoint.outputDue) frct.flush(nowUs);
     this.armFrct();
@@ -435,7 +431,7 @@ export abstract class FlowData {
 
   /** Whether a read would find something now: a packet, a piece of one, or an error to report. */
   hasMessage(): boolean {
-    if (this.closed || this.#endOfMessage || this.#rest.length > 0) return true;
+    if (this.closed || this.endOfMessage || this.rest.length > 0) return true;
     if (this.frct !== null) {
       this.frct.pump(monotonicUs());
       this.armFrct();
@@ -447,10 +443,10 @@ export abstract class FlowData {
   /** The next whole message as a new array, without waiting; or -EAGAIN and the other errors of a read. */
   protected takeMessage(): Uint8Array<ArrayBuffer> | number {
     if (this.closed) return -Errno.ENOTALLOC;
-    this.#endOfMessage = false;
-    if (this.#rest.length > 0) {
-      const rest = this.#rest.slice(this.#restAt);
-      this.#rest = NO_BYTES;
+    this.endOfMessage = false;
+    if (this.rest.length > 0) {
+      const rest = this.rest.slice(this.#restAt);
+      this.rest = NO_BYTES;
       return rest;
     }
     if (this.frct !== null) return this.#takeFrctMessage(this.frct);
@@ -460,7 +456,7 @@ export abstract class FlowData {
       if (off === 0) continue;
       const bytes = new Uint8Array(Math.max(0, this.pool.inspect(off)));
       const n = this.#deliver(off, bytes);
-      this.#endOfMessage = false;
+      this.endOfMessage = false;
       // Protection makes a message shorter than its packet.
       if (n >= 0) return n === bytes.length ? bytes : bytes.subarray(0, n);
     }
@@ -480,154 +476,5 @@ export abstract class FlowData {
     const bytes = new Uint8Array(pending);
     this.#readPending(bytes, pending, true);
     return bytes;
-  }
-
-  /**
-   * Reserves a block for a message of `len` bytes and points `packet` at it. 0, or as `writeSync`.
-   * Fill it and {@linkcode commit} it, or release it.
-   *
-   * @example
-   * ```ts
-   * import { Flow, OuroProcess, Packet } from "@ouro/ouro";
-   * import { assertEquals } from "@std/assert";
-   *
-   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
-   * using packet = new Packet(); // made once, used for every message
-   * assertEquals(flow.reserve(packet, 5), 0);
-   * packet.u8.set([1, 2, 3, 4, 5], packet.at);
-   * assertEquals(flow.commit(packet), 5);
-   * assertEquals(flow.receive(packet, { timeoutMs: 5000 }), 5);
-   * assertEquals(packet.u8[packet.at], 1);
-   * ```
-   */
-  reserve(packet: Packet, len: number, options?: CallOptions): number {
-    if (this.closed) return -Errno.ENOTALLOC;
-    if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
-    let off = this.pool.alloc(len);
-    if (off === -Errno.EAGAIN && !this.#noBlock(options, FlowFlag.WNoBlock)) {
-      off = this.#allocWaiting(len, options);
-    }
-    if (off < 0) return off;
-    packet.point(this.pool, off, this.pool.u8, off + PAYLOAD_AT, len);
-    return 0;
-  }
-
-  /** Sends a reserved packet of its present `length`. The block is given away in every case. */
-  commit(packet: Packet, options?: CallOptions): number {
-    const len = packet.length;
-    if (this.closed || this.frct !== null) {
-      const copy = packet.u8.slice(packet.at, packet.at + len);
-      packet.release();
-      return this.closed ? -Errno.ENOTALLOC : this.#writeFrct(copy, options);
-    }
-    const off = packet.takeOff();
-    if (off === 0) return -Errno.EINVAL;
-    const result = this.pool.truncate(off, len) || (this.protection?.seal(off) ?? 0);
-    if (result < 0) {
-      this.pool.remove(off);
-      return result;
-    }
-    const put = this.#put(off, options);
-    if (put < 0) return put;
-    this.counters.txBytes += len;
-    return len;
-  }
-
-  /**
-   * Takes the next message in place: points `packet` at it and returns its bytes, or as `readSync`.
-   * Release the packet soon: its block is missing to everybody else. On flows with FRCT, CRC or
-   * encryption the message is in private memory, valid until the next `receive` in this thread.
-   */
-  receive(packet: Packet, options?: CallOptions): number {
-    packet.release();
-    if (this.closed) return -Errno.ENOTALLOC;
-    if (!this.plain || this.#rest.length > 0) return this.#receiveCopy(packet, options);
-    this.#endOfMessage = false;
-    let until = 0;
-    for (;;) {
-      let off = this.reader.read();
-      if (off === -Errno.EAGAIN) {
-        if (this.#noBlock(options, FlowFlag.RNoBlock)) return off;
-        if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
-        off = this.#waitForPacket(until, Infinity);
-      }
-      if (off > 0) {
-        const n = this.pool.inspect(off);
-        if (n > 0) {
-          this.counters.rxPackets += 1;
-          this.counters.rxBytes += n;
-          packet.point(this.pool, off, this.pool.u8, this.pool.at, n);
-          return n;
-        }
-        if (n !== -Errno.EINVAL) this.pool.remove(off);
-      } else if (off < 0 && off !== -Errno.EAGAIN) {
-        return off;
-      }
-    }
-  }
-
-  #receiveCopy(packet: Packet, options: CallOptions | undefined): number {
-    scratch ??= new Uint8Array(this.pool.payloadBytesMax);
-    const bytes = scratch;
-    const n = this.readSync(bytes, options);
-    this.#endOfMessage = false;
-    if (n >= 0) packet.point(undefined, 0, bytes, 0, n);
-    return n;
-  }
-
-  // Whole blocks, for IPCPs that pass packets on (ipcp_flow_read, ipcp_flow_write).
-
-  /**
-   * The next message as a block of our pool, without waiting; the caller frees it or passes it on.
-   * An offset, -EAGAIN, or the errors of `readSync`.
-   */
-  takeBlock(): number {
-    if (this.closed) return -Errno.ENOTALLOC;
-    if (this.plain) {
-      for (;;) {
-        const off = this.reader.read();
-        if (off <= 0) {
-          if (off < 0) return off;
-          continue;
-        }
-        const n = this.pool.inspect(off);
-        if (n > 0) {
-          this.counters.rxPackets += 1;
-          this.counters.rxBytes += n;
-          return off;
-        }
-        if (n !== -Errno.EINVAL) this.pool.remove(off);
-      }
-    }
-    const message = this.takeMessage();
-    if (typeof message === "number") return message;
-    const off = this.pool.alloc(message.length);
-    if (off < 0) return -Errno.EAGAIN;
-    this.pool.u8.set(message, off + PAYLOAD_AT);
-    return off;
-  }
-
-  /**
-   * Sends the packet in a block of our pool, headers in place. The block is consumed in every case.
-   * Without waiting unless the options say so. 0, or the errors of `writeSync`.
-   */
-  giveBlock(off: number, options: CallOptions = NO_WAIT): number {
-    const n = this.closed ? -Errno.ENOTALLOC : this.pool.inspect(off);
-    if (n === -Errno.EINVAL) return n;
-    if (n >= 0 && this.frct === null) {
-      const sealed = this.protection === null ? 0 : this.protection.seal(off);
-      if (sealed < 0) {
-        this.pool.remove(off);
-        return sealed;
-      }
-      const put = this.#put(off, options);
-      if (put === 0) this.counters.txBytes += n;
-      return put;
-    }
-    const at = this.pool.at;
-    const copy = n > 0 ? this.pool.u8.slice(at, at + n) : NO_BYTES;
-    this.pool.remove(off);
-    if (n <= 0) return n;
-    return Math.min(0, this.#writeFrct(copy, options));
   }
 }

@@ -23,24 +23,18 @@ import { monotonicNs, sleepNs } from "../sys/clock.ts";
 import { SysError } from "../sys/ffi.ts";
 import { copyFrom, type Mapping, ShmObject } from "../sys/mman.ts";
 import type { MemRef } from "../sys/ffi.ts";
-import { Cond, Mutex } from "../sys/pthread.ts";
-import { spinWhileLocked } from "./spin.ts";
+import { PoolMemory } from "./pool_memory.ts";
 import {
-  assertLayout,
   Block,
-  BLOCK_OVERHEAD,
-  CLASSES,
   COND_WREFS,
   GSPP,
   HEAD_SPACE,
   MODE_PRIVATE,
   MODE_SHARED,
-  PoolGeometry,
   PoolHeader,
   PUP,
   Shard,
   SHARDS,
-  SizeClass,
 } from "./layout.ts";
 
 /** First and longest pause of a blocking allocation, ns: spec 10 §11.17 asks for at most 1 ms to start. */
@@ -58,60 +52,21 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** Free blocks of each class, for accounting and tests. */
-export interface PoolStats {
-  /** By class: blocks, blocks with a reference, and the sum of the shards' `count`. */
-  readonly classes: readonly { blocks: number; used: number; listed: number }[];
-}
-
 /** An open pool. One object a thread; processes and threads share the memory. */
-export class Pool implements Disposable {
-  readonly geometry: PoolGeometry;
-  /** Memory of the pool, for whoever writes or reads a payload in place at a checked position. */
-  u8: Uint8Array<ArrayBuffer>;
-  i32: Int32Array<ArrayBuffer>;
-  u16: Uint16Array<ArrayBuffer>;
-  /** Position of the packet in {@linkcode u8} after a successful {@linkcode inspect}. */
-  at = 0;
-  /** Refused frees of blocks that are free already. */
-  doubleRemoves = 0;
-  /** Offsets that failed validation. */
-  badOffsets = 0;
-
-  readonly #mapping: Mapping;
-  /** Kept only for pools of another user, whose payload is copied by pread and pwrite. */
-  readonly #object: ShmObject | null;
-  readonly mutexes: Mutex[] = [];
-  readonly conds: Cond[] = [];
+export class Pool extends PoolMemory {
   readonly #payload: (MemRef | undefined)[];
   readonly #local: number;
 
   private constructor(
-    /** The mapped object's name. */
-    readonly name: string,
-    /** Flow uid: 0 for the global pool. */
-    readonly uid: number,
-    /** Written as allocator of blocks. */
-    readonly pid: number,
+    name: string,
+    uid: number,
+    pid: number,
     mapping: Mapping,
     object: ShmObject | null,
   ) {
-    assertLayout();
-    this.geometry = uid === 0 ? GSPP : PUP;
-    this.#mapping = mapping;
-    this.#object = object;
+    super(name, uid, pid, mapping, object);
     this.#local = pid & (SHARDS - 1);
-    this.u8 = new Uint8Array(mapping.buffer);
-    this.i32 = new Int32Array(mapping.buffer);
-    this.u16 = new Uint16Array(mapping.buffer);
     this.#payload = new Array(this.geometry.blocks);
-    for (let c = 0; c < CLASSES; c++) {
-      for (let s = 0; s < SHARDS; s++) {
-        const at = this.shardAt(c, s);
-        this.mutexes.push(new Mutex(mapping.ref(at + Shard.MUTEX, 40)));
-        this.conds.push(new Cond(mapping.ref(at + Shard.COND, 48)));
-      }
-    }
   }
 
   /**
@@ -129,7 +84,7 @@ export class Pool implements Disposable {
     );
     try {
       const pool = new Pool(name, uid, pid, object.map(geometry.fileBytes), null);
-      pool.#initialise();
+      pool.initialise();
       return pool;
     } catch (e) {
       ShmObject.unlink(name);
@@ -176,34 +131,6 @@ export class Pool implements Disposable {
     return ShmObject.unlink(poolName(instance, uid));
   }
 
-  /** Byte position of a shard in the file. */
-  shardAt(c: number, s: number): number {
-    return this.geometry.dataBytes + PoolHeader.CLASSES + c * SizeClass.BYTES + s * Shard.BYTES;
-  }
-
-  /** Keeps the pool in memory. Returns 0 or a negative errno. */
-  lockMemory(): number {
-    return this.#mapping.lock();
-  }
-
-  /** Smallest class that holds a payload of `len` bytes, or -EMSGSIZE. */
-  classFor(len: number): number {
-    const g = this.geometry;
-    const need = len + BLOCK_OVERHEAD;
-    for (let c = 1; c < CLASSES; c++) {
-      if (g.objectSize[c]! >= need) return g.objectCount[c] === 0 ? -Errno.EMSGSIZE : c;
-    }
-    return -Errno.EMSGSIZE;
-  }
-
-  /** Largest payload of one packet, bytes. */
-  get payloadBytesMax(): number {
-    const g = this.geometry;
-    let c = CLASSES - 1;
-    while (g.objectCount[c] === 0) c -= 1;
-    return g.objectSize[c]! - BLOCK_OVERHEAD;
-  }
-
   /**
    * Takes a block for `len` payload bytes, head at {@linkcode HEAD_SPACE}. Returns its offset,
    * -EMSGSIZE when no class is large enough, -EAGAIN when the class is exhausted.
@@ -235,29 +162,6 @@ export class Pool implements Disposable {
     }
   }
 
-  /** Free blocks of the class that `len` bytes need, without locks: a hint for who waits. */
-  freeHint(len: number): number {
-    const c = this.classFor(len);
-    if (c < 0) return 0;
-    let n = 0;
-    for (let s = 0; s < SHARDS; s++) {
-      n += Atomics.load(this.i32, (this.shardAt(c, s) + Shard.COUNT) >> 2);
-    }
-    return n;
-  }
-
-  /** Locks a shard, repairing it when its last owner died. 0 when it can't be locked. */
-  lockShard(c: number, s: number): boolean {
-    const mutex = this.mutexes[c * SHARDS + s]!;
-    spinWhileLocked(this.i32, this.shardAt(c, s) >> 2);
-    const result = mutex.lock();
-    if (result === 0) return true;
-    if (result !== Errno.EOWNERDEAD) return false;
-    mutex.consistent();
-    this.recount(c, s);
-    return true;
-  }
-
   #pop(c: number, s: number, len: number): number {
     if (!this.lockShard(c, s)) return 0;
     const i32 = this.i32;
@@ -266,7 +170,7 @@ export class Pool implements Disposable {
     const free = i32[shard + (Shard.FREE_COUNT >> 2)]!;
     if (free > 0) {
       off = i32[shard + (Shard.HEAD >> 2)]!;
-      if (off !== 0 && !this.#isFree(c, off)) {
+      if (off !== 0 && !this.isFree(c, off)) {
         // A broken list: cut it here, its blocks come back with the next reclaim.
         off = 0;
         i32[shard + (Shard.HEAD >> 2)] = 0;
@@ -289,27 +193,6 @@ export class Pool implements Disposable {
     }
     this.mutexes[c * SHARDS + s]!.unlock();
     return off;
-  }
-
-  /** Whether `off` is a block of class c that nobody holds (65535 is what C leaves, spec 10 §4.6). */
-  #isFree(c: number, off: number): boolean {
-    const g = this.geometry;
-    if (off < g.start[c]! || off >= g.start[c + 1]!) return false;
-    if (((off - g.start[c]!) & (g.objectSize[c]! - 1)) !== 0) return false;
-    const refs = this.u16[(off + Block.REFCOUNT) >> 1]!;
-    return refs === 0 || refs === 65535;
-  }
-
-  /** Class of a legal offset (start of a block, not 0), or -EINVAL. */
-  classOf(off: number): number {
-    const start = this.geometry.start;
-    if (off > 0 && off < start[CLASSES]! && (off & 0xff) === 0) {
-      let c = 0;
-      while (off >= start[c + 1]!) c += 1;
-      if (((off - start[c]!) & (this.geometry.objectSize[c]! - 1)) === 0) return c;
-    }
-    this.badOffsets += 1;
-    return -Errno.EINVAL;
   }
 
   /** 0 when `off` names a block with a reference, else -EINVAL: drop it and do not remove it. */
@@ -348,8 +231,8 @@ export class Pool implements Disposable {
    * of `into`. No allocation for packets at the usual head position.
    */
   copyOut(off: number, at: number, n: number, into: Uint8Array<ArrayBuffer>): void {
-    if (this.#object !== null) {
-      this.#object.pread(into, n, at);
+    if (this.object !== null) {
+      this.object.pread(into, n, at);
     } else if (at === off + Block.DATA + HEAD_SPACE && n <= into.length) {
       copyFrom(this.#payloadRef(off), into, n);
     } else {
@@ -364,12 +247,7 @@ export class Pool implements Disposable {
     const index = g.firstIndex[c]! + (off - g.start[c]!) / g.objectSize[c]!;
     const known = this.#payload[index];
     if (known !== undefined) return known;
-    return this.#payload[index] = this.#mapping.ref(off + Block.DATA + HEAD_SPACE);
-  }
-
-  /** Descriptor for payload copies of a foreign pool, null for pools of our own. */
-  get object(): ShmObject | null {
-    return this.#object;
+    return this.#payload[index] = this.mapping.ref(off + Block.DATA + HEAD_SPACE);
   }
 
   /** Drops one reference; the last one frees the block. 0 or -EINVAL (bad offset, free already). */
@@ -488,91 +366,5 @@ export class Pool implements Disposable {
     if (head + n > this.i32[(off + Block.SIZE) >> 2]!) return -Errno.EMSGSIZE;
     this.i32[(off + Block.TAIL) >> 2] = head + n;
     return 0;
-  }
-
-  /** Corrects the counts of a locked shard from its list, cutting the list where it is broken. */
-  recount(c: number, s: number): void {
-    const i32 = this.i32;
-    const shard = this.shardAt(c, s) >> 2;
-    const most = this.geometry.objectCount[c]!;
-    let link = shard + (Shard.HEAD >> 2);
-    let n = 0;
-    for (let off = i32[link]!; off !== 0; off = i32[link]!) {
-      if (n >= most || !this.#isFree(c, off)) {
-        i32[link] = 0;
-        break;
-      }
-      i32[(off + Block.PID) >> 2] = 0;
-      link = (off + Block.NEXT) >> 2;
-      n += 1;
-    }
-    i32[shard + (Shard.COUNT >> 2)] = n;
-    i32[shard + (Shard.FREE_COUNT >> 2)] = n;
-    i32[shard + (Shard.FREE_COUNT >> 2) + 1] = 0;
-  }
-
-  /** Counts of each class, read without locks. */
-  stats(): PoolStats {
-    const g = this.geometry;
-    const classes = [];
-    for (let c = 0; c < CLASSES; c++) {
-      let used = 0;
-      let listed = 0;
-      for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
-        const refs = Atomics.load(this.u16, (off + Block.REFCOUNT) >> 1);
-        if (refs !== 0 && refs !== 65535) used += 1;
-      }
-      for (let s = 0; s < SHARDS; s++) listed += this.i32[(this.shardAt(c, s) + Shard.COUNT) >> 2]!;
-      classes.push({ blocks: g.objectCount[c]!, used, listed });
-    }
-    return { classes };
-  }
-
-  /** Unmaps. No method may be called afterwards. Idempotent. */
-  close(): void {
-    this.u8 = new Uint8Array(0);
-    this.i32 = new Int32Array(0);
-    this.u16 = new Uint16Array(0);
-    this.#mapping.unmap();
-    this.#object?.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  #initialise(): void {
-    const g = this.geometry;
-    const i32 = this.i32;
-    const header = g.dataBytes;
-    new Mutex(this.#mapping.ref(header + PoolHeader.MUTEX, 40)).init();
-    new Cond(this.#mapping.ref(header + PoolHeader.HEALTHY, 48)).init();
-    i32[(header + PoolHeader.PID) >> 2] = this.pid;
-    for (let c = 0; c < CLASSES; c++) {
-      const count = g.objectCount[c]!;
-      // A class without blocks stays zero, its mutexes included (spec 10 §4.1).
-      if (count === 0) continue;
-      const at = header + PoolHeader.CLASSES + c * SizeClass.BYTES;
-      i32[(at + SizeClass.OBJECT_SIZE) >> 2] = g.objectSize[c]!;
-      i32[(at + SizeClass.POOL_START) >> 2] = g.start[c]!;
-      i32[(at + SizeClass.POOL_SIZE) >> 2] = g.start[c + 1]! - g.start[c]!;
-      i32[(at + SizeClass.OBJECT_COUNT) >> 2] = count;
-      for (let s = 0; s < SHARDS; s++) {
-        this.mutexes[c * SHARDS + s]!.init(true);
-        this.conds[c * SHARDS + s]!.init();
-      }
-      let head = 0;
-      for (let k = 0; k < count; k++) {
-        const off = g.start[c]! + k * g.objectSize[c]!;
-        i32[(off + Block.NEXT) >> 2] = head;
-        head = off;
-      }
-      const shard = this.shardAt(c, 0) >> 2;
-      i32[shard + (Shard.HEAD >> 2)] = head;
-      // The block at offset 0 is counted although no list reaches it, as in the prototype.
-      i32[shard + (Shard.COUNT >> 2)] = count;
-      i32[shard + (Shard.FREE_COUNT >> 2)] = count;
-    }
-    Atomics.store(i32, (header + PoolHeader.INITIALIZED) >> 2, 1);
   }
 }

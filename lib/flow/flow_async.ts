@@ -1,0 +1,322 @@
+/**
+ * Asynchronous calls of a flow, its events and its options (spec 30 §8, §13), over the data path of
+ * `flow_data.ts`. Calls reject with `OuroError` carrying the numbers of the blocking calls.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import type { FrctStats } from "../frct/mod.ts";
+import { Acl, FlowEvent } from "../shm/layout.ts";
+import { monotonicNs, monotonicUs } from "../sys/clock.ts";
+import { FlowFlag } from "./flags.ts";
+import type { CallOptions } from "./flow_data.ts";
+import { FlowPackets } from "./flow_packets.ts";
+import type { Keepalive } from "./keepalive.ts";
+import type { OwnedFlow } from "./process.ts";
+import { flowReadable, flowWritable } from "./streams.ts";
+
+/** Options of an asynchronous read or write. */
+export interface AsyncCallOptions {
+  /** Reject with -ETIMEDOUT after so many ms; absent: the flow's own time-out. */
+  timeoutMs?: number | undefined;
+  /** Aborts the wait; the promise rejects with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Pauses of an asynchronous write that waits for room nobody announces, ms. */
+export const ROOM_PAUSE_FIRST_MS = 1;
+export const ROOM_PAUSE_MAX_MS = 16;
+
+const NO_WAIT: CallOptions = { nonblock: true };
+
+/** Who hears of a flow's events beside those who wait for the flow itself. */
+export interface FlowListener<F> {
+  onFlowEvents(flow: F, events: number): void;
+}
+
+/** Events, asynchronous calls and options; {@linkcode Flow} adds beginning and end. */
+export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
+  /** Descriptor: 64..4095, unique in the thread's process. */
+  abstract readonly fd: number;
+  heapAtNs = Infinity;
+  /** Queue of the process's flow set that this flow is in, -1 none. Kept by {@linkcode place}. */
+  queue = -1;
+  /** The set this flow is in; kept by {@linkcode FlowSet}. */
+  memberOf: FlowListener<F> | null = null;
+
+  protected keepalive: Keepalive | null = null;
+  readonly #wakers = new Set<() => void>();
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  /** This flow as its listeners know it. */
+  protected abstract readonly self: F;
+
+  /** The process ends: close without lingering. */
+  abstract abandon(): void;
+  /** Closes the flow (streams do it at their end). */
+  abstract dealloc(): Promise<void>;
+
+  onEvents(events: number): void {
+    if (this.closed) return;
+    if (this.frct !== null) this.service();
+    this.memberOf?.onFlowEvents(this.self, events);
+    this.wake();
+  }
+
+  /** Lets everybody who waits for this flow look again. */
+  protected wake(): void {
+    if (this.#wakers.size === 0) return;
+    const wakers = [...this.#wakers];
+    this.#wakers.clear();
+    for (const wake of wakers) wake();
+  }
+
+  service(): void {
+    if (this.frct === null || this.closed || this.rings.rx.queued() === 0) return;
+    this.frct.pump(monotonicUs());
+    this.armFrct();
+  }
+
+  onDeadline(nowNs: number): number {
+    if (this.closed) return Infinity;
+    let next = Infinity;
+    if (this.frct !== null) {
+      this.frct.tick(nowNs / 1000);
+      if (this.frct.takeEvents() !== 0) this.wake();
+      next = this.frct.endpoint.deadlineUs() * 1000;
+    }
+    const keepalive = this.keepalive;
+    if (keepalive !== null) {
+      if (keepalive.nextNs <= nowNs && keepalive.check(nowNs)) {
+        this.memberOf?.onFlowEvents(this.self, FlowEvent.PEER);
+        this.wake();
+      }
+      next = Math.min(next, keepalive.nextNs);
+    }
+    return next;
+  }
+
+  /** Makes sure the process calls when the FRCT machine wants it. */
+  protected override armFrct(): void {
+    const atUs = this.frct!.endpoint.deadlineUs();
+    if (atUs * 1000 < this.heapAtNs) this.process.arm(this, atUs * 1000);
+  }
+
+  /** Moves the flow to a queue of the process's flow set (-1: none). */
+  place(queue: number): void {
+    if (this.queue === queue || this.closed) return;
+    const set = this.process.set;
+    if (this.queue >= 0) set.del(this.queue, this.id);
+    this.queue = queue;
+    if (queue < 0) return;
+    if (set.add(queue, this.id) === -Errno.EPERM) {
+      // Left by an earlier flow of this id in this process.
+      for (let idx = 0; idx < 32; idx++) set.del(idx, this.id);
+      set.add(queue, this.id);
+    }
+  }
+
+  /** Resolves at the next event of this flow, after `ms`, or when the signal aborts. */
+  protected event(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const waiter = this.process.waiter();
+    waiter.hold();
+    return new Promise<void>((resolve) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const done = () => {
+        waiter.release();
+        this.#wakers.delete(done);
+        if (timer !== undefined) clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#wakers.add(done);
+      if (ms !== Infinity) timer = setTimeout(done, Math.min(ms, 0x7fffffff));
+      signal?.addEventListener("abort", done);
+    });
+  }
+
+  /** Puts the flow where this thread's waiter sees it, unless a FlowSet already shares that place. */
+  protected listenAsync(): void {
+    this.place(this.process.asyncIndex());
+  }
+
+  /**
+   * The next message. Rejects with `OuroError` (-EFLOWDOWN, -EFLOWPEER, -ETIMEDOUT, -ENOTALLOC) or the
+   * signal's reason.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError, QOS } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const error = await assertRejects(() => flow.read({ timeoutMs: 20 }), OuroError);
+   * assertEquals(error.code, -Errno.ETIMEDOUT);
+   * ```
+   */
+  async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const got = this.takeMessage();
+    if (typeof got !== "number") return got;
+    const timeoutMs = options.timeoutMs ?? this.rcvTimeoutMs;
+    const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+    for (;;) {
+      options.signal?.throwIfAborted();
+      if (!this.closed) this.listenAsync();
+      const message = this.takeMessage();
+      if (typeof message !== "number") return message;
+      if (message !== -Errno.EAGAIN) throw new OuroError(message, "Cannot read");
+      const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+      if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot read");
+      await this.event(leftMs, options.signal);
+    }
+  }
+
+  /**
+   * Sends one message. Resolves to its bytes when it is in the ring; rejects as {@linkcode read}.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * assertEquals(await flow.write(new Uint8Array(1000)), 1000);
+   * // One write is one message, and no message is larger than a packet.
+   * const big = new Uint8Array(flow.messageBytesMax + 1);
+   * const error = await assertRejects(() => flow.write(big), OuroError);
+   * assertEquals(error.code, -Errno.EMSGSIZE);
+   * ```
+   */
+  async write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
+    const timeoutMs = options.timeoutMs ?? this.sndTimeoutMs;
+    const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const n = this.writeSync(bytes, NO_WAIT);
+      if (n >= 0) return n;
+      if (n !== -Errno.EAGAIN) throw new OuroError(n, this.#writeAction(n, bytes.length));
+      const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+      if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
+      this.listenAsync();
+      // A peer that takes packets out of a full ring tells nobody: look again soon.
+      await this.event(Math.min(leftMs, pauseMs), options.signal);
+      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    }
+  }
+
+  #writeAction(code: number, bytes: number): string {
+    return code === -Errno.EMSGSIZE
+      ? `Cannot write ${bytes} bytes (one message holds ${this.messageBytesMax})`
+      : "Cannot write";
+  }
+
+  /**
+   * Messages as a byte stream with back-pressure; ends when the flow goes down.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * for (const word of ["one", "two"]) await flow.write(new TextEncoder().encode(word));
+   * const words = [];
+   * for await (const message of flow.readable.values({ preventCancel: true })) {
+   *   words.push(new TextDecoder().decode(message));
+   *   if (words.length === 2) break;
+   * }
+   * assertEquals(words, ["one", "two"]);
+   * ```
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= flowReadable(this);
+  }
+
+  /**
+   * A byte stream whose chunks are cut into messages; with back-pressure.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const sent = new Uint8Array(100_000).fill(7);
+   * const writer = flow.writable.getWriter();
+   * const written = writer.write(sent);
+   * let received = 0;
+   * while (received < sent.length) received += (await flow.read()).length;
+   * await written;
+   * assertEquals(received, sent.length);
+   * ```
+   */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= flowWritable(this);
+  }
+
+  // Options (fccntl).
+
+  /**
+   * Replaces the flags (`FLOWSFLAGS`). Setting or clearing `FlowFlag.Down` marks both rings and tells
+   * the other side.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, FLOW_FLAGS_DEFAULT, FlowFlag } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * flow.setFlags(FLOW_FLAGS_DEFAULT | FlowFlag.RNoBlock);
+   * assertEquals(flow.readSync(new Uint8Array(10)), -Errno.EAGAIN);
+   * ```
+   */
+  setFlags(flags: number): void {
+    if (this.closed) return;
+    this.flags = flags & 0xffff;
+    const { rx, tx, peerSet } = this.rings;
+    if ((flags & FlowFlag.Down) !== 0) {
+      rx.setAcl(Acl.FLOWDOWN);
+      tx.setAcl(Acl.FLOWDOWN);
+      this.#userDown = true;
+      peerSet.notify(this.id, FlowEvent.DOWN);
+    } else if (this.#userDown) {
+      rx.clearAcl(Acl.FLOWDOWN);
+      tx.clearAcl(Acl.FLOWDOWN);
+      this.#userDown = false;
+      peerSet.notify(this.id, FlowEvent.UP);
+    }
+  }
+  /** We set the down bit ourselves; one that the peer set is never cleared (spec 30 §13). */
+  #userDown = false;
+
+  /** FRCT flags of the flow (`FRCTGFLAGS`), or -EPERM on a raw flow. */
+  get frctFlags(): number {
+    return this.frct === null ? -Errno.EPERM : this.frct.endpoint.flags;
+  }
+
+  /** Sets flow control and linger (`FRCTSFLAGS`). 0, or -EPERM on a raw flow. */
+  setFrctFlags(flags: number): number {
+    if (this.frct === null) return -Errno.EPERM;
+    this.frct.endpoint.setFlags(flags);
+    return 0;
+  }
+
+  /**
+   * Statistics of the FRCT machine, undefined on raw flows.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(Uint8Array.of(1));
+   * await flow.read();
+   * assert(flow.frctStats!.retransmissions >= 0);
+   * ```
+   */
+  get frctStats(): FrctStats | undefined {
+    return this.frct?.endpoint.stats(monotonicUs());
+  }
+}
