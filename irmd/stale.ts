@@ -7,9 +7,10 @@ import { basename } from "@std/path";
 import { Errno } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
+import { CALLED_AS } from "../lib/self.ts";
 import { Lockfile } from "../lib/shm/lockfile.ts";
 import { SysError } from "../lib/sys/ffi.ts";
-import { kill, pidAlive, procArgv } from "../lib/sys/process.ts";
+import { kill, pidAlive, procArgv, procVariable } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
 
 const SHM_DIR = "/dev/shm";
@@ -62,13 +63,23 @@ function create(instance: Instance): boolean {
   }
 }
 
+/**
+ * The words a process was started with, or undefined when not known. A link to the portable form has
+ * the runtime in its command line; the name it was called by goes before that.
+ */
+function startWords(pid: number): string[] | undefined {
+  const argv = procArgv(pid);
+  const called = procVariable(pid, CALLED_AS);
+  return called === undefined ? argv : [called, ...argv ?? []];
+}
+
 /** Whether a process is a running IRMd: another program may have got the pid since. */
 function isIrmd(pid: number): boolean {
   if (pid === Deno.pid || !pidAlive(pid)) return false;
-  const argv = procArgv(pid);
+  const words = startWords(pid);
   // Not readable or cleared: the safe answer is that it is one.
-  if (argv === undefined || argv.length === 0) return true;
-  return argv.some((word) => basename(word) === "irmd");
+  if (words === undefined || words.length === 0) return true;
+  return words.some((word) => basename(word) === "irmd");
 }
 
 /** Removes shared memory, IPCP sockets and orphaned IPCPs of earlier runs. Throws `StartError`. */
@@ -96,9 +107,10 @@ function ipcpSockets(instance: Instance): number[] {
 
 /** Whether a process is an IPCP that the dead IRMd `owner` started. */
 function isOrphan(pid: number, owner: number): boolean {
-  const argv = procArgv(pid) ?? [];
-  const at = argv.findIndex((word) => basename(word).startsWith("ipcpd-"));
-  return at >= 0 && argv[at + 1] === String(owner);
+  const words = startWords(pid) ?? [];
+  const at = words.findIndex((word) => basename(word).startsWith("ipcpd-"));
+  // Behind a link come the words of the runtime first.
+  return at >= 0 && words.indexOf(String(owner), at) > at;
 }
 
 function entries(dir: string): string[] {

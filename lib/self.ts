@@ -29,8 +29,11 @@ export const BUNDLE_FLAGS: readonly string[] = [
   V8_FLAGS,
 ];
 
+/** Where the launcher says by which name it was called. */
+export const CALLED_AS = "OURO_ARGV0";
+
 /** What the launcher tells us alone; not for children. */
-const LAUNCHER_VARIABLES = ["OURO_SELF", "OURO_ARGV0", "OURO_DENO_DIR", "DENO_NO_UPDATE_CHECK"];
+const LAUNCHER_VARIABLES = ["OURO_SELF", CALLED_AS, "OURO_DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 
 interface Start {
   readonly form: Form;
@@ -60,7 +63,7 @@ let start: Start | undefined;
 function started(): Start {
   if (start) return start;
   const self = Deno.env.get("OURO_SELF");
-  const name = Deno.env.get("OURO_ARGV0");
+  const name = Deno.env.get(CALLED_AS);
   if (Deno.build.standalone) {
     start = { form: "compiled", file: Deno.execPath(), name: baseName(argv0()) };
   } else if (import.meta.url.endsWith("/lib/self.ts")) {

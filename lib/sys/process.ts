@@ -281,6 +281,16 @@ export function procArgv(pid: number): string[] | undefined {
   }
 }
 
+/** A variable of the environment a process was started with, or undefined when not set or not known. */
+export function procVariable(pid: number, name: string): string | undefined {
+  try {
+    const all = Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
+    return all.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reaps a child of ours without waiting.
  * @returns its exit code (128 + signal when killed), `undefined` while it runs, -1 for no such child

@@ -79,6 +79,19 @@ Deno.test("irmd started twice: the second says so in one line and exits 1, the f
   assertEquals(await admin(node).listNames(), []);
 });
 
+Deno.test("irmd leaves the lock to one that was called by a link, whose command line is the runtime's", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `/dev/shm${instanceOf(node.prefix).shmBase}.lockfile`;
+  await using other = new RunningProcess(["/bin/sleep", "1000"], {
+    env: { OURO_ARGV0: "/usr/local/sbin/irmd" },
+  });
+  Deno.writeFileSync(path, new Uint8Array(new Int32Array([other.pid]).buffer));
+  const { code, out } = await node.run(["irmd", "--stdout"]);
+  assertEquals(code, 1);
+  assertStringIncludes(out, `IRMd already running (${other.pid}), exiting.`);
+  Deno.removeSync(path);
+});
+
 Deno.test("irmd started after a killed one cleans up what that left, also the rings of running programs", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "name", "create", "echo");
