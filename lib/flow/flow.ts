@@ -72,6 +72,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   override readonly fd: number;
   /** As the IRMd described the flow: pids, MPL, QoS. */
   readonly info: FlowInfo;
+  /** This flow, for those who listen to it. */
   protected override readonly self: Flow = this;
 
   private constructor(process: OuroProcess, rings: Rings, grant: FlowGrant, fd: number) {
@@ -468,6 +469,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
       monotonicNs() < untilNs && pidAlive(this.info.n1Pid);
   }
 
+  /** Ends the flow at once, without lingering or waiting for the peer. */
   override abandon(): void {
     if (this.closed) return;
     if (this.frct !== null) {
