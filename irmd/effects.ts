@@ -87,10 +87,32 @@ export function mayInherit(d: Daemon, proc: ProcRecord, prog: ProgRecord): boole
 /** Whether a process runs our own binary as the program of that name. */
 function isOurs(proc: ProcRecord, prog: ProgRecord): boolean {
   if (!Object.hasOwn(COMMANDS, prog.prog)) return false;
-  if (procExe(proc.pid) !== procExe(Deno.pid)) return false;
   const main = selfCommand().at(-1)!;
+  const own = procExe(Deno.pid);
+  const exe = procExe(proc.pid);
   const argv = procArgv(proc.pid) ?? [];
-  return argv.includes(main) || procExe(proc.pid) === realPath(main);
+  if (exe === undefined || own === undefined) return false;
+  if (exe === own) return argv.includes(main) || exe === realPath(main);
+  // The portable form unpacks itself for each user.
+  return isCopy(exe, own) && argv.some((w) => isCopy(w, main));
+}
+
+/** Whether two files are the same part of the portable form: the directory is named after its content. */
+export function isCopy(file: string, own: string): boolean {
+  const tail = (path: string) => path.split("/").slice(-2).join("/");
+  if (!/^(runtime|program)-[0-9a-f]{8,}\//.test(tail(own)) || tail(file) !== tail(own)) {
+    return false;
+  }
+  const length = size(own);
+  return length !== undefined && size(file) === length;
+}
+
+function size(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return undefined;
+  }
 }
 
 function realPath(path: string): string | undefined {

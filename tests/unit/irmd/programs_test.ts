@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import type { Daemon } from "../../../irmd/daemon.ts";
 import { programArgv } from "../../../irmd/children.ts";
-import { mayInherit } from "../../../irmd/effects.ts";
+import { isCopy, mayInherit } from "../../../irmd/effects.ts";
 import type { ProcRecord, ProgRecord } from "../../../irmd/registry/mod.ts";
 import { selfCommand } from "../../../lib/self.ts";
 
@@ -55,6 +55,26 @@ Deno.test("mayInherit(): a user's process must run the very file, an administrat
       await c.stdin.close();
       await c.status;
     }
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("isCopy(): what the portable form unpacked for another user is the same program", () => {
+  const dir = Deno.makeTempDirSync();
+  const file = (path: string, text: string) => {
+    Deno.mkdirSync(`${dir}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    Deno.writeTextFileSync(`${dir}/${path}`, text);
+    return `${dir}/${path}`;
+  };
+  try {
+    const own = file("root/program-542423ea2b32155c/main.js", "12345");
+    assertEquals(isCopy(file("user/program-542423ea2b32155c/main.js", "12345"), own), true);
+    assertEquals(isCopy(file("evil/program-542423ea2b32155c/main.js", "123456"), own), false);
+    assertEquals(isCopy(file("user/program-ad3ba0e387250a19/main.js", "12345"), own), false);
+    assertEquals(isCopy(`${dir}/none/program-542423ea2b32155c/main.js`, own), false);
+    const deno = file("a/bin/deno", "1");
+    assertEquals(isCopy(file("b/bin/deno", "1"), deno), false, "not the portable form");
+  } finally {
     Deno.removeSync(dir, { recursive: true });
   }
 });
