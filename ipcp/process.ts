@@ -14,6 +14,7 @@ import {
   encodeIpcpMsg,
   IpcpCode,
   type IpcpMsg,
+  type LayerInfo,
   WireValueError,
 } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
@@ -25,7 +26,7 @@ import { openPidfd } from "../lib/sys/process.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
 import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
-import { type IpcpContext, type IpcpType, isFailure } from "./type.ts";
+import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
 /** Connections that may wait; the prototype's 0 makes concurrent callers block in connect. */
 const BACKLOG = 64;
@@ -200,7 +201,12 @@ export class IpcpProcess {
       return this.#reply(socket, { code: IpcpCode.IPCP_REPLY, result: -Errno.EINVAL });
     }
     if (isWireError(m)) return; // Closed without reply.
-    this.#reply(socket, await this.#command(m));
+    let reply: IpcpMsg = { code: IpcpCode.IPCP_REPLY, result: -Errno.EPERM };
+    try {
+      reply = await this.#command(m);
+    } finally {
+      this.#reply(socket, reply);
+    }
   }
 
   #reply(socket: SeqSocket, m: IpcpMsg): void {
@@ -249,9 +255,7 @@ export class IpcpProcess {
       }
       if (HASH_BYTES[m.conf.layerInfo.dirHashAlgo] === undefined) return refuse(-Errno.EINVAL);
     }
-    const layer = m.code === Command.enroll
-      ? await this.#type.enroll!(m.dst!)
-      : await this.#type.bootstrap(m.conf!);
+    const layer = await this.#enter(m);
     if (isFailure(layer)) return refuse(layer.code, layer.cause);
     if (!this.#life.operational()) {
       await this.#type.stop(); // A second bootstrap or a stop came in between.
@@ -266,6 +270,18 @@ export class IpcpProcess {
     const algo = layer.dirHashAlgo;
     this.#log.info(`  hash: ${HASH_NAMES[algo]} [${HASH_BYTES[algo]} bytes]`);
     return { code: IpcpCode.IPCP_REPLY, layerInfo: layer, result: 0 };
+  }
+
+  /** Bootstrap or enroll. What the type did not expect to fail leaves nothing open either. */
+  async #enter(m: IpcpMsg): Promise<LayerInfo | Failure> {
+    try {
+      return m.code === Command.enroll
+        ? await this.#type.enroll!(m.dst!)
+        : await this.#type.bootstrap(m.conf!);
+    } catch (e) {
+      await this.#type.stop();
+      return { code: -Errno.EPERM, cause: e instanceof Error ? e.message : String(e) };
+    }
   }
 
   async #operate(m: IpcpMsg): Promise<number> {
