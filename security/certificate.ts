@@ -27,6 +27,8 @@ export class PeerCertificate {
     readonly key: VerifyKey | undefined,
     /** Value of the one CN attribute; `undefined` when there is none or more than one. */
     readonly commonName: string | undefined,
+    /** The first CN attribute, for logs alone. */
+    readonly firstName: string | undefined,
     /** dNSName entries of subjectAltName. */
     readonly altNames: readonly string[],
   ) {}
@@ -39,7 +41,9 @@ export class PeerCertificate {
     try {
       const x509 = Certificate.fromBER(owned);
       const spki = new Uint8Array(x509.subjectPublicKeyInfo.toSchema().toBER());
-      return new PeerCertificate(owned, x509, VerifyKey.of(spki), commonName(x509), altNames(x509));
+      const names = commonNames(x509);
+      const one = names.length === 1 ? names[0] : undefined;
+      return new PeerCertificate(owned, x509, VerifyKey.of(spki), one, names[0], altNames(x509));
     } catch {
       return undefined;
     }
@@ -51,9 +55,9 @@ export class PeerCertificate {
     return block && PeerCertificate.parse(block.bytes);
   }
 
-  /** For logs and policy: the CN, else the first alternative name, else nothing. */
+  /** For logs: the first CN, else the first alternative name, else nothing. Never to be trusted. */
   get name(): string | undefined {
-    return this.commonName ?? this.altNames[0];
+    return this.firstName ?? this.altNames[0];
   }
 
   /**
@@ -93,11 +97,10 @@ export class PeerCertificate {
   }
 }
 
-function commonName(x509: Certificate): string | undefined {
-  const found = x509.subject.typesAndValues.filter((t) => t.type === OID_CN);
-  if (found.length !== 1) return undefined;
-  const value: unknown = found[0]!.value.valueBlock.value;
-  return typeof value === "string" && value !== "" ? value : undefined;
+function commonNames(x509: Certificate): string[] {
+  return x509.subject.typesAndValues.filter((t) => t.type === OID_CN)
+    .map((t) => t.value.valueBlock.value as unknown)
+    .filter((v): v is string => typeof v === "string" && v !== "");
 }
 
 function altNames(x509: Certificate): string[] {

@@ -161,6 +161,7 @@ export class OapClient {
         fail("Failed to verify signature.");
         return fail("Failed to authenticate server.", "the signature is wrong");
       }
+      if (found.name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
       log.dbg(`${tag} Successfully authenticated peer.`);
       peer = found;
     } else {
@@ -175,15 +176,14 @@ export class OapClient {
       return fail("Response req_hash mismatch.");
     }
     if (!peer) return "";
-    const name = peer.name;
-    if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
+    const { name } = peer;
     if (!peer.isFor(input.dst, policy.strictCrt)) {
       const shown = printable(name ?? "");
       return fail(`Peer crt for '${shown}' does not match '${input.dst}'.`);
     }
     const refused = checkPeerName(peer, policy);
     if (refused) return fail(refused);
-    return name ?? "";
+    return input.dst; // One of its names, as was just checked.
   }
 
   /** Steps 7 to 10; the key or the line that says why not. */

@@ -175,7 +175,7 @@ async function authenticate(
     log.error(`${tag} ${refused}`);
     return fail(refused);
   }
-  return name ?? "";
+  return peer.commonName ?? peer.altNames[0] ?? "";
 }
 
 /** Remembers an authenticated request; a copy that was faster makes this one a replay. */
