@@ -34,20 +34,22 @@ const CASES: Case[] = [
   { client: U, server: V, direct: false, pool: V, allocator: "ipcp" },
 ];
 
-/** A copy of the runtime's cache that every user may read; root's own is closed to others. */
-async function openCache(dir: string): Promise<string> {
-  const from = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
-  const to = `${dir}/cache`;
-  await new Deno.Command("cp", { args: ["-a", from, to], stderr: "null" }).output();
-  await new Deno.Command("chmod", { args: ["-R", "a+rwX", to] }).output();
-  return to;
-}
-
-/** Whether another user can read the source at all. */
-async function readable(): Promise<boolean> {
-  const { success } = await new Deno.Command("test", { args: ["-r", PEER], uid: U, gid: U })
-    .output();
-  return success;
+/**
+ * Runtime and peer in one directory that every user may read: the source, the runtime and its cache may
+ * lie where root alone gets.
+ */
+async function program(dir: string): Promise<string[]> {
+  const [runtime, bundle] = [`${dir}/deno`, `${dir}/peer.js`];
+  await Deno.copyFile(Deno.execPath(), runtime);
+  await Deno.chmod(runtime, 0o755);
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform", "deno", "-o", bundle, PEER],
+    cwd: fromFileUrl(new URL("../..", import.meta.url)),
+    stdout: "null",
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  await Deno.chmod(bundle, 0o644);
+  return [runtime, "run", "-A", "--no-prompt", "--quiet", "--no-config", "--no-lock", bundle];
 }
 
 function used(pool: Pool): number {
@@ -59,17 +61,17 @@ for (const direct of [true, false]) {
     name: `packets lie in the receiver's pool, ${direct ? "directly" : "through the local IPCP"}`,
     ignore: !ROOT,
     async fn() {
-      if (!await readable()) return;
       await using node = await TestNode.start(direct ? {} : { args: ["--no-direct"] });
       await Deno.chmod(node.prefix, 0o755);
       const instance = instanceOf(node.prefix);
-      const cache = await openCache(node.prefix);
+      const argv = await program(node.prefix);
       await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
       const peer = (uid: number, ...args: string[]): RunningProcess =>
-        node.spawnArgv(
-          [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", "--no-check", PEER, ...args],
-          { uid, gid: uid, env: { DENO_DIR: cache, HOME: node.prefix } },
-        );
+        node.spawnArgv([...argv, ...args], {
+          uid,
+          gid: uid,
+          env: { DENO_DIR: `${node.prefix}/cache.${uid}` },
+        });
       using global = Pool.open(instance, 0);
       for (const c of CASES.filter((x) => x.direct === direct)) {
         const name = `n-${c.client}-${c.server}`;
