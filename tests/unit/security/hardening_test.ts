@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { Certificate } from "pkijs";
 import { init, leaf, revoke } from "../../../pki/make.ts";
 import { issue, signerOf } from "../../../pki/issue.ts";
 import { generateKey } from "../../../pki/key_types.ts";
@@ -175,4 +176,28 @@ Deno.test("19: strict-crt refuses what the prototype takes: short keys, a CA as 
   ensure(isOapFailure(got) && got.reason.includes("512 bits"), Deno.inspect(got));
   const root = PeerCertificate.parse(Uint8Array.fromHex(file.pki.root!.crt_der))!;
   assertEquals(root.strictReason("server"), "it is a CA certificate");
+});
+
+Deno.test("names: of two common names none counts, and one inside another attribute is none", async () => {
+  const key = await generateKey("p256");
+  const wanted = (commonName: string, organization: string) => ({
+    purpose: "client" as const,
+    commonName,
+    organization,
+    spki: key.spki,
+    notBefore: new Date(0),
+    notAfter: new Date(1),
+  });
+  const issuer = { certificate: undefined, key: await signerOf(key.pkcs8) };
+  const tricky = PeerCertificate.parse(await issue(wanted("evil/x", "CN=svc"), issuer))!;
+  assertEquals([tricky.isFor("svc", false), tricky.isFor("evil", false)], [false, false]);
+  assertEquals(tricky.isFor("evil/x", false), true);
+  const two = Certificate.fromBER(await issue(wanted("svc é", "o"), issuer));
+  const again = two.subject.typesAndValues.find((t) => t.type === "2.5.4.3")!;
+  two.subject.typesAndValues.push(again);
+  two.subject.valueBeforeDecode = new ArrayBuffer(0);
+  const der = new Uint8Array(two.toSchema(true).toBER());
+  const parsed = PeerCertificate.parse(der)!;
+  assertEquals([parsed.commonName, parsed.name], [undefined, "svc é"]);
+  assertEquals(parsed.isFor("svc é", false), false);
 });
