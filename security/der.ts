@@ -56,11 +56,6 @@ export function contents(t: Tlv): Uint8Array {
   return t.bytes.subarray(t.from, t.to);
 }
 
-/** The whole element, a view. */
-export function whole(t: Tlv): Uint8Array {
-  return t.bytes.subarray(t.at, t.to);
-}
-
 /** The bytes of a BIT STRING without unused bits; `undefined` otherwise. */
 export function bitStringBytes(t: Tlv): Uint8Array | undefined {
   if (t.tag !== Tag.bitString || t.to === t.from || t.bytes[t.from] !== 0) return undefined;

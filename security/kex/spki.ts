@@ -223,11 +223,6 @@ export function encodePublic(kex: KexInfo, raw: Uint8Array): Uint8Array<ArrayBuf
   return tlv(Tag.sequence, algorithm, tlv(Tag.bitString, new Uint8Array(1), raw));
 }
 
-/** The curve of a word with its coordinate size. */
-export function curveOf(word: KexWord): (typeof CURVES)[number] | undefined {
-  return CURVES.find((c) => c.word === word);
-}
-
 /** The curve of an identifier. */
 export function curveOfOid(id: string): (typeof CURVES)[number] | undefined {
   return CURVES.find((c) => c.oid === id);

@@ -8,7 +8,7 @@
 import { Errno } from "../../lib/errno.ts";
 import type { Logger } from "../../lib/log.ts";
 import { ID_BYTES, idTag } from "../../lib/wire/oap_header.ts";
-import { kexByNid } from "../../lib/wire/oap_ids.ts";
+import { kexByNid, type KexInfo } from "../../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../certificate.ts";
 import { sha256 } from "../digest.ts";
 import type { EncConf, Policy } from "../enc_conf.ts";
@@ -22,7 +22,6 @@ import {
   staticPublicFromPem,
   staticPublicFromRaw,
 } from "../kex/static.ts";
-import type { KexInfo } from "../../lib/wire/oap_ids.ts";
 import { TrustFiles } from "../trust_files.ts";
 import { OapClient } from "./client.ts";
 import { NONE, type OapPort, type OwnSide, type PeerRefusal } from "./port.ts";
