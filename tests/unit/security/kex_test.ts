@@ -61,7 +61,25 @@ Deno.test("wire forms have the sizes of spec 40 §3 and §15, and are recognised
     ensure(typeof key !== "string", `${kex.word}: ${key}`);
     assertEquals(key.kex.word, kex.word);
     assertEquals(encodePublic(key.kex, key.raw), pair.wire);
+    if (kex.word === "ML-KEM-768") {
+      const prefix = "308204b2300b0609608648016503040402038204a100";
+      assertEquals(pair.wire.slice(0, 22).toHex(), prefix);
+    }
   }
+});
+
+Deno.test("hybrids are the lattice part, then the curve's, in key, ciphertext and secret", async () => {
+  const pair = await generatePair(kexByWord("X25519MLKEM768"));
+  const lattice = kexByWord("ML-KEM-768");
+  const curve = kexByWord("X25519");
+  const mine = await generatePair(curve);
+  const kem = await encapsulate({ kex: lattice, raw: pair.wire.slice(0, 1184) });
+  ensure(kem);
+  const dh = await mine.derive({ kex: curve, raw: pair.wire.slice(1184) });
+  ensure(dh);
+  const ciphertext = concat(kem.ciphertext, mine.wire.subarray(-32));
+  const secret = await pair.decapsulate(ciphertext);
+  assertEquals(secret?.bytes, concat(kem.secret.bytes, dh.bytes));
 });
 
 Deno.test("EC keys: compressed points and explicit parameters of the same curve are the same key", () => {
