@@ -23,6 +23,9 @@ const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise
   pki: async () => (await import("./pki/main.ts")).main,
 };
 
+/** What the runtime puts in place of bytes that are no UTF-8; nobody means it in a name. */
+const REPLACEMENT = "\ufffd";
+
 async function run(name: string, args: readonly string[]): Promise<number> {
   const loader = LOADERS[name];
   if (loader) return (await loader())([...args]);
@@ -55,8 +58,14 @@ async function version(verbose: boolean): Promise<string> {
 async function main(): Promise<number> {
   const choice = choose(callName(), Deno.args);
   switch (choice.kind) {
-    case "command":
+    case "command": {
+      const odd = choice.args.findIndex((word) => word.includes(REPLACEMENT));
+      if (odd >= 0) {
+        print(Deno.stderr, `Failed to read the command line: word ${odd + 1} is not UTF-8\n`);
+        return 1;
+      }
       return await run(choice.name, choice.args);
+    }
     case "help": {
       if (choice.words.length === 0) {
         print(Deno.stdout, overview());

@@ -9,19 +9,11 @@ import type { Context } from "./context.ts";
 import { splitFlags } from "./flags.ts";
 import { realSystem } from "./system.ts";
 
-/** What the runtime puts in place of bytes that are no UTF-8; nobody means it in a name. */
-const REPLACEMENT = "\ufffd";
-
 /** Runs `irm` with these words; returns the exit code (0, 1, or 255 without words). */
 export async function main(args: string[]): Promise<number> {
   const words = splitFlags(args);
   if (words.missingPrefix) {
     complain("--prefix needs a directory.");
-    return 1;
-  }
-  const odd = args.findIndex((word) => word.includes(REPLACEMENT));
-  if (odd >= 0) {
-    complain(`Failed to read the command line: word ${odd + 1} is not UTF-8`);
     return 1;
   }
   if (words.prefix !== undefined) Deno.env.set("OURO_PREFIX", words.prefix);

@@ -8,7 +8,7 @@ import { Flow, instanceOf, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { bytesOf, opingCases, textOf } from "../unit/oping/vectors.ts";
 import { until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 
 const cases = opingCases();
 
@@ -93,6 +93,16 @@ Deno.test("oping -n of an unknown name says why in one line on stderr", async ()
   const result = await node.run(["oping", "-n", "nowhere"]);
   assertEquals(result.out, "Failed to allocate flow: -1007.\n");
   assertMatch(result.err, /^Failed to allocate flow: -1007: .*nowhere.*\n$/);
+});
+
+Deno.test("words that are not UTF-8 are refused in one line by every command", async () => {
+  await using node = await TestNode.start({ idle: true });
+  for (const words of [["oping", "-n"], ["operf", "-n"], ["obc", "-n"], ["irmd", "--config"]]) {
+    const argv = ["sh", "-c", 'exec "$@" "$(printf "n\\377")"', "sh", ...ouro(...words)];
+    const result = await node.spawnArgv(argv).wait();
+    const line = "Failed to read the command line: word 2 is not UTF-8\n";
+    assertEquals([result.code, result.out, result.err], [1, "", line]);
+  }
 });
 
 /** Opens a process of this test's own on the node. Only one test at a time can be it. */
@@ -320,7 +330,6 @@ Deno.test("a server without its IRMd ends with exit code 1 instead of spinning",
 Deno.test("oping whose stdout is closed ends", async () => {
   await using node = await nodeWithName();
   await startServer(node, "-Q");
-  const { ouro } = await import("./support/node.ts");
   const line = `${ouro("oping", "-n", "op", "-i", "5").join(" ")} | head -n 3`;
   const result = await node.spawnArgv(["sh", "-c", line]).wait(20_000);
   assertStringIncludes(result.out, "Pinging op");
