@@ -73,6 +73,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
     ctx.print(USAGE.irm);
     return NO_WORDS;
   }
+  if (first === "reg" && second === "name") return await name.registerAsEver(ctx, args.slice(1));
   const asksHelp = first === "--help" || first === "-h";
   const object = asksHelp ? "help" : matchWord(first, OBJECTS);
   if (object === undefined) {

@@ -149,7 +149,12 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
 
 /** Reads the words; a number is the exit code of a bad command line. */
 function parse(ctx: Context, args: readonly string[]): Request | 1 {
-  const parsed = parsePairs<Key>(args, { keys: BOOTSTRAP_KEYS, flags: ["autobind"] });
+  // The prototype's tutorial still says `if lo`, its oldest word for the device.
+  const parsed = parsePairs<Key | "if">(args, {
+    keys: [...BOOTSTRAP_KEYS, "if"],
+    exact: ["if"],
+    flags: ["autobind"],
+  });
   const request: Request = {
     name: undefined,
     layer: undefined,
@@ -160,7 +165,8 @@ function parse(ctx: Context, args: readonly string[]): Request | 1 {
     options: defaultBootstrapOptions(),
   };
   for (const pair of parsed.pairs) {
-    if (!take(ctx, request, pair)) return 1;
+    const key = pair.key === "if" ? "device" : pair.key;
+    if (!take(ctx, request, { ...pair, key })) return 1;
   }
   if (parsed.kind === "unknown") {
     ctx.print(`Unknown option: "${parsed.word}".\n`);

@@ -219,6 +219,17 @@ export async function register(ctx: Context, args: readonly string[]): Promise<n
   return 0;
 }
 
+/**
+ * `irm reg name NAME {ipcp PATTERN | layer PATTERN}…`, the words of the prototype's tutorial: registers a name
+ * and creates it where it does not exist.
+ */
+export async function registerAsEver(ctx: Context, args: readonly string[]): Promise<number> {
+  const [word, name, ...targets] = args;
+  if (word !== "name" || name === undefined) return usage(ctx, "name register");
+  const created = await create(ctx, [name]);
+  return created === 0 ? await register(ctx, [name, ...targets]) : created;
+}
+
 /** `unregister NAME {ipcp PATTERN | layer PATTERN}…`. */
 export async function unregister(ctx: Context, args: readonly string[]): Promise<number> {
   const targets = parseTargets(ctx, args, "name unregister", "irm unregister");

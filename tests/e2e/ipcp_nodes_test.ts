@@ -95,9 +95,9 @@ function words(type: ShimType, side: "A" | "B"): string[] {
 }
 
 /** A node whose IRMd lives in a namespace; its IPCPs do too. */
-async function nodeIn(net: NetLab, ns: string): Promise<TestNode> {
+async function nodeIn(net: NetLab, ns: string, args: string[] = []): Promise<TestNode> {
   const node = await TestNode.start({ idle: true });
-  node.irmd = node.spawnArgv(net.inside(ns, ouro("irmd", "--stdout")));
+  node.irmd = node.spawnArgv(net.inside(ns, ouro("irmd", "--stdout", ...args)));
   await node.irmd.waitForLine(/daemon started/);
   await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
   return node;
@@ -155,17 +155,38 @@ for (const type of TYPES) {
   });
 }
 
+for (const args of [[], ["--no-direct"]]) {
+  Deno.test({
+    name: `the tutorial of ouroboros-tutorial(7), word for word, ${args[0] ?? "as it comes"}`,
+    ignore: !canNet,
+    async fn() {
+      await using net = new NetLab();
+      await using node = await nodeIn(net, await net.namespace("a"), args);
+      const words = (line: string) => node.must(...line.split(" "));
+      await words("irm ipcp bootstrap type eth-llc name llc layer llc if lo");
+      await words("irm reg name my.oping.server layer llc");
+      const server = node.spawn(["oping", "-l"]);
+      await server.waitForLine(/started/);
+      await words(`irm bind process ${server.pid} name my.oping.server`);
+      const out = await words("oping -n my.oping.server -c 3");
+      assert(/3 packets transmitted, 3 received/.test(out), out);
+    },
+  });
+}
+
 Deno.test({
-  name: "the loopback tutorial: eth-dix on lo with an oping server on the same host",
+  name: "eth-dix on the loopback of one host, direct flows off",
   ignore: !canNet,
   async fn() {
     await using net = new NetLab();
-    await using node = await nodeIn(net, await net.namespace("a"));
+    await using node = await nodeIn(net, await net.namespace("a"), ["--no-direct"]);
     const boot = ["type", "eth-dix", "name", "eth", "layer", "eth-layer", "dev", "lo"];
     await node.must("irm", "ipcp", "bootstrap", ...boot);
     await serve(node, "my.oping", "eth-layer");
-    const r = await node.run(["oping", "-n", "my.oping", "-c", "3", "-i", "5"]);
-    assertPinged(r, 3, node);
+    for (const q of ["raw", "data"]) {
+      const r = await node.run(["oping", "-n", "my.oping", "-c", "3", "-i", "5", "-q", q]);
+      assertPinged(r, 3, node);
+    }
   },
 });
 
