@@ -23,7 +23,7 @@ export type Acceptor =
   | { readonly kind: "foreign" }
   /** The requester's connection is gone. */
   | { readonly kind: "hang-up" }
-  | { readonly kind: "failed"; readonly code: number };
+  | { readonly kind: "failed"; readonly code: number; readonly why?: string };
 
 /**
  * Reserves a pending accept.
@@ -47,7 +47,8 @@ export async function findAcceptor(
     if (!started && record.procs.size === 0) {
       if (record.autostart.length === 0) return { kind: "failed", code: -Errno.ETIMEDOUT };
       started = true;
-      if (!start(d, name, record.autostart[0]!)) return { kind: "failed", code: -Errno.EPERM };
+      const why = start(d, name, record.autostart[0]!);
+      if (why !== undefined) return { kind: "failed", code: -Errno.EPERM, why };
       leftMs = STARTED_MS;
     }
     const waiter = d.registry.awaitAcceptor(name, direct);
@@ -69,12 +70,13 @@ export async function findAcceptor(
     const argv = record?.autostart[0];
     if (argv === undefined) return outcome;
     started = true;
-    if (!start(d, name, argv)) return { kind: "failed", code: -Errno.EPERM };
+    const why = start(d, name, argv);
+    if (why !== undefined) return { kind: "failed", code: -Errno.EPERM, why };
     leftMs = STARTED_MS;
   }
 }
 
-function start(d: Daemon, name: string, argv: readonly string[]): boolean {
+function start(d: Daemon, name: string, argv: readonly string[]): string | undefined {
   d.log.info(`Starting ${argv[0]} for ${name}.`);
   return d.children.startProgram(argv);
 }

@@ -74,16 +74,16 @@ export class Children {
     return this.#start(argv, IPCP_BLOCKED_SIGNALS);
   }
 
-  /** Starts a program for a name; false (and a line in the log) when that fails. */
-  startProgram(argv: readonly string[]): boolean {
+  /** Starts a program for a name; why not (also in the log) when that fails. */
+  startProgram(argv: readonly string[]): string | undefined {
     const pid = this.#start(programArgv(argv), "none");
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
-      return false;
+      return `${argv[0]} cannot be started (${pid})`;
     }
     this.log.info(`Instantiated ${argv[0]} as process ${pid}.`);
     this.events.started(pid, argv[0]!);
-    return true;
+    return undefined;
   }
 
   /** Starts this program with other words; `input` is a file it reads as standard input. */

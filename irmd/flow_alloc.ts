@@ -35,6 +35,8 @@ interface AllocRequest {
   readonly record: NameRecord;
   /** Deadline, ms. */
   readonly endMs: number;
+  /** Why there is no direct flow, when there is more to say than that nobody accepts. */
+  noDirect?: string;
 }
 
 /** Serves an allocation; without reply when the client went away. */
@@ -74,6 +76,9 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     });
     if (found.kind === "hang-up") return undefined;
     if (found.kind === "failed" && found.code === -Errno.ENAME) return unknownName(dst);
+    if (found.kind === "foreign") {
+      q.noDirect = `"${dst}" is served here by another user's process or the caller itself`;
+    } else if (found.kind === "failed" && found.why !== undefined) q.noDirect = found.why;
     if (found.kind !== "reserved") return "elsewhere";
     const { reservation } = found;
     const { flow } = reservation;
@@ -219,6 +224,7 @@ function unreachable(d: Daemon, q: AllocRequest): string {
     return `no IPCP of this node knows "${dst}" (irm name register ${dst} at its host)`;
   }
   if (!d.options.direct) return "direct flows are off and no IPCP is in a layer";
+  if (q.noDirect !== undefined) return `${q.noDirect} and no IPCP is in a layer`;
   return q.record.procs.size === 0 && q.record.autostart.length === 0
     ? `nothing is bound to "${dst}" here and no IPCP is in a layer`
     : `nothing that is bound to "${dst}" accepts flows here and no IPCP is in a layer`;
