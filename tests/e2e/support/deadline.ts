@@ -1,7 +1,7 @@
 /** Waiting in tests: for a condition or a promise, with a deadline that fails with a message. */
 
 /** Default deadline of a wait, ms: long enough for a loaded machine, it only limits failures. */
-export const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 60_000;
 
 /** Polls until `condition` gives something other than false or undefined, and returns that. */
 export async function until<T>(
