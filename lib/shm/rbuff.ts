@@ -335,8 +335,8 @@ export class Rbuff implements Disposable {
   /** Gives back all slots before `tail` and wakes who waits for them. */
   advance(tail: number): void {
     if (!this.#lock()) return;
-    Atomics.store(this.i32, TAIL, tail);
-    this.#del.broadcast();
+    this.i32[TAIL] = tail;
+    if (this.i32[DEL_WREFS]! >>> 3 !== 0) this.#del.broadcast();
     this.#mutex.unlock();
   }
 

@@ -2,10 +2,10 @@
  * Reads the packets of one rbuff without its mutex, for the one thread that reads the ring.
  *
  * The writer publishes a slot by moving the head, the reader gives it back by moving the tail; each
- * word has one writer, so neither needs the lock for that. Where somebody may be waiting for room (the
- * ring is nearly full, or waiters are registered) the tail moves under the lock and wakes them, as C
- * peers expect. A waiter that registers just while the tail moves without lock is woken by the next
- * read: a ring that is not nearly full has hundreds of reads before it is empty.
+ * word has one writer, so neither needs the lock for that. Where somebody may be waiting (for room: the
+ * ring is nearly full; for an empty ring: this is the last packet; or waiters are registered) the tail
+ * moves under the lock and wakes them, as C peers expect. A waiter that registers just while the tail
+ * moves without lock is woken by one of the reads that follow, at the latest by the last.
  *
  * The slot is given back before its block is freed, so whoever clears up after a killed reader never
  * frees a block twice.
@@ -30,7 +30,7 @@ export class RingReader {
     if (queued === 0) return rbuff.whyEmpty();
     const off = rbuff.slotAt(tail);
     const next = (tail + 1) & MASK;
-    if (queued > NEARLY_FULL || rbuff.writersWait()) rbuff.advance(next);
+    if (queued === 1 || queued > NEARLY_FULL || rbuff.writersWait()) rbuff.advance(next);
     else rbuff.advanceUnlocked(next);
     return off;
   }
