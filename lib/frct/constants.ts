@@ -42,6 +42,8 @@ export const DUPLICATE_ACK_US = 1_000;
 export const DUPLICATE_ACKS_LOSS = 3;
 /** Added to the RTT before an unanswered tail is probed, µs: above every peer's ACK delay (10 to 15.5 ms). */
 export const PROBE_SLACK_US = 25_000;
+/** Shortest pause between RTT samples, µs: round trips of a direct flow are µs and would be sampled with each packet. */
+export const SAMPLE_MIN_US = 1_000;
 /** Longest pause between rendez-vous after back-off, µs. */
 export const RDVS_MAX_US = 5_000_000;
 /** Smallest congestion window after time-outs. */

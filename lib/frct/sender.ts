@@ -25,6 +25,7 @@ import {
   RDVS_US,
   REPEAT_LOSS,
   REPEAT_TWICE_LOSS,
+  SAMPLE_MIN_US,
   START_WINDOW_PACKETS,
   WINDOW_PACKETS,
 } from "./constants.ts";
@@ -331,7 +332,7 @@ export class Sender {
       return;
     }
     this.rtt.sample((nowUs - sentUs) * 1000);
-    this.#sampleUs = nowUs + this.rtt.srttNs / 1000;
+    this.#sampleUs = nowUs + Math.max(this.rtt.srttNs / 1000, SAMPLE_MIN_US);
   }
 
   #onDuplicateAck(nowUs: number): void {

@@ -27,8 +27,8 @@ function peer(id: number, qos: Qos, mode: "echo" | "sink", messages: number) {
   return { worker, next };
 }
 
-/** Median and mean round trip, µs. */
-async function roundTrip(id: number, qos: Qos): Promise<{ median: number; mean: number }> {
+/** Median and tenth percentile (what other work on the machine does not reach) of the round trip, µs. */
+async function roundTrip(id: number, qos: Qos): Promise<{ median: number; best: number }> {
   const { worker, next } = peer(id, qos, "echo", PINGS);
   await next();
   const done = next();
@@ -54,7 +54,7 @@ async function roundTrip(id: number, qos: Qos): Promise<{ median: number; mean: 
   await done;
   await worker.terminate();
   const warm = times.slice(times.length >> 2).sort((a, b) => a - b);
-  return { median: warm[warm.length >> 1]!, mean: warm.reduce((s, x) => s + x, 0) / warm.length };
+  return { median: warm[warm.length >> 1]!, best: warm[Math.floor(warm.length / 10)]! };
 }
 
 /** Gbit/s of payload. */
@@ -107,15 +107,12 @@ if (import.meta.main) {
   using _node = new BenchNode(PREFIX, 8);
   const raw = await roundTrip(1, "raw");
   const data = await roundTrip(2, "data");
-  console.log(
-    `64 B round trip, raw:      ${raw.median.toFixed(2)} µs (mean ${raw.mean.toFixed(2)})`,
-  );
-  console.log(
-    `64 B round trip, reliable: ${data.median.toFixed(2)} µs (mean ${data.mean.toFixed(2)})`,
-  );
-  console.log(
-    `  above raw:               ${(data.median - raw.median).toFixed(2)} µs (goal: at most 1)`,
-  );
+  const show = (r: { median: number; best: number }) =>
+    `${r.median.toFixed(2)} µs (best ${r.best.toFixed(2)})`;
+  console.log(`64 B round trip, raw:      ${show(raw)}`);
+  console.log(`64 B round trip, reliable: ${show(data)}`);
+  const above = { median: data.median - raw.median, best: data.best - raw.best };
+  console.log(`  above raw:               ${show(above)} (goal: at most 1)`);
   const rawRate = await oneWay(3, "raw");
   const dataRate = await oneWay(4, "data");
   console.log(`1400 B one way, raw:       ${rawRate.toFixed(2)} Gbit/s`);
