@@ -1,14 +1,23 @@
 /**
- * The peers of frct_end_test.ts: `exit` leaves after the first message, `deaf` reads one and then never again, `late` reads
+ * The peers of frct_end_test.ts: `blocked` blocks its thread in a read, `exit` leaves after the first message, `deaf` reads one and then never again, `late` reads
  * after two seconds and counts.
  */
-import { Flow, OuroProcess } from "../../lib/mod.ts";
+import { errnoName, Flow, OuroProcess } from "../../lib/mod.ts";
 
 OuroProcess.current();
 console.log("serving");
 const flow = await Flow.accept();
 const forever = () => new Promise<never>(() => setInterval(() => {}, 1000));
 switch (Deno.args[0]) {
+  case "blocked": {
+    // Blocks the thread, without a time-out, until the flow ends.
+    const buffer = new Uint8Array(100);
+    let n;
+    do n = flow.readSync(buffer); while (n >= 0);
+    console.log(`ended with ${errnoName(n)}`);
+    await flow.dealloc();
+    break;
+  }
   case "exit":
     await flow.read();
     Deno.exit(0);

@@ -23,6 +23,7 @@ function start(node: TestNode, ...words: string[]): RunningProcess {
 async function withFlow(
   mode: string,
   use: (flow: Flow, server: RunningProcess) => Promise<void>,
+  qos: keyof typeof QOS = "data",
 ): Promise<void> {
   await using node = await TestNode.start();
   const server = start(node, mode);
@@ -31,7 +32,7 @@ async function withFlow(
   await node.must("irm", "bind", "process", String(server.pid), "name", "peer");
   const process = OuroProcess.open({ instance: instanceOf(node.prefix), prog: "frct-end" });
   try {
-    await use(await Flow.alloc(process, "peer", { qos: QOS.data, timeoutMs: 10_000 }), server);
+    await use(await Flow.alloc(process, "peer", { qos: QOS[qos], timeoutMs: 10_000 }), server);
   } finally {
     process.close();
   }
@@ -69,6 +70,19 @@ endTest("a peer that is killed ends a blocked write with -EFLOWDOWN", async () =
     assert(performance.now() - start < SOON_MS, "close lingers for a dead peer");
   });
 });
+
+for (const qos of ["raw", "best", "data"] as const) {
+  endTest(
+    `${qos}: closing a flow wakes the other end's blocked thread with -EFLOWDOWN`,
+    async () => {
+      await withFlow("blocked", async (flow, server) => {
+        await flow.write(Uint8Array.of(1));
+        await flow.dealloc();
+        await server.waitForLine(/ended with EFLOWDOWN/, SOON_MS);
+      }, qos);
+    },
+  );
+}
 
 endTest(
   "a peer that never reads holds back the writer, and takes everything when it reads",
