@@ -1,11 +1,11 @@
 /**
  * Goodput of a reliable flow in virtual time, as a table of snapshots: the numbers are exact for a seed, so a change of the
- * retransmission rules shows here.
+ * retransmission rules shows here. OURO_UPDATE_SNAPSHOTS=1 writes throughput.json anew.
  *
  * The window allows 256 packets a round trip. Cumulative acknowledgements alone cannot reach that under loss (each window with
  * a loss costs another round trip, about half the rate at 1 %); see sender.ts for what is done about it.
  */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { sound } from "./scenario.ts";
 import { World } from "./world.ts";
 
@@ -49,14 +49,24 @@ const TABLE = [
   [0.01, 2, 0.8, 2.2],
 ] as const;
 
+const SNAPSHOT = new URL("throughput.json", import.meta.url);
+const snapshot = JSON.parse(Deno.readTextFileSync(SNAPSHOT)) as Record<string, number[]>;
+const update = Deno.env.get("OURO_UPDATE_SNAPSHOTS") !== undefined;
+
 for (const [loss, rttMs, share, cost] of TABLE) {
   Deno.test(`FRCT goodput at ${loss * 100} % loss and ${rttMs} ms RTT is at least ${share} of the window`, () => {
     const seeds = [1, 2, 3];
     const results = seeds.map((seed) => oneWay(loss, rttMs, seed));
-    const got = results.reduce((s, r) => s + r.share, 0) / seeds.length;
-    const paid = results.reduce((s, r) => s + r.cost, 0) / seeds.length;
-    console.log(`  share ${got.toFixed(3)}, packets per message ${paid.toFixed(3)}`);
-    assert(got >= share, `goodput is ${got.toFixed(3)} of the window, wanted ${share}`);
-    assert(paid <= cost, `${paid.toFixed(2)} packets a message, wanted at most ${cost}`);
+    const mean = (of: (r: Result) => number) =>
+      Number((results.reduce((s, r) => s + of(r), 0) / seeds.length).toFixed(3));
+    const [got, paid] = [mean((r) => r.share), mean((r) => r.cost)];
+    assert(got >= share, `goodput is ${got} of the window, wanted ${share}`);
+    assert(paid <= cost, `${paid} packets a message, wanted at most ${cost}`);
+    const key = `${loss * 100} % loss, ${rttMs} ms: share of the window, packets a message`;
+    if (update) {
+      snapshot[key] = [got, paid];
+      Deno.writeTextFileSync(SNAPSHOT, `${JSON.stringify(snapshot, null, 2)}\n`);
+    }
+    assertEquals([got, paid], snapshot[key], "the rules of retransmission changed what is sent");
   });
 }
