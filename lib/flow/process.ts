@@ -28,6 +28,8 @@ export interface OwnedFlow extends Timed {
   readonly id: number;
   /** Events for this flow arrived (bits); 0: look anyway. */
   onEvents(events: number): void;
+  /** Queue of the flow set that the flow is in, -1 none. */
+  readonly queue: number;
   /** Takes in what waits for this flow, if it is one whose peer expects answers (FRCT). */
   service(): void;
   /** The process ends: close without lingering. */
@@ -337,7 +339,7 @@ export class OuroProcess implements Disposable {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#timerAtNs = Infinity;
-      if (!this.#closed) this.tick(monotonicNs());
+      if (!this.#closed) this.tick(monotonicNs(), true);
     }, delayMs);
     // Deadlines alone don't keep a program alive.
     Deno.unrefTimer(this.#timer as unknown as number);
@@ -353,12 +355,16 @@ export class OuroProcess implements Disposable {
     return SERVICE_NS * Math.ceil(this.served.size / SERVICE_FLOWS);
   }
 
-  /** Runs the deadlines that are due; blocking calls do this while they wait. */
-  tick(nowNs: number): void {
+  /**
+   * Runs the deadlines that are due; blocking calls do this while they wait.
+   * @param looping the event loop runs, so that flows in the waiter's queue are served by their events
+   */
+  tick(nowNs: number, looping = false): void {
     if (this.timers.nextNs <= nowNs) this.timers.run(nowNs);
     if (this.served.size > 0 && nowNs >= this.#servedAtNs + this.#serviceNs()) {
       this.#servedAtNs = nowNs;
-      for (const flow of this.served) flow.service();
+      const watched = looping && this.#asyncIndex >= 0 ? this.#asyncIndex : NaN;
+      for (const flow of this.served) if (flow.queue !== watched) flow.service();
     }
     const next = this.timers.nextNs;
     if (next < this.#timerAtNs) this.#armTimer(next);
