@@ -8,7 +8,8 @@
  *
  * Safety: the address must lie in memory that stays mapped while a handle exists. Unlock stores
  * through list pointers read from the object (spec 10 §3.3), so lock only objects of peers that this
- * process trusts, or that run as the same user.
+ * process trusts, or that run as the same user. What else a peer may write into a mutex ends a lock
+ * with an error number: libc alone would wait for ever or abort.
  */
 
 import { libc, type MemRef } from "./ffi.ts";
@@ -26,8 +27,8 @@ const TABLE = {
   pthread_mutexattr_destroy: { parameters: ["buffer" /* attr */], result: "i32" },
   // int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
   pthread_mutex_init: { parameters: ["pointer", /* m */ "buffer" /* attr */], result: "i32" },
-  // int pthread_mutex_lock(pthread_mutex_t *m);
-  pthread_mutex_lock: { parameters: ["pointer" /* m */], result: "i32" },
+  // int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *t);
+  pthread_mutex_timedlock: { parameters: ["pointer", /* m */ "buffer" /* t */], result: "i32" },
   // int pthread_mutex_trylock(pthread_mutex_t *m);
   pthread_mutex_trylock: { parameters: ["pointer" /* m */], result: "i32" },
   // int pthread_mutex_unlock(pthread_mutex_t *m);
@@ -67,6 +68,24 @@ const PTHREAD_PROCESS_SHARED = 1;
 const PTHREAD_MUTEX_ROBUST = 1;
 const PTHREAD_PRIO_INHERIT = 1;
 const CLOCK_MONOTONIC = 1;
+/** Error numbers of Linux. */
+const EBUSY = 16;
+const EINVAL = 22;
+const ENOTRECOVERABLE = 131;
+
+/** Words of a glibc mutex: lock (owner's tid and two flags), owner and kind. */
+const LOCK_WORD = 0;
+const OWNER_WORD = 2;
+const KIND_WORD = 4;
+const TID_MASK = 0x3fffffff;
+const OWNER_DIED = 0x40000000;
+/** Owner of a mutex that was unlocked without having been made consistent. */
+const NOT_RECOVERABLE = 0x7ffffffe;
+/** The kinds that `init` and the prototype make: robust, process-shared, the second inherits priority. */
+const KIND_ROBUST = 0x90;
+const KIND_ROBUST_PI = 0xb0;
+/** Peers hold a lock for microseconds; one that is held this long is not what it was, ms. */
+const LOCK_MS = 2000;
 /** Larger than the attribute types of any libc. */
 const ATTR_BYTES = 64;
 
@@ -80,13 +99,22 @@ function sys(): Symbols {
 /** struct timespec as four u32: deadlines are passed to libc through this one buffer a thread. */
 const timespec = new Uint32Array(4);
 
+/** Puts a time in ns into {@linkcode timespec}. */
+function setTimespec(ns: number): void {
+  const seconds = Math.floor(ns / 1e9);
+  timespec[0] = seconds;
+  timespec[2] = ns - seconds * 1e9;
+}
+
 /** A process-shared robust mutex. */
 export class Mutex {
   readonly #at: MemRef;
+  readonly #words: Int32Array<ArrayBuffer>;
   readonly #sys: Symbols = sys();
 
   constructor(at: MemRef) {
     this.#at = at;
+    this.#words = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(at, MUTEX_BYTES));
   }
 
   /** Initialises the memory: process-shared, robust, with priority inheritance if asked. */
@@ -102,14 +130,34 @@ export class Mutex {
     return result;
   }
 
-  /** Blocks until locked. 0, EOWNERDEAD (130, locked: repair and call `consistent`), ENOTRECOVERABLE (131). */
-  lock(): number {
-    return this.#sys.pthread_mutex_lock(this.#at);
+  /**
+   * Blocks until locked. 0, EOWNERDEAD (130, locked: repair and call `consistent`), ENOTRECOVERABLE
+   * (131), EINVAL for memory that holds no such mutex (libc would abort), ETIMEDOUT after `limitMs`.
+   */
+  lock(limitMs = LOCK_MS): number {
+    const result = this.tryLock();
+    return result === EBUSY ? this.#lockBusy(limitMs) : result;
   }
 
   /** As `lock`, or EBUSY at once. */
   tryLock(): number {
+    const kind = this.#words[KIND_WORD];
+    if (kind !== KIND_ROBUST && kind !== KIND_ROBUST_PI) return EINVAL;
+    // Of such a one libc says so, but keeps it locked.
+    if (this.#words[OWNER_WORD] === NOT_RECOVERABLE) return ENOTRECOVERABLE;
     return this.#sys.pthread_mutex_trylock(this.#at);
+  }
+
+  #lockBusy(limitMs: number): number {
+    if (this.#words[KIND_WORD] === KIND_ROBUST_PI) {
+      // For an owner that the kernel does not find, libc aborts.
+      const word = Atomics.load(this.#words, LOCK_WORD);
+      const lost = (word & TID_MASK) !== 0 && (word & OWNER_DIED) === 0 &&
+        !isThread(word & TID_MASK);
+      if (lost && Atomics.load(this.#words, LOCK_WORD) === word) return EINVAL;
+    }
+    setTimespec((performance.timeOrigin + performance.now() + limitMs) * 1e6);
+    return this.#sys.pthread_mutex_timedlock(this.#at, timespec);
   }
 
   unlock(): number {
@@ -123,11 +171,18 @@ export class Mutex {
   /** For {@linkcode Cond} only. */
   waitOn(cond: MemRef, deadlineNs: number): number {
     if (deadlineNs === Infinity) return this.#sys.pthread_cond_wait(cond, this.#at);
-    if (deadlineNs < 0) deadlineNs = 0;
-    const seconds = Math.floor(deadlineNs / 1e9);
-    timespec[0] = seconds;
-    timespec[2] = deadlineNs - seconds * 1e9;
+    setTimespec(Math.max(0, deadlineNs));
     return this.#sys.pthread_cond_timedwait(cond, this.#at, timespec);
+  }
+}
+
+/** Whether a thread of that kernel id exists; the directory of a thread is there though it is not listed. */
+function isThread(tid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${tid}`);
+    return true;
+  } catch {
+    return false;
   }
 }
 
