@@ -17,7 +17,7 @@ import {
   PciFlag,
 } from "../wire/frct_pci.ts";
 import { copyBytes } from "./buffers.ts";
-import { A_US, R_US } from "./constants.ts";
+import { A_US, DIRECT_MPL_US, FINAL_ACK_COPIES, R_US } from "./constants.ts";
 import {
   type FrctConfig,
   type FrctEndpoint,
@@ -186,7 +186,7 @@ export class Frct implements FrctEndpoint {
     if (this.#closed) return;
     this.#closed = true;
     this.#closeUs = nowUs;
-    if (this.#rcv.open && this.#rcv.acked !== this.#rcv.nextSeq) this.#rcv.ackDue = true;
+    this.#rcv.finish(this.#reliable && this.#mplUs > DIRECT_MPL_US ? FINAL_ACK_COPIES : 0);
   }
 
   lingering(nowUs: number): boolean {

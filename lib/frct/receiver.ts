@@ -235,6 +235,16 @@ export class Receiver {
     if (this.ackDue) this.#extraAcks--;
   }
 
+  /**
+   * The last word before closing: what arrived is acknowledged; `copies` more of it where it may get lost, because nobody
+   * will be there to repeat it and the peer would wait for R.
+   */
+  finish(copies: number): void {
+    if (!this.open || (copies === 0 && this.acked === this.nextSeq)) return;
+    this.ackDue = true;
+    this.#extraAcks = copies;
+  }
+
   /** The delayed acknowledgement fires. */
   onTimer(nowUs: number): void {
     if (nowUs < this.ackAtUs) return;

@@ -252,6 +252,23 @@ Deno.test("rule 12: the final ACK carries FC; linger is bounded by R", () => {
   assert(c.ep.deallocWaitS(c.nowUs) >= 0);
 });
 
+Deno.test("rule 12: over a layer the final ACK is sent three times, whether or not something is owed", () => {
+  const b = new Bench(true, 0x100, 100);
+  b.rx("030000000000010000000000aa");
+  b.read();
+  b.advance(20_000);
+  b.ep.close(b.nowUs);
+  assertEquals(b.out(), new Array(3).fill("0e0002010000010000000101"));
+  const silent = new Bench(true, 0x100, 100);
+  silent.ep.close(silent.nowUs);
+  assertEquals(silent.out(), [], "nothing was received");
+  const best = new Bench(false, 0x100, 100);
+  best.rx("030000000000010000000000aa");
+  best.read();
+  best.ep.close(best.nowUs);
+  assertEquals(best.out().length, 1, "unreliable");
+});
+
 Deno.test("defect 13: setFlags() sets and clears flow control and linger, never retransmission", () => {
   const b = new Bench();
   assertEquals(b.ep.flags, FrctFlag.Rtx | FrctFlag.Rescntl | FrctFlag.Linger);
