@@ -47,6 +47,8 @@ export interface WorldOptions {
     initialSeqno: number;
     buffers: BufferPool;
   }, end: number) => FrctEndpoint;
+  /** An end goes as soon as it does not linger, as real ones do: a lost last acknowledgement is never repeated. */
+  abrupt?: boolean;
   /** Ends of another make: what they send is not judged. */
   foreign?: "b" | "both";
   /** Keeps a trace of packets (for a failing seed). */
@@ -312,6 +314,7 @@ class End {
         this.#ready = true;
         queue.at(now, () => this.peer.turn());
       }
+      if (this.#world.options.abrupt === true) return this.#gone();
       // The layer below holds the flow; here as long as the peer has not gone, so that a lost last ACK can be repeated.
       if (this.peer.closedUs === Infinity || this.peer.ep.lingering(now)) return;
       queue.at(now, () => this.#gone());
