@@ -1,10 +1,10 @@
 /**
  * `ouro ipcpd-<type> <irmd pid> <ipcp name> [1]`: an IPC process, started by an IRMd (spec 50 §2).
  *
- * Wrong arguments end it with exit code 1 and no message, as the prototype's. A fourth argument sends the log
- * to syslog.
+ * Wrong arguments end it with exit code 1, as the prototype's. A fourth argument sends the log to syslog.
  */
 
+import { Exit } from "../lib/exit.ts";
 import { currentInstance } from "../lib/instance.ts";
 import { Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
@@ -45,8 +45,14 @@ export async function main(type: string, args: string[]): Promise<number> {
   const words = takePrefix(args);
   const [pidText, name, syslog] = words ?? [];
   const irmdPid = Number.parseInt(pidText ?? "", 10);
-  if (!(irmdPid > 0) || name === undefined || words!.length > 3) return 1;
-  if (!(type in Type) || PREFIX[type as TypeName] === undefined) return 1;
+  if (!(irmdPid > 0) || name === undefined || words!.length > 3) {
+    console.error(`ipcpd-${type}: only an IRMd starts it (irm ipcp create name NAME type ${type})`);
+    return Exit.FAILURE;
+  }
+  if (!(type in Type) || PREFIX[type as TypeName] === undefined) {
+    console.error(`ipcpd-${type}: this version has no IPCP of type ${type}`);
+    return Exit.UNAVAILABLE;
+  }
   const typeName = type as TypeName;
   const sink = syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`);
   const debug = Deno.env.get("OURO_DEBUG") === "1";

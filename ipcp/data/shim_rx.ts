@@ -36,6 +36,7 @@ export class ShimRx {
   readonly #batch: MessageBatch;
   readonly #spinner: Spinner;
   #received = 0;
+  #drained = false;
 
   constructor(
     context: PortContext,
@@ -66,11 +67,14 @@ export class ShimRx {
 
   /** Handle what is there, or wait for it at most `timeoutMs`. False after the order to stop. */
   turn(timeoutMs: number): boolean {
-    if (this.#receive() > 0 || this.#spinner.spin()) {
+    if ((!this.#drained && this.#receive() > 0) || this.#spinner.spin()) {
+      // A batch that was not full was all there is: block next, without asking once more.
+      this.#drained = this.#received < BATCH;
       this.#handle();
       this.#spinner.busy();
       return true;
     }
+    this.#drained = false;
     return this.#poller.wait(timeoutMs) ? this.#handleOrders() : true;
   }
 

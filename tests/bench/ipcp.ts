@@ -15,7 +15,7 @@ import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
 
 type Figures = { median: number; best: number };
 const DEADLINE_MS = Number(Deno.env.get("BENCH_DEADLINE_MS") ?? 120_000);
-const PINGS = 20_000;
+const PINGS = Number(Deno.env.get("BENCH_PINGS") ?? 20_000);
 const IP = { a: "10.80.0.1", b: "10.80.0.2" };
 
 function line(what: string, value: string, note = ""): void {

@@ -83,7 +83,7 @@ function datagram(eid: number, ...payload: number[]): Uint8Array {
 
 /** Handle what has arrived on the loopback. */
 function receive(rx: ShimRx): void {
-  for (let i = 0; i < 4; i++) rx.turn(0);
+  for (let i = 0; i < 6; i++) rx.turn(0);
 }
 
 Deno.test("packets go out with the peer's endpoint id and come in by ours, empty ones too", () => {
