@@ -1,6 +1,7 @@
 /** Administration of IPCPs (spec 20 §6, §10): create, destroy, bootstrap, enroll, connect, register. */
 
 import { Errno } from "../lib/errno.ts";
+import { Exit } from "../lib/exit.ts";
 import { hashPrefix, nameHash } from "../lib/hash.ts";
 import {
   HashAlgo,
@@ -27,6 +28,8 @@ const STOP_MS = 10_000;
 export class Ipcps {
   /** Who waits for the end of an IPCP. */
   readonly #endWaits = new Map<number, (() => void)[]>();
+  /** Exit codes of IPCPs that ended while they started; -1 for those that have not. */
+  readonly #starting = new Map<number, number>();
 
   constructor(readonly d: Daemon) {}
 
@@ -58,11 +61,14 @@ export class Ipcps {
     // Before anything else runs: the entry must be there when the IPCP reports.
     d.registry.createIpcp(pid, type, name);
     const waiter = d.registry.awaitBoot(pid);
+    this.#starting.set(pid, -1);
     let late = false;
     const code = await settled(waiter, undefined, BOOT_MS, () => {
       late = true;
       d.registry.endBoot(pid);
     });
+    const status = this.#starting.get(pid)!;
+    this.#starting.delete(pid);
     if (code < 0) {
       if (d.registry.ipcps.has(pid)) {
         kill(pid, Signal.KILL);
@@ -71,7 +77,7 @@ export class Ipcps {
       d.log.error(`IPCP ${pid} failed to boot.`);
       const what = `ipcpd-${IPCP_TYPE_WORDS[type]} ${name}`;
       return refuse(
-        late ? `no report within ${BOOT_MS} ms` : "it ended while it started (see its log)",
+        late ? `no report within ${BOOT_MS} ms` : whyEnded(status, IPCP_TYPE_WORDS[type]!),
         -Errno.EPERM,
         what,
       );
@@ -105,7 +111,8 @@ export class Ipcps {
   }
 
   /** A child has ended: whoever waited for that goes on. */
-  onEnded(pid: number): void {
+  onEnded(pid: number, code: number): void {
+    if (this.#starting.has(pid)) this.#starting.set(pid, code);
     const waits = this.#endWaits.get(pid) ?? [];
     this.#endWaits.delete(pid);
     for (const w of waits) w();
@@ -236,4 +243,10 @@ function describe(ipcp: IpcpRecord): string {
 
 function unknownIpcp(stage: string, pid: number, code: number = -Errno.EIPCP): Answer {
   return failed(code, stage, `process ${pid} is not an IPCP of this node (irm ipcp list)`);
+}
+
+/** Why an IPCP ended before it reported. */
+function whyEnded(status: number, type: string): string {
+  if (status === Exit.UNAVAILABLE) return `this version has no IPCP of type ${type}`;
+  return `it ended with status ${status} while it started (see its log)`;
 }

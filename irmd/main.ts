@@ -231,7 +231,7 @@ async function serve(
       log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
     }
     d.settle();
-    ipcps.onEnded(pid);
+    ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);
     if (gone?.proc !== undefined) reclaimLater(d, pid, gone.proc.flowUid);
   };

@@ -21,12 +21,13 @@ function respMsg(flowId: number, pid: number, response = 0): IpcpMsg {
   return { code: IpcpCode.IPCP_FLOW_ALLOC_RESP, flowId, pid, uid: 0, response, ...pk };
 }
 
-Deno.test("an IPCP with wrong arguments ends with 1 and no message", async () => {
+Deno.test("an IPCP with wrong arguments ends with 1 and says who starts it", async () => {
   const { run } = await import("./support/process.ts");
   const { ouro } = await import("./support/node.ts");
   for (const words of [[], ["1"], ["0", "n"], ["x", "n"], ["1", "n", "1", "z"]]) {
     const r = await run(ouro("ipcpd-local", ...words));
-    assertEquals([r.code, r.out, r.err], [1, "", ""]);
+    const line = "ipcpd-local: only an IRMd starts it (irm ipcp create name NAME type local)\n";
+    assertEquals([r.code, r.out, r.err], [1, "", line]);
   }
 });
 

@@ -141,6 +141,28 @@ Deno.test("irmd with an IPCP: SIGTERM ends the IPCP first, nothing is left", asy
   assertEquals(node.sharedMemory(), []);
 });
 
+Deno.test("irm ipcp create of an IPCP that ends while it starts says why", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const bin = `${node.prefix}/bin`;
+  Deno.mkdirSync(bin);
+  for (const [type, status] of [["udp4", 69], ["udp6", 3]]) {
+    Deno.writeTextFileSync(`${bin}/ipcpd-${type}`, `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
+  }
+  await node.startIrmd("--ipcp-dir", bin);
+  for (
+    const [type, why] of [
+      ["udp4", "this version has no IPCP of type udp4"],
+      ["udp6", "it ended with status 3 while it started"],
+      ["eth-dix", "no such file"],
+    ] as const
+  ) {
+    const { code, err } = await node.run(["irm", "ipcp", "create", "name", "n", "type", type]);
+    assertEquals(code, 1);
+    assertMatch(err, /^Failed to create IPCP "n": -\d+: .*\n$/);
+    assertStringIncludes(err, why);
+  }
+});
+
 Deno.test("irmd started after a killed one ends the IPCPs that have lost theirs", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "ipcp", "create", "type", "local", "name", "l1");
