@@ -31,7 +31,7 @@ class Peers implements AsyncDisposable {
   static async make(): Promise<Peers> {
     const dir = await Deno.makeTempDir({ prefix: "ouro-bench-" });
     await Deno.chmod(dir, 0o777);
-    for (const name of ["flow_peer", "udp_peer", "unix_peer"]) {
+    for (const name of ["ipcp_peer", "udp_peer", "unix_peer"]) {
       const path = fromFileUrl(new URL(`./${name}.ts`, import.meta.url));
       const out = await new Deno.Command(Deno.execPath(), {
         args: ["bundle", "--quiet", "--platform", "deno", "--output", `${dir}/${name}.js`, path],
@@ -76,15 +76,18 @@ async function flow(
   const as = (uid?: number) => {
     return uid === undefined ? {} : { uid, gid: uid, env: peers.env(uid) };
   };
-  const server = b.node.spawnArgv(peers.argv("flow_peer", "server", mode, count, bytes), as(b.uid));
+  const server = b.node.spawnArgv(peers.argv("ipcp_peer", "server", mode, count, bytes), as(b.uid));
   await server.waitForLine(/ready/);
   await b.node.must("irm", "bind", "process", `${server.pid}`, "name", name);
   await b.node.must("irm", "name", "register", name, "layer", b.layer);
   const words = ["client", mode, count, bytes, name];
-  const client = a.node.spawnArgv(peers.argv("flow_peer", ...words), as(a.uid));
-  if (mode !== "oneway") return await figures(server, client);
-  // Some are lost over UDP, so neither end knows the end: the sender is stopped when it is done.
-  return await figures(server, client);
+  const client = a.node.spawnArgv(peers.argv("ipcp_peer", ...words), as(a.uid));
+  try {
+    return await figures(client);
+  } finally {
+    server.kill("SIGKILL");
+    await server.status;
+  }
 }
 
 async function unixRoundTrip(peers: Peers): Promise<Figures> {
@@ -179,16 +182,16 @@ async function streamPart(peers: Peers): Promise<void> {
   });
 }
 
-/** The server counts what arrives until it has a fixed number; the client sends until it is stopped. */
+/** The server counts what arrives for some seconds; the client sends until it is stopped. */
 async function stream(peers: Peers, l: Link): Promise<Figures> {
   for (const node of [l.a, l.b]) await node.run(["irm", "name", "create", "bench"]);
-  const words = ["server", "oneway", 150_000, 1400];
-  const server = l.b.spawnArgv(peers.argv("flow_peer", ...words));
+  const words = ["server", "oneway", 0, 1400];
+  const server = l.b.spawnArgv(peers.argv("ipcp_peer", ...words));
   await server.waitForLine(/ready/);
   await l.b.must("irm", "bind", "process", `${server.pid}`, "name", "bench");
   await l.b.must("irm", "name", "register", "bench", "layer", "udp4");
   const client = l.a.spawnArgv(
-    peers.argv("flow_peer", "client", "oneway", 100_000_000, 1400, "bench"),
+    peers.argv("ipcp_peer", "client", "oneway", 0, 1400, "bench"),
   );
   const f = await figures(server).finally(() => client.kill("SIGKILL"));
   await client.status;

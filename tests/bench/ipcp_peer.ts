@@ -1,0 +1,76 @@
+/**
+ * One end of a flow over an IPCP for the benches, a process of its own against a real IRMd (`OURO_PREFIX`). Over UDP and
+ * Ethernet nobody hears that the other end is done, and packets are lost, so servers go by time or are killed.
+ *
+ * Arguments: role (`client`, `server`), mode (`block`, `oneway`), messages, bytes, and for clients the name. The client
+ * (one-way: the server) prints one JSON line with its figures.
+ */
+
+import { Flow, OuroProcess, QOS } from "../../lib/mod.ts";
+
+const [role, mode, countText, bytesText, name] = Deno.args as string[];
+const count = Number(countText);
+const message = new Uint8Array(Number(bytesText)), into = new Uint8Array(2048);
+/** Round trips measured together: a look at the clock costs a tenth of one. */
+const BATCH = 50;
+/** A stream is measured this long, in slices. */
+const STREAM_MS = 4000;
+const SLICE_MS = 100;
+
+function must(n: number): number {
+  if (n < 0) throw new Error(`flow: ${n}`);
+  return n;
+}
+
+function report(values: number[], best: number): void {
+  console.log(JSON.stringify({ median: values[values.length >> 1]!, best }));
+}
+
+function pings(flow: Flow): void {
+  const times: number[] = [];
+  for (let i = 0; i < count / BATCH; i++) {
+    const start = performance.now();
+    for (let k = 0; k < BATCH; k++) {
+      must(flow.writeSync(message));
+      must(flow.readSync(into, { timeoutMs: 5000 }));
+    }
+    times.push((performance.now() - start) * 1000 / BATCH);
+  }
+  const sorted = times.slice(times.length >> 2).sort((a, b) => a - b);
+  report(sorted, sorted[Math.floor(sorted.length / 10)]!);
+}
+
+function echo(flow: Flow): void {
+  while (flow.readSync(into) >= 0) must(flow.writeSync(message));
+}
+
+function sink(flow: Flow): void {
+  const rates: number[] = [];
+  must(flow.readSync(into));
+  const begin = performance.now();
+  for (let start = begin, now = begin; now < begin + STREAM_MS;) {
+    let n = 0;
+    for (; now < start + SLICE_MS; now = performance.now()) {
+      for (let k = 0; k < 32; k++) must(flow.readSync(into));
+      n += 32;
+    }
+    rates.push(n / (now - start) * 1000);
+    start = now;
+  }
+  rates.sort((a, b) => b - a);
+  report(rates, rates[Math.floor(rates.length / 10)]!);
+}
+
+const process = OuroProcess.open({ prog: "bench" });
+if (role === "server") {
+  console.log("ready");
+  const flow = Flow.acceptSync(process);
+  if (mode === "oneway") sink(flow);
+  else echo(flow);
+} else {
+  const flow = Flow.allocSync(process, name!, { qos: QOS.raw });
+  if (mode === "block") pings(flow);
+  else while (flow.writeSync(message) >= 0);
+  flow.deallocSync();
+}
+process.close();
