@@ -234,3 +234,102 @@ flowTest("data: 100 flows at once answer each other", async ({ pair }) => {
     await Promise.all([x.dealloc(), y.dealloc()]);
   }));
 });
+
+flowTest("data: a stream waits for a reader that does not read", async ({ pair }) => {
+  const [x, y] = pair();
+  const writer = x.writable.getWriter();
+  let done = false;
+  const write = writer.write(new Uint8Array(20_000_000)).then(() => done = true);
+  // Held back by the window: 64 packets, 256 once the peer has answered; never all 1250.
+  let sent = -1;
+  await eventually(() => {
+    if (x.counters.txPackets > 64 && x.counters.txPackets === sent) return true;
+    sent = x.counters.txPackets;
+    return undefined;
+  });
+  assert(!done && sent < 600, `${sent} packets without a reader`);
+  let got = 0;
+  while (got < 20_000_000) got += (await y.read({ timeoutMs: 10_000 })).length;
+  await write;
+  assert(done);
+});
+
+flowTest(
+  "data and best: a long message is read in pieces, a piece that fills the buffer is marked",
+  ({ pair }) => {
+    for (const qos of [QOS.data, QOS.best]) {
+      const [x, y] = pair({ ...qos, ber: 1 });
+      const into = new Uint8Array(40);
+      const read = () => y.readSync(into, { timeoutMs: 5000 });
+      x.writeSync(new Uint8Array(100));
+      x.writeSync(new Uint8Array(80));
+      x.writeSync(new Uint8Array(1));
+      assertEquals([read(), read(), read()], [40, 40, 20]);
+      assertEquals([read(), read(), read()], [40, 40, 0]);
+      assertEquals(read(), 1);
+    }
+  },
+);
+
+flowTest(
+  "data: send and receive time-outs and non-blocking flags act on a closed window",
+  ({ pair }) => {
+    const [x, y] = pair();
+    const message = new Uint8Array(10);
+    let n;
+    do n = x.writeSync(message, NOW); while (n === 10);
+    assertEquals(n, -Errno.EAGAIN);
+    assertEquals(x.writeSync(message, { timeoutMs: 20 }), -Errno.ETIMEDOUT);
+    x.sndTimeoutMs = 10;
+    assertEquals(x.writeSync(message), -Errno.ETIMEDOUT);
+    assertEquals(x.readSync(message, { timeoutMs: 20 }), -Errno.ETIMEDOUT);
+    while (y.readSync(message, { timeoutMs: 100 }) >= 0) { /* all of them */ }
+    assertEquals(x.writeSync(message, { timeoutMs: 5000 }), 10);
+  },
+);
+
+flowTest(
+  "data: an exhausted pool delays messages and acknowledgements, and loses none",
+  ({ irmd, pair }) => {
+    const [x, y] = pair();
+    const message = Uint8Array.of(1, 2, 3);
+    const into = new Uint8Array(10);
+    assertEquals(x.writeSync(message), 3);
+    const held: number[] = [];
+    for (let off; (off = irmd.pool.alloc(3)) > 0;) held.push(off);
+    assert(held.length > 100);
+    assertEquals(y.readSync(into, { timeoutMs: 1000 }), 3);
+    const before = x.frctStats!.sndSeqno;
+    assertEquals(x.writeSync(message, NOW), -Errno.EAGAIN);
+    assertEquals(x.writeSync(message, { timeoutMs: 20 }), -Errno.ETIMEDOUT);
+    assertEquals(x.frctStats!.sndSeqno, before);
+    for (const off of held) irmd.pool.remove(off);
+    for (let i = 0; i < 100; i++) {
+      assertEquals(x.writeSync(Uint8Array.of(i), { timeoutMs: 1000 }), 1);
+      assertEquals([y.readSync(into, { timeoutMs: 5000 }), into[0]], [1, i]);
+    }
+  },
+);
+
+flowTest("data: a full ring costs a retransmission, not a message", async ({ irmd, pair }) => {
+  const [x, y] = pair();
+  // Packets that nobody takes: keepalives fill the peer's ring.
+  const ring = Rbuff.open(irmd.instance, y.info.nPid, y.id);
+  for (let full = false, i = 0; !full; i++) {
+    const off = irmd.pool.alloc(i % 2 === 0 ? 0 : 600); // of two classes: one has fewer blocks than a ring has room
+    assert(off > 0 && irmd.pool.truncate(off, 0) === 0);
+    full = ring.write(off) !== 0;
+    if (full) irmd.pool.remove(off);
+  }
+  const full = ring.queued();
+  ring.close();
+  assertEquals(x.writeSync(Uint8Array.of(9)), 1);
+  const into = new Uint8Array(10);
+  const got = await eventually(() => {
+    x.readSync(into, NOW);
+    const n = y.readSync(into, NOW);
+    return n > 0 ? [n, into[0]] : undefined;
+  });
+  assertEquals(got, [1, 9]);
+  assert(full > 1000, `${full} packets in the ring`);
+});
