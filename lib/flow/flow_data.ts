@@ -38,6 +38,12 @@ const NO_BYTES = new Uint8Array(0);
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
 const RETRY_NS = 1e6;
 
+/** A stream: so many packets since the ring was empty, at most so many ns each. */
+const STREAM_PACKETS = 4;
+const STREAM_GAP_NS = 1500;
+/** How long packets of a stream may gather, ns. */
+const GATHER_NS = 8e3;
+
 /** Refused calls between two looks at the deadlines, less one: a busy loop makes them in about 10 µs. */
 const IDLE_CALLS_MASK = 0xff;
 
@@ -115,7 +121,7 @@ export abstract class FlowData {
     const len = bytes.length;
     if (this.frct !== null && len > 0) return this.writeFrct(bytes, options);
     const pool = this.pool;
-    let off = pool.alloc(len);
+    let off = this.process.blocks.alloc(len);
     if (off < 0) {
       if (off !== -Errno.EAGAIN || this.noBlock(options, FlowFlag.WNoBlock)) return off;
       off = this.allocWaiting(len, options);
@@ -261,12 +267,33 @@ export abstract class FlowData {
   protected armFrct(): void {}
 
   /**
+   * In a fast stream a reader that takes each packet as it comes fights with the writer for the ring:
+   * when many packets came in a short time, wait a moment for some to gather. Returns the time.
+   */
+  #letGather(nowNs: number, untilNs: number): number {
+    const got = this.counters.rxPackets - this.#emptyPackets;
+    const streaming = got >= STREAM_PACKETS && nowNs - this.#emptyNs < got * STREAM_GAP_NS;
+    this.#emptyPackets = this.counters.rxPackets;
+    if (streaming && SPIN_NS > 0) {
+      const gatherUntil = Math.min(nowNs + GATHER_NS, untilNs);
+      while (nowNs < gatherUntil) nowNs = monotonicNs();
+    }
+    this.#emptyNs = nowNs;
+    return nowNs;
+  }
+  /** When the ring was empty last, and packets received until then. */
+  #emptyNs = 0;
+  #emptyPackets = 0;
+
+  /**
    * Waits for a packet: spins briefly, then blocks; serves deadlines meanwhile. Returns an offset
    * (0: one to ignore), -EAGAIN after `sliceNs`, or the ring's error, -ETIMEDOUT at `untilNs`.
    */
   protected waitForPacket(untilNs: number, sliceNs: number): number {
     const rx = this.rings.rx;
+    this.process.blocks.release();
     let nowNs = monotonicNs();
+    nowNs = this.#letGather(nowNs, untilNs);
     if (SPIN_NS > 0) {
       const spin = this.#spin;
       const yieldFrom = nowNs + spin.aloneNs;

@@ -11,6 +11,7 @@ import { currentInstance, type Instance, instanceOf } from "../instance.ts";
 import { irmRequest, irmRequestSync } from "../irm/client.ts";
 import type { IrmMsg } from "../irm/messages.ts";
 import { FD_FIRST, FDS_MAX, FLOW_IDS_MAX, FQUEUES_MAX } from "../limits.ts";
+import { BlockCache } from "../shm/block_cache.ts";
 import { FlowSetShm } from "../shm/flow_set.ts";
 import { flowUid } from "../shm/flow_uid.ts";
 import { Pool } from "../shm/pool.ts";
@@ -108,6 +109,8 @@ const TIMER_MAX_MS = 60e3;
 export class OuroProcess implements Disposable {
   static #current: OuroProcess | undefined;
 
+  /** Where flows take blocks for packets they send. */
+  readonly blocks: BlockCache;
   /** Peers' flow sets. */
   readonly peerSets: PeerSets;
   /** Deadlines of this thread's flows. */
@@ -142,6 +145,7 @@ export class OuroProcess implements Disposable {
     private readonly link: IrmdLink,
   ) {
     this.peerSets = new PeerSets(instance);
+    this.blocks = new BlockCache(pool);
     globalThis.addEventListener("unload", this.#onUnload);
   }
 
@@ -385,6 +389,7 @@ export class OuroProcess implements Disposable {
         // The IRMd is gone: nobody to tell.
       }
     }
+    this.blocks.close();
     this.set.close();
     this.pool.close();
   }

@@ -19,7 +19,7 @@ import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond, Mutex } from "../sys/pthread.ts";
 import { assertLayout, COND_WREFS, FlowSetLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
-import { spinWhileLocked } from "./spin.ts";
+import { acquire } from "./spin.ts";
 
 /** Events that one queue holds. */
 export const EVENTS_MAX = RBUFF_SLOTS;
@@ -89,8 +89,7 @@ export class FlowSetShm implements Disposable {
   }
 
   #lock(): boolean {
-    spinWhileLocked(this.i32, L.LOCK >> 2);
-    const result = this.#mutex.lock();
+    const result = acquire(this.#mutex, this.i32, L.LOCK >> 2);
     if (result === 0) return true;
     if (result === Errno.EOWNERDEAD) {
       this.#mutex.consistent();

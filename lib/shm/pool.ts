@@ -41,6 +41,9 @@ import {
 const BACKOFF_FIRST_NS = 20e3;
 const BACKOFF_MAX_NS = 1e6;
 
+/** Free blocks of a shard below which nobody takes any ahead. */
+const AHEAD_RESERVE = 64;
+
 /** Name of the pool of a flow uid: 0 is the global pool. */
 export function poolName(instance: Instance, uid: number): string {
   return uid === 0 ? shmName(instance, "gspp") : shmName(instance, "pup", uid);
@@ -162,36 +165,64 @@ export class Pool extends PoolMemory {
     }
   }
 
-  #pop(c: number, s: number, len: number): number {
+  /**
+   * Takes up to `most` blocks of class `c` with one lock and puts their offsets at `out[at…]`; none
+   * when that would leave few to others. Returns how many. For {@linkcode BlockCache}.
+   */
+  allocAhead(c: number, out: Int32Array, at: number, most: number): number {
+    const s = this.#local;
     if (!this.lockShard(c, s)) return 0;
-    const i32 = this.i32;
-    const shard = this.shardAt(c, s) >> 2;
-    let off = 0;
-    const free = i32[shard + (Shard.FREE_COUNT >> 2)]!;
-    if (free > 0) {
-      off = i32[shard + (Shard.HEAD >> 2)]!;
-      if (off !== 0 && !this.isFree(c, off)) {
-        // A broken list: cut it here, its blocks come back with the next reclaim.
-        off = 0;
-        i32[shard + (Shard.HEAD >> 2)] = 0;
-        i32[shard + (Shard.COUNT >> 2)] = 0;
-        i32[shard + (Shard.FREE_COUNT >> 2)] = 0;
-      } else {
-        if (off !== 0) {
-          const block = off >> 2;
-          i32[block + (Block.PID >> 2)] = this.pid;
-          i32[shard + (Shard.HEAD >> 2)] = i32[block + (Block.NEXT >> 2)]!;
-          i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! - 1;
-          this.u16[(off + Block.REFCOUNT) >> 1] = 1;
-          i32[block + (Block.SIZE >> 2)] = this.geometry.objectSize[c]! - Block.DATA;
-          i32[block + (Block.HEAD >> 2)] = HEAD_SPACE;
-          i32[block + (Block.TAIL >> 2)] = HEAD_SPACE + len;
-          i32[block + (Block.OFF >> 2)] = off;
-        }
-        i32[shard + (Shard.FREE_COUNT >> 2)] = free - 1;
+    const count = this.i32[(this.shardAt(c, s) + Shard.COUNT) >> 2]!;
+    let n = 0;
+    if (count > AHEAD_RESERVE) {
+      while (n < most) {
+        const off = this.#popLocked(c, s, 0);
+        if (off === 0) break;
+        out[at + n++] = off;
       }
     }
     this.mutexes[c * SHARDS + s]!.unlock();
+    return n;
+  }
+
+  /** Makes the packet of a fresh block `len` bytes long; the class was chosen for that length. */
+  setLength(off: number, len: number): void {
+    this.i32[(off + Block.TAIL) >> 2] = HEAD_SPACE + len;
+  }
+
+  #pop(c: number, s: number, len: number): number {
+    if (!this.lockShard(c, s)) return 0;
+    const off = this.#popLocked(c, s, len);
+    this.mutexes[c * SHARDS + s]!.unlock();
+    return off;
+  }
+
+  /** Takes a block off a locked shard, 0 when there is none. */
+  #popLocked(c: number, s: number, len: number): number {
+    const i32 = this.i32;
+    const shard = this.shardAt(c, s) >> 2;
+    const free = i32[shard + (Shard.FREE_COUNT >> 2)]!;
+    if (free <= 0) return 0;
+    const off = i32[shard + (Shard.HEAD >> 2)]!;
+    if (off !== 0 && !this.isFree(c, off)) {
+      // A broken list: cut it here, its blocks come back with the next reclaim.
+      i32[shard + (Shard.HEAD >> 2)] = 0;
+      i32[shard + (Shard.COUNT >> 2)] = 0;
+      i32[shard + (Shard.FREE_COUNT >> 2)] = 0;
+      return 0;
+    }
+    if (off !== 0) {
+      const block = off >> 2;
+      i32[block + (Block.PID >> 2)] = this.pid;
+      i32[shard + (Shard.HEAD >> 2)] = i32[block + (Block.NEXT >> 2)]!;
+      i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! - 1;
+      this.u16[(off + Block.REFCOUNT) >> 1] = 1;
+      i32[block + (Block.SIZE >> 2)] = this.geometry.objectSize[c]! - Block.DATA;
+      i32[block + (Block.HEAD >> 2)] = HEAD_SPACE;
+      i32[block + (Block.TAIL >> 2)] = HEAD_SPACE + len;
+      i32[block + (Block.OFF >> 2)] = off;
+    }
+    i32[shard + (Shard.FREE_COUNT >> 2)] = free - 1;
     return off;
   }
 

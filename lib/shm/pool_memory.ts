@@ -19,7 +19,7 @@ import {
   SHARDS,
   SizeClass,
 } from "./layout.ts";
-import { spinWhileLocked } from "./spin.ts";
+import { acquire } from "./spin.ts";
 
 /** Free blocks of each class, for accounting and tests. */
 export interface PoolStats {
@@ -115,8 +115,7 @@ export abstract class PoolMemory implements Disposable {
   /** Locks a shard, repairing it when its last owner died. 0 when it can't be locked. */
   lockShard(c: number, s: number): boolean {
     const mutex = this.mutexes[c * SHARDS + s]!;
-    spinWhileLocked(this.i32, this.shardAt(c, s) >> 2);
-    const result = mutex.lock();
+    const result = acquire(mutex, this.i32, this.shardAt(c, s) >> 2);
     if (result === 0) return true;
     if (result !== Errno.EOWNERDEAD) return false;
     mutex.consistent();

@@ -19,7 +19,7 @@ import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond, Mutex } from "../sys/pthread.ts";
 import { Acl, assertLayout, COND_WREFS, RbuffLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
-import { spinWhileLocked } from "./spin.ts";
+import { acquire } from "./spin.ts";
 
 const MASK = RBUFF_SLOTS - 1;
 const HEAD = L.HEAD >> 2;
@@ -98,8 +98,7 @@ export class Rbuff implements Disposable {
 
   /** Locks, taking over from a dead owner: a torn write lost its packet, nothing else to repair. */
   #lock(): boolean {
-    spinWhileLocked(this.i32, L.MUTEX >> 2);
-    const result = this.#mutex.lock();
+    const result = acquire(this.#mutex, this.i32, L.MUTEX >> 2);
     if (result === 0) return true;
     if (result !== Errno.EOWNERDEAD) return false;
     this.#mutex.consistent();
