@@ -93,6 +93,8 @@ export class DataPlane {
   readonly #ports = new Map<number, Port>();
   /** Flows that workers must let go of: how many of them have not. */
   readonly #closing = new Map<number, { left: number; done: () => void }>();
+  /** Flows that are being let go, by id. */
+  readonly #dropping = new Map<number, Promise<void>>();
   #stopping = false;
 
   /** Opens the own flow set and the global pool; throws a SysError. */
@@ -204,20 +206,34 @@ export class DataPlane {
     if (port.rx.queued() > 0) this.#set.notify(flowId, FlowEvent.PKT);
   }
 
-  /** Let go of a flow; resolves when nothing of it is mapped any more. */
-  async drop(flowId: number): Promise<void> {
+  /**
+   * Let go of a flow; resolves when nothing of it is mapped any more. The id may be held again at once: what
+   * concerns the table and the flow set is done before the first wait.
+   */
+  drop(flowId: number): Promise<void> {
     const port = this.#ports.get(flowId);
-    if (port === undefined) return;
+    if (port === undefined) return Promise.resolve();
     this.#ports.delete(flowId);
-    if ((this.table.generation(flowId) & 1) === 1) {
-      const done = Promise.withResolvers<void>();
-      this.#closing.set(flowId, { left: this.#crew.length, done: done.resolve });
-      this.table.close(flowId);
-      this.#order(Order.close, flowId);
-      await within(done.promise, DROP_MS);
-      this.#closing.delete(flowId);
-    }
+    const published = (this.table.generation(flowId) & 1) === 1;
+    this.table.close(flowId);
     this.#set.del(DATA_QUEUE, flowId);
+    const before = this.#dropping.get(flowId);
+    const done = this.#letGo(port, published, before).finally(() => {
+      if (this.#dropping.get(flowId) === done) this.#dropping.delete(flowId);
+    });
+    this.#dropping.set(flowId, done);
+    return done;
+  }
+
+  async #letGo(port: Port, published: boolean, before: Promise<void> | undefined): Promise<void> {
+    await before;
+    if (published) {
+      const done = Promise.withResolvers<void>();
+      this.#closing.set(port.flowId, { left: this.#crew.length, done: done.resolve });
+      this.#order(Order.close, port.flowId);
+      await within(done.promise, DROP_MS);
+      this.#closing.delete(port.flowId);
+    }
     port.shut();
     port.close();
   }
@@ -237,6 +253,7 @@ export class DataPlane {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    await Promise.all(this.#dropping.values());
     this.#order(Order.stop, 0);
     await Promise.all(this.#crew.map(async (c) => {
       await within(c.stopped.promise, STOP_MS);

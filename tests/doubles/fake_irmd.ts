@@ -153,7 +153,11 @@ export class FakeIrmd implements AsyncDisposable {
 
   /** A flow of a new application over an IPCP, its rings made as the real IRMd does. */
   flow(ipcp: FakeIpcp, pid = this.#nextPid++): FakeFlow {
-    const id = this.#nextFlow++;
+    return this.flowOf(this.#nextFlow++, ipcp, pid);
+  }
+
+  /** As {@linkcode flow}, with an id that the test chooses and that is free. */
+  flowOf(id: number, ipcp: FakeIpcp, pid = this.#nextPid++): FakeFlow {
     const set = this.setOf(pid);
     const rx = Rbuff.create(this.instance, pid, id);
     const tx = Rbuff.create(this.instance, ipcp.pid, id);

@@ -253,6 +253,29 @@ Deno.test("a thousand flows are opened, used and closed, and nothing stays", asy
   assertEquals(stats.reduce((n, c) => n + c.used, 0), 0);
 });
 
+Deno.test("a flow id that is used again at once belongs to the new flow", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  for (let round = 0; round < 30; round++) {
+    // The same two ids each time, as soon as the IRMd may give them again.
+    const [client, server] = [irmd.flowOf(1, ipcp), irmd.flowOf(2, ipcp)];
+    irmd.onRequest = () => server;
+    assertEquals(await irmd.result(ipcp, allocMsg(1, client.pid)), 0);
+    assertEquals(await irmd.result(ipcp, respMsg(2, server.pid)), 0);
+    client.write(Uint8Array.of(round));
+    assertEquals(await server.read(), Uint8Array.of(round));
+    server.write(Uint8Array.of(round, 1));
+    assertEquals(await client.read(), Uint8Array.of(round, 1));
+    const closed = () => irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_DEALLOC).length;
+    for (const flowId of [1, 2]) {
+      const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId, timeoSec: 0 };
+      assertEquals(await irmd.result(ipcp, dealloc), 0);
+    }
+    await until("confirmed", () => closed() === 2 * (round + 1));
+  }
+});
+
 Deno.test({
   name: "an IPCP gives up what root can do and it does not need",
   ignore: Deno.uid() !== 0,

@@ -39,7 +39,8 @@ const OPEN_PREFIX = "/mnt/ouro-prototype";
 let warm: Promise<unknown> | undefined;
 /** The first start of our program may unpack it, for which the C IRMd has no patience. */
 function warmUp(): Promise<unknown> {
-  return warm ??= new RunningProcess(ouro("--version")).wait();
+  const clearEnv = Deno.env.has("OURO_BINARY");
+  return warm ??= new RunningProcess(ouro("--version"), { clearEnv }).wait();
 }
 
 export class CHost implements AsyncDisposable {
@@ -75,9 +76,15 @@ export class CHost implements AsyncDisposable {
       `mount --bind ${dir}/hosts /etc/hosts`,
     ];
     for (const type of options.ours ?? []) {
+      const binary = Deno.env.get("OURO_BINARY");
+      if (binary !== undefined) {
+        // The built program by the prototype's name, started with an empty environment.
+        mounts.push(`mount --bind ${Deno.realPathSync(binary)} ${prototype}/sbin/ipcpd-${type}`);
+        continue;
+      }
       const wrapper = `${dir}/ipcpd-${type}`;
       // The C IRMd starts IPCPs with an empty environment; deno from source wants to know its cache.
-      const env = ["HOME", "DENO_DIR", "PATH", "OURO_DEBUG"].map((k) => {
+      const env = ["HOME", "DENO_DIR", "OURO_CACHE", "PATH", "OURO_DEBUG"].map((k) => {
         return `export ${k}='${Deno.env.get(k) ?? ""}'`;
       }).filter((line) => !line.endsWith("=''")).join("; ");
       const command = ouro(`ipcpd-${type}`).map((w) => `'${w}'`).join(" ");
