@@ -53,6 +53,8 @@ export const EDGE_DISTANCE_MAX = 65536;
 /** Estimated loss from which copies are sent ahead of any sign of loss (see sender.ts), and from which two of them. */
 export const REPEAT_LOSS = 0.004;
 export const REPEAT_TWICE_LOSS = 0.025;
+/** RTT above twice its least by this means queues, ns: then no copies. Above the peer's ACK delay, which is in the samples. */
+export const QUEUE_NS = 10_000_000;
 /** MPL of direct flows, µs (spec 30 §5.2): they lose nothing. */
 export const DIRECT_MPL_US = 1_000;
 /** Copies of the last acknowledgement of a reliable flow over a layer, back to back: all three get lost once in 8000 at 5 %. */

@@ -17,7 +17,9 @@ export class RttEstimator {
   srttNs = 0;
   /** Mean deviation, ns. */
   mdevNs = MDEV_INITIAL_NS;
-  /** Smallest sample of the flow, ns. */
+  /** Smallest sample of the flow, ns: the path without queues. */
+  leastNs = Infinity;
+  /** Smallest sample of late, ns: follows a path that got longer within about 64 samples. */
   minNs = Infinity;
   /** Samples taken. */
   samples = 0;
@@ -38,7 +40,9 @@ export class RttEstimator {
   /** Feeds one sample; ends back-off. */
   sample(ns: number): void {
     const m = Math.max(0, Math.floor(ns));
+    if (m < this.leastNs) this.leastNs = m;
     if (m < this.minNs) this.minNs = m;
+    else this.minNs += Math.ceil((m - this.minNs) / 64);
     if (this.samples++ === 0) {
       this.srttNs = m;
       this.mdevNs = Math.floor(m / 2);

@@ -20,6 +20,7 @@ import {
   DUPLICATE_ACKS_LOSS,
   EDGE_DISTANCE_MAX,
   PROBE_SLACK_US,
+  QUEUE_NS,
   R_US,
   RDVS_MAX_US,
   RDVS_US,
@@ -379,7 +380,7 @@ export class Sender {
 
   #repeating(): boolean {
     return this.loss.share >= REPEAT_LOSS && this.rtt.samples > 0 &&
-      this.rtt.srttNs <= 2 * this.rtt.minNs + 10_000_000;
+      this.rtt.srttNs <= 2 * this.rtt.leastNs + QUEUE_NS;
   }
 
   #repeatDue(): boolean {

@@ -41,6 +41,8 @@ Deno.test("RttEstimator keeps its floor, backs off to its ceiling and recovers w
   rtt.sample(20_000);
   assertEquals(rtt.rtoNs, RTO_MIN_NS);
   assertEquals(rtt.minNs, 20_000);
+  for (let i = 0; i < 400; i++) rtt.sample(50_000_000); // the path got longer
+  assert(rtt.minNs > 45_000_000 && rtt.leastNs === 20_000);
   rtt.sample(-5); // a clock that jumped back
   assert(rtt.srttNs > 0 && Number.isFinite(rtt.rtoNs));
   rtt.sample(3e15); // and forth
