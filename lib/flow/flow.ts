@@ -483,6 +483,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   #close(): void {
     if (this.closed) return;
     const { rx, tx, peerSet } = this.rings;
+    this.reader.flush();
     rx.setAcl(Acl.FLOWDOWN);
     tx.setAcl(Acl.FLOWDOWN);
     const pool = this.pool;
@@ -495,6 +496,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
 
   #forget(): void {
     this.place(-1);
+    this.reader.flush();
     this.closed = true;
     this.memberOf?.onFlowEvents(this, FlowEvent.DEALLOC);
     this.process.leave(this);

@@ -87,6 +87,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     }
     const keepalive = this.keepalive;
     if (keepalive !== null) {
+      this.reader.flush();
       if (keepalive.nextNs <= nowNs && keepalive.check(nowNs)) {
         this.memberOf?.onFlowEvents(this.self, FlowEvent.PEER);
         this.wake();

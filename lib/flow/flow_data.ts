@@ -88,7 +88,7 @@ export abstract class FlowData {
     this.process = process;
     this.pool = process.pool;
     this.rings = rings;
-    this.reader = new RingReader(rings.rx);
+    this.reader = new RingReader(rings.rx, process.pool);
     this.id = id;
   }
 
@@ -300,7 +300,7 @@ export abstract class FlowData {
       const spinUntil = Math.min(nowNs + spin.ns, untilNs);
       while (nowNs < spinUntil) {
         for (let k = 0; k < SPIN_BATCH; k++) {
-          const off = this.reader.read();
+          const off = this.reader.take();
           if (off !== -Errno.EAGAIN) {
             spin.found(nowNs > yieldFrom);
             return off;
@@ -352,6 +352,12 @@ export abstract class FlowData {
     let until = 0;
     for (;;) {
       let off = this.reader.read();
+      if (off >= 0) {
+        const n = this.#deliver(off, into);
+        this.reader.done(off, this.#ours);
+        if (n !== -Errno.EAGAIN) return n;
+        continue;
+      }
       if (off === -Errno.EAGAIN) {
         if (this.noBlock(options, FlowFlag.RNoBlock)) return this.wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
@@ -359,6 +365,7 @@ export abstract class FlowData {
       }
       if (off > 0) {
         const n = this.#deliver(off, into);
+        if (this.#ours) this.pool.remove(off);
         if (n !== -Errno.EAGAIN) return n;
       } else if (off < 0 && off !== -Errno.EAGAIN) {
         return off;
@@ -366,7 +373,7 @@ export abstract class FlowData {
     }
   }
 
-  /** Opens a block and copies its message out; -EAGAIN for one to ignore. The block is freed. */
+  /** Opens a block and copies its message out; -EAGAIN for one to ignore. `#ours`: free it. */
   #deliver(off: number, into: Uint8Array<ArrayBuffer>): number {
     const pool = this.pool;
     const protection = this.protection;
@@ -387,14 +394,17 @@ export abstract class FlowData {
         this.#restAt = 0;
         n = this.#readRest(into);
       }
-      pool.remove(off);
+      this.#ours = true;
       return n;
     }
     if (n < 0) this.counters.rxDropped += 1;
     // A block without a reference was freed by its sender: it isn't ours to free (spec 10 §4.6).
-    if (n !== -Errno.EINVAL) pool.remove(off);
+    this.#ours = n !== -Errno.EINVAL;
     return -Errno.EAGAIN;
   }
+
+  /** Whether the block that `#deliver` looked at last is ours to give back. */
+  #ours = false;
 
   #readRest(into: Uint8Array<ArrayBuffer>): number {
     const n = Math.min(into.length, this.rest.length - this.#restAt);
@@ -416,7 +426,7 @@ export abstract class FlowData {
       const pending = ep.pendingBytes();
       if (pending >= 0) return this.#readPending(into, pending, whole);
       if (frct.down) return -Errno.EFLOWDOWN;
-      let off = this.reader.read();
+      let off = this.reader.take();
       if (off === -Errno.EAGAIN) {
         if (ep.outputDue) frct.flush(monotonicUs());
         this.armFrct();
@@ -480,9 +490,9 @@ export abstract class FlowData {
     for (;;) {
       const off = this.reader.read();
       if (off < 0) return off;
-      if (off === 0) continue;
       const bytes = new Uint8Array(Math.max(0, this.pool.inspect(off)));
       const n = this.#deliver(off, bytes);
+      this.reader.done(off, this.#ours);
       this.endOfMessage = false;
       // Protection makes a message shorter than its packet.
       if (n >= 0) return n === bytes.length ? bytes : bytes.subarray(0, n);
@@ -496,7 +506,7 @@ export abstract class FlowData {
     if (pending < 0) {
       this.armFrct();
       if (frct.down) return -Errno.EFLOWDOWN;
-      const off = this.reader.read();
+      const off = this.reader.take();
       if (off > 0) frct.take(off, nowUs, null);
       return off >= 0 ? -Errno.EAGAIN : off;
     }

@@ -81,7 +81,7 @@ export abstract class FlowPackets extends FlowData {
     this.endOfMessage = false;
     let until = 0;
     for (;;) {
-      let off = this.reader.read();
+      let off = this.reader.take();
       if (off === -Errno.EAGAIN) {
         if (this.noBlock(options, FlowFlag.RNoBlock)) return off;
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? this.rcvTimeoutMs);
@@ -121,7 +121,7 @@ export abstract class FlowPackets extends FlowData {
     if (this.closed) return -Errno.ENOTALLOC;
     if (this.plain) {
       for (;;) {
-        const off = this.reader.read();
+        const off = this.reader.take();
         if (off <= 0) {
           if (off < 0) return off;
           continue;

@@ -41,6 +41,8 @@ import {
 const BACKOFF_FIRST_NS = 20e3;
 const BACKOFF_MAX_NS = 1e6;
 
+/** Free blocks of a shard below which each one is given back at once. */
+const SCARCE = 16;
 /** Free blocks of a shard below which nobody takes any ahead. */
 const AHEAD_RESERVE = 64;
 
@@ -279,6 +281,14 @@ export class Pool extends PoolMemory {
     const known = this.#payload[index];
     if (known !== undefined) return known;
     return this.#payload[index] = this.mapping.ref(off + Block.DATA + HEAD_SPACE);
+  }
+
+  /** Whether the allocator of a block has few left of its class: others may be waiting for this one. */
+  scarce(off: number): boolean {
+    const c = this.classOf(off);
+    if (c < 0) return true;
+    const s = this.i32[(off + Block.PID) >> 2]! & (SHARDS - 1);
+    return this.i32[(this.shardAt(c, s) + Shard.COUNT) >> 2]! < SCARCE;
   }
 
   /** Drops one reference; the last one frees the block. 0 or -EINVAL (bad offset, free already). */

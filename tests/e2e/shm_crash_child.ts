@@ -18,7 +18,7 @@ const ring = Rbuff.open(instance, 1, 1);
 const set = FlowSetShm.open(instance, 1, role === "reader");
 const lengths = [1, 100, 300, 1400, 9000];
 const events = new Int32Array(2048);
-const reader = new RingReader(ring);
+const reader = new RingReader(ring, pool);
 
 console.log("ready");
 for (let k = 0;; k++) {
@@ -34,7 +34,13 @@ for (let k = 0;; k++) {
       set.del(3, 1);
       set.add(3, 1);
     }
-    const off = k % 5 === 0 ? ring.readBlocking(monotonicNs() + 1e5) : reader.read();
-    if (off > 0 && pool.inspect(off) >= 0) pool.remove(off);
+    if (k % 40 < 35) {
+      const off = reader.read();
+      if (off >= 0) reader.done(off, pool.inspect(off) >= 0);
+    } else {
+      reader.flush();
+      const off = ring.readBlocking(monotonicNs() + 1e5);
+      if (off > 0 && pool.inspect(off) >= 0) pool.remove(off);
+    }
   }
 }

@@ -64,7 +64,7 @@ function fuzz(name: string, qos: QosSpec, cipherNid: number): void {
     fn() {
       console.log(`seed ${seed}`);
       const r = random(seed);
-      const instance = instanceOf(`/tmp/ouro-fuzz-${Deno.pid}-${name}`);
+      const instance = instanceOf(`/tmp/ouro-fuzz-${crypto.randomUUID()}-${name}`);
       const irmd = new FakeIrmd(instance);
       irmd.cipherNid = cipherNid;
       try {
@@ -134,7 +134,7 @@ fuzz("reliable", { ...QOS.data, ber: 1, timeout: 0 }, 0);
 
 Deno.test("a pool survives any words in its lists and headers", () => {
   const r = random(seed ^ 1);
-  const instance = instanceOf(`/tmp/ouro-fuzz-${Deno.pid}-pool`);
+  const instance = instanceOf(`/tmp/ouro-fuzz-${crypto.randomUUID()}-pool`);
   try {
     Pool.create(instance, 0).close();
     using pool = Pool.open(instance, 0);

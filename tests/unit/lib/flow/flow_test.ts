@@ -31,7 +31,7 @@ interface Fixture {
 
 /** Two processes on a node of their own; nothing may be left when `use` is done. */
 async function onNode(use: (f: Fixture) => void | Promise<void>): Promise<void> {
-  const instance = instanceOf(`/tmp/ouro-flow-test-${Deno.pid}-${counter++}`);
+  const instance = instanceOf(`/tmp/ouro-flow-test-${crypto.randomUUID()}-${counter++}`);
   const mappings = Mapping.live;
   try {
     const irmd = new FakeIrmd(instance);

@@ -13,7 +13,7 @@ for (const blocking of [true, false]) {
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      const instance = instanceOf(`/tmp/ouro-shared-test-${Deno.pid}-${blocking}`);
+      const instance = instanceOf(`/tmp/ouro-shared-test-${crypto.randomUUID()}-${blocking}`);
       const irmd = new FakeIrmd(instance);
       try {
         const [a, b] = [irmd.open(), irmd.open()];
@@ -40,7 +40,7 @@ for (const blocking of [true, false]) {
 }
 
 Deno.test("share() refuses flows whose state can't be in two threads", () => {
-  const instance = instanceOf(`/tmp/ouro-shared-test-${Deno.pid}-r`);
+  const instance = instanceOf(`/tmp/ouro-shared-test-${crypto.randomUUID()}-r`);
   const irmd = new FakeIrmd(instance);
   try {
     const [a, b] = [irmd.open(), irmd.open()];

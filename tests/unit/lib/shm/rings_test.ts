@@ -8,6 +8,7 @@ import { shmName } from "../../../../lib/instance.ts";
 import { EVENTS_MAX, flowSetName, FlowSetShm } from "../../../../lib/shm/flow_set.ts";
 import { Acl, FlowSetLayout, RbuffLayout } from "../../../../lib/shm/layout.ts";
 import { Lockfile } from "../../../../lib/shm/lockfile.ts";
+import { Pool } from "../../../../lib/shm/pool.ts";
 import { Rbuff, rbuffName } from "../../../../lib/shm/rbuff.ts";
 import { RingReader } from "../../../../lib/shm/ring_reader.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
@@ -15,11 +16,13 @@ import { SysError } from "../../../../lib/sys/ffi.ts";
 import { ShmObject } from "../../../../lib/sys/mman.ts";
 import { withShm } from "./support.ts";
 
-function withRbuff(use: (r: Rbuff) => void): void {
+function withRbuff(use: (r: Rbuff, pool: Pool) => void): void {
   withShm((instance, defer) => {
     const r = Rbuff.create(instance, 4711, 1);
     defer(() => r.close());
-    use(r);
+    const pool = Pool.create(instance, 0);
+    defer(() => pool.close());
+    use(r, pool);
   });
 }
 
@@ -41,8 +44,8 @@ Deno.test("an rbuff is a bounded queue with access rights, whichever way it is r
     fc.constant("drain"),
     fc.constantFrom("acl0", "acl1", "acl2", "acl4"),
   );
-  withRbuff((r) => {
-    const reader = new RingReader(r);
+  withRbuff((r, pool) => {
+    const reader = new RingReader(r, pool);
     let next = 1;
     fc.assert(
       fc.property(fc.array(op, { maxLength: 200, size: "max" }), (ops) => {
@@ -71,7 +74,7 @@ Deno.test("an rbuff is a bounded queue with access rights, whichever way it is r
           if (o === "write") write();
           else if (o === "burst") { for (let k = 0; k < 400; k++) write(); }
           else if (o === "read") assertEquals(r.read(), queue.shift() ?? empty);
-          else if (o === "reader") assertEquals(reader.read(), queue.shift() ?? empty);
+          else if (o === "reader") assertEquals(reader.take(), queue.shift() ?? empty);
           else if (o === "readBlocking") {
             const want = queue.shift() ?? (empty === -Errno.EAGAIN ? -Errno.ETIMEDOUT : empty);
             assertEquals(r.readBlocking(0), want);
@@ -93,8 +96,8 @@ Deno.test("an rbuff is a bounded queue with access rights, whichever way it is r
 });
 
 Deno.test("an rbuff survives every value of head, tail, ACL and slots", () => {
-  withRbuff((r) => {
-    const reader = new RingReader(r);
+  withRbuff((r, pool) => {
+    const reader = new RingReader(r, pool);
     fc.assert(
       fc.property(fc.array(fc.integer(), { minLength: 8, maxLength: 8 }), (v) => {
         const words = [RbuffLayout.HEAD, RbuffLayout.TAIL, RbuffLayout.ACL].map((at) => at >> 2);
@@ -103,7 +106,7 @@ Deno.test("an rbuff survives every value of head, tail, ACL and slots", () => {
           r.i32[at + 1] = v[2 * k + 1]!;
         });
         r.i32.fill(v[6]!, 0, 2048);
-        for (const off of [r.read(), reader.read(), r.readBlocking(0)]) {
+        for (const off of [r.read(), reader.take(), r.readBlocking(0)]) {
           assert(off >= -Errno.EFLOWPEER && off <= 0x7fffffff);
         }
         r.write(512);
@@ -317,5 +320,43 @@ Deno.test("a blocked reader, writer and drain wait end at their deadline", () =>
     assertEquals(r.writeBlocking(512, Infinity), -Errno.EFLOWDOWN);
     r.drain(() => {});
     assertEquals(r.waitEmpty(0), 0);
+  });
+});
+
+Deno.test("a reader gives packets back in batches, at once where somebody may be short", () => {
+  withRbuff((r, pool) => {
+    const reader = new RingReader(r, pool);
+    const used = () => pool.stats().classes[1]!.used;
+    const write = (n: number) => {
+      for (let k = 0; k < n; k++) assertEquals(r.write(pool.alloc(10)), 0);
+    };
+    const read = () => {
+      const off = reader.read();
+      reader.done(off, true);
+      return off;
+    };
+    // Blocks come home to their allocator's shard: first there must be some.
+    const first = Array.from({ length: 100 }, () => pool.alloc(10));
+    for (const off of first) pool.remove(off);
+    // The last packet is given back at once.
+    write(1);
+    assert(read() > 0);
+    assertEquals([r.queued(), used()], [0, 0]);
+    // Of many, sixteen together; until then all of them are still in the ring.
+    write(40);
+    for (let k = 0; k < 15; k++) read();
+    assertEquals([r.queued(), used()], [40, 40]);
+    read();
+    assertEquals([r.queued(), used()], [24, 24]);
+    read();
+    reader.flush();
+    assertEquals([r.queued(), used()], [23, 23]);
+    for (let k = 0; k < 23; k++) read();
+    assertEquals([r.queued(), used(), reader.read()], [0, 0, -Errno.EAGAIN]);
+    // When blocks are scarce, each one at once.
+    write(760);
+    read();
+    assertEquals([r.queued(), used()], [759, 759]);
+    r.drain((off) => pool.remove(off));
   });
 });

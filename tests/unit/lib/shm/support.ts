@@ -2,11 +2,9 @@
 
 import { type Instance, instanceOf } from "../../../../lib/instance.ts";
 
-let counter = 0;
-
 /** Runs `use` with a fresh instance; `defer`red functions run last first, then all objects are removed. */
 export function withShm(use: (i: Instance, defer: (f: () => void) => void) => void): void {
-  const instance = instanceOf(`/tmp/ouro-shm-test-${Deno.pid}-${counter++}`);
+  const instance = instanceOf(`/tmp/ouro-shm-test-${crypto.randomUUID()}`);
   const undo: (() => void)[] = [];
   try {
     use(instance, (f) => undo.push(f));
