@@ -16,7 +16,7 @@ import { countJunit, type Counts } from "./junit.ts";
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
 /** A section that has not ended by then is stopped and failed, ms. */
-const SECTION_LIMIT_MS = 12 * 60_000;
+const SECTION_LIMIT_MS = 20 * 60_000;
 
 type Section =
   | { readonly name: string; readonly kind: "command"; readonly args: readonly string[] }
