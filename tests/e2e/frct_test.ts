@@ -36,8 +36,9 @@ Deno.test("oping over direct flows of every QoS loses nothing", async (t) => {
 
 const MD5 = 5;
 const UDP_PORT = 3435;
-/** Node a, the bad network, node b. */
-const IP = { a: "127.78.0.1", relay: "127.78.0.2", b: "127.78.0.3" };
+/** Node a, the bad network, node b; loopback addresses of this process alone. */
+const NET = `127.${64 + ((Deno.pid >> 8) & 63)}.${Deno.pid & 255}`;
+const IP = { a: `${NET}.1`, relay: `${NET}.2`, b: `${NET}.3` };
 
 function hex(hash: Uint8Array | number): string {
   if (typeof hash === "number") throw new Error(`Cannot hash: ${hash}`);
@@ -108,7 +109,7 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
   await using net = await BadNetwork.start(1);
   await using a = await udpNode(IP.a);
   await using b = await udpNode(IP.b);
-  const names = ["ping", "files"];
+  const names = ["ping", "files", "secret"];
   await Deno.mkdir(instanceOf(a.prefix).configDir, { recursive: true });
   await Deno.writeTextFile(
     `${instanceOf(a.prefix).configDir}/hosts`,
@@ -130,6 +131,20 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
     const { out } = await a.run(["oping", "-n", "ping", ...words]);
     const [, received] = out.match(/200 packets transmitted, (\d+) received, 0 out-of-order/) ?? [];
     assert(Number(received) > 150, out);
+  });
+  await t.step("oping -q data, encrypted", async () => {
+    for (const [node, side] of [[a, "client"], [b, "server"]] as const) {
+      const dir = `${instanceOf(node.prefix).securityDir}/${side}/secret`;
+      await Deno.mkdir(dir, { recursive: true });
+      await Deno.writeTextFile(`${dir}/enc.conf`, "kex=X25519\ncipher=aes-256-gcm\n");
+    }
+    await b.bindProgram("oping", "secret");
+    await b.must("irm", "name", "register", "secret", "layer", "udp");
+    const words = ["-q", "data", "-c", "200", "-i", "5ms", "-Q"];
+    const { code, out, err } = await a.run(["oping", "-n", "secret", ...words]);
+    assertEquals(code, 0, err + out);
+    assertMatch(out, /200 packets transmitted, 200 received, 0 out-of-order, 0% packet loss/);
+    assertMatch(b.irmd!.out, /aes-256-gcm/);
   });
   await t.step("file copy", async () => {
     const receiver = example(b, "filecopy.ts", "receive", "files", `${b.prefix}/in`);
