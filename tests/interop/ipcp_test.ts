@@ -151,34 +151,36 @@ for (const type of TYPES) {
   }
 }
 
-Deno.test({
-  name: "eth-dix, ouro host and C host: either side killed, and the other serves on",
-  ignore,
-  fn: () =>
-    despiteRaces(() =>
-      twoHosts("eth-dix", { node: "ouro" }, {}, async (a, b) => {
-        const log = () => a.irmd.out + b.irmd.out;
-        const server = await b.serve("srv", "lay");
-        await a.must("irm", "name", "create", "srv");
-        const back = await a.serve("back", "lay");
-        await b.must("irm", "name", "create", "back");
-        // A client of ours is killed in mid-flow, then a C client.
-        const ours = a.spawn(a.tool("oping", "-n", "srv", "-c", "1000", "-i", "20"));
-        await ours.waitForLine(/seq=5/);
-        await ours.stop("SIGKILL");
-        const theirs = b.spawn(b.tool("oping", "-n", "back", "-c", "1000", "-i", "20"));
-        await theirs.waitForLine(/seq=5/);
-        await theirs.stop("SIGKILL");
-        assertPinged(await a.run(a.tool("oping", "-n", "srv", ...PING)), 5, log);
-        assertPinged(await b.run(b.tool("oping", "-n", "back", ...PING)), 5, log);
-        // A server is killed; a client of it gets no answers and can still leave.
-        const last = a.spawn(a.tool("oping", "-n", "srv", "-c", "20", "-i", "20"));
-        await last.waitForLine(/seq=2/);
-        await server.stop("SIGKILL");
-        await last.wait(30_000);
-        await back.stop("SIGKILL");
-        await a.must("irm", "ipcp", "destroy", "name", "nA");
-        await b.must("irm", "ipcp", "destroy", "name", "nB");
-      })
-    ),
-});
+for (const type of TYPES) {
+  Deno.test({
+    name: `${type}, ouro host and C host: either side killed, and the other serves on`,
+    ignore,
+    fn: () =>
+      despiteRaces(() =>
+        twoHosts(type, { node: "ouro" }, {}, async (a, b) => {
+          const log = () => a.irmd.out + b.irmd.out;
+          const server = await b.serve("srv", "lay");
+          await a.must("irm", "name", "create", "srv");
+          const back = await a.serve("back", "lay");
+          await b.must("irm", "name", "create", "back");
+          // A client of ours is killed in mid-flow, then a C client.
+          const ours = a.spawn(a.tool("oping", "-n", "srv", "-c", "1000", "-i", "20"));
+          await ours.waitForLine(/seq=5/);
+          await ours.stop("SIGKILL");
+          const theirs = b.spawn(b.tool("oping", "-n", "back", "-c", "1000", "-i", "20"));
+          await theirs.waitForLine(/seq=5/);
+          await theirs.stop("SIGKILL");
+          assertPinged(await a.run(a.tool("oping", "-n", "srv", ...PING)), 5, log);
+          assertPinged(await b.run(b.tool("oping", "-n", "back", ...PING)), 5, log);
+          // A server is killed; a client of it gets no answers and can still leave.
+          const last = a.spawn(a.tool("oping", "-n", "srv", "-c", "20", "-i", "20"));
+          await last.waitForLine(/seq=2/);
+          await server.stop("SIGKILL");
+          await last.wait(30_000);
+          await back.stop("SIGKILL");
+          await a.must("irm", "ipcp", "destroy", "name", "nA");
+          await b.must("irm", "ipcp", "destroy", "name", "nB");
+        })
+      ),
+  });
+}
