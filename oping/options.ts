@@ -3,9 +3,10 @@
  * texts, and our long options. Pure.
  */
 
+import { parseTimeMs, strtol } from "../lib/cli/numbers.ts";
 import { QOS } from "../lib/qos.ts";
 import { SIZE_MAX, SIZE_MIN } from "../lib/wire/oping_msg.ts";
-import { leadingNumber, parseTimeMs, toU32 } from "./numbers.ts";
+import { toU32 } from "./numbers.ts";
 import { MORE, USAGE } from "./usage.ts";
 
 /** Words that `-q` takes. */
@@ -167,11 +168,11 @@ function collect(args: readonly string[]): Words | ExitOptions {
     const value = list[++i]!;
     words.values.set(key, value);
     if (!TIMES.has(key)) continue;
-    const ms = parseTimeMs(value);
-    if (typeof ms !== "number") {
-      return { kind: "exit", code: 1, text: `Unknown time unit: ${ms.unknownUnit}.\n` };
+    const time = parseTimeMs(value);
+    if ("unit" in time) {
+      return { kind: "exit", code: 1, text: `Unknown time unit: ${time.unit}.\n` };
     }
-    words.times.set(key, ms);
+    words.times.set(key, time.ms);
   }
   return words;
 }
@@ -197,7 +198,7 @@ export function parseOptions(args: readonly string[]): OpingOptions {
 
   let intervalMs = times.get("interval") ?? 1000;
   const countWord = values.get("count");
-  let count = countWord === undefined ? COUNT_MAX : toU32(leadingNumber(countWord).value);
+  let count = countWord === undefined ? COUNT_MAX : toU32(strtol(countWord).value);
   const durationMs = times.get("duration") ?? 0;
   const limitFlood = durationMs > 0 && mode !== "normal";
   if (durationMs > 0 && mode === "normal") {
@@ -221,7 +222,7 @@ export function parseOptions(args: readonly string[]): OpingOptions {
       mode: flags.has("busy") ? "busy" : flags.has("poll") ? "poll" : "wait",
       quiet: flags.has("quiet"),
       once: flags.has("once"),
-      flowsMax: flowsMax === undefined ? Infinity : toU32(leadingNumber(flowsMax).value),
+      flowsMax: flowsMax === undefined ? Infinity : toU32(strtol(flowsMax).value),
       idleMs: times.get("idle") ?? 10_000,
       notes,
     };
@@ -242,7 +243,7 @@ export function parseOptions(args: readonly string[]): OpingOptions {
     intervalMs = INTERVAL_MAX_MS;
   }
   const sizeWord = values.get("size");
-  let size = sizeWord === undefined ? SIZE_MIN : Number(leadingNumber(sizeWord).value);
+  let size = sizeWord === undefined ? SIZE_MIN : strtol(sizeWord).value;
   if (size > SIZE_MAX) {
     notes.push(`Packet size truncated to ${SIZE_MAX} bytes.`);
     size = SIZE_MAX;

@@ -1,9 +1,7 @@
 /**
- * Command lines of the tools (spec 80 §1.2): a list of option words, numbers as C's strtol reads them,
- * times and rates with suffixes.
+ * Command lines of the tools (spec 80 §1.2): a list of option words.
  *
- * Beyond the prototype: `--option=value`, `-c5`, `-fl`, decimals and `us` in times, and a missing value
- * is an error.
+ * Beyond the prototype: `--option=value`, `-c5`, `-fl`, and a missing value is an error.
  */
 
 /** One option of a tool. */
@@ -66,48 +64,4 @@ function unbundle(word: string, specs: readonly OptionSpec[]): string[] {
     }
   }
   return parts;
-}
-
-/** A number and what follows it. */
-export interface Counted {
-  readonly value: number;
-  readonly rest: string;
-}
-
-/** Largest magnitude strtol gives on a 64-bit system, as near as a number comes to it. */
-const LONG_MAX = 2 ** 63;
-
-/** Reads like `strtol(text, &rest, 10)`: blanks, sign, digits; no digits are 0 and leave everything. */
-export function strtol(text: string): Counted {
-  const found = /^[ \t\n\v\f\r]*([+-]?[0-9]+)/.exec(text);
-  if (!found) return { value: 0, rest: text };
-  const value = Math.max(-LONG_MAX, Math.min(LONG_MAX, Number(found[1])));
-  return { value, rest: text.slice(found[0].length) };
-}
-
-/** Milliseconds in each unit of time. */
-const UNITS_MS: Readonly<Record<string, number>> = {
-  "": 1,
-  us: 0.001,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** A time in ms, or the suffix that is no unit of time. */
-export function parseTimeMs(text: string): { readonly ms: number } | { readonly unit: string } {
-  const found = /^[ \t\n\v\f\r]*([+-]?[0-9]+(?:\.[0-9]+)?)(.*)$/s.exec(text);
-  const value = found ? Number(found[1]) : 0;
-  const unit = found ? found[2]! : text;
-  if (!Object.hasOwn(UNITS_MS, unit)) return { unit };
-  return { ms: value * UNITS_MS[unit]! };
-}
-
-/** A whole number within bounds, or undefined: for the options that the prototype does not have. */
-export function parseWhole(text: string, least: number, most: number): number | undefined {
-  if (!/^[0-9]{1,15}$/.test(text)) return undefined;
-  const value = Number(text);
-  return value >= least && value <= most ? value : undefined;
 }

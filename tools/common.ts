@@ -3,7 +3,8 @@
  * word means the same everywhere. Pure.
  */
 
-import { type OptionSpec, parseTimeMs, parseWhole, strtol } from "./args.ts";
+import { parseTimeMs, parseWhole, strtol } from "../lib/cli/numbers.ts";
+import type { OptionSpec } from "./args.ts";
 
 /** Options of every tool. */
 export const COMMON_TABLE = {

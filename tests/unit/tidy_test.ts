@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Files and directories whose code has no I/O, clock, timer or randomness of its own. */
 const PURE: readonly string[] = [
   "lib/wire/",
+  "lib/cli/",
   "lib/frct/",
   "lib/errno.ts",
   "lib/qos.ts",

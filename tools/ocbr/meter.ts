@@ -3,7 +3,8 @@
  * µs. Reports follow the interval's own grid, so none is lost when one comes late.
  */
 
-import { fixed, right } from "../format.ts";
+import { fixed } from "../../lib/cli/numbers.ts";
+import { right } from "../format.ts";
 
 /** How a flow is measured. */
 export interface MeterOptions {

@@ -1,6 +1,7 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
-import { type OptionSpec, parseOptions, strtol } from "../args.ts";
+import { strtol } from "../../lib/cli/numbers.ts";
+import { type OptionSpec, parseOptions } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,

@@ -1,6 +1,7 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
-import { type OptionSpec, parseOptions, parseTimeMs, strtol } from "../args.ts";
+import { parseTimeMs, strtol } from "../../lib/cli/numbers.ts";
+import { type OptionSpec, parseOptions } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,

@@ -4,7 +4,7 @@ import { Errno } from "../../lib/errno.ts";
 import type { Flow } from "../../lib/flow/flow.ts";
 import type { OuroProcess } from "../../lib/flow/process.ts";
 import { complain, print, reasonOf } from "../console.ts";
-import { fixed } from "../format.ts";
+import { fixed } from "../../lib/cli/numbers.ts";
 import { type Conversation, type Next, serve } from "../serve.ts";
 import type { Stop } from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MAX } from "./options.ts";

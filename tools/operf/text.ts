@@ -1,6 +1,6 @@
 /** What the client of `operf` prints (spec 80 §3.3). Pure. */
 
-import { fixed } from "../format.ts";
+import { fixed } from "../../lib/cli/numbers.ts";
 import type { OperfOptions } from "./options.ts";
 
 /** What a test gave. Times are µs. */

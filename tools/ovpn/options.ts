@@ -4,7 +4,7 @@
  */
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
-import { parseWhole } from "../args.ts";
+import { parseWhole } from "../../lib/cli/numbers.ts";
 import { versionText } from "../version.ts";
 
 export const OVPN_USAGE = `Usage: ovpn [OPTION]...

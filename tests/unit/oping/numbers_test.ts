@@ -2,47 +2,13 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import {
-  fixed3,
-  leadingNumber,
-  parseTimeMs,
-  signed32,
-  timeWithUnit,
-  toU32,
-} from "../../../oping/numbers.ts";
-
-Deno.test("leadingNumber() reads blanks, sign and digits and leaves the rest", () => {
-  assertEquals(leadingNumber(" \t-12k"), { value: -12n, rest: "k" });
-  assertEquals(leadingNumber("+7"), { value: 7n, rest: "" });
-  assertEquals(leadingNumber("abc"), { value: 0n, rest: "abc" });
-  assertEquals(leadingNumber(""), { value: 0n, rest: "" });
-});
+import { fixed3, signed32, timeWithUnit, toU32 } from "../../../oping/numbers.ts";
 
 Deno.test("toU32() wraps as C does", () => {
-  assertEquals(toU32(-1n), 4294967295);
-  assertEquals(toU32(4294967296n), 0);
-  assertEquals(toU32(10n ** 30n), 4294967295);
+  assertEquals(toU32(-1), 4294967295);
+  assertEquals(toU32(4294967296), 0);
+  assertEquals(toU32(2 ** 63), 4294967295);
   assertEquals(signed32(4294967295), -1);
-});
-
-Deno.test("parseTimeMs() knows every unit of the prototype, us and decimals", () => {
-  const good: [string, number][] = [
-    ["5", 5],
-    ["5ms", 5],
-    ["2s", 2000],
-    ["2m", 120_000],
-    ["1h", 3_600_000],
-    ["1d", 86_400_000],
-    ["0.2s", 200],
-    ["250us", 0.25],
-    ["-3", -3],
-    ["", 0],
-  ];
-  for (const [word, ms] of good) assertEquals(parseTimeMs(word), ms, word);
-  assertEquals(parseTimeMs("5x"), { unknownUnit: "x" });
-  assertEquals(parseTimeMs("5 s"), { unknownUnit: " s" });
-  assertEquals(parseTimeMs("x"), { unknownUnit: "x" });
-  assertEquals(parseTimeMs("5constructor"), { unknownUnit: "constructor" });
 });
 
 Deno.test("fixed3() rounds exact ties to the even digit", () => {

@@ -2,10 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { parseOptions, parseTimeMs, strtol } from "../../../tools/args.ts";
+import { fixed, parseTimeMs, strtol } from "../../../lib/cli/numbers.ts";
+import { parseOptions } from "../../../tools/args.ts";
 import { packetLimit, readCommon } from "../../../tools/common.ts";
 import { cText } from "../../../tools/console.ts";
-import { fixed } from "../../../tools/format.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
 import { parseOperf } from "../../../tools/operf/options.ts";
 import { parseOvpn } from "../../../tools/ovpn/options.ts";
