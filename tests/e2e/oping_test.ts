@@ -327,6 +327,30 @@ Deno.test("a server without its IRMd ends with exit code 1 instead of spinning",
   assertEquals(result.err, "");
 });
 
+Deno.test("oping goes on while its IRMd is killed, and ends with its statistics", async () => {
+  await using node = await nodeWithName();
+  await startServer(node, "-Q");
+  const client = node.spawn(["oping", "-n", "op", "-c", "40", "-i", "20"]);
+  await client.waitForLine(/seq=3 /);
+  node.irmd!.kill("SIGKILL");
+  const result = await client.wait(30_000);
+  assertStringIncludes(result.out, "\n40 packets transmitted, 40 received, 0 out-of-order, 0% ");
+  assertEquals([result.code, result.err], [0, ""]);
+});
+
+Deno.test("Ctrl-C while oping waits for a flow ends it", async () => {
+  await using node = await TestNode.start();
+  using process = ownProcess(node, "tester");
+  await node.must("irm", "name", "create", "slow");
+  await node.must("irm", "bind", "process", String(Deno.pid), "name", "slow");
+  const client = node.spawn(["oping", "-n", "slow"]);
+  await node.irmd!.waitForLine(new RegExp(`Process added: ${client.pid} `));
+  client.kill("SIGINT");
+  const result = await client.wait(10_000);
+  assertEquals(result.err, "");
+  assert(process.pid === Deno.pid);
+});
+
 Deno.test("oping whose stdout is closed ends", async () => {
   await using node = await nodeWithName();
   await startServer(node, "-Q");
