@@ -31,10 +31,12 @@ import { Rings } from "./rings.ts";
 
 /** How a flow is made. */
 export interface FlowOptions {
-  /** What the flow must provide; raw when absent. */
-  qos?: QosSpec | undefined;
+  /** What the flow must provide, or a predefined spec by name; raw when absent. */
+  qos?: QosSpec | keyof typeof QOS | undefined;
   /** Give up after so many ms (-ETIMEDOUT). Absent: the IRMd's 20 s for alloc, no limit for accept. */
   timeoutMs?: number | undefined;
+  /** The same by its short name, ms. */
+  timeout?: number | undefined;
   /** Aborts the wait; the promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** The process that owns the flow; the thread's own when absent. */
@@ -262,7 +264,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   }
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
-    const request = flowRequest(call, process.pid, dst, askedQos(o), o.timeoutMs);
+    const request = flowRequest(call, process.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
     const grant = grantOf(process.requestSync(request), call, dst, process.pid);
     return Flow.#adopt(process, grant);
   }
@@ -275,7 +277,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   ): Promise<Flow> {
     const owner = process ?? o.process ?? OuroProcess.current();
     o.signal?.throwIfAborted();
-    const request = flowRequest(call, owner.pid, dst, askedQos(o), o.timeoutMs);
+    const request = flowRequest(call, owner.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
     const grant = grantOf(await owner.request(request, o.signal), call, dst, owner.pid);
     const flow = Flow.#adopt(owner, grant);
     if (flow.frct !== null) flow.place(owner.asyncIndex());
@@ -533,6 +535,6 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
 
 /** What is asked of the IRMd: `ber` 1 unless a CRC is wanted, as in default builds of the prototype. */
 function askedQos(o: FlowOptions): QosSpec {
-  const qos = o.qos ?? QOS.raw;
+  const qos = typeof o.qos === "string" ? QOS[o.qos] : o.qos ?? QOS.raw;
   return o.crc === true ? qos : { ...qos, ber: 1 };
 }

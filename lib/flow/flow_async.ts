@@ -18,6 +18,8 @@ import { flowReadable, flowWritable } from "./streams.ts";
 export interface AsyncCallOptions {
   /** Reject with -ETIMEDOUT after so many ms; absent: the flow's own time-out. */
   timeoutMs?: number | undefined;
+  /** The same by its short name, ms. */
+  timeout?: number | undefined;
   /** Aborts the wait; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
@@ -158,7 +160,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const got = this.takeMessage();
     if (typeof got !== "number") return got;
-    const timeoutMs = options.timeoutMs ?? this.rcvTimeoutMs;
+    const timeoutMs = options.timeoutMs ?? options.timeout ?? this.rcvTimeoutMs;
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
     for (;;) {
       options.signal?.throwIfAborted();
@@ -189,7 +191,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
    * ```
    */
   async write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
-    const timeoutMs = options.timeoutMs ?? this.sndTimeoutMs;
+    const timeoutMs = options.timeoutMs ?? options.timeout ?? this.sndTimeoutMs;
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
     let pauseMs = ROOM_PAUSE_FIRST_MS;
     for (;;) {

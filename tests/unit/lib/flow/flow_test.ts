@@ -346,3 +346,13 @@ flowTest(
     await Promise.all([x.dealloc(), y.dealloc()]);
   },
 );
+
+flowTest("alloc() takes a QoS by name and a time-out by either name", async ({ a, b, irmd }) => {
+  const accepted = Flow.accept(b);
+  const flow = await Flow.alloc("peer", { process: a, qos: "data", timeout: 2500 });
+  const server = await accepted;
+  assertEquals(flow.qos, { ...QOS.data, ber: 1 });
+  const asked = irmd.log.find((m) => m.dst === "peer")!;
+  assertEquals([Number(asked.timeo!.sec), asked.timeo!.nsec], [2, 500_000_000]);
+  await Promise.all([flow.dealloc(), server.dealloc()]);
+});
