@@ -3,6 +3,7 @@
  * `flow_data.ts`. Calls reject with `OuroError` carrying the numbers of the blocking calls.
  */
 
+import { setImmediate } from "node:timers";
 import { Errno, OuroError } from "../errno.ts";
 import type { FrctStats } from "../frct/mod.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
@@ -28,6 +29,14 @@ export interface AsyncCallOptions {
 export const ROOM_PAUSE_FIRST_MS = 1;
 export const ROOM_PAUSE_MAX_MS = 16;
 
+/** Calls without a wait between two turns of the event loop, less one: a busy flow must not starve it. */
+const AT_ONCE_MASK = 0x7f;
+
+/** Lets timers, signals and other input have their turn. */
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 const NO_WAIT: CallOptions = { nonblock: true };
 
 /** Who hears of a flow's events beside those who wait for the flow itself. */
@@ -46,6 +55,8 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   memberOf: FlowListener<F> | null = null;
 
   protected keepalive: Keepalive | null = null;
+  /** Calls that had nothing to wait for. */
+  #atOnce = 0;
   readonly #wakers = new Set<() => void>();
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -159,7 +170,10 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
    */
   async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const got = this.takeMessage();
-    if (typeof got !== "number") return got;
+    if (typeof got !== "number") {
+      if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+      return got;
+    }
     const timeoutMs = options.timeoutMs ?? options.timeout ?? this.rcvTimeoutMs;
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
     for (;;) {
@@ -197,7 +211,10 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     for (;;) {
       options.signal?.throwIfAborted();
       const n = this.writeSync(bytes, NO_WAIT);
-      if (n >= 0) return n;
+      if (n >= 0) {
+        if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+        return n;
+      }
       if (n !== -Errno.EAGAIN) throw new OuroError(n, this.#writeAction(n, bytes.length));
       const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
       if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");

@@ -356,3 +356,14 @@ flowTest("alloc() takes a QoS by name and a time-out by either name", async ({ a
   assertEquals([Number(asked.timeo!.sec), asked.timeo!.nsec], [2, 500_000_000]);
   await Promise.all([flow.dealloc(), server.dealloc()]);
 });
+
+flowTest("a flow that is never empty leaves timers and signals their turn", async ({ pair }) => {
+  const [x, y] = pair();
+  const signal = AbortSignal.timeout(20);
+  await assertRejects(async () => {
+    for (;;) {
+      await x.write(bytes(1), { signal });
+      await y.read({ signal });
+    }
+  }, DOMException);
+});
