@@ -2,7 +2,7 @@
  * The bench of the IPCPs: round trips and streams over each of them beside the kernel's own path in the same run,
  * idle CPU, start-up and memory. Prints ratios and goals; asserts nothing.
  *
- *     deno run -A tests/bench/ipcp.ts [local] [udp4] [eth-dix] [stream] [idle]
+ *     deno run -A tests/bench/ipcp.ts [local] [udp4] [eth-dix] [stream] [idle] [prototype]
  *
  * Needs root for the namespaces. With `OURO_BINARY` the nodes run the built program; with `OURO_PROTOTYPE` the C
  * prototype is measured over the same kind of link. `deno bundle` makes the peers readable for other users.
@@ -11,6 +11,7 @@
 import { fromFileUrl } from "@std/path";
 import { md5Hex } from "../e2e/ipcp_support.ts";
 import { NetLab } from "../e2e/support/netns.ts";
+import { canRunPrototype, CHost } from "../interop/c_host.ts";
 import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
 
 type Figures = { median: number; best: number };
@@ -170,6 +171,45 @@ async function linkPart(peers: Peers, type: "udp4" | "eth-dix", goal: string): P
   });
 }
 
+/** Median round trip of `oping` once a millisecond between two hosts of our make or the prototype's, µs. */
+async function opingRoundTrip(type: "udp4" | "eth-dix", node: "c" | "ouro"): Promise<number> {
+  await using net = new NetLab();
+  const ns = { a: await net.namespace("a"), b: await net.namespace("b") };
+  await net.link(
+    { ns: ns.a, dev: "vetha", addr: `${IP.a}/24` },
+    { ns: ns.b, dev: "vethb", addr: `${IP.b}/24` },
+  );
+  const hosts = [`${IP.b} ${md5Hex("bench")}`];
+  await using a = await CHost.start({ ns: ns.a, hosts, node });
+  await using b = await CHost.start({ ns: ns.b, hosts, node });
+  for (const [host, side] of [[a, "a"], [b, "b"]] as const) {
+    const lower = type === "udp4" ? ["ip", IP[side]] : ["dev", `veth${side}`];
+    const words = ["type", type, "name", type, "layer", type, ...lower];
+    await host.must("irm", "ipcp", "bootstrap", ...words);
+  }
+  await b.serve("bench", type);
+  await a.must("irm", "name", "create", "bench");
+  const r = await a.run(a.tool("oping", "-n", "bench", "-c", "2000", "-i", "1"));
+  const times = [...r.out.matchAll(/time=([\d.]+) (ms|µs)/g)]
+    .map((m) => Number(m[1]) * (m[2] === "ms" ? 1000 : 1))
+    .sort((a, b) => a - b);
+  if (times.length === 0) throw new Error(r.out + r.err);
+  return times[times.length >> 1]!;
+}
+
+async function prototypePart(): Promise<void> {
+  for (const type of ["eth-dix", "udp4"] as const) {
+    if (!canRunPrototype) {
+      line(`oping over ${type}, C and ours`, "skipped", "OURO_PROTOTYPE is not set");
+      continue;
+    }
+    const [c, ours] = [await opingRoundTrip(type, "c"), await opingRoundTrip(type, "ouro")];
+    line(`C oping over C ${type}, 64 B, median`, `${c.toFixed(1)} µs`);
+    const note = `${(ours / c).toFixed(2)} of it (goal: at most 1)`;
+    line(`our oping over our ${type}`, `${ours.toFixed(1)} µs`, note);
+  }
+}
+
 async function streamPart(peers: Peers): Promise<void> {
   await withLink(async (l) => {
     await bootstrap(l, "udp4");
@@ -232,7 +272,9 @@ async function idlePart(): Promise<void> {
   });
 }
 
-const parts = Deno.args.length > 0 ? Deno.args : ["local", "udp4", "eth-dix", "stream", "idle"];
+const parts = Deno.args.length > 0
+  ? Deno.args
+  : ["local", "udp4", "eth-dix", "stream", "idle", "prototype"];
 await using peers = await Peers.make();
 for (const part of parts) {
   if (part === "local") await localPart(peers);
@@ -240,5 +282,6 @@ for (const part of parts) {
   else if (part === "eth-dix") await linkPart(peers, "eth-dix", "at most 1.3");
   else if (part === "stream") await streamPart(peers);
   else if (part === "idle") await idlePart();
+  else if (part === "prototype") await prototypePart();
   else throw new Error(`Cannot bench ${part}: there is no such part`);
 }
