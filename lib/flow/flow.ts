@@ -417,7 +417,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
       frct.pump(monotonicUs());
       frct.endpoint.close(monotonicUs());
       frct.flush(monotonicUs());
-      while (!this.closed && frct.endpoint.lingering(monotonicUs()) && !this.#gone()) {
+      while (!this.closed && frct.endpoint.lingering(monotonicUs()) && !this.hasEnded()) {
         this.armFrct();
         await this.event(20, undefined);
         if (!this.closed) frct.tick(monotonicUs());
@@ -451,7 +451,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
     frct.pump(monotonicUs());
     frct.endpoint.close(monotonicUs());
     frct.flush(monotonicUs());
-    while (frct.endpoint.lingering(monotonicUs()) && !this.#gone()) {
+    while (frct.endpoint.lingering(monotonicUs()) && !this.hasEnded()) {
       const off = this.rings.rx.readBlocking(monotonicNs() + 5e6);
       if (off > 0) frct.take(off, monotonicUs(), null);
       else if (off === -Errno.EFLOWDOWN) break;
@@ -460,14 +460,14 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
     return frct.endpoint.deallocWaitS(monotonicUs());
   }
 
-  /** The other side closed the flow, or timed out. */
-  #gone(): boolean {
+  /** Whether the other side closed the flow or timed out, whatever can still be read. */
+  hasEnded(): boolean {
     return (this.rings.rx.acl() & (Acl.FLOWDOWN | Acl.FLOWPEER)) !== 0;
   }
 
   /** Whether closing should wait on: the peer has packets to take, lives, and time is left. */
   #draining(untilNs: number): boolean {
-    return this.rings.tx.queued() > 0 && this.rings.tx.acl() === 0 && !this.#gone() &&
+    return this.rings.tx.queued() > 0 && this.rings.tx.acl() === 0 && !this.hasEnded() &&
       monotonicNs() < untilNs && pidAlive(this.info.n1Pid);
   }
 

@@ -66,7 +66,7 @@ export class FlowSet implements Disposable {
     flow.memberOf = this;
     this.#members.add(flow);
     if (this.#index >= 0) flow.place(this.#index);
-    if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
+    this.#look(flow);
     // Whoever waits has to look at this flow as well.
     this.#waiting?.();
     return 0;
@@ -101,6 +101,12 @@ export class FlowSet implements Disposable {
     }
     this.#note(flow, events);
     this.#waiting?.();
+  }
+
+  /** Notes what a flow has, for events that came before it was in our queue, or were lost. */
+  #look(flow: Flow): void {
+    if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
+    if (!flow.isClosed && flow.hasEnded()) this.#note(flow, FlowEvent.DOWN);
   }
 
   #note(flow: Flow, events: number): void {
@@ -147,7 +153,7 @@ export class FlowSet implements Disposable {
       }
     }
     // A full queue may have lost events.
-    if (n === EVENTS_MAX) { for (const flow of this.#members) this.#note(flow, FlowEvent.PKT); }
+    if (n === EVENTS_MAX) { for (const flow of this.#members) this.#look(flow); }
   }
 
   /** Events to give out; flows that can still be read stay pending. */
@@ -174,7 +180,7 @@ export class FlowSet implements Disposable {
     for (const flow of this.#members) {
       if (flow.queue === this.#index) continue;
       flow.place(this.#index);
-      if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
+      this.#look(flow);
     }
   }
 
@@ -191,7 +197,7 @@ export class FlowSet implements Disposable {
       for (const flow of this.#members) {
         if (flow.queue === index) continue;
         flow.place(index);
-        if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
+        this.#look(flow);
       }
       const events = this.#takeReady();
       if (events.length > 0) return events;
