@@ -108,6 +108,9 @@ const TIMER_MAX_MS = 60e3;
  */
 export class OuroProcess implements Disposable {
   static #current: OuroProcess | undefined;
+  /** What this thread announced and did not take back. */
+  static readonly #announced = new Map<string, Announcement>();
+  #announcement: Announcement | undefined;
 
   /** Where flows take blocks for packets they send. */
   readonly blocks: BlockCache;
@@ -140,8 +143,8 @@ export class OuroProcess implements Disposable {
     readonly set: FlowSetShm,
     /** One word: bit n is set when queue n of the set is in use by some thread. */
     readonly indexes: Int32Array<SharedArrayBuffer>,
-    /** Announced here; Workers that joined leave announcing and farewell to the main thread. */
-    private readonly announced: boolean,
+    /** This handle announced: the library's queue 0 is its. */
+    private readonly first: boolean,
     private readonly link: IrmdLink,
   ) {
     this.peerSets = new PeerSets(instance);
@@ -157,6 +160,8 @@ export class OuroProcess implements Disposable {
     const instance = options.instance ?? currentInstance();
     const pid = options.pid ?? Deno.pid;
     const link = options.link ?? socketLink(instance);
+    const again = OuroProcess.#openAgain(instance, pid, link);
+    if (again !== undefined) return again;
     const reply = link.requestSync(announceRequest(pid, options.prog ?? programName()));
     const result = resultOf(reply);
     if (result !== 0) throw new OuroError(result, "Cannot announce to the IRMd", reply.error);
@@ -164,7 +169,27 @@ export class OuroProcess implements Disposable {
     const words = new Int32Array(new SharedArrayBuffer(4));
     // Queue 0 is the library's, as in the prototype.
     words[0] = 1;
-    return OuroProcess.#openMemory(instance, pid, uid, words, true, link);
+    const process = OuroProcess.#openMemory(instance, pid, uid, words, true, link);
+    process.#announcement = { uid, indexes: words, users: 1 };
+    OuroProcess.#announced.set(announcementKey(instance, pid), process.#announcement);
+    return process;
+  }
+
+  /** A second handle of a process that this thread announced; the last one to close says farewell. */
+  static #openAgain(instance: Instance, pid: number, link: IrmdLink): OuroProcess | undefined {
+    const first = OuroProcess.#announced.get(announcementKey(instance, pid));
+    if (first === undefined) return undefined;
+    try {
+      const { uid, indexes } = first;
+      const process = OuroProcess.#openMemory(instance, pid, uid, indexes, false, link);
+      process.#announcement = first;
+      first.users += 1;
+      return process;
+    } catch (e) {
+      // Its memory is gone with an earlier IRMd: announce anew.
+      if (e instanceof OuroError && e.code === -Errno.ENOENT) return undefined;
+      throw e;
+    }
   }
 
   /** The process of this thread, opened on first use with default options. */
@@ -193,14 +218,14 @@ export class OuroProcess implements Disposable {
     pid: number,
     uid: number,
     indexes: Int32Array<SharedArrayBuffer>,
-    announced: boolean,
+    first: boolean,
     link: IrmdLink,
   ): OuroProcess {
     let pool: Pool | undefined;
     try {
       pool = Pool.open(instance, uid, false, pid);
       const set = FlowSetShm.open(instance, pid, true);
-      return new OuroProcess(instance, pid, uid, pool, set, indexes, announced, link);
+      return new OuroProcess(instance, pid, uid, pool, set, indexes, first, link);
     } catch (e) {
       pool?.close();
       if (!(e instanceof SysError)) throw e;
@@ -315,7 +340,7 @@ export class OuroProcess implements Disposable {
   waiter(): Waiter {
     if (this.#waiter !== undefined) return this.#waiter;
     if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the process is closed");
-    const index = this.announced ? 0 : this.takeIndex();
+    const index = this.first ? 0 : this.takeIndex();
     if (index < 0) throw new OuroError(index, "Cannot wait: no queue of the flow set is free");
     this.#asyncIndex = index;
     this.#waiter = new Waiter(
@@ -382,14 +407,18 @@ export class OuroProcess implements Disposable {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#waiter?.close();
     for (const flow of [...this.#byId.values()]) flow.abandon();
-    if (this.announced) {
+    if (!this.first && this.#asyncIndex >= 0) this.giveIndex(this.#asyncIndex);
+    this.blocks.close();
+    const announcement = this.#announcement;
+    if (announcement !== undefined && --announcement.users === 0) {
+      const key = announcementKey(this.instance, this.pid);
+      if (OuroProcess.#announced.get(key) === announcement) OuroProcess.#announced.delete(key);
       try {
         this.requestSync(exitRequest(this.pid));
       } catch {
         // The IRMd is gone: nobody to tell.
       }
     }
-    this.blocks.close();
     this.set.close();
     this.pool.close();
   }
@@ -398,6 +427,17 @@ export class OuroProcess implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** A process as this thread announced it, and its handles that are open. */
+interface Announcement {
+  readonly uid: number;
+  readonly indexes: Int32Array<SharedArrayBuffer>;
+  users: number;
+}
+
+function announcementKey(instance: Instance, pid: number): string {
+  return `${pid} ${instance.prefix}`;
 }
 
 /** Ids of flows are 1..10239. */

@@ -9,12 +9,13 @@ import {
   FlowFlag,
   FlowSet,
   OuroError,
-  type OuroProcess,
+  OuroProcess,
   Packet,
   QOS,
   type QosSpec,
 } from "../../../../lib/mod.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
+import { IrmCode } from "../../../../lib/irm/messages.ts";
 import { Mapping, ShmObject } from "../../../../lib/sys/mman.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
@@ -367,3 +368,28 @@ flowTest("a flow that is never empty leaves timers and signals their turn", asyn
     }
   }, DOMException);
 });
+
+flowTest(
+  "a process opened twice is announced once and says farewell once",
+  async ({ irmd, a, b }) => {
+    const link = {
+      requestSync: () => {
+        throw new Error("asked the IRMd");
+      },
+      request: () => Promise.reject(new Error("asked the IRMd")),
+    };
+    const again = OuroProcess.open({ instance: irmd.instance, pid: a.pid, link });
+    assertEquals(again.pid, a.pid);
+    // Both handles wait for events of their own flows.
+    const [x, y] = irmd.pair(a, b, QOS.raw);
+    const attached = Flow.attach(again, x.share());
+    const read = attached.read();
+    y.writeSync(bytes(3));
+    assertEquals(await read, bytes(3));
+    attached.detach();
+    again.close();
+    assertEquals(irmd.log.some((m) => m.code === IrmCode.IRM_PROC_EXIT), false);
+    y.writeSync(bytes(4));
+    assertEquals(await x.read(), bytes(4));
+  },
+);
