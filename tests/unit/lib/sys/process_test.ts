@@ -105,7 +105,7 @@ sysTest("onExit() gives 128 + signal for a killed child and reaps it", async () 
   assert(pidAlive(pid));
   assertEquals(reap(pid), undefined);
   // The kernel lets spawn() go on a moment before the new program's arguments are in place.
-  for (let tries = 0; procArgv(pid).length === 0 && tries < 1000; tries++) {
+  for (let tries = 0; !procArgv(pid)?.length && tries < 1000; tries++) {
     await new Promise<void>((done) => setTimeout(done, 1));
   }
   assertEquals(procArgv(pid), ["/bin/sleep", "100"]);
