@@ -108,8 +108,8 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-/** Where the launcher unpacks for the users that tests act as, when they have no other place. */
-const LEFT_BY_USERS = ["/var/cache/ouro", "/var/tmp/ouro-65534"];
+/** Where the launcher unpacks for the user that tests act as, who has no other place. */
+const LEFT_BY_USERS = ["/var/tmp/ouro-65534"];
 
 /** Makes a copy of the built binary that other users can reach and no later build replaces. */
 async function publish(built: string, dir: string): Promise<void> {
