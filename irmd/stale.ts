@@ -28,7 +28,12 @@ export async function takeLock(instance: Instance, log: Logger): Promise<void> {
   for (;;) {
     if (create(instance)) {
       // Nobody else is here, so whatever lies about is nobody's.
-      removeStale(instance, log, undefined);
+      try {
+        removeStale(instance, log, undefined);
+      } catch (e) {
+        Lockfile.unlink(instance);
+        throw e;
+      }
       return;
     }
     const owner = Lockfile.owner(instance);

@@ -276,6 +276,7 @@ Deno.test({
       const { code, out } = await own.wait();
       assertEquals(code, 1);
       assertStringIncludes(out, `Cannot remove the left-over ${left} of uid 0`);
+      assertEquals(exists(left.replace(/gspp$/, "lockfile")), false, "its own lock");
     } finally {
       Deno.removeSync(left);
       Deno.removeSync(prefix, { recursive: true });
