@@ -17,6 +17,8 @@ import { Signal, unblockSignals } from "../lib/sys/signals.ts";
 import { Client } from "./client.ts";
 import { type ClientOptions, parseOptions, type ServerOptions } from "./options.ts";
 import { Output } from "./output.ts";
+import { jsonText } from "./report.ts";
+import { PingRun } from "./run.ts";
 import { Server } from "./server.ts";
 
 /** Longest wait for the deallocation at the end, ms: a dead peer does not hold us. */
@@ -42,14 +44,33 @@ function onEndingSignal(stop: () => void): void {
   }
 }
 
-function announce(): OuroProcess | undefined {
+/** The process on the node; undefined when that failed, with a line about it that `told` gets, too. */
+function announce(told: (line: string) => void = () => {}): OuroProcess | undefined {
   try {
     return OuroProcess.open({ prog: "oping" });
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
-    console.error(`FATAL: Could not announce to IRMd. (${error.message})`);
+    const line = `FATAL: Could not announce to IRMd. (${error.message})`;
+    console.error(line);
+    told(line);
     return undefined;
   }
+}
+
+/** The document of a run that never began; nothing unless JSON is wanted. */
+function printFailure(options: ClientOptions, error: string): void {
+  if (!options.json) return;
+  const nowNs = realtimeNs();
+  const out = new Output(Deno.stdout);
+  out.text(jsonText(new PingRun(options), {
+    ...options,
+    version: config.version,
+    startNs: nowNs,
+    endNs: nowNs,
+    packets: [],
+    error,
+  }));
+  out.flush();
 }
 
 async function ping(options: ClientOptions): Promise<number> {
@@ -61,7 +82,7 @@ async function ping(options: ClientOptions): Promise<number> {
   let report = () => {};
   onEndingSignal(() => stop());
   Deno.addSignalListener("SIGUSR1", () => report());
-  using process = announce();
+  using process = announce((line) => printFailure(options, line));
   if (process === undefined) return options.strictExit ? 2 : 1;
   let flow: Flow;
   try {
@@ -75,7 +96,9 @@ async function ping(options: ClientOptions): Promise<number> {
     out.line(`Failed to allocate flow: ${error.code}.`);
     out.flush();
     const cause = error.detail?.cause;
-    if (cause) console.error(`Failed to allocate flow: ${error.code}: ${cause}`);
+    const line = `Failed to allocate flow: ${error.code}${cause ? `: ${cause}` : "."}`;
+    if (cause) console.error(line);
+    printFailure(options, line);
     return options.strictExit ? 2 : 1;
   }
   flow.flags |= FlowFlag.RNoPart;

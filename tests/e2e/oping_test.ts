@@ -173,6 +173,19 @@ Deno.test("oping --json prints one document and nothing else", async () => {
   assertEquals(result.err, "Packet size set to 64 bytes.\n");
 });
 
+Deno.test("oping --json prints one document also when there is no flow, or no IRMd", async () => {
+  await using node = await TestNode.start();
+  const words = ["oping", "-n", "nowhere", "--json"];
+  const refused = await node.run(words);
+  const document = JSON.parse(refused.out);
+  assertEquals([refused.code, document.sent, document.rtt, document.packets], [1, 0, null, []]);
+  assertMatch(document.error, /^Failed to allocate flow: -1007: name "nowhere" is not known/);
+  await node.stopIrmd();
+  const alone = await node.run(words);
+  assertEquals(alone.code, 1);
+  assertMatch(JSON.parse(alone.out).error, /^FATAL: Could not announce to IRMd\. .*not running/);
+});
+
 for (const mode of [[], ["-f"], ["-F"]]) {
   Deno.test(`Ctrl-C ends oping ${mode.join(" ")} with its statistics`, async () => {
     await using node = await nodeWithName();
