@@ -1,4 +1,4 @@
-// Spinning: only after traffic, only with CPUs to spare, less where it does not pay.
+// Spinning: only after traffic, without taking the CPU from others where there are few, less where it does not pay.
 
 import { assert, assertEquals } from "@std/assert";
 import { Spinner } from "../../../ipcp/data/spinner.ts";
@@ -12,10 +12,21 @@ Deno.test("spin() does not look without traffic, nor twice for the same", () => 
   assertEquals([spinner.spin(), looks], [false, 1]);
 });
 
-Deno.test("spin() does not look with two CPUs", () => {
-  const spinner = new Spinner(() => true, 2);
+Deno.test("spin() gives up its CPU before each look where there are two", () => {
+  const done: string[] = [];
+  const ready = () => done.push("look") > 4;
+  const spinner = new Spinner(ready, 2, () => void done.push("yield"));
   spinner.busy();
-  assertEquals(spinner.spin(), false);
+  assertEquals(spinner.spin(), true);
+  assertEquals(done.slice(0, 4), ["yield", "look", "yield", "look"]);
+});
+
+Deno.test("spin() keeps its CPU where there are eight", () => {
+  const spinner = new Spinner(() => true, 8, () => {
+    throw new Error("gave up its CPU");
+  });
+  spinner.busy();
+  assertEquals(spinner.spin(), true);
 });
 
 Deno.test("spin() looks less and less where nothing comes", () => {
