@@ -31,6 +31,10 @@ export class Objects {
   #gspp: Pool | undefined;
   /** Gid of each user with a pool. */
   readonly #gids = new Map<number, number>();
+  /** Flows whose rings carry packets of the global pool. */
+  readonly #privilegedRings = new Set<number>();
+  /** Head and tail of a ring. */
+  readonly #ends = new Uint8Array(RbuffLayout.TAIL - RbuffLayout.HEAD + 8);
 
   constructor(instance: Instance, log: Logger, shared: Owner | undefined) {
     this.#instance = instance;
@@ -100,6 +104,7 @@ export class Objects {
         }
         made += 1;
       }
+      if (flowUid === 0) this.#privilegedRings.add(flowId);
       return 0;
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
@@ -109,8 +114,37 @@ export class Objects {
     }
   }
 
+  /**
+   * Unlinks both rings. Packets of privileged processes that still wait in one go back to the pool: an end
+   * that was killed in its dealloc has not freed what it was to read, and nobody finds them later.
+   */
   removeRings(flowId: number, pids: readonly number[]): void {
-    for (const pid of pids) Rbuff.unlink(this.#instance, pid, flowId);
+    const pool = this.#gspp;
+    for (const pid of pids) {
+      if (pool !== undefined && this.#privilegedRings.has(flowId) && this.#holds(pid, flowId)) {
+        onRing(this.#instance, pid, flowId, (ring) => {
+          ring.setAcl(Acl.FLOWDOWN);
+          ring.drain((off) => pool.remove(off));
+        });
+      }
+      Rbuff.unlink(this.#instance, pid, flowId);
+    }
+    this.#privilegedRings.delete(flowId);
+  }
+
+  /** Whether packets wait in a ring; read without mapping it, since that is rare. */
+  #holds(pid: number, flowId: number): boolean {
+    try {
+      using ring = ShmObject.open(rbuffName(this.#instance, pid, flowId));
+      const ends = this.#ends;
+      if (ring.pread(ends, ends.length, RbuffLayout.HEAD) !== ends.length) return false;
+      const words = new DataView(ends.buffer);
+      return words.getUint32(0, true) !==
+        words.getUint32(RbuffLayout.TAIL - RbuffLayout.HEAD, true);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return false; // Removed meanwhile.
+    }
   }
 
   /** Gid of a user with a pool. */

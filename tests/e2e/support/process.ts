@@ -45,7 +45,8 @@ export class RunningProcess implements AsyncDisposable {
       stderr: "piped",
       ...(options.env ? { env: options.env } : {}),
       ...(options.clearEnv ? { clearEnv: true } : {}),
-      ...(options.cwd ? { cwd: options.cwd } : {}),
+      // The directory of the tests may be closed to other users.
+      ...(options.cwd ?? options.uid ? { cwd: options.cwd ?? "/" } : {}),
       ...(options.uid !== undefined ? { uid: options.uid } : {}),
       ...(options.gid !== undefined ? { gid: options.gid } : {}),
     });
