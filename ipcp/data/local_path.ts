@@ -136,7 +136,7 @@ export class LocalPath {
         return false;
       }
       // What the process wrote before it closed still goes; bounded by what a ring holds.
-      this.#move(flowId, this.#ports.peek(flowId), 1024);
+      this.#move(flowId, this.#ports.last(flowId), 1024);
       this.#ports.close(flowId);
       this.#closed(flowId);
     }

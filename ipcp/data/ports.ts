@@ -25,17 +25,23 @@ export class Ports {
     if ((generation & 1) === 0) return undefined;
     this.close(flowId);
     this.#generations[flowId] = generation;
+    return this.#ports[flowId] = this.#open(flowId);
+  }
+
+  #open(flowId: number): Port | undefined {
     try {
-      const pid = this.#table.pid(flowId), uid = this.#table.uid(flowId);
-      return this.#ports[flowId] = Port.open(this.#context, flowId, pid, uid);
+      return Port.open(this.#context, flowId, this.#table.pid(flowId), this.#table.uid(flowId));
     } catch {
       return undefined; // Its process is gone; the IRMd will say so.
     }
   }
 
-  /** The port as it was, also of a flow that the main thread has closed. */
-  peek(flowId: number): Port | undefined {
-    return this.#ports[flowId];
+  /**
+   * The port of a flow that the main thread has closed, for the packets that its process wrote before; opened
+   * if there were none until now. {@linkcode close} it afterwards.
+   */
+  last(flowId: number): Port | undefined {
+    return this.#ports[flowId] ??= this.#open(flowId);
   }
 
   close(flowId: number): void {

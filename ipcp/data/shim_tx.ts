@@ -149,7 +149,7 @@ export class ShimTx {
         this.#ports.closeAll();
         return false;
       }
-      const port = this.#ports.peek(flowId);
+      const port = this.#ports.last(flowId);
       if (port !== undefined) {
         // What the process wrote before it closed goes out first; bounded by what a ring holds.
         this.#take(port, 1024);

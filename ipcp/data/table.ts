@@ -57,14 +57,13 @@ export class FlowTable {
     if (row.localEid !== 0) Atomics.store(this.#index, row.localEid & 0xffff, flowId);
   }
 
-  /** Take a flow out of sight of the data path. */
+  /** Take a flow out of sight of the data path. The row stays for what the process has written already. */
   close(flowId: number): void {
     const at = flowId * ROW_WORDS, rows = this.#rows;
     const gen = rows[at + W.gen]!;
     if ((gen & 1) === 0) return;
     const key = rows[at + W.localEid]! & 0xffff;
     if (this.#index[key] === flowId) Atomics.store(this.#index, key, 0);
-    Atomics.store(rows, at + W.partner, 0);
     Atomics.store(rows, at + W.gen, gen + 1);
   }
 

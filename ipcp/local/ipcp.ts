@@ -113,10 +113,11 @@ export class LocalIpcp implements IpcpType {
   async #dealloc(flowId: number): Promise<void> {
     const plane = this.#plane, pid = this.#pids.get(flowId) ?? 0;
     const partner = this.#machine?.partnerOf(flowId) ?? 0;
-    if (plane === undefined || this.#machine?.dealloc(flowId) !== 0) return;
-    this.#pids.delete(flowId);
+    if (plane === undefined) return;
     // What the process wrote last goes to the partner before that one hears that the flow is down.
     await plane.drop(flowId);
+    if (this.#machine?.dealloc(flowId) !== 0) return;
+    this.#pids.delete(flowId);
     if (partner !== 0) plane.table.setPartner(partner, 0);
     this.#pump();
     await this.#context.irm.flowDealloc(flowId, pid);

@@ -101,11 +101,11 @@ export class ShimShell {
 
   async #dealloc(flowId: number): Promise<void> {
     const pid = this.#pids.get(flowId) ?? 0;
-    if (!this.#open || this.machine.flowState(flowId) === undefined) return;
-    this.#pids.delete(flowId);
+    if (!this.#open) return;
     // The endpoint id rests only when the last packet has left.
     await this.#plane.drop(flowId);
-    this.machine.dealloc(this.#context.now(), flowId);
+    if (!this.#open || this.machine.dealloc(this.#context.now(), flowId) !== 0) return;
+    this.#pids.delete(flowId);
     this.#pump();
     await this.#context.irm.flowDealloc(flowId, pid);
   }

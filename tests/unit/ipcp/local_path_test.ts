@@ -135,6 +135,16 @@ Deno.test("a flow without partner has its packets freed", () => {
   });
 });
 
+Deno.test("what a process wrote just before its flow is closed arrives, be it the first packet", () => {
+  withPair(0, 0, ({ m, path, a, b }) => {
+    a.write(Uint8Array.of(1));
+    m.table.close(1);
+    m.order(Order.close, 1);
+    path.turn(0);
+    assertEquals([b.read()?.bytes, m.closed], [Uint8Array.of(1), [1]]);
+  });
+});
+
 Deno.test("what a process wrote before its flow is closed still arrives", () => {
   withPair(0, 0, ({ m, path, a, b }) => {
     a.write(Uint8Array.of(1));

@@ -205,6 +205,18 @@ Deno.test("a flood of management is bounded", () => {
   });
 });
 
+Deno.test("a first packet written just before the flow is closed is sent", () => {
+  withShim(({ m, tx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    flow.write(Uint8Array.of(1));
+    m.table.close(7);
+    m.order(Order.close, 7);
+    tx.turn(0);
+    assertEquals([peer.receive(), m.closed], [[datagram(REMOTE, 1)], [7]]);
+  });
+});
+
 Deno.test("the order to close sends what is left and reports", () => {
   withShim(({ m, tx, app, defer, peer }) => {
     const flow = app.flow(7, defer);
