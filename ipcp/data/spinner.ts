@@ -1,7 +1,7 @@
 /**
  * Waiting a moment before blocking: after traffic the next packet often comes within microseconds, and to look for it
  * is cheaper than to fall asleep and be woken. Never without recent traffic, so an idle IPCP uses no CPU (design.md,
- * idea 4), and shorter and shorter where nothing comes.
+ * idea 4).
  *
  * With few CPUs the processes at both ends of a flow need them, so the thread gives up its CPU before each look; with
  * enough it looks on.
@@ -9,9 +9,11 @@
 
 import { monotonicNs, yieldCpu } from "../../lib/sys/clock.ts";
 
-/** Longest and shortest look for more after traffic, ns. */
-const SPIN_MAX_NS = 40_000;
-const SPIN_MIN_NS = 1_000;
+/**
+ * How long to look for more after traffic, ns: longer than the other ends take to answer. It is not shortened
+ * where nothing came: then one slow answer would make all that follow slow, since each hop sleeps again.
+ */
+const SPIN_NS = 40_000;
 /** CPUs from which there are enough. */
 const CPUS_ENOUGH = 4;
 /** Looks between two looks at the clock, with enough CPUs. */
@@ -22,8 +24,6 @@ export class Spinner {
   readonly #looks: number;
   readonly #pause: () => void;
   #recent = false;
-  /** How long looking pays at present, ns. */
-  #budgetNs = SPIN_MAX_NS;
 
   /**
    * @param ready whether there is something to do; cheap
@@ -48,16 +48,13 @@ export class Spinner {
   spin(): boolean {
     if (!this.#recent) return false;
     this.#recent = false;
-    const untilNs = monotonicNs() + this.#budgetNs;
+    const untilNs = monotonicNs() + SPIN_NS;
     do {
       this.#pause();
       for (let i = 0; i < this.#looks; i++) {
-        if (!this.#ready()) continue;
-        this.#budgetNs = Math.min(SPIN_MAX_NS, this.#budgetNs * 2);
-        return true;
+        if (this.#ready()) return true;
       }
     } while (monotonicNs() < untilNs);
-    this.#budgetNs = Math.max(SPIN_MIN_NS, this.#budgetNs / 2);
     return false;
   }
 }
