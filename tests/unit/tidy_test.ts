@@ -94,7 +94,7 @@ const AHEAD: Readonly<Record<string, string>> = {
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [/\b(TODO|FIXME|XXX|HACK)\b/, "// TODO: later"],
   [/\bnot implemented\b|\bunimplemented\b/i, "throw new Error('not implemented')"],
-  [/\/work\/|\/root\/(?!nonexistent)/, 'const p = "/work/main";'],
+  [/"\/(home|root|Users)\/(?!nonexistent)\w/, 'const p = "/home/me/ouro";'],
 ];
 
 interface Source {
