@@ -1,7 +1,7 @@
 // Whole nodes: our IRMd, our IPCPs, our tools. Local between users, two hosts as namespaces on a veth pair, the
 // loopback tutorial, two nodes without root over UDP on the loopback, an IRMd that is restarted, many flows.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { md5Hex } from "./ipcp_support.ts";
 import { until } from "./support/deadline.ts";
 import { canMakeNetns, NetLab } from "./support/netns.ts";
@@ -79,6 +79,35 @@ for (const [who, client, server] of USERS) {
     },
   });
 }
+
+Deno.test({
+  name: "local: a user that cuts off all memory it shares harms itself alone",
+  ignore: !canOthers || Deno.build.arch !== "x86_64",
+  async fn() {
+    const [evil, good] = [65534, 65533];
+    await using node = await TestNode.start();
+    await Deno.chmod(node.prefix, 0o755);
+    await node.must(...LOCAL);
+    await serve(node, "srv", "loc", {});
+    const ping = ["oping", "-n", "srv", "-c", "100000", "-i", "1"];
+    const client = node.spawn(ping, { uid: evil, gid: evil });
+    await client.waitForLine(/seq=20 /);
+    const theirs = node.sharedMemory().filter((name) => {
+      return Deno.statSync(`/dev/shm/${name}`).uid === evil;
+    });
+    assert(theirs.length >= 3, theirs.join(" ")); // A ring, its flow set, its pool.
+    for (const name of theirs) Deno.truncateSync(`/dev/shm/${name}`, 0);
+    client.kill("SIGKILL");
+    await client.wait();
+    // The IPCP and everybody else go on.
+    const other = await node.run(["oping", "-n", "srv", "-c", "20", "-i", "5"], {
+      uid: good,
+      gid: good,
+    });
+    assertPinged(other, 20, node);
+    assertMatch(await node.must("irm", "ipcp", "list"), /local/);
+  },
+});
 
 const IP = { A: "10.79.0.1", B: "10.79.0.2" }, IP6 = { A: "fd79::1", B: "fd79::2" };
 const TYPES = ["udp4", "udp6", "eth-dix", "eth-llc"] as const;
