@@ -105,8 +105,10 @@ for (const node of ["c", "ouro"] as const) {
         const results = await Promise.all(
           Array.from({ length: 8 }, () => host.spawn(words).wait(60_000)),
         );
-        // Clients of the prototype that start at once crash or get no flow now and then.
-        const good = results.filter(({ code }) => client === "ours" || code === 0);
+        // Clients of the prototype that start at once crash now and then, and its IRMd may give two requests
+        // that arrive together the same flow (spec 20 §19.10).
+        const both = client === "ours" && node === "ouro";
+        const good = results.filter(({ code }) => both || code === 0);
         assert(good.length >= 4, results.map(({ out, err }) => out + err).join("\n"));
         for (const got of good) {
           assertEquals(got.code, 0, got.out + got.err);
