@@ -23,18 +23,22 @@ export class Spinner {
   readonly #ready: () => boolean;
   readonly #looks: number;
   readonly #pause: () => void;
+  readonly #nowNs: () => number;
   #recent = false;
 
   /**
    * @param ready whether there is something to do; cheap
    * @param pause what to do before each look with few CPUs
+   * @param nowNs the clock, ns
    */
   constructor(
     ready: () => boolean,
     cpus: number = navigator.hardwareConcurrency,
     pause: () => void = yieldCpu,
+    nowNs: () => number = monotonicNs,
   ) {
     this.#ready = ready;
+    this.#nowNs = nowNs;
     this.#looks = cpus >= CPUS_ENOUGH ? LOOKS : 1;
     this.#pause = cpus >= CPUS_ENOUGH ? () => {} : pause;
   }
@@ -48,13 +52,13 @@ export class Spinner {
   spin(): boolean {
     if (!this.#recent) return false;
     this.#recent = false;
-    const untilNs = monotonicNs() + SPIN_NS;
+    const untilNs = this.#nowNs() + SPIN_NS;
     do {
       this.#pause();
       for (let i = 0; i < this.#looks; i++) {
         if (this.#ready()) return true;
       }
-    } while (monotonicNs() < untilNs);
+    } while (this.#nowNs() < untilNs);
     return false;
   }
 }
