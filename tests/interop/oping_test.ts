@@ -109,7 +109,10 @@ for (const node of ["c", "ouro"] as const) {
         // that arrive together the same flow (spec 20 §19.10).
         const both = client === "ours" && node === "ouro";
         const good = results.filter(({ code }) => both || code === 0);
-        assert(good.length >= 4, results.map(({ out, err }) => out + err).join("\n"));
+        assert(
+          good.length >= (node === "ouro" ? 4 : 1),
+          results.map(({ out, err }) => out + err).join("\n"),
+        );
         for (const got of good) {
           assertEquals(got.code, 0, got.out + got.err);
           assertStringIncludes(got.out, "10 packets transmitted, 10 received");
