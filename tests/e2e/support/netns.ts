@@ -1,14 +1,18 @@
 /**
- * Network namespaces for tests, with veth links between them. Names contain our pid, everything made
- * is undone in reverse order, also after a failure. Needs root and iproute2.
+ * Network namespaces for tests, with veth links between them. Names contain our pid and a mark of this
+ * thread (test files that run at once share the process), everything made is undone in reverse order, also after a failure. Needs root and iproute2.
  */
 
 import { run, type RunResult } from "./process.ts";
 
+/** Tells the threads of this process apart. */
+const THREAD = crypto.getRandomValues(new Uint8Array(3)).toHex();
+let serial = 0;
+
 /** Whether this machine lets us make network namespaces; tests are ignored otherwise. */
 export function canMakeNetns(): boolean {
   if (Deno.uid() !== 0) return false;
-  const name = `ouro${Deno.pid}probe`;
+  const name = `ouro${Deno.pid}x${THREAD}probe`;
   try {
     const made = new Deno.Command("ip", { args: ["netns", "add", name], stderr: "null" });
     if (!made.outputSync().success) return false;
@@ -19,12 +23,10 @@ export function canMakeNetns(): boolean {
   }
 }
 
-let serial = 0;
-
 /** A set of namespaces and links that vanish together. */
 export class NetLab implements AsyncDisposable {
   readonly #undo: string[][] = [];
-  readonly #tag = `ouro${Deno.pid}x${serial++}`;
+  readonly #tag = `ouro${Deno.pid}x${THREAD}${serial++}`;
 
   async #ip(...args: string[]): Promise<void> {
     const result = await run(["ip", ...args]);
