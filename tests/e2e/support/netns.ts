@@ -1,6 +1,7 @@
 /**
  * Network namespaces for tests, with veth links between them. Names contain our pid and a mark of this
- * thread (test files that run at once share the process), everything made is undone in reverse order, also after a failure. Needs root and iproute2.
+ * thread (test files that run at once share the process); everything made is undone in reverse order,
+ * also after a failure. Needs root and iproute2.
  */
 
 import { run, type RunResult } from "./process.ts";
