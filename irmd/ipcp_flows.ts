@@ -52,6 +52,7 @@ export async function requestArrived(
       mpl: info.mpl,
       qos: info.qos,
       request: msg.pk ?? NONE,
+      sdu: info,
     });
     if (typeof arrived !== "number") {
       d.settle();
@@ -65,7 +66,7 @@ export async function requestArrived(
   }
 }
 
-/** IPCP_FLOW_ALLOC_REPLY from the IPCP `pid`; of flow_info only id and mpl count. */
+/** IPCP_FLOW_ALLOC_REPLY from the IPCP `pid`; of flow_info only id, mpl and the layer's limits count. */
 export function allocReplied(d: Daemon, pid: number, msg: IrmMsg): Outcome {
   const stage = "flow reply";
   const { flowInfo: info, response } = msg;
@@ -76,6 +77,7 @@ export function allocReplied(d: Daemon, pid: number, msg: IrmMsg): Outcome {
     response,
     mpl: info.mpl,
     data: msg.pk ?? NONE,
+    sdu: info,
   });
   d.settle();
   return code < 0 ? failed(code, stage, `no allocation ${info.id} waits at IPCP ${pid}`) : ok();

@@ -12,7 +12,7 @@
 import { Errno } from "../../lib/errno.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import type { QosSpec } from "../../lib/qos.ts";
-import { type FlowInfo, FlowState } from "../../lib/irm/messages.ts";
+import { type FlowInfo, FlowState, NO_SDU_LIMITS, type SduLimits } from "../../lib/irm/messages.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** What ends an accept. */
@@ -68,6 +68,8 @@ export class FlowRecord {
   /** Maximum packet lifetime, ms. */
   mpl = 0;
   qos: QosSpec;
+  /** What the layer below carries, as the IPCP said. */
+  sdu: SduLimits = NO_SDU_LIMITS;
   /** One of `FlowState`. */
   state: number = FlowState.INIT;
   /** The name it was requested by, "" for none. */
@@ -113,6 +115,7 @@ export class FlowRecord {
       state: this.state,
       qos: this.qos,
       uid: this.uid,
+      ...this.sdu,
     };
   }
 

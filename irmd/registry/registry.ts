@@ -23,7 +23,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import { type FlowInfo, FlowState } from "../../lib/irm/messages.ts";
+import { type FlowInfo, FlowState, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { Bindings } from "./bindings.ts";
 import {
@@ -175,9 +175,10 @@ export class Registry extends Bindings {
    */
   arrive(
     r: Reservation,
-    q: { ipcpPid: number; mpl: number; qos: QosSpec; request: Uint8Array },
+    q: { ipcpPid: number; mpl: number; qos: QosSpec; request: Uint8Array; sdu?: SduLimits },
   ): FlowInfo | number {
     if (!this.stillReserved(r) || !this.ipcps.has(q.ipcpPid)) return -Errno.EIPCP;
+    if (q.sdu !== undefined) r.flow.sdu = sduLimitsOf(q.sdu);
     this.#take(r, "ipcp", q.ipcpPid, q.mpl, q.qos, q.request);
     return r.flow.info(r.flow.nPid);
   }
@@ -238,7 +239,7 @@ export class Registry extends Bindings {
   allocReply(
     ipcpPid: number,
     id: number,
-    q: { response: number; mpl: number; data: Uint8Array },
+    q: { response: number; mpl: number; data: Uint8Array; sdu?: SduLimits },
   ): number {
     const flow = this.flows.get(id);
     if (flow === undefined || flow.below.kind !== "ipcp" || flow.n1Pid !== ipcpPid) {
@@ -258,6 +259,7 @@ export class Registry extends Bindings {
     const { waiter } = flow.wait;
     flow.state = FlowState.ALLOCATED;
     flow.mpl = q.mpl;
+    if (q.sdu !== undefined) flow.sdu = sduLimitsOf(q.sdu);
     flow.wait = NOTHING_AWAITED;
     waiter.settle({ kind: "response", response: q.data });
     return 0;

@@ -4,8 +4,8 @@
  * Types here say what a message may hold; which fields a request needs is checked by whoever serves it.
  * Decoding never throws: a plain `WireError` means "not such a message" (close without reply), a
  * `WireValueError` means "well formed, but a value may not be used" (answer -22). Sub-messages and the
- * configuration of IPCPs are in `ipcp_config.ts`. Field 1000 (`error`) and fields 100 and 101 of a name are
- * additions that the prototype skips.
+ * configuration of IPCPs are in `ipcp_config.ts`. Field 1000 (`error`) and fields 100 and 101 of a name and of a
+ * flow are additions that the prototype skips; messages without them are the prototype's byte for byte.
  */
 
 import type { ErrorDetail } from "../errno.ts";
@@ -31,8 +31,19 @@ export interface TimeSpec {
   nsec: number;
 }
 
+/**
+ * What the layer below a flow carries (our addition to `flow_info_msg`): told by the IPCP with the request or the
+ * answer, passed on by the IRMd. Absent: nobody said so.
+ */
+export interface SduLimits {
+  /** Longest packet that the layer carries, bytes with all that the flow adds to a message; not 0. */
+  sduBytesMax?: number | undefined;
+  /** Longest packet that travels in one piece further below, bytes; absent: the same. */
+  sduBytesWhole?: number | undefined;
+}
+
 /** `flow_info_msg`. */
-export interface FlowInfo {
+export interface FlowInfo extends SduLimits {
   /** Flow id, 0 = none. */
   id: number;
   /** The process that uses the flow. */
@@ -172,6 +183,8 @@ const flowInfo = new Schema<FlowInfo>("flow_info_msg", [
   num(5, "state", "uint32"),
   sub(6, "qos", qosSchema),
   num(7, "uid", "uint32"),
+  num(100, "sdu_max", "uint32", "optional", "sduBytesMax"),
+  num(101, "sdu_whole", "uint32", "optional", "sduBytesWhole"),
 ]);
 
 const ipcpInfo = new Schema<IpcpInfo>("ipcp_info_msg", [
@@ -294,6 +307,17 @@ export function timeoOfMs(ms: number): TimeSpec {
 export function flowInfoOf(part: Partial<FlowInfo>): FlowInfo {
   return { id: 0, nPid: 0, n1Pid: 0, mpl: 0, state: 0, qos: ZERO_QOS, uid: 0, ...part };
 }
+
+/** What a flow_info says of the layer's limits; 0 says nothing, and a second limit counts only below the first. */
+export function sduLimitsOf(info: SduLimits): SduLimits {
+  const { sduBytesMax: most, sduBytesWhole: whole } = info;
+  if (most === undefined || most === 0) return NO_SDU_LIMITS;
+  if (whole === undefined || whole === 0 || whole >= most) return { sduBytesMax: most };
+  return { sduBytesMax: most, sduBytesWhole: whole };
+}
+
+/** Nothing is known of the layer below. */
+export const NO_SDU_LIMITS: SduLimits = Object.freeze({});
 
 /** A QoS spec with all fields zero. */
 export const ZERO_QOS: Readonly<QosSpec> = Object.freeze({

@@ -109,6 +109,31 @@ Deno.test("alloc answered with response 0: ALLOCATED with the IPCP's MPL, data h
   assertEquals(violations(r), []);
 });
 
+Deno.test("what an IPCP says of its layer's limits stays with the flow, and only with that one", () => {
+  const r = registry();
+  for (const pid of [10, 11]) proc(r, pid);
+  name(r, "n");
+  r.bindProcess(10, "n");
+  ipcp(r, 20);
+  const { flow } = pendingAlloc(r, 11, 20);
+  assertEquals(flow.info(11).sduBytesMax, undefined);
+  const sdu = { sduBytesMax: 8976, sduBytesWhole: 1468 };
+  assertEquals(r.allocReply(20, flow.id, { response: 0, mpl: 9, data: RESPONSE, sdu }), 0);
+  assertEquals(flow.info(11), { ...flowInfoOf(flow.info(11)), ...sdu });
+  const a = accept(r, 10);
+  const q = { ipcpPid: 20, mpl: 100, qos: QOS.data, request: REQUEST };
+  const info = must(
+    r.arrive(reserve(r, "n"), { ...q, sdu: { ...flowInfoOf({}), sduBytesMax: 9 } }),
+  );
+  assertEquals([info.sduBytesMax, "sduBytesWhole" in info], [9, false]);
+  assertEquals(a.flow.info(10), info);
+  // An IPCP that says nothing: the flow is told as the prototype tells it.
+  accept(r, 10);
+  const silent = must(r.arrive(reserve(r, "n"), { ...q, sdu: flowInfoOf({}) }));
+  assertEquals(["sduBytesMax" in silent, "sduBytesWhole" in silent], [false, false]);
+  assertEquals(violations(r), []);
+});
+
 Deno.test("alloc answered with a negative response: the code, state DEALLOCATED", () => {
   const r = registry();
   proc(r, 10);

@@ -29,15 +29,10 @@ export const arbQos = fc.record({
   timeout: u32,
 });
 
-const flowInfo = fc.record({
-  id: u32,
-  nPid: u32,
-  n1Pid: u32,
-  mpl: u32,
-  state: u32,
-  qos: arbQos,
-  uid: u32,
-});
+const flowInfo = some(
+  { id: u32, nPid: u32, n1Pid: u32, mpl: u32, state: u32, qos: arbQos, uid: u32 },
+  { sduBytesMax: u32, sduBytesWhole: u32 },
+);
 const layerInfo = fc.record({ name, dirHashAlgo: u32 });
 const addr16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const ls = fc.record({ pol: u32, tRecalc: u32, tUpdate: u32, tTimeo: u32 });

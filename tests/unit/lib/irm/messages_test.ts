@@ -14,6 +14,7 @@ import {
   IrmCode,
   irmCodeName,
   type IrmMsg,
+  sduLimitsOf,
   timeoMs,
   timeoOfMs,
   WireValueError,
@@ -207,6 +208,33 @@ Deno.test("the additions sit where the prototype skips them", () => {
   const now = hexOf({ code: 15, nameInfo: { ...info, senc: "/s", cenc: "/c" } });
   assert(now.slice(8).startsWith(old.slice(8)));
   assertEquals(decodeHex(now), { code: 15, nameInfo: { ...info, senc: "/s", cenc: "/c" } });
+});
+
+Deno.test("flow_info with the layer's limits: fields 100 and 101 behind the prototype's bytes", () => {
+  const info = flowInfoOf({ id: 5, nPid: 6, n1Pid: 7, mpl: 100, state: 3 });
+  const plain = hexOf({ code: 27, flowInfo: info, result: 0 });
+  assertEquals(
+    hexOf({ code: 27, flowInfo: { ...info, sduBytesMax: undefined }, result: 0 }),
+    plain,
+  );
+  const told = { ...info, sduBytesMax: 8976, sduBytesWhole: 1468 };
+  const more = hexOf({ code: 27, flowInfo: told, result: 0 });
+  // code, then flow_info with its length, then result.
+  const [from, length] = [8, Number.parseInt(plain.slice(6, 8), 16)];
+  const body = plain.slice(from, from + 2 * length) + "a0069046a806bc0b";
+  const rest = plain.slice(from + 2 * length);
+  assertEquals(more, `081b2a${(length + 8).toString(16)}${body}${rest}`);
+  assertEquals(decodeHex(more), { code: 27, flowInfo: told, result: 0 });
+});
+
+Deno.test("sduLimitsOf() ignores 0 and a second limit that limits nothing", () => {
+  assertEquals(sduLimitsOf(flowInfoOf({})), {});
+  assertEquals(sduLimitsOf({ sduBytesMax: 0, sduBytesWhole: 7 }), {});
+  assertEquals(sduLimitsOf({ sduBytesWhole: 7 }), {});
+  assertEquals(sduLimitsOf({ sduBytesMax: 9, sduBytesWhole: 0 }), { sduBytesMax: 9 });
+  assertEquals(sduLimitsOf({ sduBytesMax: 9, sduBytesWhole: 9 }), { sduBytesMax: 9 });
+  const both = { sduBytesMax: 9, sduBytesWhole: 8 };
+  assertEquals(sduLimitsOf({ ...flowInfoOf({}), ...both }), both);
 });
 
 Deno.test("timeoMs() rounds up and caps, timeoOfMs() is its inverse", () => {
