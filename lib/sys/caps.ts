@@ -5,7 +5,7 @@
  * starts the threads that do the work. Nothing happens in a process that has none.
  */
 
-import { libc, warmErrno } from "./ffi.ts";
+import { lazyLibc } from "./ffi.ts";
 
 const TABLE = {
   // int capset(cap_user_header_t header, const cap_user_data_t data);
@@ -16,14 +16,7 @@ const TABLE = {
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 /** Numbers of <linux/capability.h>. */
 export const Cap = { DAC_OVERRIDE: 1, IPC_LOCK: 14 } as const;

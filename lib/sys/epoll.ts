@@ -13,7 +13,7 @@
 
 import { Errno } from "../errno.ts";
 import { EventFd, Fd } from "./fd.ts";
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, libc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int epoll_create1(int flags);
@@ -39,16 +39,8 @@ const WAIT_TABLE = {
   },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
+const sys = lazyLibc(TABLE);
 let waitTable: Deno.DynamicLibrary<typeof WAIT_TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
 
 // `<sys/epoll.h>`.
 const EPOLL_CLOEXEC = 0o2000000;

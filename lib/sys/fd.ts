@@ -7,7 +7,7 @@
  */
 
 import { Errno } from "../errno.ts";
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int close(int fd);
@@ -22,15 +22,7 @@ const TABLE = {
   eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 // `<fcntl.h>` and `<sys/eventfd.h>` of Linux.
 const F_GETFD = 1;

@@ -2,7 +2,7 @@
  * What every FFI module of this room shares: the lazily opened C library, errno and its exception.
  *
  * Checked with glibc 2.36, x86_64 (LP64). Each module declares its own symbol table and passes it to
- * {@linkcode libc}; nothing outside `lib/sys` sees a table or a raw pointer.
+ * {@linkcode lazyLibc}; nothing outside `lib/sys` sees a table or a raw pointer.
  *
  * Safety: errno is per OS thread and is read by a second FFI call, so it is valid only directly after
  * the failed call, on the same thread, with no suspension point between.
@@ -41,6 +41,23 @@ export function errno(): number {
 /** Makes the errno of this thread readable without side effects; call before the first checked call. */
 export function warmErrno(): void {
   if (errnoView === undefined) errno();
+}
+
+/**
+ * Gives the symbols of a table; the C library is opened at the first call, and errno is readable from then on.
+ * One a module: `const sys = lazyLibc(TABLE);`.
+ */
+export function lazyLibc<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): () => Deno.DynamicLibrary<S>["symbols"] {
+  let table: Deno.DynamicLibrary<S>["symbols"] | undefined;
+  return () => {
+    if (table === undefined) {
+      warmErrno();
+      table = libc(symbols);
+    }
+    return table;
+  };
 }
 
 /** A failed system call: its errno, its name and the object it was about. */

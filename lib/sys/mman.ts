@@ -8,7 +8,7 @@
  */
 
 import { Errno } from "../errno.ts";
-import { cstr, errno, libc, type MemRef, SysError, warmErrno } from "./ffi.ts";
+import { cstr, errno, lazyLibc, type MemRef, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int shm_open(const char *name, int oflag, mode_t mode);
@@ -63,15 +63,7 @@ const TABLE = {
   close: { parameters: ["i32" /* fd */], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 // `<fcntl.h>`, `<sys/mman.h>` of x86_64 Linux.
 const O_RDWR = 0o2;

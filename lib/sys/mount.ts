@@ -1,6 +1,6 @@
 /** Unmounting of file systems whose server has died (`<sys/mount.h>`). Checked with glibc 2.36. */
 
-import { cstr, errno, libc, warmErrno } from "./ffi.ts";
+import { cstr, errno, lazyLibc } from "./ffi.ts";
 
 const TABLE = {
   // int umount2(const char *target, int flags);
@@ -11,13 +11,9 @@ const TABLE = {
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
+const sys = lazyLibc(TABLE);
 
 /** Detaches what is mounted at a path. Returns 0 or a negative errno (EINVAL: nothing is mounted there). */
 export function unmountDead(path: string): number {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table.umount2(cstr(path), MNT_DETACH | UMOUNT_NOFOLLOW) === 0 ? 0 : -errno();
+  return sys().umount2(cstr(path), MNT_DETACH | UMOUNT_NOFOLLOW) === 0 ? 0 : -errno();
 }

@@ -10,12 +10,12 @@
  * one that made it closes it.
  */
 
-import { cstr, errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 import { type MessageBatch, MMSGHDR_BYTES, NAME_BYTES } from "./message_batch.ts";
 
 export { MessageBatch, NAME_BYTES } from "./message_batch.ts";
 
-const symbols = {
+const TABLE = {
   // int socket(int domain, int type, int protocol)
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -48,15 +48,7 @@ const symbols = {
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
 } as const;
 
-let lib: Deno.DynamicLibrary<typeof symbols>["symbols"] | undefined;
-/** The functions above, opened at first use. */
-function c(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
-  if (lib === undefined) {
-    lib = libc(symbols);
-    warmErrno();
-  }
-  return lib;
-}
+const sys = lazyLibc(TABLE);
 
 // <bits/socket.h>, <asm-generic/socket.h>, <linux/if_ether.h>, <linux/sockios.h>, glibc 2.36.
 const AF_INET = 2;
@@ -123,15 +115,15 @@ export function interfaceOf(name: string): Interface {
   }
   const request = new Uint8Array(40); // struct ifreq: 16 bytes of name, 24 of union
   const view = new DataView(request.buffer);
-  const fd = c().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const fd = sys().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket", "AF_INET");
   try {
     const ask = (what: number, call: string) => {
       request.fill(0);
       request.set(bytes);
-      if (c().ioctl(fd, BigInt(what), request) < 0) fail(call, name);
+      if (sys().ioctl(fd, BigInt(what), request) < 0) fail(call, name);
     };
-    const index = c().if_nametoindex(cstr(name));
+    const index = sys().if_nametoindex(cstr(name));
     if (index === 0) fail("if_nametoindex", name);
     ask(SIOCGIFMTU, "SIOCGIFMTU");
     const mtu = view.getInt32(IFNAMSIZ, true);
@@ -141,7 +133,7 @@ export function interfaceOf(name: string): Interface {
     const flags = view.getUint16(IFNAMSIZ, true);
     return { index, mtu, mac, up: (flags & IFF_UP) !== 0, running: (flags & IFF_RUNNING) !== 0 };
   } finally {
-    c().close(fd);
+    sys().close(fd);
   }
 }
 
@@ -203,7 +195,7 @@ export class NetSocket implements Disposable {
 
   /** Receive up to the batch's count: messages, or -11 if there are none, or another negative errno. */
   receive(batch: MessageBatch): number {
-    const n = c().recvmmsg(this.fd, batch.headers, batch.count, MSG_DONTWAIT, null);
+    const n = sys().recvmmsg(this.fd, batch.headers, batch.count, MSG_DONTWAIT, null);
     return n < 0 ? -errno() : n;
   }
 
@@ -215,28 +207,28 @@ export class NetSocket implements Disposable {
     const headers = from === 0
       ? batch.headers
       : batch.headers.subarray(from * MMSGHDR_BYTES) as Uint8Array<ArrayBuffer>;
-    const sent = c().sendmmsg(this.fd, headers, n, 0);
+    const sent = sys().sendmmsg(this.fd, headers, n, 0);
     return sent < 0 ? -errno() : sent;
   }
 
   /** Send one message: 0 or a negative errno. */
   sendTo(bytes: Uint8Array, to: Uint8Array): number {
     const buffer = bytes as Uint8Array<ArrayBuffer>, name = to as Uint8Array<ArrayBuffer>;
-    const n = c().sendto(this.fd, buffer, BigInt(bytes.length), 0, name, to.length);
+    const n = sys().sendto(this.fd, buffer, BigInt(bytes.length), 0, name, to.length);
     return n < 0 ? -errno() : 0;
   }
 
   /** Receive one message without blocking: bytes, or a negative errno. */
   receiveOne(into: Uint8Array): number {
     const buffer = into as Uint8Array<ArrayBuffer>;
-    const n = c().recv(this.fd, buffer, BigInt(into.length), MSG_DONTWAIT);
+    const n = sys().recv(this.fd, buffer, BigInt(into.length), MSG_DONTWAIT);
     return n < 0 ? -errno() : n;
   }
 
   /** The address that the socket is bound to. */
   localName(): Uint8Array {
     const name = new Uint8Array(NAME_BYTES), length = new Uint32Array([NAME_BYTES]);
-    if (c().getsockname(this.fd, name, new Uint8Array(length.buffer)) < 0) {
+    if (sys().getsockname(this.fd, name, new Uint8Array(length.buffer)) < 0) {
       fail("getsockname", `fd ${this.fd}`);
     }
     return name.slice(0, length[0]);
@@ -246,7 +238,7 @@ export class NetSocket implements Disposable {
     if (this.#closed || !this.#owned) return;
     this.#closed = true;
     NetSocket.live--;
-    c().close(this.fd);
+    sys().close(this.fd);
   }
   [Symbol.dispose](): void {
     this.close();
@@ -257,14 +249,14 @@ export class NetSocket implements Disposable {
 function prepare(fd: number, bufferBytes: number): void {
   const value = new Int32Array([bufferBytes]);
   const bytes = new Uint8Array(value.buffer);
-  if (c().setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0) {
-    c().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bytes, 4);
+  if (sys().setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0) {
+    sys().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bytes, 4);
   }
-  if (c().setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes, 4) < 0) {
-    c().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, bytes, 4);
+  if (sys().setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes, 4) < 0) {
+    sys().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, bytes, 4);
   }
   const timeout = new BigInt64Array([0n, 200_000n]); // struct timeval: 200 ms
-  c().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, new Uint8Array(timeout.buffer), 16);
+  sys().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, new Uint8Array(timeout.buffer), 16);
 }
 
 /** Bytes of a socket's buffers. */
@@ -273,15 +265,15 @@ export const SOCKET_BUFFER_BYTES = 4 << 20;
 /** A UDP socket bound to a sockaddr_in or sockaddr_in6; throws a SysError. */
 export function openUdp(local: Uint8Array): NetSocket {
   const family = local[0]! | (local[1]! << 8);
-  const fd = c().socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const fd = sys().socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket", "udp");
   const socket = NetSocket.own(fd);
   try {
     if (family === AF_INET6) {
       const on = new Uint8Array(new Int32Array([1]).buffer);
-      c().setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, on, 4);
+      sys().setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, on, 4);
     }
-    if (c().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "udp");
+    if (sys().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "udp");
     prepare(fd, SOCKET_BUFFER_BYTES);
     return socket;
   } catch (e) {
@@ -295,12 +287,12 @@ export function openUdp(local: Uint8Array): NetSocket {
  * interface, and nothing before it is bound to both; throws a SysError (EPERM without CAP_NET_RAW).
  */
 export function openPacket(index: number, protocol: number): NetSocket {
-  const fd = c().socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  const fd = sys().socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket", "packet");
   const socket = NetSocket.own(fd);
   try {
     const local = sockaddrLl(index, protocol, new Uint8Array(6));
-    if (c().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "packet");
+    if (sys().bind(fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) fail("bind", "packet");
     prepare(fd, SOCKET_BUFFER_BYTES);
     return socket;
   } catch (e) {
@@ -311,14 +303,14 @@ export function openPacket(index: number, protocol: number): NetSocket {
 
 /** A netlink socket that receives the link messages of this network namespace. */
 export function openLinkMonitor(): NetSocket {
-  const fd = c().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const fd = sys().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) fail("socket", "netlink");
   const socket = NetSocket.own(fd);
   const local = new Uint8Array(12); // struct sockaddr_nl
   const v = new DataView(local.buffer);
   v.setUint16(0, AF_NETLINK, true);
   v.setUint32(8, RTMGRP_LINK, true);
-  if (c().bind(fd, local, 12) < 0) {
+  if (sys().bind(fd, local, 12) < 0) {
     const error = new SysError(errno(), "bind", "netlink");
     socket.close();
     throw error;
@@ -333,16 +325,16 @@ export class WakeFd implements Disposable {
   #closed = false;
 
   constructor() {
-    this.fd = c().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    this.fd = sys().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (this.fd < 0) fail("eventfd", "wake");
   }
   wake(): void {
-    if (!this.#closed) c().write(this.fd, this.#one, 8n);
+    if (!this.#closed) sys().write(this.fd, this.#one, 8n);
   }
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    c().close(this.fd);
+    sys().close(this.fd);
   }
   [Symbol.dispose](): void {
     this.close();
@@ -366,9 +358,9 @@ export class Poller {
 
   /** Wait at most `timeoutMs` (-1 for ever). Whether there was a wake-up, which is consumed. */
   wait(timeoutMs: number): boolean {
-    const n = c().poll(this.#fds, 2n, timeoutMs);
+    const n = sys().poll(this.#fds, 2n, timeoutMs);
     if (n <= 0 || (this.#view.getInt16(14, true) & POLLIN) === 0) return false;
-    c().read(this.#wake, this.#drain, 8n);
+    sys().read(this.#wake, this.#drain, 8n);
     return true;
   }
 }

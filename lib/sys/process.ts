@@ -13,7 +13,7 @@
 import { Errno } from "../errno.ts";
 import { EventSource, type Watch } from "./epoll.ts";
 import { Fd } from "./fd.ts";
-import { cstr, errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 import { sigset, SIGSET_BYTES } from "./signals.ts";
 
 const TABLE = {
@@ -93,15 +93,7 @@ const TABLE = {
   },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 // `<spawn.h>`, `<sys/wait.h>`, `<asm-generic/unistd.h>`; pidfd_open has the same number everywhere.
 const POSIX_SPAWN_SETSIGDEF = 0x04;

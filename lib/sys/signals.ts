@@ -8,7 +8,7 @@
 
 import { EventSource } from "./epoll.ts";
 import { Fd } from "./fd.ts";
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int pthread_sigmask(int how, const sigset_t *set, sigset_t *old);  returns the error number
@@ -20,15 +20,7 @@ const TABLE = {
   signalfd: { parameters: ["i32", /* fd */ "buffer", /* mask */ "i32" /* flags */], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 /** Numbers on Linux (x86-64, aarch64). */
 export const Signal = {

@@ -10,7 +10,7 @@ import { Errno } from "../errno.ts";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import { EventSource, Ready, type Watch } from "./epoll.ts";
 import { Fd } from "./fd.ts";
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int socket(int domain, int type, int protocol);
@@ -62,15 +62,7 @@ const TABLE = {
   poll: { parameters: ["buffer", /* fds */ "u64", /* n */ "i32" /* timeout */], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 // `<bits/socket.h>` of x86_64 Linux.
 const AF_UNIX = 1;

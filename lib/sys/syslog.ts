@@ -6,7 +6,7 @@
  */
 
 import type { Level, Sink } from "../log.ts";
-import { libc } from "./ffi.ts";
+import { lazyLibc } from "./ffi.ts";
 
 const TABLE = {
   // void openlog(const char *ident, int option, int facility);
@@ -21,7 +21,7 @@ const TABLE = {
   },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
+const sys = lazyLibc(TABLE);
 let name: Uint8Array<ArrayBuffer> | undefined;
 
 // `<sys/syslog.h>`.
@@ -34,12 +34,11 @@ const FORMAT = encoder.encode("%s\0");
 
 /** A sink that writes to the system log under a program name. */
 export function syslogSink(ident: string): Sink {
-  table ??= libc(TABLE);
   name = encoder.encode(ident + "\0");
-  table.openlog(name, LOG_PID, LOG_DAEMON);
+  sys().openlog(name, LOG_PID, LOG_DAEMON);
   return (level, _prefix, text) => {
     // A line break or a NUL would end or split the record.
     const clean = text.replaceAll(/[\0\n\r]/g, " ");
-    table!.syslog(LOG_DAEMON | PRIORITY[level], FORMAT, encoder.encode(clean + "\0"));
+    sys().syslog(LOG_DAEMON | PRIORITY[level], FORMAT, encoder.encode(clean + "\0"));
   };
 }

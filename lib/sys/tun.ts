@@ -10,7 +10,7 @@
 
 import { Errno } from "../errno.ts";
 import { Fd } from "./fd.ts";
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // int open(const char *path, int flags);
@@ -24,15 +24,7 @@ const TABLE = {
   ioctl: { parameters: ["i32", /* fd */ "u64", /* request */ "buffer" /* arg */], result: "i32" },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 // Platform constants of Linux, from <fcntl.h>, <linux/if_tun.h>, <linux/sockios.h>, <net/if.h>.
 const O_RDWR = 2;

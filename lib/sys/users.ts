@@ -6,7 +6,7 @@
  * the next call.
  */
 
-import { errno, libc, SysError, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // uid_t getuid(void);
@@ -47,11 +47,7 @@ const TABLE = {
   },
 } as const;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  return table ??= libc(TABLE);
-}
+const sys = lazyLibc(TABLE);
 
 /** Name of the group whose members administer the node and share its pool (spec 20 §1). */
 export const OUROBOROS_GROUP = "ouroboros";
@@ -91,7 +87,6 @@ export function effectiveGid(): number {
 
 /** Becomes another user for good, with no group but `gid`. Throws `SysError` (EPERM unless root). */
 export function becomeUser(uid: number, gid: number): void {
-  warmErrno();
   const s = sys();
   const check = (r: number, call: string) => {
     if (r !== 0) throw new SysError(errno(), call, `uid ${uid}`);

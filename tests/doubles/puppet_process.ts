@@ -11,6 +11,7 @@ import { currentInstance, ipcpSocketPath, irmSocketPath } from "../../lib/instan
 import { SysError } from "../../lib/sys/ffi.ts";
 import { onSignals, Signal } from "../../lib/sys/signals.ts";
 import { SeqListener, SeqSocket } from "../../lib/sys/socket.ts";
+import { becomeUser } from "../../lib/sys/users.ts";
 
 /** How the played IPCP answers one kind of request. */
 export interface Behaviour {
@@ -120,18 +121,6 @@ function serveControl(): void {
   });
 }
 
-/** Changes real, effective and saved ids for good. */
-function become(uid: number, gid: number): void {
-  const { symbols } = Deno.dlopen("libc.so.6", {
-    setgroups: { parameters: ["usize", "pointer"], result: "i32" },
-    setresgid: { parameters: ["u32", "u32", "u32"], result: "i32" },
-    setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
-  });
-  const bad = symbols.setgroups(0n, null) | symbols.setresgid(gid, gid, gid) |
-    symbols.setresuid(uid, uid, uid);
-  if (bad !== 0) throw new Error(`cannot become ${uid}:${gid}`);
-}
-
 /** The IPCP's side. */
 class IpcpPlayer {
   how: Record<string, Behaviour> = {};
@@ -217,6 +206,6 @@ if (role === "ipcp") {
 } else {
   serveControl();
   const uid = Number(role);
-  if (uid !== 0) become(uid, Number(rest[0]));
+  if (uid !== 0) becomeUser(uid, Number(rest[0]));
   console.log("ready");
 }
