@@ -7,7 +7,7 @@
 
 import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
-import type { FlowInfo } from "../irm/messages.ts";
+import { type FlowInfo, sduLimitsOf } from "../irm/messages.ts";
 import { QOS, type QosSpec } from "../qos.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, monotonicUs } from "../sys/clock.ts";
@@ -25,6 +25,7 @@ import {
   resultOf,
 } from "./irmd.ts";
 import { Keepalive } from "./keepalive.ts";
+import { messageLimit, pieceBytes } from "./message_limit.ts";
 import { OuroProcess } from "./process.ts";
 import { Protection } from "./protection.ts";
 import { Rings } from "./rings.ts";
@@ -89,9 +90,11 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
       if (typeof made === "number") throw new OuroError(made, "Cannot encrypt the flow");
       cipher = made;
     }
+    let overhead = 0;
     if (crc || cipher !== null || qos.inOrder !== 0) {
       this.plain = false;
       const protection = new Protection(this.pool, crc, cipher);
+      overhead = protection.overheadBytes;
       if (crc || cipher !== null) this.protection = protection;
       if (qos.inOrder !== 0) {
         this.frct = new FrctDriver(
@@ -103,19 +106,20 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
           qos.loss === 0,
           grant.info.mpl,
         );
+        overhead += this.frct.endpoint.headerBytes;
         process.served.add(this);
       }
     }
+    const sdu = sduLimitsOf(grant.info);
+    // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).
+    const direct = grant.info.mpl <= 1;
+    this.messageMax = messageLimit(this.pool.payloadBytesMax, overhead, sdu);
+    this.pieceMax = pieceBytes(this.messageMax, overhead, sdu, direct);
     this.keepalive = qos.timeout > 0
       ? new Keepalive(qos.timeout, rings, process, this.id, this.counters)
       : null;
     process.enter(this);
     if (this.keepalive !== null) process.arm(this, this.keepalive.nextNs);
-  }
-
-  /** Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2). */
-  protected override get direct(): boolean {
-    return this.info.mpl <= 1;
   }
 
   /** What the IRMd granted. */

@@ -227,7 +227,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
 
   #writeAction(code: number, bytes: number): string {
     return code === -Errno.EMSGSIZE
-      ? `Cannot write ${bytes} bytes (one message holds ${this.messageBytesMax})`
+      ? `Cannot write ${bytes} bytes (a message of this flow holds at most ${this.messageBytesMax})`
       : "Cannot write";
   }
 

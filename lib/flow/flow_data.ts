@@ -26,11 +26,6 @@ export interface CallOptions {
   nonblock?: boolean | undefined;
 }
 
-/** Largest packet that the layers of this kind of network carry, bytes (spec 31 §12: about 1400 over eth and udp). */
-const STREAM_PACKET_BYTES = 1400;
-/** Fits the 16 KiB class of every pool. */
-const STREAM_DIRECT_BYTES = 16000;
-
 const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
 /** Free blocks of a class that end a spinning wait early. */
 const FREE_ENOUGH = 128;
@@ -78,6 +73,9 @@ export abstract class FlowData {
   /** No FRCT, CRC or cipher: the short way. */
   protected plain = true;
   protected closed = false;
+  /** See {@linkcode messageBytesMax} and {@linkcode streamBytes}; set when the flow is made. */
+  protected messageMax = 0;
+  protected pieceMax = 1;
   /** What a partial read left: bytes of one message from `#restAt`. */
   protected rest: Uint8Array<ArrayBuffer> = NO_BYTES;
   #restAt = 0;
@@ -101,7 +99,7 @@ export abstract class FlowData {
   }
 
   /**
-   * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (no block is that large),
+   * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
    * -EPERM (read-only access), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
    * or the peer made the ring read-only). Empty bytes are a sign of life that the peer doesn't see.
    *
@@ -112,13 +110,15 @@ export abstract class FlowData {
    *
    * using flow = Flow.allocSync(OuroProcess.current(), "echo");
    * assertEquals(flow.writeSync(Uint8Array.of(1, 2, 3)), 3);
-   * assertEquals(flow.writeSync(new Uint8Array(2_000_000)), -Errno.EMSGSIZE);
+   * const big = new Uint8Array(flow.messageBytesMax + 1);
+   * assertEquals(flow.writeSync(big), -Errno.EMSGSIZE);
    * ```
    */
   writeSync(bytes: Uint8Array, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     const len = bytes.length;
+    if (len > this.messageMax) return -Errno.EMSGSIZE;
     if (this.frct !== null && len > 0) return this.writeFrct(bytes, options);
     const pool = this.pool;
     let off = this.process.blocks.alloc(len);
@@ -210,7 +210,6 @@ export abstract class FlowData {
 
   protected writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
     const frct = this.frct!;
-    if (bytes.length > this.messageBytesMax) return -Errno.EMSGSIZE;
     let until = 0;
     for (;;) {
       const n = frct.write(bytes);
@@ -243,25 +242,34 @@ export abstract class FlowData {
     }
   }
 
-  /** Largest message, bytes: what the largest block holds less what this flow adds behind it. */
+  /**
+   * Longest message, bytes: what a block holds, and over a layer what one packet of it carries beside all that
+   * this flow adds (FRCT, CRC, encryption). A layer of the prototype tells no limit: there what is too long for it
+   * is lost without notice. The limit is that of the beginning of the flow, and of this end's interface.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * const most = flow.messageBytesMax;
+   * const more = new Uint8Array(most + 1);
+   * const error = await assertRejects(() => flow.write(more), OuroError, `at most ${most}`);
+   * assertEquals(error.code, -Errno.EMSGSIZE);
+   * ```
+   */
   get messageBytesMax(): number {
-    const most = this.pool.payloadBytesMax;
-    // Head space takes FRCT header and IV, tail space tag and CRC: nothing is lost to them.
-    return most;
+    return this.messageMax;
   }
 
   /**
-   * Size of messages that a byte stream is cut to: what fits the packets of every layer (no layer tells its
-   * MTU, and what is too large is dropped without notice), or a class of blocks on a direct flow.
+   * Pieces that {@linkcode Flow.writable} cuts bytes to: what travels in one packet that nobody cuts further
+   * below, 1400 bytes with all that the flow adds where the layer doesn't tell.
    */
   get streamBytes(): number {
-    if (this.direct) return STREAM_DIRECT_BYTES;
-    const frct = this.frct === null ? 0 : this.frct.endpoint.headerBytes;
-    return STREAM_PACKET_BYTES - frct - (this.protection?.overheadBytes ?? 0);
+    return this.pieceMax;
   }
-
-  /** Whether the other end is a process of this host without an IPCP between. */
-  protected abstract readonly direct: boolean;
 
   /** Tells the process when the FRCT machine wants to be called. */
   protected armFrct(): void {}

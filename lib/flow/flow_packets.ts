@@ -39,6 +39,7 @@ export abstract class FlowPackets extends FlowData {
   reserve(packet: Packet, len: number, options?: CallOptions): number {
     if (this.closed) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
+    if (len > this.messageMax) return -Errno.EMSGSIZE;
     let off = this.pool.alloc(len);
     if (off === -Errno.EAGAIN && !this.noBlock(options, FlowFlag.WNoBlock)) {
       off = this.allocWaiting(len, options);
@@ -51,6 +52,10 @@ export abstract class FlowPackets extends FlowData {
   /** Sends a reserved packet of its present `length`. The block is given away in every case. */
   commit(packet: Packet, options?: CallOptions): number {
     const len = packet.length;
+    if (len > this.messageMax) {
+      packet.release();
+      return -Errno.EMSGSIZE;
+    }
     if (this.closed || this.frct !== null) {
       const copy = packet.u8.slice(packet.at, packet.at + len);
       packet.release();
@@ -150,6 +155,10 @@ export abstract class FlowPackets extends FlowData {
   giveBlock(off: number, options: CallOptions = NO_WAIT): number {
     const n = this.closed ? -Errno.ENOTALLOC : this.pool.inspect(off);
     if (n === -Errno.EINVAL) return n;
+    if (n > this.messageMax) {
+      this.pool.remove(off);
+      return -Errno.EMSGSIZE;
+    }
     if (n >= 0 && this.frct === null) {
       const sealed = this.protection === null ? 0 : this.protection.seal(off);
       if (sealed < 0) {

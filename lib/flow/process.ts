@@ -224,7 +224,7 @@ export class OuroProcess implements Disposable {
     let pool: Pool | undefined;
     try {
       pool = Pool.open(instance, uid, false, pid);
-      const set = FlowSetShm.open(instance, pid, true);
+      const set = FlowSetShm.open(instance, pid);
       return new OuroProcess(instance, pid, uid, pool, set, indexes, first, link);
     } catch (e) {
       pool?.close();

@@ -6,22 +6,17 @@
  */
 
 import { workerData } from "node:worker_threads";
-import { Errno } from "../errno.ts";
 import { instanceOf } from "../instance.ts";
 import { FLOW_IDS_MAX } from "../limits.ts";
 import { EVENTS_MAX, FlowSetShm } from "../shm/flow_set.ts";
-import { sleepNs } from "../sys/clock.ts";
 import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
-
-/** Pause before another try when the set's lock is lost, ns. */
-const LOST_PAUSE_NS = 10e6;
 
 function run(start: WaiterStart): void {
   const words = new Int32Array(start.words);
   const events = new Int32Array(EVENTS_MAX * 2);
   let set: FlowSetShm;
   try {
-    set = FlowSetShm.open(instanceOf(start.prefix), start.pid, true);
+    set = FlowSetShm.open(instanceOf(start.prefix), start.pid);
   } catch (e) {
     // The process closed before this thread ran.
     if (Atomics.load(words, WaiterWords.STOP) !== 0) return;
@@ -29,7 +24,6 @@ function run(start: WaiterStart): void {
   }
   while (Atomics.load(words, WaiterWords.STOP) === 0) {
     const n = set.wait(start.index, events, Infinity);
-    if (n === -Errno.ENOTRECOVERABLE) sleepNs(LOST_PAUSE_NS);
     if (n <= 0) continue;
     let told = false;
     for (let k = 0; k < n; k++) {

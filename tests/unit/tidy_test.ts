@@ -35,6 +35,7 @@ const PURE: readonly string[] = [
   "lib/commands.ts",
   "lib/crc32.ts",
   "lib/crypt/epoch.ts",
+  "lib/flow/message_limit.ts",
   "lib/irm/messages.ts",
   "lib/irm/codes.ts",
   "lib/irm/ipcp_config.ts",
