@@ -1,12 +1,18 @@
 /**
  * What an IPCP says to the IRMd (spec 50 §6). Only the named fields of `flow_info` have a meaning, the others
- * are zero. Nothing here throws: an IRMd that cannot be reached is a negative result.
+ * are zero; the limits of the layer are ours and skipped by the prototype's IRMd. Nothing here throws: an IRMd that cannot be reached is a negative result.
  */
 
 import { Errno, OuroError } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
 import { irmRequest, irmRequestSync } from "../lib/irm/client.ts";
-import { flowInfoOf, IpcpState, IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
+import {
+  flowInfoOf,
+  IpcpState,
+  IrmCode,
+  type IrmMsg,
+  type SduLimits,
+} from "../lib/irm/messages.ts";
 import type { QosSpec } from "../lib/qos.ts";
 
 /** The IRMd waits up to 2 s for an acceptor and may start a program meanwhile. */
@@ -62,14 +68,15 @@ export class IrmCalls {
     return (await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo })).result;
   }
 
-  /** Somebody asks for the name with this hash. */
+  /** Somebody asks for the name with this hash; the layer carries `sdu` of the flow. */
   async flowReqArr(
     hash: Uint8Array,
     qos: QosSpec,
     mplMs: number,
     data: Uint8Array,
+    sdu: SduLimits,
   ): Promise<Arrival> {
-    const flowInfo = flowInfoOf({ n1Pid: this.#pid, mpl: mplMs, qos });
+    const flowInfo = flowInfoOf({ n1Pid: this.#pid, mpl: mplMs, qos, ...sdu });
     const m = { code: IrmCode.IPCP_FLOW_REQ_ARR, flowInfo, hash, pk: data };
     const r = await this.#call(m, REQ_ARR_MS);
     const info = r.flowInfo;
@@ -79,14 +86,15 @@ export class IrmCalls {
     return { result: 0, flowId: info.id, pid: info.nPid, uid: info.uid };
   }
 
-  /** The far side answered our request. */
+  /** The far side answered our request; the layer carries `sdu` of the flow. */
   async flowAllocReply(
     flowId: number,
     response: number,
     mplMs: number,
     data: Uint8Array,
+    sdu: SduLimits,
   ): Promise<number> {
-    const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs });
+    const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs, ...sdu });
     const m = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response, pk: data };
     return (await this.#call(m)).result;
   }

@@ -10,6 +10,7 @@ import { Errno } from "../../lib/errno.ts";
 import type { Instance } from "../../lib/instance.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
+import type { Pool } from "../../lib/shm/pool.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
 import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
@@ -242,6 +243,11 @@ export class DataPlane {
     for (const crew of this.#crew) crew.orders.put(order, flowId);
     this.#set.notify(ORDERS_FLOW, FlowEvent.PKT);
     this.#wake.wake();
+  }
+
+  /** The pool of the process above a held flow. */
+  poolOf(flowId: number): Pool | undefined {
+    return this.#ports.get(flowId)?.pool;
   }
 
   /** Mark a flow down or up for the process above. */

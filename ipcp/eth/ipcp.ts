@@ -42,6 +42,9 @@ export class EthIpcp implements IpcpType {
   #shell: ShimShell | undefined;
   #plane: DataPlane | undefined;
   #mac: Uint8Array = new Uint8Array(6);
+  /** Longest payload that the data path has room for, and what the device carries now, bytes. */
+  #roomBytes = SLOT_PAYLOAD_BYTES_MAX;
+  #payloadMax = 0;
   #up = true;
 
   constructor(readonly type: "eth-dix" | "eth-llc", context: IpcpContext) {
@@ -70,8 +73,8 @@ export class EthIpcp implements IpcpType {
     });
     this.#plane = plane;
     const mtu = layerMtu(settings.dev, device.mtu, this.#dix);
+    this.#roomBytes = Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu);
     this.#setDevice(device.mac, mtu);
-    const overhead = this.#dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES;
     const ethertype = this.#dix ? settings.ethertype : ETH_P_802_2;
     const to = sockaddrLl(device.index, ethertype, BROADCAST);
     const hashBytes = HASH_BYTES[conf.layerInfo.dirHashAlgo]!;
@@ -86,19 +89,22 @@ export class EthIpcp implements IpcpType {
           mplMs: MPL_MS,
         },
         hashBytes,
-        mgmtBytesMax: mtu - overhead,
+        mgmtBytesMax: this.#payloadMax,
         names: "ask",
       },
       MPL_MS,
       plane,
-      { send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), to) },
+      {
+        send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), to),
+        limits: () => ({ sduBytesMax: this.#payloadMax }),
+      },
     );
     this.#shell = shell;
     const started = await plane.start(["tx", "rx"], socket.fd, {
       kind: this.#dix ? "dix" : "llc",
       ethertype,
       device: to,
-      payloadMax: Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu),
+      payloadMax: this.#roomBytes,
     });
     if (!started) {
       await this.stop();
@@ -133,7 +139,8 @@ export class EthIpcp implements IpcpType {
     const c = this.#plane!.counters;
     Atomics.store(c, Counter.mac, (mac[0]! << 8) | mac[1]!);
     Atomics.store(c, Counter.mac + 1, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
-    Atomics.store(c, Counter.payloadMax, mtu - overhead);
+    this.#payloadMax = Math.min(mtu - overhead, this.#roomBytes);
+    Atomics.store(c, Counter.payloadMax, this.#payloadMax);
   }
 
   /** A management frame. */
@@ -164,7 +171,7 @@ export class EthIpcp implements IpcpType {
         for (const change of parseLinks(buffer.subarray(0, n))) {
           if (change.index !== index || this.#plane === undefined) continue;
           if (change.mac !== undefined && change.mtu !== undefined && !change.deleted) {
-            this.#setDevice(change.mac, layerMtu(dev, change.mtu, this.#dix));
+            this.#changeDevice(dev, change.mac, change.mtu);
           }
           this.#setLink(dev, change.up);
         }
@@ -176,6 +183,15 @@ export class EthIpcp implements IpcpType {
         socket.close();
       },
     };
+  }
+
+  /** Flows that are open keep the limit that they were told at their beginning. */
+  #changeDevice(dev: string, mac: Uint8Array, mtu: number): void {
+    const before = this.#payloadMax;
+    this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
+    if (this.#payloadMax === before) return;
+    const { log } = this.#context;
+    log.info(`MTU of ${dev} is ${mtu}: packets of flows may have ${this.#payloadMax} bytes now.`);
   }
 
   #setLink(dev: string, up: boolean): void {

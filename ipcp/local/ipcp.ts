@@ -4,7 +4,13 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import { HashAlgo, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
+import {
+  HashAlgo,
+  type IpcpConfig,
+  type LayerInfo,
+  NO_SDU_LIMITS,
+  type SduLimits,
+} from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
@@ -149,10 +155,16 @@ export class LocalIpcp implements IpcpType {
       case "answer":
         return this.#waiters.answer(e.token, e.result);
       case "alloc_reply":
-        void irm.flowAllocReply(e.flowId, e.response, MPL_MS, e.data);
+        void irm.flowAllocReply(
+          e.flowId,
+          e.response,
+          MPL_MS,
+          e.data,
+          this.#limitsTo(this.#machine?.partnerOf(e.flowId) ?? 0),
+        );
         return;
       case "ask_irmd":
-        void this.#ask(e.ask, e.hash, e.qos, e.data);
+        void this.#ask(e.ask, e.flowId, e.hash, e.qos, e.data);
         return;
       case "pair":
         for (const [flowId, partner] of [[e.a, e.b], [e.b, e.a]] as const) {
@@ -166,9 +178,21 @@ export class LocalIpcp implements IpcpType {
     }
   }
 
-  async #ask(ask: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<void> {
+  /** What goes to the process of a flow: a packet must fit a block of its pool. */
+  #limitsTo(flowId: number): SduLimits {
+    const pool = this.#plane?.poolOf(flowId);
+    return pool === undefined ? NO_SDU_LIMITS : { sduBytesMax: pool.payloadBytesMax };
+  }
+
+  async #ask(
+    ask: number,
+    requester: number,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): Promise<void> {
     const { irm, now } = this.#context;
-    const r = await irm.flowReqArr(hash, qos, MPL_MS, data);
+    const r = await irm.flowReqArr(hash, qos, MPL_MS, data, this.#limitsTo(requester));
     let result = r.result;
     if (result === 0) result = this.#hold(r);
     const taken = this.#machine?.asked(now(), ask, result, r.flowId) ?? false;

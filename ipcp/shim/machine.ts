@@ -61,6 +61,7 @@ export type Effect =
   | {
     readonly do: "ask_irmd";
     readonly ask: number;
+    readonly peer: Addr;
     readonly hash: Uint8Array;
     readonly qos: QosSpec;
     readonly data: Uint8Array;
@@ -151,6 +152,10 @@ export class ShimMachine {
   /** The state of a flow, or undefined. */
   flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
     return this.#flows.get(flowId)?.state;
+  }
+  /** The other end of a flow, or undefined. */
+  peerOf(flowId: number): Addr | undefined {
+    return this.#flows.get(flowId)?.peer;
   }
   /** Open flows, for link events. */
   openFlows(): number[] {
@@ -285,7 +290,10 @@ export class ShimMachine {
     }
     const ask = this.#gate.enter(nowMs, from, m.requesterEid, bytes);
     if (typeof ask === "string") this.counters[ask]++;
-    else this.#out.push({ do: "ask_irmd", ask, hash: m.hash, qos: m.qos, data: m.data });
+    else {
+      const { hash, qos, data } = m;
+      this.#out.push({ do: "ask_irmd", ask, peer: from, hash, qos, data });
+    }
   }
 
   #onFlowReply(nowMs: number, from: Addr, m: FlowReply): void {

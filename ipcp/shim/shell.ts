@@ -4,6 +4,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
+import { NO_SDU_LIMITS, type SduLimits } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
@@ -16,6 +17,8 @@ import { type Effect, type ShimConfig, ShimMachine } from "./machine.ts";
 export interface Lower {
   /** Send a management message; `to` undefined is everybody. 0 or a negative errno. */
   send(to: Addr | undefined, bytes: Uint8Array): number;
+  /** What the layer carries to and from a peer. */
+  limits(peer: Addr): SduLimits;
   /** Find the address of a name, UDP only; undefined if it has none. */
   resolve?(hash: Uint8Array): Promise<Addr | undefined>;
 }
@@ -146,11 +149,14 @@ export class ShimShell {
           Atomics.add(this.#plane.counters, Counter.sendFailed, 1);
         }
         return;
-      case "alloc_reply":
-        void this.#context.irm.flowAllocReply(e.flowId, e.response, this.#mplMs, e.data);
+      case "alloc_reply": {
+        const peer = e.response === 0 ? this.machine.peerOf(e.flowId) : undefined;
+        const sdu = peer === undefined ? NO_SDU_LIMITS : this.#lower.limits(peer);
+        void this.#context.irm.flowAllocReply(e.flowId, e.response, this.#mplMs, e.data, sdu);
         return;
+      }
       case "ask_irmd":
-        void this.#ask(e.ask, e.hash, e.qos, e.data);
+        void this.#ask(e.ask, e.hash, e.qos, e.data, this.#lower.limits(e.peer));
         return;
       case "resolve":
         void this.#resolve(e.hash);
@@ -164,9 +170,15 @@ export class ShimShell {
     }
   }
 
-  async #ask(ask: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<void> {
+  async #ask(
+    ask: number,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+    sdu: SduLimits,
+  ): Promise<void> {
     const { irm, now, log } = this.#context;
-    const r = await irm.flowReqArr(hash, qos, this.#mplMs, data);
+    const r = await irm.flowReqArr(hash, qos, this.#mplMs, data, sdu);
     if (!this.#open) return;
     const result = r.result === 0 ? this.#hold(r) : r.result;
     if (result < 0) log.error(`Failed to get fd for flow: ${result}`);

@@ -1,12 +1,13 @@
 /**
- * What the bootstrap of a UDP IPCP says, checked: own address, port, DNS server. Pure.
+ * What the bootstrap of a UDP IPCP says, checked: own address, port, DNS server; and what its layer carries. Pure.
  *
  * IPv4 addresses travel as their network-order bytes read as a little-endian number (spec 50 §4.2).
  */
 
 import { Errno } from "../../lib/errno.ts";
 import { formatInet4, formatInet6, isAnyAddress } from "../../lib/inet.ts";
-import { type IpcpConfig, IpcpType } from "../../lib/irm/messages.ts";
+import { type IpcpConfig, IpcpType, type SduLimits } from "../../lib/irm/messages.ts";
+import { EID_BYTES } from "../../lib/wire/udp_mgmt.ts";
 import type { Failure } from "../type.ts";
 
 export interface UdpSettings {
@@ -43,4 +44,23 @@ export function udpSettings(conf: IpcpConfig): UdpSettings | Failure {
     return { code: -Errno.EPERM, cause: `Cannot use port ${settings.port}: not in 1..65535.` };
   }
   return settings;
+}
+
+/** Bytes of the headers of UDP and of IP without options. */
+const UDP_HEADER_BYTES = 8;
+const IP_HEADER_BYTES = { 4: 20, 6: 40 } as const;
+
+/**
+ * What a flow carries: IP fragments what is longer than the path's MTU, so datagrams up to `payloadMax` go through,
+ * and only what fits the MTU goes in one piece.
+ */
+export function udpLimits(
+  family: 4 | 6,
+  payloadMax: number,
+  pathMtu: number | undefined,
+): SduLimits {
+  if (pathMtu === undefined) return { sduBytesMax: payloadMax };
+  const whole = pathMtu - IP_HEADER_BYTES[family] - UDP_HEADER_BYTES - EID_BYTES;
+  if (whole <= 0 || whole >= payloadMax) return { sduBytesMax: payloadMax };
+  return { sduBytesMax: payloadMax, sduBytesWhole: whole };
 }

@@ -4,13 +4,14 @@ import { Errno, errnoText } from "../../lib/errno.ts";
 import { HashAlgo, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
+import { pathMtuBytes } from "../../lib/sys/path_mtu.ts";
 import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/netsock.ts";
 import * as wire from "../../lib/wire/udp_mgmt.ts";
 import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
 import { Resolver } from "./resolver.ts";
-import { type UdpSettings, udpSettings } from "./config.ts";
+import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
 import { Registrations } from "../shim/directory.ts";
 import { ShimShell } from "../shim/shell.ts";
 
@@ -69,6 +70,7 @@ export class UdpIpcp implements IpcpType {
       plane,
       {
         send: (to, bytes) => to === undefined ? -Errno.EINVAL : socket.sendTo(bytes, to),
+        limits: (peer) => udpLimits(family, payloadMax, pathMtuBytes(peer)),
         resolve: async (hash) => {
           const found = await this.#resolver!.resolve(hash);
           if (found === undefined) return undefined;

@@ -147,6 +147,47 @@ for (const type of TYPES) {
   });
 }
 
+/** What an IPCP tells of a flow at MTU 1500 and 9000: the longest packet, and the longest in one piece. */
+const TOLD: Record<ShimType, [number, number | undefined][]> = {
+  udp4: [[8976, 1468], [8976, 8968]],
+  udp6: [[8948, 1448], [8948, undefined]],
+  "eth-dix": [[1496, undefined], [8996, undefined]],
+  "eth-llc": [[1497, undefined], [1497, undefined]], // LLC lengths end at 1500.
+};
+
+for (const type of TYPES) {
+  Deno.test({
+    name: `${type} tells the IRMds at both ends what it carries, and carries that and no more`,
+    ignore,
+    async fn() {
+      await using lab = await Lab.start(type);
+      for (const [i, [most, whole]] of TOLD[type].entries()) {
+        if (i === 1) {
+          for (const side of ["A", "B"] as const) {
+            await lab.ip(side, "link", "set", `veth${side}`, "mtu", "9000");
+          }
+          if (type === "eth-dix") {
+            const told = (ipcp: FakeIpcp) =>
+              until("MTU seen", () => / 8996 bytes now/.test(lab.irmd.log(ipcp)));
+            await Promise.all([told(lab.a), told(lab.b)]);
+          }
+        }
+        const asked = lab.irmd.said.length;
+        const [c, s] = await lab.connect();
+        const infos = lab.irmd.said.slice(asked).map((m) => m.flowInfo!);
+        const limits = infos.map((f) => [f.sduBytesMax, f.sduBytesWhole]);
+        assertEquals(limits, [[most, whole], [most, whole]]);
+        await ping(c, s, filled(most));
+        await ping(s, c, filled(most));
+        c.write(filled(most + 1));
+        s.write(filled(most + 1));
+        await ping(c, s, filled(1)); // The longer ones have not come.
+        await ping(s, c, filled(1));
+      }
+    },
+  });
+}
+
 for (const type of ["eth-dix", "eth-llc"] as const) {
   const max = type === "eth-dix" ? 1496 : 1497;
   Deno.test({

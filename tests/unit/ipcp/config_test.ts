@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { HashAlgo, type IpcpConfig, IpcpType } from "../../../lib/irm/messages.ts";
 import { parseLinks } from "../../../lib/wire/rtnetlink.ts";
 import { ethSettings, layerMtu } from "../../../ipcp/eth/config.ts";
-import { udpSettings } from "../../../ipcp/udp/config.ts";
+import { udpLimits, udpSettings } from "../../../ipcp/udp/config.ts";
 import { nsupdateScript, parseHosts } from "../../../ipcp/udp/resolver.ts";
 
 const layerInfo = { name: "l", dirHashAlgo: HashAlgo.MD5 };
@@ -31,6 +31,16 @@ Deno.test("ethSettings() ignores the ethertype of LLC, which is whatever the too
   const conf: IpcpConfig = { layerInfo, ipcpType: IpcpType.ETH_LLC, eth };
   assertEquals(ethSettings(conf, false), { dev: "eth0", ethertype: 0 });
   assert("code" in ethSettings(conf, true));
+});
+
+Deno.test("udpLimits() is what a datagram holds, and below it what the path's MTU leaves in one piece", () => {
+  assertEquals(udpLimits(4, 8976, undefined), { sduBytesMax: 8976 });
+  assertEquals(udpLimits(4, 8976, 1500), { sduBytesMax: 8976, sduBytesWhole: 1468 });
+  assertEquals(udpLimits(6, 8948, 1500), { sduBytesMax: 8948, sduBytesWhole: 1448 });
+  assertEquals(udpLimits(4, 8976, 9000), { sduBytesMax: 8976, sduBytesWhole: 8968 });
+  assertEquals(udpLimits(6, 8948, 9000), { sduBytesMax: 8948 });
+  assertEquals(udpLimits(4, 8976, 65536), { sduBytesMax: 8976 });
+  assertEquals(udpLimits(4, 8976, 32), { sduBytesMax: 8976 });
 });
 
 Deno.test("layerMtu() caps LLC at 1500 and the loopback at 9000", () => {

@@ -80,6 +80,7 @@ Deno.test("alloc() and the peer's reply open the flow before the IRMd is told", 
     { do: "alloc_reply", flowId: 7, response: 0, data: t.OAP },
   ]);
   assertEquals(m.flowState(7), "open");
+  assertEquals([m.peerOf(7), m.peerOf(8)], [t.MAC_B, undefined]);
 });
 
 Deno.test("alloc() opens the flow for the peer's packets before the request is sent", () => {
@@ -181,6 +182,7 @@ function arrived(m = t.machine()) {
 Deno.test("a flow request is passed on with QoS, hash and data", () => {
   const { e } = arrived();
   assertEquals([e.qos, e.hash, e.data], [{ ...QOS.raw }, t.SRV, t.OAP]);
+  assertEquals(e.peer, t.MAC_A);
 });
 
 Deno.test("a flow request for a name that is not registered is dropped in silence", () => {
