@@ -16,8 +16,15 @@ import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import type { FramingSpec } from "./framing.ts";
 import { Port, PortContext } from "./port.ts";
-import { DATA_QUEUE, ORDERS_FLOW } from "./shim_tx.ts";
-import { Counter, type FlowRow, FlowTable, Order, OrderRing } from "./table.ts";
+import {
+  Counter,
+  DATA_QUEUE,
+  type FlowRow,
+  FlowTable,
+  Order,
+  OrderRing,
+  ORDERS_FLOW,
+} from "./table.ts";
 
 /** Which of our data workers. */
 export type WorkerKind = "tx" | "rx" | "local";
@@ -104,7 +111,7 @@ export class DataPlane {
     this.#pid = pid;
     this.#events = events;
     this.#context = new PortContext(instance, pid);
-    this.#set = FlowSetShm.open(instance, pid, true);
+    this.#set = FlowSetShm.open(instance, pid);
     this.#set.add(DATA_QUEUE, ORDERS_FLOW);
   }
 

@@ -5,17 +5,27 @@
 
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import { Port, type PortContext } from "./port.ts";
-import type { FlowTable } from "./table.ts";
+import { type FlowTable, Order, type OrderRing } from "./table.ts";
+
+/** What a data worker is made of. */
+export interface ThreadParts {
+  readonly context: PortContext;
+  readonly table: FlowTable;
+  readonly orders: OrderRing;
+  readonly counters: Int32Array;
+  /** Tells the main thread that this one has let go of a flow. */
+  readonly closed: (flowId: number) => void;
+}
 
 export class Ports {
-  readonly #context: PortContext;
+  readonly #parts: ThreadParts;
   readonly #table: FlowTable;
   readonly #ports: (Port | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
   readonly #generations = new Int32Array(FLOW_IDS_MAX);
 
-  constructor(context: PortContext, table: FlowTable) {
-    this.#context = context;
-    this.#table = table;
+  constructor(parts: ThreadParts) {
+    this.#parts = parts;
+    this.#table = parts.table;
   }
 
   /** The port of an open flow, or undefined. */
@@ -29,8 +39,9 @@ export class Ports {
   }
 
   #open(flowId: number): Port | undefined {
+    const { context, table } = this.#parts;
     try {
-      return Port.open(this.#context, flowId, this.#table.pid(flowId), this.#table.uid(flowId));
+      return Port.open(context, flowId, table.pid(flowId), table.uid(flowId));
     } catch {
       return undefined; // Its process is gone; the IRMd will say so.
     }
@@ -55,7 +66,22 @@ export class Ports {
     for (let id = 1; id < FLOW_IDS_MAX; id++) if (this.#ports[id] !== undefined) call(id);
   }
 
-  closeAll(): void {
-    this.forEach((flowId) => this.close(flowId));
+  /**
+   * Carry out the orders of the main thread; `before` is called for each flow that is to be closed. False after
+   * the order to stop.
+   */
+  obey(before?: (flowId: number) => void): boolean {
+    const { orders, closed } = this.#parts;
+    for (let order = orders.take(); order !== 0; order = orders.take()) {
+      const flowId = order & 0xffff;
+      if (order >>> 16 === Order.stop) {
+        this.forEach((id) => this.close(id));
+        return false;
+      }
+      before?.(flowId);
+      this.close(flowId);
+      closed(flowId);
+    }
+    return true;
   }
 }

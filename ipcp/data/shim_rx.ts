@@ -8,29 +8,21 @@
 
 import { isAgain, MessageBatch, type NetSocket, Poller } from "../../lib/sys/netsock.ts";
 import { type Framing, MGMT } from "./framing.ts";
-import type { PortContext } from "./port.ts";
-import { Ports } from "./ports.ts";
+import { Ports, type ThreadParts } from "./ports.ts";
 import { Spinner } from "./spinner.ts";
-import { Counter, type FlowTable, Order, type OrderRing } from "./table.ts";
+import { Counter, type FlowTable } from "./table.ts";
 
 /** Management messages that may wait for the main thread. */
 export const MGMT_PENDING_MAX = 1024;
 /** Messages of one recvmmsg. */
 const BATCH = 32;
 
-/** What the thread tells the main thread. */
-export interface RxSink {
-  closed(flowId: number): void;
-  mgmt(from: Uint8Array, bytes: Uint8Array): void;
-}
-
 export class ShimRx {
   readonly #table: FlowTable;
-  readonly #orders: OrderRing;
   readonly #counters: Int32Array;
   readonly #socket: NetSocket;
   readonly #framing: Framing;
-  readonly #sink: RxSink;
+  readonly #mgmt: (from: Uint8Array, bytes: Uint8Array) => void;
   readonly #poller: Poller;
   readonly #ports: Ports;
   readonly #batch: MessageBatch;
@@ -38,23 +30,20 @@ export class ShimRx {
   #received = 0;
   #drained = false;
 
+  /** `mgmt` tells the main thread of a management message. */
   constructor(
-    context: PortContext,
-    table: FlowTable,
-    orders: OrderRing,
-    counters: Int32Array,
+    parts: ThreadParts,
     socket: NetSocket,
     wakeFd: number,
     framing: Framing,
-    sink: RxSink,
+    mgmt: (from: Uint8Array, bytes: Uint8Array) => void,
   ) {
-    this.#ports = new Ports(context, table);
-    this.#table = table;
-    this.#orders = orders;
-    this.#counters = counters;
+    this.#ports = new Ports(parts);
+    this.#table = parts.table;
+    this.#counters = parts.counters;
     this.#socket = socket;
     this.#framing = framing;
-    this.#sink = sink;
+    this.#mgmt = mgmt;
     this.#poller = new Poller(socket.fd, wakeFd);
     this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
     this.#spinner = new Spinner(() => this.#receive() > 0);
@@ -75,7 +64,7 @@ export class ShimRx {
       return true;
     }
     this.#drained = false;
-    return this.#poller.wait(timeoutMs) ? this.#handleOrders() : true;
+    return this.#poller.wait(timeoutMs) ? this.#ports.obey() : true;
   }
 
   /** Receive into the batch unless it holds something. How many messages it holds. */
@@ -92,7 +81,7 @@ export class ShimRx {
       const length = batch.length(i);
       const flowId = length < 0 ? -1 : framing.unwrap(this.#table, batch, i, length);
       if (flowId > 0) this.#deliver(flowId);
-      else if (flowId === MGMT) this.#mgmt(i);
+      else if (flowId === MGMT) this.#handOver(i);
       else this.#counters[Counter.refused]!++;
     }
     batch.rearm(n);
@@ -109,26 +98,14 @@ export class ShimRx {
     }
   }
 
-  #mgmt(i: number): void {
+  /** Hand a management message to the main thread. */
+  #handOver(i: number): void {
     if (Atomics.load(this.#counters, Counter.mgmtPending) >= MGMT_PENDING_MAX) {
       this.#counters[Counter.mgmtDropped]!++;
       return;
     }
     Atomics.add(this.#counters, Counter.mgmtPending, 1);
     const { start, end } = this.#framing;
-    this.#sink.mgmt(this.#framing.sender(this.#batch, i), this.#batch.data.slice(start, end));
-  }
-
-  #handleOrders(): boolean {
-    for (let order = this.#orders.take(); order !== 0; order = this.#orders.take()) {
-      const flowId = order & 0xffff;
-      if (order >>> 16 === Order.stop) {
-        this.#ports.closeAll();
-        return false;
-      }
-      this.#ports.close(flowId);
-      this.#sink.closed(flowId);
-    }
-    return true;
+    this.#mgmt(this.#framing.sender(this.#batch, i), this.#batch.data.slice(start, end));
   }
 }

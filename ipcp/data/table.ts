@@ -10,6 +10,11 @@
 
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 
+/** Queue of the own flow set that the data path waits at; index 0 is the library's (spec 10 §6.4). */
+export const DATA_QUEUE = 1;
+/** Flow id, of no flow, whose events mean "look at the orders". */
+export const ORDERS_FLOW = 0;
+
 const ROW_WORDS = 16;
 const W = { gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 };
 /** Bytes kept of a peer's address. */

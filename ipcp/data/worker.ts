@@ -4,6 +4,9 @@
  */
 
 import type { WorkerInit, WorkerReport } from "./plane.ts";
+import { PortContext } from "./port.ts";
+import type { ThreadParts } from "./ports.ts";
+import { FlowTable, OrderRing } from "./table.ts";
 
 /** The worker's own global, of which only these two are used. */
 const scope = globalThis as unknown as {
@@ -16,13 +19,21 @@ export function report(r: WorkerReport): void {
   scope.postMessage(r);
 }
 
-/** Serve: `prepare` sets up from the message and gives the loop to run. */
-export function serve(prepare: (init: WorkerInit) => () => void): void {
-  scope.onmessage = (e) => {
+/** Serve: `prepare` sets up and gives the loop to run, which returns after the order to stop. */
+export function serve(prepare: (init: WorkerInit, parts: ThreadParts) => () => void): void {
+  scope.onmessage = ({ data: init }) => {
     try {
-      const run = prepare(e.data);
+      const context = new PortContext(init.instance, init.pid);
+      const run = prepare(init, {
+        context,
+        table: new FlowTable(init.table),
+        orders: new OrderRing(init.orders),
+        counters: new Int32Array(init.counters),
+        closed: (flowId) => report({ say: "closed", flowId }),
+      });
       report({ say: "ready" });
       run();
+      context.close();
       report({ say: "stopped" });
     } catch (error) {
       report({ say: "failed", why: error instanceof Error ? error.message : String(error) });

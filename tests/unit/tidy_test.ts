@@ -85,8 +85,6 @@ const IMPURE: readonly (readonly [RegExp, string])[] = [
 
 /** Parts that no program uses yet, and who will. A file that is used leaves this list. */
 const AHEAD: Readonly<Record<string, string>> = {
-  "lib/np1.ts": "IPCPs over flows of a lower layer",
-  "lib/shm/transfer.ts": "IPCPs that hand packets between pools",
   "lib/wire/cep_msg.ts": "unicast IPCP: connection establishment",
   "lib/wire/enroll_msg.ts": "unicast IPCP: enrollment",
 };

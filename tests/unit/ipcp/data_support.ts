@@ -7,8 +7,14 @@ import { EVENTS_MAX, FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { Pool } from "../../../lib/shm/pool.ts";
 import { Rbuff } from "../../../lib/shm/rbuff.ts";
 import { PortContext } from "../../../ipcp/data/port.ts";
-import { DATA_QUEUE, ORDERS_FLOW } from "../../../ipcp/data/shim_tx.ts";
-import { Counter, FlowTable, OrderRing } from "../../../ipcp/data/table.ts";
+import type { ThreadParts } from "../../../ipcp/data/ports.ts";
+import {
+  Counter,
+  DATA_QUEUE,
+  FlowTable,
+  OrderRing,
+  ORDERS_FLOW,
+} from "../../../ipcp/data/table.ts";
 
 /** The pid of the IPCP under test; any number that is no process of this test. */
 export const IPCP_PID = 900001;
@@ -85,14 +91,16 @@ export class AppFlow {
   }
 }
 
-/** The memory of an IPCP and its tables. */
-export class IpcpMemory {
+/** The memory of an IPCP and its tables: what its loops are made of. */
+export class IpcpMemory implements ThreadParts {
   readonly table = new FlowTable();
   readonly orders = new OrderRing();
   readonly counters = new Int32Array(Counter.words);
   readonly set: FlowSetShm;
   readonly context: PortContext;
-  readonly closed: number[] = [];
+  /** Flows that a loop has let go of. */
+  readonly letGo: number[] = [];
+  readonly closed = (flowId: number): void => void this.letGo.push(flowId);
 
   /** Creates the global pool and user pools as well. */
   constructor(readonly i: Instance, uids: number[], defer: (f: () => void) => void) {

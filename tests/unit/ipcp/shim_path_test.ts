@@ -3,10 +3,11 @@
 
 import { assertEquals } from "@std/assert";
 import { MessageBatch, openUdp, sockaddrIn, WakeFd } from "../../../lib/sys/netsock.ts";
+import { BURST } from "../../../ipcp/data/flow_loop.ts";
 import { framingOf } from "../../../ipcp/data/framing.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
 import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/data/shim_rx.ts";
-import { BURST, ShimTx } from "../../../ipcp/data/shim_tx.ts";
+import { ShimTx } from "../../../ipcp/data/shim_tx.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { withShm } from "../lib/shm/support.ts";
 import { App, IpcpMemory, used } from "./data_support.ts";
@@ -43,15 +44,12 @@ function withShim(use: (s: Setup) => void): void {
     const m = new IpcpMemory(i, [], defer);
     m.counters[Counter.payloadMax] = SPEC.payloadMax;
     const mgmt: Setup["mgmt"] = [];
-    const closed = (f: number) => void m.closed.push(f);
     const framing = () => framingOf(SPEC, m.counters);
-    const { context, table, orders, counters, set } = m;
-    const tx = new ShimTx(context, table, orders, counters, set, socket, framing(), closed);
-    const rx = new ShimRx(context, table, orders, counters, socket, wake.fd, framing(), {
-      closed,
-      mgmt: (from, bytes) => void mgmt.push({ from, bytes }),
+    const tx = new ShimTx(m, m.set, socket, framing());
+    const rx = new ShimRx(m, socket, wake.fd, framing(), (from, bytes) => {
+      mgmt.push({ from, bytes });
     });
-    const app = new App(i, 900101, 0, set, defer);
+    const app = new App(i, 900101, 0, m.set, defer);
     const to = socket.localName();
     const batch = new MessageBatch(64, 16384, 16);
     const send = (from: typeof far) => (bytes: Uint8Array) => {
@@ -213,7 +211,7 @@ Deno.test("a first packet written just before the flow is closed is sent", () =>
     m.table.close(7);
     m.order(Order.close, 7);
     tx.turn(0);
-    assertEquals([peer.receive(), m.closed], [[datagram(REMOTE, 1)], [7]]);
+    assertEquals([peer.receive(), m.letGo], [[datagram(REMOTE, 1)], [7]]);
   });
 });
 
@@ -229,6 +227,6 @@ Deno.test("the order to close sends what is left and reports", () => {
     m.order(Order.close, 7);
     tx.turn(0);
     assertEquals(peer.receive(), [datagram(REMOTE, 1), datagram(REMOTE, 2)]);
-    assertEquals(m.closed, [7]);
+    assertEquals(m.letGo, [7]);
   });
 });
