@@ -3,6 +3,7 @@
  * are zero; the limits of the layer are ours and skipped by the prototype's IRMd. Nothing here throws: an IRMd that cannot be reached is a negative result.
  */
 
+import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
 import { irmRequest, irmRequestSync } from "../lib/irm/client.ts";
@@ -48,9 +49,10 @@ export class IrmCalls {
   }
 
   /** Announce this process; throws an OuroError. */
-  announce(prog: string): number {
+  announce(prog: string): void {
     const m = { code: IrmCode.IRM_PROC_ANNOUNCE, pid: this.#pid, prog };
-    return irmRequestSync(this.#instance, m).result ?? -Errno.EIRMD;
+    const { result = -Errno.EIRMD, error } = irmRequestSync(this.#instance, m);
+    if (result < 0) throw new OuroError(result, "Cannot announce to the IRMd", error);
   }
 
   /** This process ends. */
@@ -62,10 +64,11 @@ export class IrmCalls {
     }
   }
 
-  /** The IPCP is in BOOT and takes commands. */
-  async createR(type: number, name: string): Promise<number> {
+  /** The IPCP is in BOOT and takes commands. A line that says why the IRMd does not want it, if so. */
+  async createR(type: number, name: string): Promise<string | undefined> {
     const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.BOOT };
-    return (await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo })).result;
+    const { result, error } = await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo });
+    return result < 0 ? reasonOf(new OuroError(result, "Cannot report", error)) : undefined;
   }
 
   /** Somebody asks for the name with this hash; the layer carries `sdu` of the flow. */

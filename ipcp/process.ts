@@ -7,7 +7,8 @@
  * not stop them. Signals count only if the IRMd sent them, where the kernel says who did (spec 50 §3).
  */
 
-import { Errno } from "../lib/errno.ts";
+import { reasonOf } from "../lib/cli/reason.ts";
+import { Errno, OuroError } from "../lib/errno.ts";
 import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
 import {
   decodeIpcpMsg,
@@ -94,10 +95,11 @@ export class IpcpProcess {
   /** Live until the IRMd ends it; the exit code. */
   async run(prog: string): Promise<number> {
     try {
-      const result = this.#irm.announce(prog);
-      if (result < 0) throw new Error(String(result));
-    } catch {
+      this.#irm.announce(prog);
+    } catch (e) {
+      if (!(e instanceof OuroError)) throw e;
       console.log("FATAL: Could not announce to IRMd.");
+      console.error(`Failed to start: ${reasonOf(e)}`);
       return 1;
     }
     const path = ipcpSocketPath(this.#instance, Deno.pid);
@@ -112,8 +114,10 @@ export class IpcpProcess {
       (e) => this.#log.error(`Cannot accept a command: ${e instanceof Error ? e.message : e}`),
     );
     let code = 0;
-    if (await this.#irm.createR(Type[this.#typeName], this.#name) < 0) {
+    const refused = await this.#irm.createR(Type[this.#typeName], this.#name);
+    if (refused !== undefined) {
       this.#log.error("Failed to notify IRMd we are initialized.");
+      console.error(`Failed to start: ${refused}`);
       code = 1;
     } else {
       using parent = this.#watchParent();

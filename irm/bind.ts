@@ -4,8 +4,8 @@
  */
 
 import { Errno } from "../lib/errno.ts";
-import { attempt, type Context, EIRMD, exitOf, printable, UNREACHABLE, usage } from "./context.ts";
-import { lastValue, parsePairs } from "./grammar.ts";
+import { attempt, type Context, printable, unreachable, usage } from "./context.ts";
+import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
 import { findProgram } from "./program_path.ts";
 import { firstNamed, pidOf } from "./target.ts";
 
@@ -26,26 +26,25 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
   const prog = lastValue(parsed.pairs, "program");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || prog === undefined || name === undefined) {
-    return usage(ctx, "bind program");
+    const why = whatIsMissing(parsed, [["program", "PROG"], ["name", "NAME"]]);
+    return usage(ctx, "bind program", why);
   }
   const auto = lastValue(parsed.pairs, "auto") !== undefined;
   const action = `bind program ${prog} to "${name}"`;
   const found = findProgram(prog, ctx.system);
-  let result: number;
-  if ("code" in found) {
-    result = found.code;
-    ctx.complain(`Failed to ${printable(action)}: ${result}: ${found.cause}`);
-  } else {
-    result = await attempt(ctx, action, ctx.admin.bindProgram([found.path, ...argv], name, auto));
-  }
-  if (result === 0) return 0;
-  if (result === EIRMD) ctx.print(UNREACHABLE);
-  if (result === -Errno.ENOENT) ctx.print(`${prog} does not exist.\n`);
-  if (result === -Errno.EPERM) {
+  const text = (code: number): string => {
+    if (code === -Errno.ENOENT) return `${prog} does not exist.\n`;
     // Printed for every refusal by the daemon too; the line on stderr says what it really was.
-    ctx.print(`Cannot execute ${prog}, please check permissions.\n`);
+    if (code === -Errno.EPERM) return `Cannot execute ${prog}, please check permissions.\n`;
+    return unreachable(code);
+  };
+  if ("code" in found) {
+    ctx.print(text(found.code));
+    ctx.complain(printable(`Failed to ${action}: ${found.code}: ${found.cause}`));
+    return 1;
   }
-  return 1;
+  const request = ctx.admin.bindProgram([found.path, ...argv], name, auto);
+  return await attempt(ctx, action, request, text) ? 1 : 0;
 }
 
 /** Where `--` stands in place of a key, or the end. */
@@ -72,11 +71,12 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind !== "pairs" || word === undefined || name === undefined) {
-    return usage(ctx, "bind process");
+    const why = whatIsMissing(parsed, [["process", "PID"], ["name", "NAME"]]);
+    return usage(ctx, "bind process", why);
   }
   const pid = Number(word);
   const request = ctx.admin.bindProcess(pid, name);
-  return exitOf(ctx, await attempt(ctx, `bind process ${pid} to "${name}"`, request));
+  return await attempt(ctx, `bind process ${pid} to "${name}"`, request, unreachable) ? 1 : 0;
 }
 
 /** `ipcp IPCP name NAME`. */
@@ -89,7 +89,8 @@ export async function ipcp(ctx: Context, args: readonly string[]): Promise<numbe
   const word = lastValue(parsed.pairs, "ipcp");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || word === undefined || name === undefined) {
-    return usage(ctx, "bind ipcp");
+    const why = whatIsMissing(parsed, [["ipcp", "IPCP"], ["name", "NAME"]]);
+    return usage(ctx, "bind ipcp", why);
   }
   const action = `bind IPCP "${word}" to "${name}"`;
   const target = await firstNamed(ctx, word, action);

@@ -4,7 +4,8 @@
  * stderr in one line.
  */
 
-import { Errno, errnoText, OuroError } from "../lib/errno.ts";
+import { printable, reasonOf } from "../lib/cli/reason.ts";
+import { Errno, OuroError } from "../lib/errno.ts";
 import type { Admin } from "./admin.ts";
 import { USAGE, type UsageOf } from "./usage.ts";
 
@@ -42,50 +43,36 @@ export const UNREACHABLE =
 /** Error number of "cannot talk to the IRMd". */
 export const EIRMD = -Errno.EIRMD;
 
-/** Prints a usage and returns the exit code of a command line that makes no sense. */
-export function usage(ctx: Context, of: UsageOf): 1 {
+/**
+ * Prints a usage and returns the exit code of a command line that makes no sense. `why` follows on stderr;
+ * it is left out when a line on stdout has said it already.
+ */
+export function usage(ctx: Context, of: UsageOf, why?: string): 1 {
   ctx.print(USAGE[of]);
+  if (why !== undefined) ctx.complain(printable(`irm ${of}: ${why}`));
   return 1;
 }
 
-/** One line without control characters, so that a hostile name cannot steer the terminal. */
-export function printable(text: string): string {
-  return text.replace(
-    /\p{Cc}/gu,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-}
-
-/** Why a request failed, as `-1007: unknown name` and who says so if it is neither the IRMd nor we. */
-export function reasonOf(error: OuroError): string {
-  let cause = error.detail?.cause;
-  if (!cause) {
-    if (error.code === EIRMD) cause = "IRMd is not running (start it with `ouro irmd`)";
-    // -1 is "failed" and "not permitted" in one; a daemon that sends no cause leaves it open.
-    else if (error.code === -1) cause = "refused by the IRMd, its log says why";
-    else cause = errnoText(error.code);
-  }
-  const detail = error.detail;
-  const who = detail && detail.process && detail.process !== "irmd" && detail.process !== "irm"
-    ? ` (${detail.process}${detail.stage ? `, ${detail.stage}` : ""})`
-    : "";
-  return printable(`${error.code}: ${cause}${who}`);
-}
+export { printable };
 
 /**
  * Runs a request. A failure is told on stderr as `Failed to <action>: <number>: <cause>` and comes
  * back as its negative number; anything but an `OuroError` is a defect of ours and is thrown on.
+ * @param text what stands on stdout for a failure of that number, before the reason
  */
 export async function attempt(
   ctx: Context,
   action: string,
   request: Promise<void>,
+  text: (code: number) => string = () => "",
 ): Promise<number> {
   try {
     await request;
     return 0;
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
+    const said = text(error.code);
+    if (said !== "") ctx.print(said);
     tell(ctx, action, error);
     return error.code;
   }
@@ -106,8 +93,7 @@ export async function listOrError<T>(request: Promise<T[]>): Promise<T[] | OuroE
   }
 }
 
-/** Exit code of a command whose only text on stdout is that the daemon is unreachable. */
-export function exitOf(ctx: Context, result: number): 0 | 1 {
-  if (result === EIRMD) ctx.print(UNREACHABLE);
-  return result === 0 ? 0 : 1;
+/** The text on stdout of a command that says there only that the daemon is unreachable. */
+export function unreachable(code: number): string {
+  return code === EIRMD ? UNREACHABLE : "";
 }

@@ -75,6 +75,21 @@ export function lastValue<K extends string>(
   return pairs.findLast((pair) => pair.key === key)?.value;
 }
 
+/**
+ * Why a list of options is not enough, for one line.
+ * @param needed keys that must be there, each with what its value is called
+ */
+export function whatIsMissing<K extends string>(
+  parsed: Pairs<K>,
+  needed: readonly (readonly [K, string])[],
+): string {
+  if (parsed.kind === "missing") return `no value after "${parsed.key}"`;
+  // A word at the end that is no key.
+  if (parsed.kind === "unknown") return `"${parsed.word}" is unknown`;
+  const lacking = needed.filter(([key]) => lastValue(parsed.pairs, key) === undefined);
+  return lacking.map(([key, value]) => `no ${key} given (${key} ${value})`).join(", ");
+}
+
 /** Whether a text matches a pattern in which `*` stands for any run of characters. */
 export function wildcardMatch(pattern: string, text: string): boolean {
   const parts = pattern.split("*");

@@ -12,7 +12,7 @@ import {
   UNREACHABLE,
   usage,
 } from "./context.ts";
-import { byteLength, lastValue, parsePairs, wildcardMatch } from "./grammar.ts";
+import { byteLength, lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { table } from "./table.ts";
 import { NOT_ENROLLED } from "../lib/irm/messages.ts";
 import { hashWord, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
@@ -27,7 +27,8 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
   const name = lastValue(parsed.pairs, "name");
   const word = lastValue(parsed.pairs, "type");
   if (parsed.kind === "missing" || name === undefined || word === undefined) {
-    return usage(ctx, "ipcp create");
+    const why = whatIsMissing(parsed, [["name", "NAME"], ["type", "TYPE"]]);
+    return usage(ctx, "ipcp create", why);
   }
   const type = ipcpTypeNumber(word);
   if (type === undefined) {
@@ -56,7 +57,9 @@ export async function destroy(ctx: Context, args: readonly string[]): Promise<nu
     return 1;
   }
   const name = lastValue(parsed.pairs, "name");
-  if (parsed.kind === "missing" || name === undefined) return usage(ctx, "ipcp destroy");
+  if (parsed.kind === "missing" || name === undefined) {
+    return usage(ctx, "ipcp destroy", whatIsMissing(parsed, [["name", "NAME"]]));
+  }
   const action = `destroy IPCP "${name}"`;
   const ipcps = await listOrError(ctx.admin.listIpcps());
   if (ipcps instanceof OuroError) {
@@ -85,7 +88,9 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
   }
   const typeWord = lastValue(parsed.pairs, "type");
   const type = typeWord === undefined ? undefined : ipcpTypeNumber(typeWord);
-  if (typeWord !== undefined && type === undefined) return usage(ctx, "ipcp list");
+  if (typeWord !== undefined && type === undefined) {
+    return usage(ctx, "ipcp list", `IPCP type "${typeWord}" is unknown`);
+  }
   const ipcps = await listOrError(ctx.admin.listIpcps());
   if (ipcps instanceof OuroError) {
     if (ipcps.code === EIRMD && !ctx.json) ctx.print(UNREACHABLE);

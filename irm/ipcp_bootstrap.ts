@@ -19,7 +19,14 @@ import {
 import { CongAvoid, type IpcpListEntry, IpcpType, LsPol } from "../lib/irm/messages.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { attempt, type Context, listOrError, printable, tell, usage } from "./context.ts";
-import { byteLength, matchWord, type Pair, parsePairs, wildcardMatch } from "./grammar.ts";
+import {
+  byteLength,
+  matchWord,
+  type Pair,
+  parsePairs,
+  whatIsMissing,
+  wildcardMatch,
+} from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
 import { BOOTSTRAP_TYPES, HASH_ALGOS, ipcpTypeNumber } from "./types.ts";
 
@@ -95,13 +102,20 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
   const request = parse(ctx, args);
   if (typeof request === "number") return request;
   const { name, layer } = request;
-  if (name === undefined || layer === undefined) return usage(ctx, "ipcp bootstrap");
+  if (name === undefined || layer === undefined) {
+    const lacking = name === undefined
+      ? "no name given (name NAME)"
+      : "no layer given (layer LAYER)";
+    return usage(ctx, "ipcp bootstrap", lacking);
+  }
 
   const listed = await listOrError(ctx.admin.listIpcps());
   const ipcps = listed instanceof OuroError ? [] : listed;
   let target = ipcps.find((ipcp) => wildcardMatch(name, ipcp.name));
   const type = typeOf(request);
-  if (type === "unknown") return usage(ctx, "ipcp bootstrap");
+  if (type === "unknown") {
+    return usage(ctx, "ipcp bootstrap", `IPCP type "${request.typeWord}" is unknown`);
+  }
   if (!addressesGood(ctx, request, type ?? target?.type, type !== undefined)) {
     return usage(ctx, "ipcp bootstrap");
   }
@@ -172,7 +186,9 @@ function parse(ctx: Context, args: readonly string[]): Request | 1 {
     ctx.print(`Unknown option: "${parsed.word}".\n`);
     return 1;
   }
-  return parsed.kind === "missing" ? usage(ctx, "ipcp bootstrap") : request;
+  return parsed.kind === "missing"
+    ? usage(ctx, "ipcp bootstrap", whatIsMissing(parsed, []))
+    : request;
 }
 
 /** Takes one option; false after a complaint. */
@@ -337,8 +353,8 @@ export async function bindBoth(
 ): Promise<boolean> {
   for (const name of names) {
     const request = ctx.admin.bindProcess(ipcp.pid, name);
-    if (await attempt(ctx, `bind process ${ipcp.pid} to "${name}"`, request)) {
-      ctx.print(`Failed to bind ${ipcp.pid} to ${name}.\n`);
+    const text = () => `Failed to bind ${ipcp.pid} to ${name}.\n`;
+    if (await attempt(ctx, `bind process ${ipcp.pid} to "${name}"`, request, text)) {
       for (const undo of bound) {
         await attempt(
           ctx,

@@ -9,7 +9,7 @@ import {
 } from "../lib/irm/messages.ts";
 import { QOS, type QosSpec } from "../lib/qos.ts";
 import { attempt, type Context, listOrError, printable, tell, usage } from "./context.ts";
-import { lastValue, parsePairs, wildcardMatch } from "./grammar.ts";
+import { lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
 import { bindBoth } from "./ipcp_bootstrap.ts";
 
@@ -27,7 +27,10 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   const layer = lastValue(parsed.pairs, "layer");
   const dst = lastValue(parsed.pairs, "dst") ?? layer;
   if (parsed.kind === "missing" || name === undefined || dst === undefined) {
-    return usage(ctx, "ipcp enroll");
+    const why = parsed.kind !== "missing" && name !== undefined
+      ? "no destination given (dst DST or layer LAYER)"
+      : whatIsMissing(parsed, [["name", "NAME"]]);
+    return usage(ctx, "ipcp enroll", why);
   }
   const word = lastValue(parsed.pairs, "type") ?? "unicast";
   const autobind = lastValue(parsed.pairs, "autobind") !== undefined;
@@ -81,10 +84,8 @@ async function enrollOne(
   autobind: boolean,
 ): Promise<boolean> {
   const action = `enroll IPCP "${target.name}" with "${dst}"`;
-  if (await attempt(ctx, action, ctx.admin.enrollIpcp(target.pid, dst))) {
-    ctx.print("Failed to enroll IPCP.\n");
-    return false;
-  }
+  const request = ctx.admin.enrollIpcp(target.pid, dst);
+  if (await attempt(ctx, action, request, () => "Failed to enroll IPCP.\n")) return false;
   const listed = await listOrError(ctx.admin.listIpcps());
   const joined = listed instanceof OuroError
     ? undefined
@@ -120,7 +121,8 @@ export async function connect(ctx: Context, args: readonly string[]): Promise<nu
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");
   if (parsed.kind === "missing" || name === undefined || dst === undefined) {
-    return usage(ctx, "ipcp connect");
+    const why = whatIsMissing(parsed, [["name", "NAME"], ["dst", "DST"]]);
+    return usage(ctx, "ipcp connect", why);
   }
   const qos = qosOf(ctx, lastValue(parsed.pairs, "qos") ?? "raw");
   const pattern = lastValue(parsed.pairs, "component") ?? "*";
@@ -150,7 +152,8 @@ export async function disconnect(ctx: Context, args: readonly string[]): Promise
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");
   if (parsed.kind === "missing" || name === undefined || dst === undefined) {
-    return usage(ctx, "ipcp disconnect");
+    const why = whatIsMissing(parsed, [["name", "NAME"], ["dst", "DST"]]);
+    return usage(ctx, "ipcp disconnect", why);
   }
   const pattern = lastValue(parsed.pairs, "component") ?? "*";
   const action = `disconnect IPCP "${name}" from "${dst}"`;

@@ -7,11 +7,11 @@ import {
   attempt,
   type Context,
   EIRMD,
-  exitOf,
   listOrError,
   printable,
   tell,
   UNREACHABLE,
+  unreachable,
   usage,
 } from "./context.ts";
 import {
@@ -20,6 +20,7 @@ import {
   matchWord,
   type Pair,
   parsePairs,
+  whatIsMissing,
   wildcardMatch,
 } from "./grammar.ts";
 import { table } from "./table.ts";
@@ -41,16 +42,19 @@ const CREATE_KEYS = [
 /** `create NAME [lb POLICY] [PATHS]`. */
 export async function create(ctx: Context, args: readonly string[]): Promise<number> {
   const name = args[0];
-  if (name === undefined) return usage(ctx, "name create");
+  if (name === undefined) return usage(ctx, "name create", "no name given");
   const parsed = parsePairs(args.slice(1), { keys: CREATE_KEYS });
   if (parsed.kind === "unknown") {
     ctx.print(`"${parsed.word}" is unknown, try "irm name create".\n`);
     return 1;
   }
-  if (parsed.kind === "missing") return usage(ctx, "name create");
-  const policy = (LB_POLICIES as readonly string[])
-    .indexOf(lastValue(parsed.pairs, "lb") ?? "round-robin");
-  if (policy < 0) return usage(ctx, "name create");
+  if (parsed.kind === "missing") return usage(ctx, "name create", whatIsMissing(parsed, []));
+  const lb = lastValue(parsed.pairs, "lb") ?? "round-robin";
+  const policy = (LB_POLICIES as readonly string[]).indexOf(lb);
+  if (policy < 0) {
+    const why = `"${lb}" is no load-balancing policy (${LB_POLICIES.join(" or ")})`;
+    return usage(ctx, "name create", why);
+  }
   const paths = {
     sencpath: "",
     scrtpath: "",
@@ -79,7 +83,7 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
     ccrt: paths.ccrtpath,
     ckey: paths.ckeypath,
   });
-  return exitOf(ctx, await attempt(ctx, `create name "${name}"`, request));
+  return await attempt(ctx, `create name "${name}"`, request, unreachable) ? 1 : 0;
 }
 
 /** Error sentences of the C library for what can go wrong with a path. */
@@ -108,12 +112,13 @@ function checkedPath(ctx: Context, path: string): string | undefined {
 /** `destroy NAME`. */
 export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
   const [name, extra] = args;
-  if (name === undefined) return usage(ctx, "name destroy");
+  if (name === undefined) return usage(ctx, "name destroy", "no name given");
   if (extra !== undefined) {
     ctx.print(`"${extra}" is unknown, try "irm name destroy".\n`);
     return 1;
   }
-  return exitOf(ctx, await attempt(ctx, `destroy name "${name}"`, ctx.admin.destroyName(name)));
+  const request = ctx.admin.destroyName(name);
+  return await attempt(ctx, `destroy name "${name}"`, request, unreachable) ? 1 : 0;
 }
 
 /** What `register` and `unregister` were told. */
@@ -131,13 +136,13 @@ function parseTargets(
   unknownHint: string,
 ): Targets | 1 {
   const name = args[0];
-  if (name === undefined) return usage(ctx, of);
+  if (name === undefined) return usage(ctx, of, "no name given");
   const parsed = parsePairs(args.slice(1), { keys: ["layer", "ipcp"] });
   if (parsed.kind === "unknown") {
     ctx.print(`"${parsed.word}" is unknown, try "${unknownHint}".\n`);
     return 1;
   }
-  if (parsed.kind === "missing") return usage(ctx, of);
+  if (parsed.kind === "missing") return usage(ctx, of, whatIsMissing(parsed, []));
   const valuesOf = (key: "layer" | "ipcp"): string[] =>
     parsed.pairs.filter((pair: Pair<"layer" | "ipcp">) => pair.key === key)
       .map(({ value }) => value);
@@ -151,7 +156,9 @@ function parseTargets(
     ctx.print("Too many IPCPs specified.\n");
     return 1;
   }
-  if (layers.length + ipcps.length === 0) return usage(ctx, of);
+  if (layers.length + ipcps.length === 0) {
+    return usage(ctx, of, "no layer and no IPCP given (layer LAYER, ipcp IPCP)");
+  }
   if (byteLength(name) > NAME_BYTES_MAX) {
     ctx.print("Name too long.\n");
     return usage(ctx, of);
@@ -225,7 +232,9 @@ export async function register(ctx: Context, args: readonly string[]): Promise<n
  */
 export async function registerAsEver(ctx: Context, args: readonly string[]): Promise<number> {
   const [word, name, ...targets] = args;
-  if (word !== "name" || name === undefined) return usage(ctx, "name register");
+  if (word !== "name" || name === undefined) {
+    return usage(ctx, "name register", "no name given");
+  }
   const created = await create(ctx, [name]);
   return created === 0 ? await register(ctx, [name, ...targets]) : created;
 }

@@ -5,14 +5,14 @@ import {
   attempt,
   type Context,
   EIRMD,
-  exitOf,
   listOrError,
   printable,
   tell,
   UNREACHABLE,
+  unreachable,
   usage,
 } from "./context.ts";
-import { lastValue, parsePairs } from "./grammar.ts";
+import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
 import { firstNamed, pidOf } from "./target.ts";
 
 /**
@@ -30,7 +30,9 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     return 1;
   }
   const prog = lastValue(parsed.pairs, "program");
-  if (prog === undefined) return usage(ctx, "unbind program");
+  if (prog === undefined) {
+    return usage(ctx, "unbind program", whatIsMissing(parsed, [["program", "PROG"]]));
+  }
   const all = lastValue(parsed.pairs, "--all") !== undefined;
   const name = all ? undefined : lastValue(parsed.pairs, "name");
   if (!all && name === undefined) {
@@ -41,7 +43,7 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
   }
   if (prog.includes("/")) return await refusePath(ctx, prog);
   const action = `unbind program ${prog} from ${name === undefined ? "all names" : `"${name}"`}`;
-  return exitOf(ctx, await attempt(ctx, action, ctx.admin.unbindProgram(prog, name)));
+  return await attempt(ctx, action, ctx.admin.unbindProgram(prog, name), unreachable) ? 1 : 0;
 }
 
 /**
@@ -75,7 +77,9 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
   }
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
-  if (word === undefined) return usage(ctx, "unbind process");
+  if (word === undefined) {
+    return usage(ctx, "unbind process", whatIsMissing(parsed, [["process", "PID"]]));
+  }
   if (name === undefined) {
     ctx.complain(
       `Failed to unbind process ${printable(word)}: -22: no name given (name NAME)`,
@@ -88,7 +92,8 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
     return 1;
   }
   const request = ctx.admin.unbindProcess(pid, name);
-  return exitOf(ctx, await attempt(ctx, `unbind process ${pid} from "${name}"`, request));
+  const action = `unbind process ${pid} from "${name}"`;
+  return await attempt(ctx, action, request, unreachable) ? 1 : 0;
 }
 
 /** `ipcp IPCP name NAME`. */
@@ -101,7 +106,8 @@ export async function ipcp(ctx: Context, args: readonly string[]): Promise<numbe
   const word = lastValue(parsed.pairs, "ipcp");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || word === undefined || name === undefined) {
-    return usage(ctx, "unbind ipcp");
+    const why = whatIsMissing(parsed, [["ipcp", "IPCP"], ["name", "NAME"]]);
+    return usage(ctx, "unbind ipcp", why);
   }
   const action = `unbind IPCP "${word}" from "${name}"`;
   const target = await firstNamed(ctx, word, action);

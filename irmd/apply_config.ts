@@ -1,5 +1,6 @@
 /** The configuration file: read, checked as a whole, then applied from inside the daemon (spec 21 part B). */
 
+import { fileCause } from "../lib/cli/reason.ts";
 import { BIND_AUTO, COMP_MANAGEMENT, IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS } from "../lib/qos.ts";
@@ -23,14 +24,21 @@ export interface LoadedConfig {
   readonly config: IrmdConfig;
 }
 
+/** One that cannot be used. */
+export interface FailedConfig {
+  readonly kind: "failed";
+  /** The first thing that is wrong with it, a sentence. */
+  readonly cause: string;
+}
+
 /** Reads and checks a file; what is wrong with it goes to the log. */
-export function loadConfig(path: string, parent: Logger): LoadedConfig | { kind: "failed" } {
+export function loadConfig(path: string, parent: Logger): LoadedConfig | FailedConfig {
   const log = parent.child("irmd/configuration");
-  const fail = (...lines: string[]): { kind: "failed" } => {
+  const fail = (...lines: string[]): FailedConfig => {
     for (const line of lines) log.error(line);
     log.error("Failed to load configuration.");
     log.error("Failed to load config file.");
-    return { kind: "failed" };
+    return { kind: "failed", cause: lines[0]! };
   };
   let text: string;
   let real: string;
@@ -66,19 +74,24 @@ function sentence(e: unknown): string {
   if (e instanceof Deno.errors.PermissionDenied) return "Permission denied";
   if (e instanceof Deno.errors.IsADirectory) return "Is a directory";
   if (e instanceof TypeError) return "not UTF-8";
-  return e instanceof Error ? e.message.split("\n", 1)[0]! : String(e);
+  return fileCause(e);
 }
 
-/** Makes everything of a file; false, with the cause in the log, at the first failure. */
-export async function applyConfig(d: Daemon, ipcps: Ipcps, config: IrmdConfig): Promise<boolean> {
+/** Makes everything of a file; the cause, which the log has too, at the first failure. */
+export async function applyConfig(
+  d: Daemon,
+  ipcps: Ipcps,
+  config: IrmdConfig,
+): Promise<string | undefined> {
   for (const entry of config.entries) {
     const cause = entry.kind === "name" ? applyName(d, entry) : await applyIpcp(d, ipcps, entry);
     if (cause !== undefined) {
-      d.log.child("irmd/configuration").error(`${cause} (line ${entry.line})`);
-      return false;
+      const line = `${cause} (line ${entry.line})`;
+      d.log.child("irmd/configuration").error(line);
+      return line;
     }
   }
-  return true;
+  return undefined;
 }
 
 /** Why a request failed, or undefined when it did not. */

@@ -2,6 +2,7 @@
  * `ouro irmd`: the command line, the start and the end of the daemon (spec 20 §14, §15).
  */
 
+import { fileCause, printable } from "../lib/cli/reason.ts";
 import { Errno } from "../lib/errno.ts";
 import { currentInstance, type Instance, irmSocketPath } from "../lib/instance.ts";
 import { Logger, stdoutSink } from "../lib/log.ts";
@@ -87,6 +88,11 @@ function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
+/** One line for a person at a terminal, on stderr. */
+function complain(text: string): void {
+  console.error(`irmd: ${printable(text)}`);
+}
+
 /** What the words ask for, or the exit code when that is all. */
 function parse(words: readonly string[]): Arguments | number {
   let toStdout = false;
@@ -107,7 +113,12 @@ function parse(words: readonly string[]): Arguments | number {
       return 0;
     } else {
       print(USAGE);
-      return word === "--help" || word === "-h" ? 0 : 1;
+      if (word === "--help" || word === "-h") return 0;
+      const what = word === "--ipcp-dir"
+        ? "--ipcp-dir needs a directory"
+        : `unknown word "${word}"`;
+      complain(what);
+      return 1;
     }
   }
   return { toStdout, debug, direct, config, ipcpDir };
@@ -118,10 +129,10 @@ function cannotStart(log: Logger, args: Arguments, e: unknown): number {
   let text: string;
   if (e instanceof StartError) text = e.message;
   else if (e instanceof SysError) text = `Cannot start: ${e.message}.`;
-  else text = `Cannot start: ${e instanceof Error ? e.message.split("\n", 1)[0] : e}.`;
+  else text = `Cannot start: ${fileCause(e)}.`;
   if (text.startsWith("IRMd already running")) log.warn(text);
   else log.error(text);
-  if (!args.toStdout) console.error(`irmd: ${text}`);
+  if (!args.toStdout) complain(text);
   return 1;
 }
 
@@ -133,7 +144,10 @@ async function run(
 ): Promise<number> {
   raiseDescriptorLimit();
   const loaded = args.config === undefined ? undefined : loadConfig(args.config, log);
-  if (loaded?.kind === "failed") return 1;
+  if (loaded?.kind === "failed") {
+    if (!args.toStdout) complain(loaded.cause);
+    return 1;
+  }
   const options: DaemonOptions = {
     toStdout: args.toStdout,
     direct: args.direct ?? loaded?.config.daemon.direct ?? true,
@@ -162,8 +176,7 @@ function makeDirectories(instance: Instance): void {
   try {
     Deno.mkdirSync(instance.socketDir, { recursive: true });
   } catch (e) {
-    const why = e instanceof Error ? e.message.split("\n", 1)[0] : e;
-    throw new StartError(`Failed to create ${instance.socketDir}: ${why}.`);
+    throw new StartError(`Failed to create ${instance.socketDir}: ${fileCause(e)}.`);
   }
 }
 
@@ -238,7 +251,7 @@ async function serve(
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
   let stop: () => void = () => {};
-  const stopped = new Promise<void>((resolve) => stop = resolve);
+  const stopped = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
   using _signals = onSignals(
     [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM],
     () => {
@@ -263,8 +276,9 @@ async function serve(
   try {
     log.info("Ouroboros IPC Resource Manager daemon started...");
     if (loaded !== undefined) {
-      const applied = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
-      if (applied === false) {
+      const cause = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
+      if (cause !== undefined) {
+        if (!options.toStdout) complain(cause);
         const configLog = log.child("irmd/configuration");
         configLog.error("Failed to load configuration.");
         configLog.error("Failed to load config file.");

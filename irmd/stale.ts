@@ -36,7 +36,7 @@ export async function takeLock(instance: Instance, log: Logger): Promise<void> {
       }
       return;
     }
-    const owner = Lockfile.owner(instance);
+    const owner = ownerOfLock(instance);
     if (owner === undefined) continue;
     if (owner === 0 && performance.now() < endMs) {
       await new Promise((done) => setTimeout(done, 10));
@@ -52,6 +52,18 @@ export async function takeLock(instance: Instance, log: Logger): Promise<void> {
       throw new StartError(`Lockfile error: cannot remove the lock of process ${owner}.`);
     }
     log.warn("Stale resources cleaned.");
+  }
+}
+
+/** As `Lockfile.owner`. Throws `StartError` when the lock is another user's and not for us to read. */
+function ownerOfLock(instance: Instance): number | undefined {
+  try {
+    return Lockfile.owner(instance);
+  } catch (e) {
+    if (!(e instanceof SysError) || e.errno !== Errno.EACCES) throw e;
+    const whose = ownerOf(`${SHM_DIR}${e.object}`);
+    const by = whose === undefined ? "another user" : `uid ${whose}`;
+    throw new StartError(`Lockfile error: this node belongs to ${by} (${SHM_DIR}${e.object}).`);
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { setImmediate } from "node:timers";
 import config from "../deno.json" with { type: "json" };
+import { reasonOf, startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
@@ -44,14 +45,26 @@ function onEndingSignal(stop: () => void): void {
   }
 }
 
+/** Writes a line to stderr; a closed one is nobody's trouble. */
+function complain(line: string): void {
+  const out = new Output(Deno.stderr);
+  out.line(line);
+  try {
+    out.flush();
+  } catch {
+    // Nobody reads it.
+  }
+}
+
 /** The process on the node; undefined when that failed, with a line about it that `told` gets, too. */
 function announce(told: (line: string) => void = () => {}): OuroProcess | undefined {
   try {
     return OuroProcess.open({ prog: "oping" });
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
-    const line = `FATAL: Could not announce to IRMd. (${error.message})`;
-    console.error(line);
+    const line = `Failed to start: ${reasonOf(error)}`;
+    complain(startFailureText(error));
+    complain(line);
     told(line);
     return undefined;
   }
@@ -93,11 +106,10 @@ async function ping(options: ClientOptions): Promise<number> {
   } catch (error) {
     if (abort.signal.aborted) return 0;
     if (!(error instanceof OuroError)) throw error;
-    out.line(`Failed to allocate flow: ${error.code}.`);
+    const line = `Failed to allocate flow: ${reasonOf(error)}`;
+    if (!options.json) out.line(`Failed to allocate flow: ${error.code}.`);
     out.flush();
-    const cause = error.detail?.cause;
-    const line = `Failed to allocate flow: ${error.code}${cause ? `: ${cause}` : "."}`;
-    if (cause) console.error(line);
+    complain(line);
     printFailure(options, line);
     return options.strictExit ? 2 : 1;
   }
@@ -141,6 +153,7 @@ export async function main(args: string[]): Promise<number> {
       const out = new Output(Deno.stdout);
       out.text(options.text);
       out.flush();
+      if (options.reason !== undefined) complain(options.reason);
       return options.code;
     }
     case "server":

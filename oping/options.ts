@@ -62,6 +62,8 @@ export interface ExitOptions {
   readonly kind: "exit";
   readonly code: number;
   readonly text: string;
+  /** What is wrong, for stderr, where the text does not say it. */
+  readonly reason?: string;
 }
 
 export type OpingOptions = ClientOptions | ServerOptions | ExitOptions;
@@ -108,7 +110,9 @@ const VALUES: Readonly<Record<string, string>> = {
 
 const TIMES = new Set(["duration", "interval", "timeout", "deadline", "report", "idle"]);
 
-const USAGE_EXIT: ExitOptions = { kind: "exit", code: 1, text: USAGE };
+function usageExit(reason: string): ExitOptions {
+  return { kind: "exit", code: 1, text: USAGE, reason };
+}
 
 /** Splits joined words (`--count=5`, `-c5`, `-fQ`) into the prototype's form. */
 function splitWords(args: readonly string[]): string[] {
@@ -163,7 +167,8 @@ function collect(args: readonly string[]): Words | ExitOptions {
       words.flags.add(FLAGS[word]!);
       continue;
     }
-    if (!Object.hasOwn(VALUES, word) || i + 1 >= list.length) return USAGE_EXIT;
+    if (!Object.hasOwn(VALUES, word)) return usageExit(`Unknown option: ${word}`);
+    if (i + 1 >= list.length) return usageExit(`Option ${word} needs a value`);
     const key = VALUES[word]!;
     const value = list[++i]!;
     words.values.set(key, value);

@@ -3,6 +3,8 @@
  * private key is never readable by others, not even for a moment.
  */
 
+import { fileCause } from "../lib/cli/reason.ts";
+
 /** A file to be written. */
 export interface NewFile {
   readonly path: string;
@@ -42,7 +44,11 @@ export function exists(path: string): boolean {
 /** A directory with its parents; `private` of a CA only for its owner. */
 function makeDirectory(path: string): void {
   const isPrivate = path.endsWith("/private");
-  Deno.mkdirSync(path, { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
+  } catch (e) {
+    throw new PkiError(`cannot make ${path}: ${fileCause(e)}`);
+  }
 }
 
 /** By a new file beside it and a rename, so that readers see the old or the new one. */
@@ -68,6 +74,6 @@ function write(f: NewFile, force: boolean): void {
     if (e instanceof Deno.errors.AlreadyExists) {
       throw new PkiError(`${f.path} exists (overwrite it with --force)`);
     }
-    throw new PkiError(`cannot write ${f.path}: ${e instanceof Error ? e.message : e}`);
+    throw new PkiError(`cannot write ${f.path}: ${fileCause(e)}`);
   }
 }

@@ -1,5 +1,6 @@
 /** `ouro pki show`: what is in a certificate file. */
 
+import { fileCause } from "../lib/cli/reason.ts";
 import { PeerCertificate } from "../security/certificate.ts";
 import { printable } from "../security/printable.ts";
 import { PkiError } from "./files.ts";
@@ -18,7 +19,7 @@ export function show(path: string): Promise<Report> {
   try {
     text = Deno.readTextFileSync(path);
   } catch (e) {
-    throw new PkiError(`cannot read ${path}: ${e instanceof Error ? e.message : e}`);
+    throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
   }
   const c = PeerCertificate.fromPem(text);
   if (!c) throw new PkiError(`${path} has no PEM certificate`);

@@ -21,6 +21,11 @@ export type ParsedOptions<K extends string> =
   /** The last option has no value. */
   | { readonly kind: "missing"; readonly key: K };
 
+/** Says that the last option has no value. */
+export function needsValue(option: string): string {
+  return `Option --${option} needs a value`;
+}
+
 /** Reads a command line by a table of options; stops at the first word that makes no sense. */
 export function parseOptions<K extends string>(
   args: readonly string[],

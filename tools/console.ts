@@ -3,7 +3,8 @@
  * at once, so that a tool killed by a signal has lost nothing. A closed stdout raises `BrokenPipe`.
  */
 
-import { Errno, errnoText, OuroError } from "../lib/errno.ts";
+import { printable, reasonOf as reasonOfError } from "../lib/cli/reason.ts";
+import { errnoText, OuroError } from "../lib/errno.ts";
 
 const encoder = new TextEncoder();
 
@@ -26,20 +27,10 @@ export function complain(line: string): void {
   }
 }
 
-/** One line without control characters. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
 /** Number and cause of a failure, for one line. */
 export function reason(error: unknown): string {
-  if (!(error instanceof OuroError)) {
-    return error instanceof Error ? error.message : String(error);
-  }
-  if (error.detail?.cause) return `${error.code}: ${error.detail.cause}`;
-  return error.code === -Errno.EIRMD
-    ? `${error.code}: IRMd is not running (start it with \`ouro irmd\`)`
-    : `${error.code}: ${errnoText(error.code)}`;
+  if (error instanceof OuroError) return reasonOfError(error);
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The sentence for a negative result of a read or write. */

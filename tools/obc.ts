@@ -3,7 +3,7 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { parseOptions } from "./args.ts";
+import { needsValue, parseOptions } from "./args.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
 import { openProcess, qosOf, Stop, stopAfter } from "./session.ts";
@@ -49,8 +49,10 @@ export function parseObc(args: readonly string[]): ObcCommand {
   }
   const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${OBC_USAGE}` } as const;
   if (parsed.kind === "missing") {
-    if (parsed.key === "name") return noName;
-    return { kind: "exit", code: 1, out: OBC_USAGE, err: `Option --${parsed.key} needs a value` };
+    const err = needsValue(parsed.key);
+    return parsed.key === "name"
+      ? { ...noName, err }
+      : { kind: "exit", code: 1, out: OBC_USAGE, err };
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OBC_USAGE };
@@ -74,8 +76,8 @@ export async function main(args: string[]): Promise<number> {
   if (!words) return 1;
   const command = parseObc(words);
   if (command.kind === "exit") {
-    if (command.err !== undefined) complain(command.err);
     print(command.out);
+    if (command.err !== undefined) complain(command.err);
     return command.code;
   }
   const { common } = command;

@@ -3,7 +3,7 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { parseOptions } from "./args.ts";
+import { needsValue, parseOptions } from "./args.ts";
 import { complain, cText, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
@@ -54,7 +54,7 @@ export function parseOecho(args: readonly string[]): OechoCommand {
     return { kind: "exit", code: 0, out: OECHO_USAGE, err: `Unknown option: ${parsed.word}` };
   }
   if (parsed.kind === "missing") {
-    return { kind: "exit", code: 1, out: OECHO_USAGE, err: `Option --${parsed.key} needs a value` };
+    return { kind: "exit", code: 1, out: OECHO_USAGE, err: needsValue(parsed.key) };
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OECHO_USAGE };
@@ -70,8 +70,8 @@ export async function main(args: string[]): Promise<number> {
   if (!words) return 1;
   const command = parseOecho(words);
   if (command.kind === "exit") {
-    if (command.err !== undefined) complain(command.err);
     print(command.out);
+    if (command.err !== undefined) complain(command.err);
     return command.code;
   }
   const { common } = command;

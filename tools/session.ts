@@ -1,6 +1,7 @@
 /** What the tools share at run time: the process, its signals, pauses, and the QoS they ask for. */
 
 import { OuroProcess } from "../lib/flow/process.ts";
+import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
 import { QOS, type QosSpec } from "../lib/qos.ts";
 import { complain, print, reason } from "./console.ts";
@@ -14,10 +15,7 @@ export function openProcess(prog: string): OuroProcess | undefined {
     return OuroProcess.open({ prog }).makeCurrent();
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
-    const announcing = error.message.startsWith("Cannot open")
-      ? "open packet buffer"
-      : "announce to IRMd";
-    complain(`FATAL: Could not ${announcing}.`);
+    complain(startFailureText(error));
     complain(`Failed to start: ${reason(error)}`);
     return undefined;
   }

@@ -6,8 +6,9 @@
  * -110 when the time is over.
  */
 
+import { NOT_RUNNING } from "../cli/reason.ts";
 import { Errno, OuroError } from "../errno.ts";
-import { type Instance, irmSocketPath } from "../instance.ts";
+import { type Instance, instanceOf, irmSocketPath } from "../instance.ts";
 import { SysError } from "../sys/ffi.ts";
 import { SeqSocket } from "../sys/socket.ts";
 import { isWireError } from "../wire/mod.ts";
@@ -90,12 +91,18 @@ function explain(e: unknown, msg: IrmMsg, path: string): unknown {
   const action = actionOf(msg);
   if (e.errno === Errno.ETIMEDOUT) return new OuroError(-Errno.ETIMEDOUT, action);
   if (e.call === "connect" && (e.errno === Errno.ENOENT || e.errno === Errno.ECONNREFUSED)) {
-    return noIrmd(action, "IRMd is not running (start it with `ouro irmd`)");
+    return noIrmd(action, notRunning(path));
   }
   if (e.call === "connect" && e.errno === Errno.EACCES) {
     return noIrmd(action, `${path} does not let this user in`);
   }
   return noIrmd(action, e.message);
+}
+
+/** Names the place where an IRMd was looked for, unless it is the usual one. */
+function notRunning(path: string): string {
+  if (path === irmSocketPath(instanceOf(""))) return NOT_RUNNING;
+  return `${NOT_RUNNING}; nobody listens at ${path}`;
 }
 
 function noIrmd(action: string, cause: string): OuroError {

@@ -1,7 +1,7 @@
 // IPCPs as real processes under an IRMd of the test's own: life, commands, allocation, data, faults that a real
 // IRMd does not make. Flows between whole nodes are in ipcp_local_test.ts, ipcp_udp_test.ts, ipcp_eth_test.ts.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { IpcpCode, type IpcpMsg, IrmCode } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { kill } from "../../lib/sys/process.ts";
@@ -37,6 +37,7 @@ Deno.test("an IPCP without IRMd says so and ends with 1", async () => {
   const env = { OURO_PREFIX: "/nonexistent-ouro" };
   const r = await run(ouro("ipcpd-local", String(Deno.pid), "n"), { env });
   assertEquals([r.code, r.out], [1, "FATAL: Could not announce to IRMd.\n"]);
+  assertMatch(r.err, /^Failed to start: -1002: IRMd is not running [^\n]+\n$/);
 });
 
 Deno.test("an IPCP announces, takes commands, obeys its IRMd and leaves nothing", async () => {

@@ -76,7 +76,7 @@ for (const one of cases.get("cli")!) {
   });
 }
 
-Deno.test("oping --help needs no IRMd, oping -n says in one line that there is none", async () => {
+Deno.test("oping --help needs no IRMd, oping -n says that there is none", async () => {
   await using node = await TestNode.start({ idle: true });
   const help = await node.run(["oping", "--help"]);
   assertEquals(help.code, 0);
@@ -84,7 +84,10 @@ Deno.test("oping --help needs no IRMd, oping -n says in one line that there is n
   for (const words of [["-n", "x"], ["-l"]]) {
     const result = await node.run(["oping", ...words]);
     assertEquals([result.code, result.out], [1, ""]);
-    assertMatch(result.err, /^FATAL: Could not announce to IRMd\. .*IRMd is not running.*\n$/);
+    assertMatch(
+      result.err,
+      /^FATAL: Could not announce to IRMd\.\nFailed to start: -1002: IRMd is not running.*\n$/,
+    );
   }
 });
 
@@ -180,10 +183,11 @@ Deno.test("oping --json prints one document also when there is no flow, or no IR
   const document = JSON.parse(refused.out);
   assertEquals([refused.code, document.sent, document.rtt, document.packets], [1, 0, null, []]);
   assertMatch(document.error, /^Failed to allocate flow: -1007: name "nowhere" is not known/);
+  assertEquals(refused.err, `${document.error}\n`);
   await node.stopIrmd();
   const alone = await node.run(words);
   assertEquals(alone.code, 1);
-  assertMatch(JSON.parse(alone.out).error, /^FATAL: Could not announce to IRMd\. .*not running/);
+  assertMatch(JSON.parse(alone.out).error, /^Failed to start: -1002: IRMd is not running/);
 });
 
 for (const mode of [[], ["-f"], ["-F"]]) {

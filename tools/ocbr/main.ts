@@ -26,8 +26,8 @@ export async function main(args: string[]): Promise<number> {
   if (!words) return 1;
   const command = parseOcbr(words);
   if (command.kind === "exit") {
-    if (command.err !== undefined) complain(command.err);
     print(command.out);
+    if (command.err !== undefined) complain(command.err);
     return command.code;
   }
   const { options } = command;

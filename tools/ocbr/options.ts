@@ -1,7 +1,7 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
 import { strtol } from "../../lib/cli/numbers.ts";
-import { type OptionSpec, parseOptions } from "../args.ts";
+import { needsValue, type OptionSpec, parseOptions } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -88,12 +88,12 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     return { kind: "exit", code: 0, out: OCBR_USAGE, err: `Unknown option: ${parsed.word}` };
   }
   if (parsed.kind === "missing") {
-    if (parsed.key === "server") return noServer();
+    if (parsed.key === "server") return { ...noServer(), err: needsValue("server-name") };
     return {
       kind: "exit",
       code: 1,
       out: OCBR_USAGE,
-      err: `Option --${parsed.key} needs a value`,
+      err: needsValue(parsed.key),
     };
   }
   const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
@@ -133,8 +133,8 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
   return bad === undefined ? { kind: "run", options } : { kind: "exit", code: 1, out: bad };
 }
 
-function noServer(): OcbrCommand {
-  return { kind: "exit", code: 1, out: `No server specified.\n${OCBR_USAGE}` };
+function noServer() {
+  return { kind: "exit", code: 1, out: `No server specified.\n${OCBR_USAGE}` } as const;
 }
 
 /** A rate whose suffix is the first character of the rest; anything but k, M and G is ignored. */

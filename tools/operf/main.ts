@@ -13,8 +13,8 @@ export async function main(args: string[]): Promise<number> {
   if (!words) return 1;
   const command = parseOperf(words);
   if (command.kind === "exit") {
-    if (command.err !== undefined) complain(command.err);
     print(command.out);
+    if (command.err !== undefined) complain(command.err);
     return command.code;
   }
   using process = openProcess("operf");

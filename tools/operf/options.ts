@@ -1,7 +1,7 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
 import { parseTimeMs, strtol } from "../../lib/cli/numbers.ts";
-import { type OptionSpec, parseOptions } from "../args.ts";
+import { needsValue, type OptionSpec, parseOptions } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -84,8 +84,8 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   }
   if (parsed.kind === "missing") {
     return parsed.key === "server"
-      ? { kind: "exit", code: 1, out: "No server specified.\n" }
-      : { kind: "exit", code: 1, out: OPERF_USAGE, err: `Option --${parsed.key} needs a value` };
+      ? { kind: "exit", code: 1, out: "No server specified.\n", err: needsValue("server-name") }
+      : { kind: "exit", code: 1, out: OPERF_USAGE, err: needsValue(parsed.key) };
   }
   let durationMs = 60_000;
   let rate = 1_000_000;

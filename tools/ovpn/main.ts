@@ -28,8 +28,8 @@ export async function main(args: string[]): Promise<number> {
     return 1;
   }
   if (command.kind === "exit") {
-    if (command.err !== undefined) complain(command.err);
     print(command.out);
+    if (command.err !== undefined) complain(command.err);
     return command.code;
   }
   using process = openProcess("ovpn");

@@ -32,9 +32,19 @@ Deno.test("parseOptions() takes a value as it is, even if it looks like an optio
   assertEquals(options.kind === "client" && [options.name, options.mode], ["-f", "normal"]);
 });
 
-Deno.test("parseOptions() prints the usage for a missing value and an unknown word", () => {
-  for (const words of [["-c"], ["--count"], ["-x"], ["-fx"], ["name"], ["--flood=1"], ["-"]]) {
-    assertEquals(parseOptions(["-n", "srv", ...words]), { kind: "exit", code: 1, text: USAGE });
+Deno.test("parseOptions() prints the usage for a missing value and an unknown word, and says which", () => {
+  const cases: Record<string, string> = {
+    "-c": "Option -c needs a value",
+    "--count": "Option --count needs a value",
+    "-x": "Unknown option: -x",
+    "-fx": "Unknown option: -fx",
+    "name": "Unknown option: name",
+    "--flood=1": "Unknown option: --flood=1",
+    "-": "Unknown option: -",
+  };
+  for (const [word, reason] of Object.entries(cases)) {
+    const expected = { kind: "exit", code: 1, text: USAGE, reason };
+    assertEquals(parseOptions(["-n", "srv", word]), expected);
   }
 });
 

@@ -1,0 +1,244 @@
+// What a person sees when a command fails: the text of the prototype, then one line with the cause, and no
+// stack trace. One table a surrounding; the outcome of requests themselves is proved elsewhere.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type RunResult, TestNode } from "./support/node.ts";
+
+/** One command line and what it must say. */
+interface Failure {
+  readonly words: string[];
+  readonly code: number;
+  /** The text on stdout, or the beginning of a usage. */
+  readonly out?: string | RegExp;
+  /** The line on stderr. */
+  readonly err: RegExp | "";
+}
+
+/** Fails unless the cause is there, once, as a person would want it. */
+function check(f: Failure, got: RunResult): void {
+  const said = `ouro ${f.words.join(" ")}\n${got.out}${got.err}`;
+  assertEquals(got.code, f.code, said);
+  if (typeof f.out === "object") assertMatch(got.out, f.out, said);
+  else assertEquals(got.out, f.out ?? "", said);
+  if (f.err === "") assertEquals(got.err, "", said);
+  else assertMatch(got.err, f.err, said);
+  assert(!/\n +at |file:\/\/|os error|\[object /.test(got.out + got.err), said);
+  const lines = got.err.split("\n").filter((line) => line !== "" && !line.startsWith("FATAL: "));
+  assert(lines.length <= 1, `more than one line of reason: ${said}`);
+}
+
+async function checkAll(t: Deno.TestContext, node: TestNode, failures: Failure[]): Promise<void> {
+  for (const f of failures) {
+    const name = f.words.join(" ").slice(0, 80);
+    await t.step(name, async () => check(f, await node.run(f.words)));
+  }
+}
+
+const UNREACHABLE = "Failed to communicate with the Ouroboros IPC Resource Manager daemon.\n";
+const NOT_RUNNING =
+  /^(FATAL: Could not announce to IRMd\.\n)?[^\n]*: -1002: IRMd is not running \(start it with `ouro irmd`\); nobody listens at \/[^\n]+\/run\/irm\.sock\n$/;
+
+const WITHOUT_IRMD: Failure[] = [
+  { words: ["irm", "name", "create", "x"], code: 1, out: UNREACHABLE, err: NOT_RUNNING },
+  {
+    words: ["irm", "name", "register", "x", "layer", "l"],
+    code: 1,
+    out: "Failed to list IPCPs.\n",
+    err: NOT_RUNNING,
+  },
+  { words: ["irm", "ipcp", "list", "--json"], code: 1, err: NOT_RUNNING },
+  { words: ["irm", "ipcp", "create", "name", "x", "type", "local"], code: 1, err: NOT_RUNNING },
+  {
+    words: ["irm", "bind", "program", "/bin/sh", "name", "x"],
+    code: 1,
+    out: UNREACHABLE,
+    err: NOT_RUNNING,
+  },
+  { words: ["oping", "-n", "x"], code: 1, err: NOT_RUNNING },
+  { words: ["oping", "-l"], code: 1, err: NOT_RUNNING },
+  { words: ["operf", "-n", "x"], code: 1, err: NOT_RUNNING },
+  { words: ["oecho"], code: 1, err: NOT_RUNNING },
+  { words: ["obc", "-n", "x"], code: 1, err: NOT_RUNNING },
+  { words: ["ocbr", "-n", "x"], code: 1, err: NOT_RUNNING },
+  { words: ["ovpn", "-i", "10.0.0.1", "-m", "255.0.0.0"], code: 1, err: NOT_RUNNING },
+  {
+    words: ["ipcpd-local", "1", "n"],
+    code: 1,
+    out: "FATAL: Could not announce to IRMd.\n",
+    err: NOT_RUNNING,
+  },
+];
+
+const USAGE = /^Usage: /;
+
+const COMMAND_LINES: Failure[] = [
+  {
+    words: ["irm", "ipcp", "create", "name"],
+    code: 1,
+    out: USAGE,
+    err: /^irm ipcp create: no value after "name"\n$/,
+  },
+  {
+    words: ["irm", "ipcp", "create", "name", "x"],
+    code: 1,
+    out: USAGE,
+    err: /^irm ipcp create: no type given \(type TYPE\)\n$/,
+  },
+  {
+    words: ["irm", "ipcp", "create"],
+    code: 1,
+    out: USAGE,
+    err: /no name given \(name NAME\), no type given/,
+  },
+  {
+    words: ["irm", "ipcp", "create", "name", "x", "type", "zz"],
+    code: 1,
+    out: /^IPCP type "zz" is unknown\.\nUsage: /,
+    err: "",
+  },
+  { words: ["irm", "ipcp", "destroy"], code: 1, out: USAGE, err: /no name given/ },
+  {
+    words: ["irm", "ipcp", "bootstrap", "name", "x"],
+    code: 1,
+    out: USAGE,
+    err: /no layer given \(layer LAYER\)/,
+  },
+  {
+    words: ["irm", "ipcp", "bootstrap", "name", "x", "layer", "l", "hash"],
+    code: 1,
+    out: USAGE,
+    err: /no value after "hash"/,
+  },
+  {
+    words: ["irm", "ipcp", "bootstrap", "name", "x", "layer", "l", "type", "zz"],
+    code: 1,
+    out: USAGE,
+    err: /IPCP type "zz" is unknown/,
+  },
+  {
+    words: ["irm", "ipcp", "enroll", "name", "x"],
+    code: 1,
+    out: USAGE,
+    err: /no destination given/,
+  },
+  {
+    words: ["irm", "ipcp", "connect", "name", "x"],
+    code: 1,
+    out: USAGE,
+    err: /no dst given \(dst DST\)/,
+  },
+  {
+    words: ["irm", "ipcp", "list", "type", "zz"],
+    code: 1,
+    out: USAGE,
+    err: /IPCP type "zz" is unknown/,
+  },
+  {
+    words: ["irm", "name", "create"],
+    code: 1,
+    out: USAGE,
+    err: /^irm name create: no name given\n$/,
+  },
+  { words: ["irm", "name", "create", "x", "lb"], code: 1, out: USAGE, err: /no value after "lb"/ },
+  {
+    words: ["irm", "name", "create", "x", "lb", "zz"],
+    code: 1,
+    out: USAGE,
+    err: /"zz" is no load-balancing policy \(round-robin or spillover\)/,
+  },
+  {
+    words: ["irm", "name", "register", "x"],
+    code: 1,
+    out: USAGE,
+    err: /no layer and no IPCP given/,
+  },
+  {
+    words: ["irm", "bind", "program", "/bin/sh"],
+    code: 1,
+    out: USAGE,
+    err: /no name given \(name NAME\)/,
+  },
+  {
+    words: ["irm", "bind", "process", "1"],
+    code: 1,
+    out: USAGE,
+    err: /no name given \(name NAME\)/,
+  },
+  {
+    words: ["irm", "unbind", "ipcp", "x"],
+    code: 1,
+    out: USAGE,
+    err: /no name given \(name NAME\)/,
+  },
+  { words: ["oping", "-n", "x", "--zz"], code: 1, out: USAGE, err: /^Unknown option: --zz\n$/ },
+  { words: ["oping", "-n"], code: 1, out: USAGE, err: /^Option -n needs a value\n$/ },
+  {
+    words: ["operf", "-n"],
+    code: 1,
+    out: "No server specified.\n",
+    err: /^Option --server-name needs a value\n$/,
+  },
+  {
+    words: ["ocbr", "-n"],
+    code: 1,
+    out: /^No server specified\.\nUsage/,
+    err: /^Option --server-name needs a value\n$/,
+  },
+  {
+    words: ["obc", "-n"],
+    code: 1,
+    out: /^Please specify a name\./,
+    err: /^Option --name needs a value\n$/,
+  },
+  { words: ["irmd", "--zz"], code: 1, out: USAGE, err: /^irmd: unknown word "--zz"\n$/ },
+  {
+    words: ["irmd", "--ipcp-dir"],
+    code: 1,
+    out: USAGE,
+    err: /^irmd: --ipcp-dir needs a directory\n$/,
+  },
+  {
+    words: ["irmd", "--config", "/nonexistent.conf"],
+    code: 1,
+    err: /^irmd: Failed to check path for \/nonexistent\.conf: No such file or directory\.\n$/,
+  },
+  {
+    words: ["pki", "show", "/nonexistent.pem"],
+    code: 1,
+    err: /^ouro pki: cannot read \/nonexistent\.pem: No such file or directory\n$/,
+  },
+  {
+    words: ["pki", "init", "--security", "/proc/ouro"],
+    code: 1,
+    err: /^ouro pki: cannot make \/proc\/ouro\/\w+: [^\n(]+\n$/,
+  },
+];
+
+Deno.test("without an IRMd every command says so, and where it looked", async (t) => {
+  await using node = await TestNode.start({ idle: true });
+  await checkAll(t, node, WITHOUT_IRMD);
+});
+
+Deno.test("a command line that makes no sense: the usage of the prototype, then what is wrong", async (t) => {
+  await using node = await TestNode.start({ idle: true });
+  await checkAll(t, node, COMMAND_LINES);
+});
+
+Deno.test("irmd that logs to syslog tells a person at the terminal what is wrong with its file", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `${node.prefix}/bad.conf`;
+  const cases: [string, RegExp][] = [
+    ["[name.x]\nlb = 3 4\n", /^irmd: Failed to parse config file: line 2: [^\n]+\n$/],
+    ["[local.l1]\nbootstrap = 7\n", /^irmd: [^\n]+bad\.conf:2\)\n$/],
+    [
+      '[udp4.u1]\nbootstrap = "l"\nip = "192.0.2.1"\n',
+      /^irmd: [^\n]*192\.0\.2\.1[^\n]* \(line 1\)\n$/,
+    ],
+  ];
+  for (const [text, line] of cases) {
+    await Deno.writeTextFile(path, text);
+    const got = await node.run(["irmd", "--config", path]);
+    assertEquals([got.code, got.out], [1, ""], got.err);
+    assertMatch(got.err, line);
+  }
+});
