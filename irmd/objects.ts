@@ -257,7 +257,7 @@ export function takeDown(
   });
   onRing(instance, pid, flowId, (ring) => ring.setAcl(Acl.FLOWDOWN));
   try {
-    using set = FlowSetShm.open(instance, pid, true);
+    using set = FlowSetShm.open(instance, pid);
     set.notify(flowId, FlowEvent.DEALLOC);
   } catch (e) {
     if (!(e instanceof SysError)) throw e; // Its owner has left too.

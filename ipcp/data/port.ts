@@ -76,7 +76,7 @@ export class PortContext {
     if (uid !== 0) this.#pools.release(uid);
   }
   acquireSet(pid: number): FlowSetShm {
-    return this.#sets.acquire(pid, () => FlowSetShm.open(this.instance, pid, false));
+    return this.#sets.acquire(pid, () => FlowSetShm.open(this.instance, pid));
   }
   releaseSet(pid: number): void {
     this.#sets.release(pid);

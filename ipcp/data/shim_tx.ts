@@ -50,7 +50,6 @@ export class ShimTx extends FlowLoop {
         return false;
       }
       if (length < 0 || length > payloadMax) {
-        if (length === -Errno.ENOTRECOVERABLE) return false;
         this.#counters[length === -Errno.EINVAL ? Counter.badPackets : Counter.tooLong]!++;
         continue;
       }

@@ -16,10 +16,10 @@ import { FLOW_IDS_MAX, FQUEUES_MAX, RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs, sleepNs } from "../sys/clock.ts";
 import { SysError } from "../sys/ffi.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
-import { Cond, Mutex } from "../sys/pthread.ts";
-import { assertLayout, COND_WREFS, FlowSetLayout as L } from "./layout.ts";
+import { Cond, COND_BYTES } from "../sys/cond.ts";
+import { Mutex } from "../sys/mutex.ts";
+import { assertLayout, FlowSetLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
-import { acquire } from "./spin.ts";
 
 /** Events that one queue holds. */
 export const EVENTS_MAX = RBUFF_SLOTS;
@@ -44,17 +44,13 @@ export class FlowSetShm implements Disposable {
   readonly #mutex: Mutex;
   readonly #conds: Cond[] = [];
 
-  private constructor(
-    mapping: Mapping,
-    /** The set's owner (or the IRMd) may rebuild a lost mutex; others only give up. */
-    readonly owned: boolean,
-  ) {
+  private constructor(mapping: Mapping) {
     assertLayout();
     this.#mapping = mapping;
     this.i32 = new Int32Array(mapping.buffer);
-    this.#mutex = new Mutex(mapping.ref(L.LOCK, 40));
+    this.#mutex = new Mutex(mapping, L.LOCK);
     for (let i = 0; i < FQUEUES_MAX; i++) {
-      this.#conds.push(new Cond(mapping.ref(L.CONDS + 48 * i, 48)));
+      this.#conds.push(new Cond(mapping, L.CONDS + COND_BYTES * i));
     }
   }
 
@@ -64,7 +60,7 @@ export class FlowSetShm implements Disposable {
     ShmObject.unlink(name);
     using object = ShmObject.create(name, L.BYTES, mode, owner);
     try {
-      const set = new FlowSetShm(object.map(L.BYTES), true);
+      const set = new FlowSetShm(object.map(L.BYTES));
       set.i32.fill(-1, 0, FLOW_IDS_MAX * 2);
       set.#mutex.init();
       for (const cond of set.#conds) cond.init();
@@ -76,28 +72,16 @@ export class FlowSetShm implements Disposable {
   }
 
   /** Opens a set. Throws `SysError`: ENOENT, EACCES, EINVAL for an object of another size. */
-  static open(instance: Instance, pid: number, owned: boolean = pid === Deno.pid): FlowSetShm {
+  static open(instance: Instance, pid: number): FlowSetShm {
     const name = flowSetName(instance, pid);
     using object = ShmObject.open(name);
     if (object.stat().size !== L.BYTES) throw new SysError(Errno.EINVAL, "size of set", name);
-    return new FlowSetShm(object.map(L.BYTES), owned);
+    return new FlowSetShm(object.map(L.BYTES));
   }
 
   /** Removes the name. Returns 0 or a negative errno. */
   static unlink(instance: Instance, pid: number): number {
     return ShmObject.unlink(flowSetName(instance, pid));
-  }
-
-  #lock(): boolean {
-    const result = acquire(this.#mutex, this.i32, L.LOCK >> 2);
-    if (result === 0) return true;
-    if (result === Errno.EOWNERDEAD) {
-      this.#mutex.consistent();
-      return true;
-    }
-    if (result !== Errno.ENOTRECOVERABLE || !this.owned) return false;
-    this.#mutex.init();
-    return this.#mutex.lock() === 0;
   }
 
   /** The queue index a flow is in, or -1; a value from foreign memory, checked. */
@@ -109,7 +93,7 @@ export class FlowSetShm implements Disposable {
   /** Puts a flow in queue `idx`. 0, -EPERM when it is in a queue already, -EINVAL. */
   add(idx: number, flowId: number): number {
     if (!valid(idx, flowId)) return -Errno.EINVAL;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     const free = this.#indexOf(flowId) === -1;
     if (free) {
       this.i32[(flowId << 1) + 1] = 0;
@@ -122,7 +106,7 @@ export class FlowSetShm implements Disposable {
   /** Takes a flow out of queue `idx`; its queued events stay. 0, or -EINVAL. */
   del(idx: number, flowId: number): number {
     if (!valid(idx, flowId)) return -Errno.EINVAL;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     if (this.#indexOf(flowId) === idx) this.#clear(flowId);
     this.#mutex.unlock();
     return 0;
@@ -140,7 +124,8 @@ export class FlowSetShm implements Disposable {
 
   /** Empties queue `idx`: no members, no events. */
   zero(idx: number): void {
-    if (!valid(idx, 0) || !this.#lock()) return;
+    if (!valid(idx, 0)) return;
+    this.#mutex.lock();
     for (let id = 0; id < FLOW_IDS_MAX; id++) {
       if (this.i32[id << 1] === idx) this.#clear(id);
     }
@@ -150,14 +135,14 @@ export class FlowSetShm implements Disposable {
 
   /**
    * Appends an event for a flow, if the flow is in a queue. 0; -EAGAIN when the queue stayed full for
-   * a millisecond and the event was dropped; -ENOTRECOVERABLE.
+   * a millisecond and the event was dropped.
    */
   notify(flowId: number, event: number): number {
     // Nobody listens: no lock. Whoever adds the flow just now looks at the rbuff afterwards.
     if (flowId < 0 || flowId >= FLOW_IDS_MAX) return -Errno.EINVAL;
     if (this.#indexOf(flowId) === -1) return 0;
     for (let tries = 0; tries < FULL_TRIES_MAX; tries++) {
-      if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+      this.#mutex.lock();
       const appended = this.#append(flowId, event);
       this.#mutex.unlock();
       // After the unlock: woken inside, the waiter would run only to block again on the mutex.
@@ -184,7 +169,7 @@ export class FlowSetShm implements Disposable {
     i32[slot] = flowId;
     i32[slot + 1] = event;
     Atomics.store(i32, at, n + 1);
-    return i32[(L.CONDS + 48 * idx + COND_WREFS) >> 2]! >>> 3 !== 0 ? idx + 1 : 0;
+    return this.#conds[idx]!.waited ? idx + 1 : 0;
   }
 
   /** Number of events queued at `idx`, clamped; a hint. */
@@ -202,7 +187,7 @@ export class FlowSetShm implements Disposable {
    */
   wait(idx: number, out: Int32Array, deadlineNs: number): number {
     if (!valid(idx, 0) || out.length < EVENTS_MAX * 2) return -Errno.EINVAL;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     const i32 = this.i32;
     const at = (L.HEADS >> 2) + (idx << 1);
     while (i32[at] === 0) {
@@ -212,10 +197,8 @@ export class FlowSetShm implements Disposable {
         return -Errno.ETIMEDOUT;
       }
       const until = Math.min(deadlineNs, nowNs + WAIT_SLICE_NS);
-      const result = this.#conds[idx]!.wait(this.#mutex, until);
-      if (result === Errno.EOWNERDEAD) this.#mutex.consistent();
-      else if (result === Errno.ENOTRECOVERABLE && !this.#lock()) return -Errno.ENOTRECOVERABLE;
-      else if (result === 0 && i32[at] === 0) {
+      this.#conds[idx]!.wait(this.#mutex, until);
+      if (i32[at] === 0 && monotonicNs() < until) {
         this.#mutex.unlock();
         return 0;
       }
@@ -232,7 +215,8 @@ export class FlowSetShm implements Disposable {
 
   /** Wakes whoever waits at `idx`, without an event. */
   wake(idx: number): void {
-    if (!valid(idx, 0) || !this.#lock()) return;
+    if (!valid(idx, 0)) return;
+    this.#mutex.lock();
     this.#conds[idx]!.broadcast();
     this.#mutex.unlock();
   }

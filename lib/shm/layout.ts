@@ -7,10 +7,8 @@
  */
 
 import { FLOW_IDS_MAX, FQUEUES_MAX, RBUFF_SLOTS } from "../limits.ts";
-import { COND_BYTES, MUTEX_BYTES } from "../sys/pthread.ts";
-
-/** Byte offset of `__wrefs` in a condition variable: waiters × 8 + flags (glibc 2.36). */
-export const COND_WREFS = 36;
+import { COND_BYTES } from "../sys/cond.ts";
+import { MUTEX_BYTES } from "../sys/mutex.ts";
 
 /** Bytes in front of and behind a payload in a fresh block (spec 30 §1). */
 export const HEAD_SPACE = 256;

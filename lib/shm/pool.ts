@@ -26,7 +26,6 @@ import type { MemRef } from "../sys/ffi.ts";
 import { PoolMemory } from "./pool_memory.ts";
 import {
   Block,
-  COND_WREFS,
   GSPP,
   HEAD_SPACE,
   MODE_PRIVATE,
@@ -173,7 +172,7 @@ export class Pool extends PoolMemory {
    */
   allocAhead(c: number, out: Int32Array, at: number, most: number): number {
     const s = this.#local;
-    if (!this.lockShard(c, s)) return 0;
+    this.lockShard(c, s);
     const count = this.i32[(this.shardAt(c, s) + Shard.COUNT) >> 2]!;
     let n = 0;
     if (count > AHEAD_RESERVE) {
@@ -183,7 +182,7 @@ export class Pool extends PoolMemory {
         out[at + n++] = off;
       }
     }
-    this.mutexes[c * SHARDS + s]!.unlock();
+    this.unlockShard(c, s);
     return n;
   }
 
@@ -193,9 +192,9 @@ export class Pool extends PoolMemory {
   }
 
   #pop(c: number, s: number, len: number): number {
-    if (!this.lockShard(c, s)) return 0;
+    this.lockShard(c, s);
     const off = this.#popLocked(c, s, len);
-    this.mutexes[c * SHARDS + s]!.unlock();
+    this.unlockShard(c, s);
     return off;
   }
 
@@ -296,9 +295,9 @@ export class Pool extends PoolMemory {
     const c = this.classOf(off);
     if (c < 0) return c;
     const s = this.i32[(off + Block.PID) >> 2]! & (SHARDS - 1);
-    if (!this.lockShard(c, s)) return -Errno.EINVAL;
+    this.lockShard(c, s);
     const result = this.#drop(c, s, off);
-    this.mutexes[c * SHARDS + s]!.unlock();
+    this.unlockShard(c, s);
     return result;
   }
 
@@ -318,36 +317,36 @@ export class Pool extends PoolMemory {
 
   /** As {@linkcode remove} for the first `n` offsets; one lock for neighbours of one shard. */
   removeAll(offs: Int32Array, n: number): void {
-    let locked = -1;
+    let lockedClass = -1;
+    let lockedShard = -1;
     for (let k = 0; k < n; k++) {
       const off = offs[k]!;
       const c = this.classOf(off);
       if (c < 0) continue;
       const s = this.i32[(off + Block.PID) >> 2]! & (SHARDS - 1);
-      const i = c * SHARDS + s;
-      if (i !== locked) {
-        if (locked >= 0) this.mutexes[locked]!.unlock();
-        locked = this.lockShard(c, s) ? i : -1;
-        if (locked < 0) continue;
+      if (c !== lockedClass || s !== lockedShard) {
+        if (lockedClass >= 0) this.unlockShard(lockedClass, lockedShard);
+        this.lockShard(c, s);
+        lockedClass = c;
+        lockedShard = s;
       }
       this.#drop(c, s, off);
     }
-    if (locked >= 0) this.mutexes[locked]!.unlock();
+    if (lockedClass >= 0) this.unlockShard(lockedClass, lockedShard);
   }
 
   /** Puts a block on a locked shard and wakes a C process that waits there. */
   push(c: number, s: number, off: number): void {
     const i32 = this.i32;
     const block = off >> 2;
-    const at = this.shardAt(c, s);
-    const shard = at >> 2;
+    const shard = this.shardAt(c, s) >> 2;
     this.u16[(off + Block.REFCOUNT) >> 1] = 0;
     i32[block + (Block.NEXT >> 2)] = i32[shard + (Shard.HEAD >> 2)]!;
     i32[shard + (Shard.HEAD >> 2)] = off;
     i32[shard + (Shard.COUNT >> 2)] = i32[shard + (Shard.COUNT >> 2)]! + 1;
     i32[shard + (Shard.FREE_COUNT >> 2)] = i32[shard + (Shard.FREE_COUNT >> 2)]! + 1;
     i32[block + (Block.PID >> 2)] = 0;
-    if (i32[(at + Shard.COND + COND_WREFS) >> 2]! >>> 3 !== 0) this.conds[c * SHARDS + s]!.signal();
+    this.signal(c, s);
   }
 
   /** Adds a reference (retransmission). Only the holder of one may call it; give it back by `remove`. */

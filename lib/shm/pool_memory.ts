@@ -4,8 +4,9 @@
  */
 
 import { Errno } from "../errno.ts";
+import { Cond } from "../sys/cond.ts";
 import { type Mapping, type ShmObject } from "../sys/mman.ts";
-import { Cond, Mutex } from "../sys/pthread.ts";
+import { Mutex } from "../sys/mutex.ts";
 import {
   assertLayout,
   Block,
@@ -19,7 +20,6 @@ import {
   SHARDS,
   SizeClass,
 } from "./layout.ts";
-import { acquire } from "./spin.ts";
 
 /** Free blocks of each class, for accounting and tests. */
 export interface PoolStats {
@@ -44,8 +44,8 @@ export abstract class PoolMemory implements Disposable {
   protected readonly mapping: Mapping;
   /** Kept only for pools of another user, whose payload is copied by pread and pwrite. */
   readonly #object: ShmObject | null;
-  readonly mutexes: Mutex[] = [];
-  readonly conds: Cond[] = [];
+  readonly #mutexes: Mutex[] = [];
+  readonly #conds: Cond[] = [];
 
   protected constructor(
     /** The mapped object's name. */
@@ -67,8 +67,8 @@ export abstract class PoolMemory implements Disposable {
     for (let c = 0; c < CLASSES; c++) {
       for (let s = 0; s < SHARDS; s++) {
         const at = this.shardAt(c, s);
-        this.mutexes.push(new Mutex(mapping.ref(at + Shard.MUTEX, 40)));
-        this.conds.push(new Cond(mapping.ref(at + Shard.COND, 48)));
+        this.#mutexes.push(new Mutex(mapping, at + Shard.MUTEX, true));
+        this.#conds.push(new Cond(mapping, at + Shard.COND));
       }
     }
   }
@@ -112,15 +112,19 @@ export abstract class PoolMemory implements Disposable {
     return n;
   }
 
-  /** Locks a shard, repairing it when its last owner died. 0 when it can't be locked. */
-  lockShard(c: number, s: number): boolean {
-    const mutex = this.mutexes[c * SHARDS + s]!;
-    const result = acquire(mutex, this.i32, this.shardAt(c, s) >> 2);
-    if (result === 0) return true;
-    if (result !== Errno.EOWNERDEAD) return false;
-    mutex.consistent();
-    this.recount(c, s);
-    return true;
+  /** Locks a shard, repairing it when its last owner died. */
+  lockShard(c: number, s: number): void {
+    if (!this.#mutexes[c * SHARDS + s]!.lock()) this.recount(c, s);
+  }
+
+  unlockShard(c: number, s: number): void {
+    this.#mutexes[c * SHARDS + s]!.unlock();
+  }
+
+  /** Wakes a C process that waits for a block of a locked shard. */
+  protected signal(c: number, s: number): void {
+    const cond = this.#conds[c * SHARDS + s]!;
+    if (cond.waited) cond.signal();
   }
 
   /** Whether `off` is a block of class c that nobody holds (65535 is what C leaves, spec 10 §4.6). */
@@ -205,8 +209,8 @@ export abstract class PoolMemory implements Disposable {
     const g = this.geometry;
     const i32 = this.i32;
     const header = g.dataBytes;
-    new Mutex(this.mapping.ref(header + PoolHeader.MUTEX, 40)).init();
-    new Cond(this.mapping.ref(header + PoolHeader.HEALTHY, 48)).init();
+    new Mutex(this.mapping, header + PoolHeader.MUTEX).init();
+    new Cond(this.mapping, header + PoolHeader.HEALTHY).init();
     i32[(header + PoolHeader.PID) >> 2] = this.pid;
     for (let c = 0; c < CLASSES; c++) {
       const count = g.objectCount[c]!;
@@ -218,8 +222,8 @@ export abstract class PoolMemory implements Disposable {
       i32[(at + SizeClass.POOL_SIZE) >> 2] = g.start[c + 1]! - g.start[c]!;
       i32[(at + SizeClass.OBJECT_COUNT) >> 2] = count;
       for (let s = 0; s < SHARDS; s++) {
-        this.mutexes[c * SHARDS + s]!.init(true);
-        this.conds[c * SHARDS + s]!.init();
+        this.#mutexes[c * SHARDS + s]!.init();
+        this.#conds[c * SHARDS + s]!.init();
       }
       let head = 0;
       for (let k = 0; k < count; k++) {

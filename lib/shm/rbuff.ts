@@ -4,10 +4,11 @@
  * An rbuff is named after the process that reads it. The writer's rights are in its ACL word. Slots,
  * head and tail are used under the mutex only; unlocked looks are hints. Unlike the prototype a read
  * looks again under the lock, a write looks at the ACL again under the lock, and an ACL change wakes
- * both sides (spec 10 §11.12, §11.14).
+ * both sides (spec 10 §11.12, §11.14). A lock taken over from a dead owner needs no repair: a torn
+ * write lost its packet.
  *
  * Results: offsets, counts or 0; negative errno on failure: -EFLOWDOWN, -EFLOWPEER, -ENOTALLOC (read
- * only), -EAGAIN (full or empty), -ETIMEDOUT, -ENOTRECOVERABLE.
+ * only), -EAGAIN (full or empty), -ETIMEDOUT.
  */
 
 import { Errno } from "../errno.ts";
@@ -16,17 +17,15 @@ import { RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { SysError } from "../sys/ffi.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
-import { Cond, Mutex } from "../sys/pthread.ts";
-import { Acl, assertLayout, COND_WREFS, RbuffLayout as L } from "./layout.ts";
+import { Cond } from "../sys/cond.ts";
+import { Mutex } from "../sys/mutex.ts";
+import { Acl, assertLayout, RbuffLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
-import { acquire } from "./spin.ts";
 
 const MASK = RBUFF_SLOTS - 1;
 const HEAD = L.HEAD >> 2;
 const TAIL = L.TAIL >> 2;
 const ACL = L.ACL >> 2;
-const ADD_WREFS = (L.ADD + COND_WREFS) >> 2;
-const DEL_WREFS = (L.DEL + COND_WREFS) >> 2;
 
 /**
  * Longest uninterrupted wait, ns. A C peer changes the ACL without waking anybody, and a killed one
@@ -51,9 +50,9 @@ export class Rbuff implements Disposable {
     assertLayout();
     this.#mapping = mapping;
     this.i32 = new Int32Array(mapping.buffer);
-    this.#mutex = new Mutex(mapping.ref(L.MUTEX, 40));
-    this.#add = new Cond(mapping.ref(L.ADD, 48));
-    this.#del = new Cond(mapping.ref(L.DEL, 48));
+    this.#mutex = new Mutex(mapping, L.MUTEX);
+    this.#add = new Cond(mapping, L.ADD);
+    this.#del = new Cond(mapping, L.DEL);
   }
 
   /** Creates an empty rbuff. Throws `SysError` (EEXIST when it is there). */
@@ -96,15 +95,6 @@ export class Rbuff implements Disposable {
     return this.#mapping.lock();
   }
 
-  /** Locks, taking over from a dead owner: a torn write lost its packet, nothing else to repair. */
-  #lock(): boolean {
-    const result = acquire(this.#mutex, this.i32, L.MUTEX >> 2);
-    if (result === 0) return true;
-    if (result !== Errno.EOWNERDEAD) return false;
-    this.#mutex.consistent();
-    return true;
-  }
-
   /** Number of packets in the ring; a hint unless the caller is the only user. */
   queued(): number {
     const i32 = this.i32;
@@ -136,7 +126,7 @@ export class Rbuff implements Disposable {
   /** Puts a block offset in the ring, or -EAGAIN when it is full. */
   write(off: number): number {
     const i32 = this.i32;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     let result = this.#writeRefused();
     let wake = false;
     if (result === 0) {
@@ -158,7 +148,7 @@ export class Rbuff implements Disposable {
     const empty = (i32[TAIL]! & MASK) === head;
     i32[HEAD] = (head + 1) & MASK;
     // Waiters register under the mutex, so no waiter is missed by looking at their count here.
-    return empty && i32[ADD_WREFS]! >>> 3 !== 0;
+    return empty && this.#add.waited;
   }
 
   /** As {@linkcode write}, waiting for room until `deadlineNs` (monotonic; Infinity: for ever). */
@@ -166,7 +156,7 @@ export class Rbuff implements Disposable {
     const i32 = this.i32;
     const refused = this.#writeRefused();
     if (refused !== 0) return refused;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     let result = 0;
     let wake = false;
     for (;;) {
@@ -180,18 +170,16 @@ export class Rbuff implements Disposable {
       result = this.#waitOn(this.#del, deadlineNs);
       if (result !== 0) break;
     }
-    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    this.#mutex.unlock();
     if (wake) this.#add.broadcast();
     return result;
   }
 
-  /** Waits at most a slice. 0 to look again, -ETIMEDOUT, -ENOTRECOVERABLE (then not locked). */
+  /** Waits at most a slice. 0 to look again, or -ETIMEDOUT. */
   #waitOn(cond: Cond, deadlineNs: number): number {
     const nowNs = monotonicNs();
     if (deadlineNs <= nowNs) return -Errno.ETIMEDOUT;
-    const result = cond.wait(this.#mutex, Math.min(deadlineNs, nowNs + WAIT_SLICE_NS));
-    if (result === Errno.EOWNERDEAD) this.#mutex.consistent();
-    else if (result === Errno.ENOTRECOVERABLE) return -Errno.ENOTRECOVERABLE;
+    cond.wait(this.#mutex, Math.min(deadlineNs, nowNs + WAIT_SLICE_NS));
     return 0;
   }
 
@@ -199,7 +187,7 @@ export class Rbuff implements Disposable {
   read(): number {
     const i32 = this.i32;
     if (Atomics.load(i32, HEAD) === Atomics.load(i32, TAIL)) return this.whyEmpty();
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     const tail = i32[TAIL]! & MASK;
     const off = (i32[HEAD]! & MASK) === tail ? -Errno.EAGAIN : this.#take(tail);
     this.#mutex.unlock();
@@ -208,7 +196,7 @@ export class Rbuff implements Disposable {
 
   /** As {@linkcode read}, but leaves the packet where it is (and says -EAGAIN) unless `wanted`. */
   readIf(wanted: (off: number) => boolean): number {
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     const i32 = this.i32;
     const tail = i32[TAIL]! & MASK;
     let off = -Errno.EAGAIN;
@@ -222,14 +210,14 @@ export class Rbuff implements Disposable {
     const i32 = this.i32;
     const off = i32[(tail << 1) + 1] === 0 ? i32[tail << 1]! : 0;
     Atomics.store(i32, TAIL, (tail + 1) & MASK);
-    if (i32[DEL_WREFS]! >>> 3 !== 0) this.#del.broadcast();
+    if (this.#del.waited) this.#del.broadcast();
     return off < 0 ? 0 : off;
   }
 
   /** As {@linkcode read}, waiting for a packet until `deadlineNs` (monotonic; Infinity: for ever). */
   readBlocking(deadlineNs: number): number {
     const i32 = this.i32;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     let result = 0;
     for (;;) {
       const tail = i32[TAIL]! & MASK;
@@ -242,7 +230,7 @@ export class Rbuff implements Disposable {
       result = this.#waitOn(this.#add, deadlineNs);
       if (result !== 0) break;
     }
-    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    this.#mutex.unlock();
     return result;
   }
 
@@ -260,7 +248,7 @@ export class Rbuff implements Disposable {
 
   /** Wakes readers and writers, which look at the ACL again. */
   wake(): void {
-    if (!this.#lock()) return;
+    this.#mutex.lock();
     this.#add.broadcast();
     this.#del.broadcast();
     this.#mutex.unlock();
@@ -294,7 +282,7 @@ export class Rbuff implements Disposable {
    */
   waitEmpty(deadlineNs: number): number {
     const i32 = this.i32;
-    if (!this.#lock()) return -Errno.ENOTRECOVERABLE;
+    this.#mutex.lock();
     let result = 0;
     while ((i32[HEAD]! & MASK) !== (i32[TAIL]! & MASK)) {
       result = this.#readRefused();
@@ -302,7 +290,7 @@ export class Rbuff implements Disposable {
       result = this.#waitOn(this.#del, deadlineNs);
       if (result !== 0) break;
     }
-    if (result !== -Errno.ENOTRECOVERABLE) this.#mutex.unlock();
+    this.#mutex.unlock();
     return result;
   }
 
@@ -328,14 +316,14 @@ export class Rbuff implements Disposable {
 
   /** Whether somebody waits for room, or for the ring to be empty. */
   writersWait(): boolean {
-    return this.i32[DEL_WREFS]! >>> 3 !== 0;
+    return this.#del.waited;
   }
 
   /** Gives back all slots before `tail` and wakes who waits for them. */
   advance(tail: number): void {
-    if (!this.#lock()) return;
+    this.#mutex.lock();
     this.i32[TAIL] = tail;
-    if (this.i32[DEL_WREFS]! >>> 3 !== 0) this.#del.broadcast();
+    if (this.#del.waited) this.#del.broadcast();
     this.#mutex.unlock();
   }
 

@@ -27,11 +27,8 @@ function reclaimClass(pool: Pool, c: number, pid: number, held: ReadonlySet<numb
   const g = pool.geometry;
   const own = pid & (SHARDS - 1);
   // The allocator's shard excludes readers that free its blocks just now; ascending order, no cycle.
-  if (!pool.lockShard(c, 0)) return 0;
-  if (own !== 0 && !pool.lockShard(c, own)) {
-    pool.mutexes[c * SHARDS]!.unlock();
-    return 0;
-  }
+  pool.lockShard(c, 0);
+  if (own !== 0) pool.lockShard(c, own);
   let freed = 0;
   let idle = 0;
   for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
@@ -44,8 +41,8 @@ function reclaimClass(pool: Pool, c: number, pid: number, held: ReadonlySet<numb
       freed += 1;
     }
   }
-  if (own !== 0) pool.mutexes[c * SHARDS + own]!.unlock();
-  pool.mutexes[c * SHARDS]!.unlock();
+  if (own !== 0) pool.unlockShard(c, own);
+  pool.unlockShard(c, 0);
   let listed = 0;
   for (let s = 0; s < SHARDS; s++) listed += pool.i32[(pool.shardAt(c, s) + Shard.COUNT) >> 2]!;
   // More idle blocks than the lists hold: some lie outside of all lists.
@@ -55,31 +52,28 @@ function reclaimClass(pool: Pool, c: number, pid: number, held: ReadonlySet<numb
 /** Puts blocks without references that no list reaches on shard 0, with the whole class locked. */
 function relist(pool: Pool, c: number, pid: number): number {
   const g = pool.geometry;
-  let locked = 0;
   let found = 0;
-  while (locked < SHARDS && pool.lockShard(c, locked)) locked += 1;
-  if (locked === SHARDS) {
-    const onList = new Set<number>();
-    for (let s = 0; s < SHARDS; s++) {
-      pool.recount(c, s);
-      let off = pool.i32[(pool.shardAt(c, s) + Shard.HEAD) >> 2]!;
-      // recount() left a list that ends and stays inside the class.
-      while (off !== 0 && !onList.has(off)) {
-        onList.add(off);
-        off = pool.i32[(off + Block.NEXT) >> 2]!;
-      }
-    }
-    for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
-      if (off === 0 || onList.has(off)) continue;
-      const refs = Atomics.load(pool.u16, (off + Block.REFCOUNT) >> 1);
-      const by = pool.i32[(off + Block.PID) >> 2]!;
-      // A live sender of the prototype passes through 0 references before it frees (spec 10 §4.6).
-      if ((refs === 0 || refs === 65535) && (by === 0 || by === pid)) {
-        pool.push(c, 0, off);
-        found += 1;
-      }
+  for (let s = 0; s < SHARDS; s++) pool.lockShard(c, s);
+  const onList = new Set<number>();
+  for (let s = 0; s < SHARDS; s++) {
+    pool.recount(c, s);
+    let off = pool.i32[(pool.shardAt(c, s) + Shard.HEAD) >> 2]!;
+    // recount() left a list that ends and stays inside the class.
+    while (off !== 0 && !onList.has(off)) {
+      onList.add(off);
+      off = pool.i32[(off + Block.NEXT) >> 2]!;
     }
   }
-  while (locked > 0) pool.mutexes[c * SHARDS + --locked]!.unlock();
+  for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
+    if (off === 0 || onList.has(off)) continue;
+    const refs = Atomics.load(pool.u16, (off + Block.REFCOUNT) >> 1);
+    const by = pool.i32[(off + Block.PID) >> 2]!;
+    // A live sender of the prototype passes through 0 references before it frees (spec 10 §4.6).
+    if ((refs === 0 || refs === 65535) && (by === 0 || by === pid)) {
+      pool.push(c, 0, off);
+      found += 1;
+    }
+  }
+  for (let s = SHARDS - 1; s >= 0; s--) pool.unlockShard(c, s);
   return found;
 }

@@ -15,7 +15,7 @@ const [role, prefix] = Deno.args as [string, string];
 const instance = instanceOf(prefix);
 const pool = Pool.open(instance, 0);
 const ring = Rbuff.open(instance, 1, 1);
-const set = FlowSetShm.open(instance, 1, role === "reader");
+const set = FlowSetShm.open(instance, 1);
 const lengths = [1, 100, 300, 1400, 9000];
 const events = new Int32Array(2048);
 const reader = new RingReader(ring, pool);

@@ -1,15 +1,10 @@
 /**
  * What is proved here: a process that writes hostile values into every word of the pool, the rings and the flow
- * sets of running programs stops nobody: programs end by themselves, the daemon serves on, ends in order and
+ * sets of running programs, their locks included, stops nobody: programs end by themselves, the daemon serves on, ends in order and
  * leaves nothing. The same against one thread is in tests/fuzz/shm_test.ts.
- *
- * The locks of rings and sets are left out: a program that waits for a condition is inside libc, which waits for
- * ever when the lock it left is spoilt meanwhile. Everything else with locks is in
- * tests/unit/lib/sys/pthread_test.ts.
  */
 
 import { assert, assertEquals, assertNotMatch } from "@std/assert";
-import { FlowSetLayout, RbuffLayout } from "../../lib/shm/layout.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
 
@@ -28,19 +23,13 @@ function random(seed: number): (n: number) => number {
   };
 }
 
-/** Words of an object before its locks; those of a pool are in its last part and are included. */
-function wordsOf(name: string, bytes: number): number {
-  if (name.includes(".rbuff.")) return RbuffLayout.MUTEX >> 2;
-  return (name.includes(".set.") ? FlowSetLayout.CONDS : bytes) >> 2;
-}
-
 /** Writes one word somewhere into each object of the node: often near its ends, where the control words are. */
 function spoil(node: TestNode, r: (n: number) => number): void {
   for (const name of node.sharedMemory()) {
     if (name.endsWith(".lockfile")) continue;
     try {
       using file = Deno.openSync(`/dev/shm/${name}`, { read: true, write: true });
-      const words = wordsOf(name, file.statSync().size);
+      const words = file.statSync().size >> 2;
       const near = Math.min(words, 4096);
       const at = [r(near), words - 1 - r(near), r(words)][r(3)]!;
       const word = new Uint32Array([r(5) < 3 ? HOSTILE[r(HOSTILE.length)]! : r(2 ** 32)]);

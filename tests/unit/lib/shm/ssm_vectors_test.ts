@@ -18,7 +18,13 @@ import { Pool } from "../../../../lib/shm/pool.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { reclaim } from "../../../../lib/shm/reclaim.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
-import { COND_BYTES, MUTEX_BYTES } from "../../../../lib/sys/pthread.ts";
+import { COND_BYTES, CondLayout } from "../../../../lib/sys/cond.ts";
+import {
+  KIND_ROBUST,
+  KIND_ROBUST_PI,
+  MUTEX_BYTES,
+  MutexLayout,
+} from "../../../../lib/sys/mutex.ts";
 import { hex, imageBytes, ownerUid, withShm } from "./support.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -146,13 +152,40 @@ function checkLayout(c: Json): void {
       );
       return;
     case "layout.glibc_x86_64":
-      assertEquals(c.expect.mutex.size, MUTEX_BYTES);
-      assertEquals(c.expect.cond.size, COND_BYTES);
-      assertEquals(c.expect.cond.fields.__wrefs[0], layout.COND_WREFS);
+      checkLibc(c.expect);
       return;
     default:
       throw new Error(`unknown layout ${c.name}`);
   }
+}
+
+/** The reference's locks, word by word. */
+function checkLibc({ mutex, cond }: Json): void {
+  assertEquals([mutex.size, cond.size], [MUTEX_BYTES, COND_BYTES]);
+  assertEquals([mutex.kind_robust_pshared, mutex.kind_robust_pshared_prio_inherit], [
+    KIND_ROBUST,
+    KIND_ROBUST_PI,
+  ]);
+  const at = (object: Json, ...fields: string[]) => fields.map((f) => object.fields[f][0]);
+  assertEquals(
+    at(mutex, "__lock", "__count", "__owner", "__kind"),
+    Object.values(MutexLayout),
+  );
+  assertEquals(
+    at(
+      cond,
+      ...[
+        "__wseq",
+        "__g1_start",
+        "__g_refs",
+        "__g_size",
+        "__g1_orig_size",
+        "__wrefs",
+        "__g_signals",
+      ],
+    ),
+    Object.values(CondLayout),
+  );
 }
 
 function geometryOf(uid: number): layout.PoolGeometry {
