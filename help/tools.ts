@@ -59,7 +59,7 @@ The name is that of the layer: irm ipcp bootstrap name b1 type broadcast layer L
 Beyond the prototype:
   -q, --qos WORD            raw (default), best, video, voice, data
       --ip6 ADDRESS/BITS    IPv6 address of the TUN device, too
-      --mtu BYTES           MTU of the TUN device (default 1500)
+      --mtu BYTES           MTU of the TUN device (default 1500, or what the flow carries)
       --dev NAME            Name of the TUN device (default: the kernel's choice)
       --reconnect           Client: allocate the flow again when it goes down
       --json                Print one JSON document at the end instead of text

@@ -1,6 +1,7 @@
 /**
  * What an IPCP says to the IRMd (spec 50 §6). Only the named fields of `flow_info` have a meaning, the others
- * are zero; the limits of the layer are ours and skipped by the prototype's IRMd. Nothing here throws: an IRMd that cannot be reached is a negative result.
+ * are zero; the limits of the layer are ours, the prototype's IRMd skips them. Nothing here throws: an IRMd that
+ * cannot be reached is a negative result.
  */
 
 import { reasonOf } from "../lib/cli/reason.ts";

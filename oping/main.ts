@@ -11,6 +11,7 @@ import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { FlowFlag } from "../lib/flow/flags.ts";
+import { tooLongText } from "../lib/flow/message_limit.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { QOS } from "../lib/qos.ts";
 import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
@@ -86,6 +87,13 @@ function printFailure(options: ClientOptions, error: string): void {
   out.flush();
 }
 
+async function leave(flow: Flow): Promise<void> {
+  await Promise.race([
+    flow.dealloc().catch(() => {}),
+    new Promise((done) => setTimeout(done, LEAVE_MS)),
+  ]);
+}
+
 async function ping(options: ClientOptions): Promise<number> {
   const out = new Output(options.json ? Deno.stderr : Deno.stdout);
   for (const note of options.notes) out.line(note);
@@ -113,6 +121,13 @@ async function ping(options: ClientOptions): Promise<number> {
     printFailure(options, line);
     return options.strictExit ? 2 : 1;
   }
+  if (options.size > flow.messageBytesMax) {
+    const line = `Cannot send packets of ${tooLongText(options.size, flow.messageBytesMax)}`;
+    complain(line);
+    printFailure(options, line);
+    await leave(flow);
+    return options.strictExit ? 2 : 1;
+  }
   flow.flags |= FlowFlag.RNoPart;
   const client = new Client(
     options,
@@ -124,10 +139,7 @@ async function ping(options: ClientOptions): Promise<number> {
   stop = () => client.stop();
   report = () => client.report();
   const ending = await client.ping();
-  await Promise.race([
-    flow.dealloc().catch(() => {}),
-    new Promise((done) => setTimeout(done, LEAVE_MS)),
-  ]);
+  await leave(flow);
   if (!options.strictExit) return 0;
   return ending.error !== undefined ? 2 : ending.replies === 0 ? 1 : 0;
 }

@@ -1,5 +1,7 @@
 /** What the tools share at run time: the process, its signals, pauses, and the QoS they ask for. */
 
+import type { Flow } from "../lib/flow/flow.ts";
+import { tooLongText } from "../lib/flow/message_limit.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
@@ -51,6 +53,12 @@ export class Stop implements Disposable {
   [Symbol.dispose](): void {
     for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#onSignal);
   }
+}
+
+/** Why packets of this size cannot be sent on a flow; undefined when they can. */
+export function tooLongFor(flow: Flow, sizeBytes: number): string | undefined {
+  const most = flow.messageBytesMax;
+  return sizeBytes > most ? `Cannot send packets of ${tooLongText(sizeBytes, most)}` : undefined;
 }
 
 /** Waits, or until the stop is asked for. */

@@ -12,6 +12,7 @@ import { FlowFlag } from "./flags.ts";
 import type { CallOptions } from "./flow_data.ts";
 import { FlowPackets } from "./flow_packets.ts";
 import type { Keepalive } from "./keepalive.ts";
+import { tooLongText } from "./message_limit.ts";
 import type { OwnedFlow } from "./process.ts";
 import { flowReadable, flowWritable } from "./streams.ts";
 
@@ -227,7 +228,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
 
   #writeAction(code: number, bytes: number): string {
     return code === -Errno.EMSGSIZE
-      ? `Cannot write ${bytes} bytes (a message of this flow holds at most ${this.messageBytesMax})`
+      ? `Cannot write ${tooLongText(bytes, this.messageBytesMax)}`
       : "Cannot write";
   }
 

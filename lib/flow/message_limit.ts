@@ -27,6 +27,11 @@ export function messageLimit(blockBytes: number, overheadBytes: number, sdu: Sdu
   return Math.max(0, Math.min(blockBytes, sduBytesMax - overheadBytes));
 }
 
+/** A size that is too long and its limit, for the text of an error. */
+export function tooLongText(bytes: number, limit: number): string {
+  return `${bytes} bytes (a message of this flow holds at most ${limit})`;
+}
+
 /**
  * Pieces that a byte stream is cut to, bytes: as long as a message may be, but not so long that a packet is
  * fragmented further below, where the loss of a fragment loses it all.

@@ -6,12 +6,21 @@ import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { complain, print, reason, reasonOf } from "../console.ts";
 import { type Conversation, serve } from "../serve.ts";
-import { breathe, Interim, openProcess, pause, qosOf, Stop, stopAfter } from "../session.ts";
+import {
+  breathe,
+  Interim,
+  openProcess,
+  pause,
+  qosOf,
+  Stop,
+  stopAfter,
+  tooLongFor,
+} from "../session.ts";
 import { type CbrReport, Meter, reportLine, sentLine } from "./meter.ts";
 import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
 import { Pacer } from "./pacer.ts";
 
-/** Exit code when there is no flow. */
+/** Exit code when there is no flow, or one that does not carry the packets. */
 const FAILED = 255;
 /** How often the server looks at its clock, ms. */
 const TICK_MS = 100;
@@ -107,6 +116,12 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
     if (!(error instanceof OuroError)) throw error;
     if (!options.json) print("Failed to allocate flow.\n");
     complain(`Failed to allocate flow: ${reason(error)}`);
+    return FAILED;
+  }
+  const tooLong = tooLongFor(flow, sizeBytes);
+  if (tooLong !== undefined) {
+    complain(tooLong);
+    await flow.dealloc();
     return FAILED;
   }
   const startNs = monotonicNs();

@@ -3,9 +3,10 @@
 import { Errno, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { monotonicUs } from "../../lib/sys/clock.ts";
+import { packetLimit } from "../common.ts";
 import { complain, print, reason, reasonOf } from "../console.ts";
-import { Interim, pause, qosOf, type Stop, stopAfter } from "../session.ts";
-import type { OperfOptions } from "./options.ts";
+import { Interim, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
+import { type OperfOptions, SIZE_BYTES_MIN } from "./options.ts";
 import {
   Counter,
   encodeConfig,
@@ -40,8 +41,19 @@ interface Outcome {
   failed: number;
 }
 
+/**
+ * The options with a size that the flow carries, or why there is none: a size that was not asked for gives way.
+ */
+function fitted(o: OperfOptions, flow: Flow): OperfOptions | string {
+  const tooLong = tooLongFor(flow, o.sizeBytes);
+  if (tooLong === undefined) return o;
+  const sizeBytes = flow.messageBytesMax;
+  return o.sizeGiven || sizeBytes < SIZE_BYTES_MIN ? tooLong : { ...o, sizeBytes };
+}
+
 /** Runs one test; returns the exit code. */
-export async function client(o: OperfOptions, stop: Stop): Promise<number> {
+export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
+  let o = asked;
   const say = (text: string) => o.json || print(text);
   using _deadline = stopAfter(o.deadlineMs, stop);
   say(o.notice);
@@ -56,6 +68,13 @@ export async function client(o: OperfOptions, stop: Stop): Promise<number> {
     complain(`Failed to allocate flow: ${reason(error)}`);
     return o.strictExit ? 2 : 1;
   }
+  const fit = fitted(o, flow);
+  if (typeof fit === "string") {
+    complain(fit);
+    await flow.dealloc();
+    return o.strictExit ? 2 : 1;
+  }
+  o = fit;
   say(announcement(o.test));
   const n = flow.writeSync(encodeConfig(typeOf(o.test)), { timeoutMs: 1000 });
   if (n < 0) {
@@ -124,7 +143,7 @@ async function run(
     durationMs: o.durationMs,
     rate: o.flood ? 0 : o.rate,
     sleep: o.sleep,
-    packetsMax: o.packetsMax,
+    packetsMax: packetLimit(o, o.sizeBytes),
     stop,
     ...(o.test === "bi" ? { onTurn: () => back.take() } : {}),
   });

@@ -5,7 +5,6 @@ import { needsValue, type OptionSpec, parseOptions } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
-  packetLimit,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
@@ -45,6 +44,8 @@ export interface OperfOptions extends CommonOptions {
   /** Bits a second. */
   readonly rate: number;
   readonly sizeBytes: number;
+  /** The size was asked for. */
+  readonly sizeGiven: boolean;
   readonly flood: boolean;
   readonly sleep: boolean;
   /** Server: a line for each packet of a one-directional test, as the prototype prints. */
@@ -128,11 +129,11 @@ export function parseOperf(args: readonly string[]): OperfCommand {
       durationMs,
       rate,
       sizeBytes,
+      sizeGiven: last("size") !== undefined,
       flood: has("flood"),
       sleep: has("sleep"),
       verbose: has("verbose"),
       ...common,
-      packetsMax: packetLimit(common, sizeBytes),
       notice,
       warning,
     },

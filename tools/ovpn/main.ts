@@ -8,10 +8,12 @@ import { Tun } from "../../lib/sys/tun.ts";
 import { complain, print, reason } from "../console.ts";
 import { openProcess, pause, qosOf, Stop } from "../session.ts";
 import { bridge, type Carried } from "./bridge.ts";
-import { type OvpnOptions, parseOvpn } from "./options.ts";
+import { MTU_BYTES_MIN, type OvpnOptions, parseOvpn } from "./options.ts";
 
 /** Pause before a flow is allocated again, ms. */
 const RECONNECT_MS = 1000;
+/** MTU that the kernel gives a TUN device. */
+const TUN_MTU_BYTES = 1500;
 
 /** Runs `ovpn`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
@@ -77,7 +79,7 @@ async function carry(
       }
       say("Flow allocated.\n");
       if (!tun) {
-        tun = openTun(options);
+        tun = openTun(options, flow.messageBytesMax);
         if (!tun) {
           await flow.dealloc();
           return 1;
@@ -124,13 +126,19 @@ async function connect(
   }
 }
 
-function openTun(options: OvpnOptions): Tun | undefined {
+/** The device. Packets that the flow doesn't carry are dropped, so its MTU is what the flow carries at most. */
+function openTun(options: OvpnOptions, carriedBytes: number): Tun | undefined {
+  const asked = options.mtuBytes;
+  if (asked !== undefined && asked > carriedBytes) {
+    complain(`MTU ${asked} is more than the flow carries: packets above ${carriedBytes} are lost`);
+  }
+  const usual = carriedBytes < TUN_MTU_BYTES ? Math.max(MTU_BYTES_MIN, carriedBytes) : undefined;
   try {
     return Tun.open({
       device: options.device,
       ip4: { address: options.address, mask: options.mask },
       ip6: options.ip6,
-      mtuBytes: options.mtuBytes,
+      mtuBytes: asked ?? usual,
     });
   } catch (error) {
     if (!(error instanceof SysError)) throw error;

@@ -7,6 +7,9 @@ import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import { parseWhole } from "../../lib/cli/numbers.ts";
 import { versionText } from "../version.ts";
 
+/** Smallest MTU of a device with IPv4. */
+export const MTU_BYTES_MIN = 68;
+
 export const OVPN_USAGE = `Usage: ovpn [OPTION]...
 Sends TCP/IP traffic over Ouroboros
 
@@ -89,7 +92,7 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
   const ip6 = inet6Of(last("ip6"));
   if (ip6 === "bad") return refuse(`Invalid IPv6 address: ${last("ip6")}.`);
   const mtu = last("mtu");
-  const mtuBytes = mtu === undefined ? undefined : parseWhole(mtu, 68, 65535);
+  const mtuBytes = mtu === undefined ? undefined : parseWhole(mtu, MTU_BYTES_MIN, 65535);
   if (mtu !== undefined && mtuBytes === undefined) return refuse(`Invalid MTU: ${mtu}.`);
   const device = last("dev");
   if (device !== undefined && !/^[!-.0-~]{1,15}$/.test(device)) {
