@@ -9,7 +9,9 @@
 import { Errno } from "../../lib/errno.ts";
 import type { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { transfer } from "../../lib/shm/transfer.ts";
+import { monotonicNs } from "../../lib/sys/clock.ts";
 import { FlowLoop } from "./flow_loop.ts";
+import { LongPacketReports } from "./long_packets.ts";
 import type { Port } from "./port.ts";
 import type { ThreadParts } from "./ports.ts";
 import { Counter, type FlowTable } from "./table.ts";
@@ -17,11 +19,13 @@ import { Counter, type FlowTable } from "./table.ts";
 export class LocalPath extends FlowLoop {
   readonly #table: FlowTable;
   readonly #counters: Int32Array;
+  readonly #longPackets: LongPacketReports;
 
   constructor(parts: ThreadParts, set: FlowSetShm) {
     super(parts, set);
     this.#table = parts.table;
     this.#counters = parts.counters;
+    this.#longPackets = new LongPacketReports("out", parts.tooLong, monotonicNs);
   }
 
   protected override move(from: Port, max: number): boolean {
@@ -53,7 +57,10 @@ export class LocalPath extends FlowLoop {
       give = transfer(pool, off, to.pool);
       if (give >= 0) this.#counters[Counter.copies]!++;
     }
-    if (give >= 0 && to.deliver(give) === 0) this.#counters[Counter.received]!++;
+    if (give === -Errno.EMSGSIZE) {
+      this.#counters[Counter.tooLong]!++;
+      this.#longPackets.add(from.flowId, n, to.pool.payloadBytesMax);
+    } else if (give >= 0 && to.deliver(give) === 0) this.#counters[Counter.received]!++;
     else this.#counters[Counter.notDelivered]!++;
   }
 }

@@ -15,6 +15,7 @@ import { WakeFd } from "../../lib/sys/netsock.ts";
 import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import type { FramingSpec } from "./framing.ts";
+import type { LongPackets } from "./long_packets.ts";
 import { Port, PortContext } from "./port.ts";
 import {
   Counter,
@@ -47,12 +48,15 @@ export type WorkerReport =
   | { readonly say: "ready" }
   | { readonly say: "closed"; readonly flowId: number }
   | { readonly say: "mgmt"; readonly from: Uint8Array; readonly bytes: Uint8Array }
+  | { readonly say: "too_long"; readonly packets: LongPackets }
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 
 /** What the plane tells its owner. */
 export interface PlaneEvents {
   mgmt(from: Uint8Array, bytes: Uint8Array): void;
+  /** Packets were dropped because the layer does not carry their size. */
+  tooLong?(packets: LongPackets): void;
   /** A worker died: the data path is broken. */
   failed(why: string): void;
 }
@@ -163,6 +167,8 @@ export class DataPlane {
         Atomics.sub(this.counters, Counter.mgmtPending, 1);
         if (!this.#stopping) this.#events.mgmt(r.from, r.bytes);
         return;
+      case "too_long":
+        return this.#events.tooLong?.(r.packets);
       case "closed": {
         const closing = this.#closing.get(r.flowId);
         if (closing !== undefined && --closing.left === 0) closing.done();

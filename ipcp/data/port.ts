@@ -101,6 +101,8 @@ export class Port {
   readonly #context: PortContext;
   /** Its event queue was full: no more packets until it has read what it has. */
   #deaf = false;
+  /** Bytes of the packet that {@linkcode readInto} dropped last for its size. */
+  tooLongBytes = 0;
   /** Packets in `tx` as far as we know, and the position up to which they were taken. */
   #waiting = 0;
   #tail = 0;
@@ -147,16 +149,22 @@ export class Port {
 
   /**
    * The next packet of the process above, copied to the start of `into`: its length, -EAGAIN if there is
-   * none, -EFLOWDOWN, or -EINVAL / -EMSGSIZE for one that was dropped.
+   * none, -EFLOWDOWN, or for one that was dropped -EINVAL (no packet) or -EMSGSIZE (too long, see
+   * {@linkcode tooLongBytes}).
    */
   readInto(into: Uint8Array<ArrayBuffer>): number {
     const off = this.rx.read();
     if (off < 0) return off;
     const pool = this.pool;
     const n = pool.inspect(off);
-    if (n < 0 || n > into.length) {
-      if (n !== -Errno.EINVAL) pool.remove(off);
-      return n === -Errno.EINVAL ? n : -Errno.EMSGSIZE;
+    if (n < 0) {
+      if (n === -Errno.EMSGSIZE) pool.remove(off); // Held, but with forged bounds.
+      return -Errno.EINVAL;
+    }
+    if (n > into.length) {
+      pool.remove(off);
+      this.tooLongBytes = n;
+      return -Errno.EMSGSIZE;
     }
     pool.copyOut(off, pool.at, n, into);
     pool.remove(off);

@@ -4,6 +4,7 @@
  */
 
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
+import type { LongPackets } from "./long_packets.ts";
 import { Port, type PortContext } from "./port.ts";
 import { type FlowTable, Order, type OrderRing } from "./table.ts";
 
@@ -15,6 +16,8 @@ export interface ThreadParts {
   readonly counters: Int32Array;
   /** Tells the main thread that this one has let go of a flow. */
   readonly closed: (flowId: number) => void;
+  /** Tells the main thread of packets that were dropped for their size. */
+  readonly tooLong: (report: LongPackets) => void;
 }
 
 export class Ports {

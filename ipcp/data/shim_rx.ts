@@ -7,7 +7,9 @@
  */
 
 import { isAgain, MessageBatch, type NetSocket, Poller } from "../../lib/sys/netsock.ts";
+import { monotonicNs } from "../../lib/sys/clock.ts";
 import { type Framing, MGMT } from "./framing.ts";
+import { LongPacketReports } from "./long_packets.ts";
 import { Ports, type ThreadParts } from "./ports.ts";
 import { Spinner } from "./spinner.ts";
 import { Counter, type FlowTable } from "./table.ts";
@@ -27,6 +29,7 @@ export class ShimRx {
   readonly #ports: Ports;
   readonly #batch: MessageBatch;
   readonly #spinner: Spinner;
+  readonly #longPackets: LongPacketReports;
   #received = 0;
   #drained = false;
 
@@ -44,6 +47,7 @@ export class ShimRx {
     this.#socket = socket;
     this.#framing = framing;
     this.#mgmt = mgmt;
+    this.#longPackets = new LongPacketReports("in", parts.tooLong, monotonicNs);
     this.#poller = new Poller(socket.fd, wakeFd);
     this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
     this.#spinner = new Spinner(() => this.#receive() > 0);
@@ -79,13 +83,24 @@ export class ShimRx {
     const batch = this.#batch, framing = this.#framing, n = this.#received;
     for (let i = 0; i < n; i++) {
       const length = batch.length(i);
-      const flowId = length < 0 ? -1 : framing.unwrap(this.#table, batch, i, length);
+      if (length < 0) {
+        this.#tooLong(batch.wholeLength(i));
+        continue;
+      }
+      const flowId = framing.unwrap(this.#table, batch, i, length);
       if (flowId > 0) this.#deliver(flowId);
       else if (flowId === MGMT) this.#handOver(i);
       else this.#counters[Counter.refused]!++;
     }
     batch.rearm(n);
     this.#received = 0;
+  }
+
+  /** A message of `bytes`, headers included, does not fit its slot; whose it is nobody looks at. */
+  #tooLong(bytes: number): void {
+    this.#counters[Counter.tooLongIn]!++;
+    const { headerBytes, slotBytes } = this.#framing;
+    this.#longPackets.add(0, bytes - headerBytes, slotBytes - headerBytes);
   }
 
   #deliver(flowId: number): void {

@@ -3,8 +3,10 @@
 import { Errno } from "../../lib/errno.ts";
 import type { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { MessageBatch, type NetSocket } from "../../lib/sys/netsock.ts";
+import { monotonicNs } from "../../lib/sys/clock.ts";
 import { FlowLoop } from "./flow_loop.ts";
 import type { Framing } from "./framing.ts";
+import { LongPacketReports } from "./long_packets.ts";
 import type { Port } from "./port.ts";
 import type { ThreadParts } from "./ports.ts";
 import { Counter, type FlowTable } from "./table.ts";
@@ -21,6 +23,7 @@ export class ShimTx extends FlowLoop {
   /** Where the payload of message i goes. */
   readonly #slots: Uint8Array<ArrayBuffer>[] = [];
   #filled = 0;
+  readonly #longPackets: LongPacketReports;
 
   constructor(parts: ThreadParts, set: FlowSetShm, socket: NetSocket, framing: Framing) {
     super(parts, set);
@@ -28,6 +31,7 @@ export class ShimTx extends FlowLoop {
     this.#counters = parts.counters;
     this.#socket = socket;
     this.#framing = framing;
+    this.#longPackets = new LongPacketReports("out", parts.tooLong, monotonicNs);
     this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
     for (let i = 0; i < BATCH; i++) {
       const at = i * framing.slotBytes;
@@ -49,8 +53,14 @@ export class ShimTx extends FlowLoop {
       if (length === -Errno.EAGAIN || length === -Errno.EFLOWDOWN || length === -Errno.EFLOWPEER) {
         return false;
       }
-      if (length < 0 || length > payloadMax) {
-        this.#counters[length === -Errno.EINVAL ? Counter.badPackets : Counter.tooLong]!++;
+      if (length === -Errno.EMSGSIZE || length > payloadMax) {
+        this.#counters[Counter.tooLong]!++;
+        const bytes = length > payloadMax ? length : port.tooLongBytes;
+        this.#longPackets.add(port.flowId, bytes, payloadMax);
+        continue;
+      }
+      if (length < 0) {
+        this.#counters[Counter.badPackets]!++;
         continue;
       }
       this.#framing.wrap(this.#table, port.flowId, this.#batch, i, length);

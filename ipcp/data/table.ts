@@ -162,7 +162,7 @@ export const Counter = {
   mgmtDropped: 1,
   sent: 2,
   received: 3,
-  /** Larger than the device carries. */
+  /** Packets of processes that are longer than the device carries. */
   tooLong: 4,
   /** The device refused. */
   sendFailed: 5,
@@ -178,5 +178,7 @@ export const Counter = {
   mac: 10,
   /** Copies made between pools, local IPCP. */
   copies: 12,
+  /** Messages of the network that are longer than any that a peer should send. */
+  tooLongIn: 13,
   words: 16,
 } as const;

@@ -30,6 +30,7 @@ export function serve(prepare: (init: WorkerInit, parts: ThreadParts) => () => v
         orders: new OrderRing(init.orders),
         counters: new Int32Array(init.counters),
         closed: (flowId) => report({ say: "closed", flowId }),
+        tooLong: (packets) => report({ say: "too_long", packets }),
       });
       report({ say: "ready" });
       run();

@@ -67,6 +67,10 @@ export class MessageBatch {
     const at = i * MMSGHDR_WORDS;
     return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
   }
+  /** After receiving: the length that message i had, whether it fitted or not. */
+  wholeLength(i: number): number {
+    return this.#words[i * MMSGHDR_WORDS + WORD.msgLen]!;
+  }
   /** Before receiving: the kernel has overwritten lengths of addresses and flags of `n` messages. */
   rearm(n: number): void {
     for (let i = 0; i < n; i++) {

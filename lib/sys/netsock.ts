@@ -68,6 +68,7 @@ const SO_RCVBUFFORCE = 33;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
 const POLLIN = 1;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
@@ -195,7 +196,9 @@ export class NetSocket implements Disposable {
 
   /** Receive up to the batch's count: messages, or -11 if there are none, or another negative errno. */
   receive(batch: MessageBatch): number {
-    const n = sys().recvmmsg(this.fd, batch.headers, batch.count, MSG_DONTWAIT, null);
+    // With MSG_TRUNC the length of a message that does not fit its slot is its own, not the slot's.
+    const flags = MSG_DONTWAIT | MSG_TRUNC;
+    const n = sys().recvmmsg(this.fd, batch.headers, batch.count, flags, null);
     return n < 0 ? -errno() : n;
   }
 

@@ -6,6 +6,7 @@ import { FlowEvent } from "../../../lib/shm/layout.ts";
 import { EVENTS_MAX, FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { Pool } from "../../../lib/shm/pool.ts";
 import { Rbuff } from "../../../lib/shm/rbuff.ts";
+import type { LongPackets } from "../../../ipcp/data/long_packets.ts";
 import { PortContext } from "../../../ipcp/data/port.ts";
 import type { ThreadParts } from "../../../ipcp/data/ports.ts";
 import {
@@ -101,6 +102,9 @@ export class IpcpMemory implements ThreadParts {
   /** Flows that a loop has let go of. */
   readonly letGo: number[] = [];
   readonly closed = (flowId: number): void => void this.letGo.push(flowId);
+  /** Reports of packets that were too long. */
+  readonly long: LongPackets[] = [];
+  readonly tooLong = (report: LongPackets): void => void this.long.push(report);
 
   /** Creates the global pool and user pools as well. */
   constructor(readonly i: Instance, uids: number[], defer: (f: () => void) => void) {

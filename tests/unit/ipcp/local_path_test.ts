@@ -124,6 +124,24 @@ Deno.test("a block whose packet would reach beyond it is freed, not sent", () =>
   });
 });
 
+Deno.test({
+  name: "a packet that no block of the other pool holds is dropped, counted and reported",
+  ignore: !root,
+  fn: () =>
+    withPair(0, U, ({ m, path, a, b }) => {
+      const most = b.app.pool.payloadBytesMax;
+      a.write(new Uint8Array(most + 1));
+      a.write(new Uint8Array(most));
+      path.turn(0);
+      assertEquals(b.read()?.bytes.length, most);
+      assertEquals([m.counters[Counter.tooLong], m.counters[Counter.notDelivered]], [1, 0]);
+      assertEquals(m.long, [
+        { way: "out", flowId: 1, bytes: most + 1, limitBytes: most, count: 1 },
+      ]);
+      assertEquals([used(a.app.pool), used(b.app.pool)], [0, 0]);
+    }),
+});
+
 Deno.test("a flow without partner has its packets freed", () => {
   withPair(0, 0, ({ m, path, a }) => {
     m.table.setPartner(1, 0);

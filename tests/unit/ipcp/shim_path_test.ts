@@ -174,9 +174,13 @@ Deno.test("packets above the payload limit are dropped and counted, the limit it
     m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
     flow.write(new Uint8Array(8977));
     flow.write(new Uint8Array(8976));
+    flow.write(new Uint8Array(60_000)); // Longer than a slot.
     tx.turn(0);
     assertEquals(peer.receive().map((d) => d.length), [8980]);
-    assertEquals(m.counters[Counter.tooLong], 1);
+    assertEquals([m.counters[Counter.tooLong], m.counters[Counter.badPackets]], [2, 0]);
+    // Reported once, then there is silence for a while.
+    assertEquals(m.long, [{ way: "out", flowId: 7, bytes: 8977, limitBytes: 8976, count: 1 }]);
+    assertEquals(used(app.pool), 0);
   });
 });
 
@@ -187,7 +191,8 @@ Deno.test("management goes to the main thread with its sender, oversized datagra
     receive(rx);
     assertEquals(mgmt.length, 1);
     assertEquals([mgmt[0]!.from, mgmt[0]!.bytes], [peer.name, datagram(0, 1, 2)]);
-    assertEquals(m.counters[Counter.refused], 1);
+    assertEquals([m.counters[Counter.refused], m.counters[Counter.tooLongIn]], [0, 1]);
+    assertEquals(m.long, [{ way: "in", flowId: 0, bytes: 9196, limitBytes: 9020, count: 1 }]);
   });
 });
 

@@ -53,6 +53,7 @@ Deno.test("a message longer than its slot has length -1", () => {
   assertEquals(a.sendTo(new Uint8Array(64), b.localName()), 0);
   assertEquals(b.receive(into), 2);
   assertEquals([into.length(0), into.length(1)], [-1, 64]);
+  assertEquals([into.wholeLength(0), into.wholeLength(1)], [65, 64]);
   into.rearm(2);
   a.sendTo(new Uint8Array(1), b.localName());
   assertEquals([b.receive(into), into.length(0)], [1, 1]);
