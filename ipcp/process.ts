@@ -13,6 +13,7 @@ import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
 import {
   decodeIpcpMsg,
   encodeIpcpMsg,
+  HASH_BYTES,
   IpcpCode,
   type IpcpMsg,
   type LayerInfo,
@@ -39,8 +40,6 @@ const REQUEST_MS = 5000;
 const DRAIN_MS = 500;
 
 const HASH_NAMES = ["SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "CRC32", "MD5"];
-/** Bytes of each directory hash by number. */
-export const HASH_BYTES = [28, 32, 48, 64, 4, 16] as const;
 
 const EMPTY = new Uint8Array(0);
 

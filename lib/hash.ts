@@ -8,9 +8,7 @@
 import { createHash } from "node:crypto";
 import { Errno } from "./errno.ts";
 import { crc32 } from "./crc32.ts";
-
-/** Bytes of a hash by algorithm number (`HashAlgo`: SHA3-224, -256, -384, -512, CRC32, MD5). */
-export const HASH_BYTES = [28, 32, 48, 64, 4, 16] as const;
+import { HASH_BYTES } from "./irm/codes.ts";
 
 /** Words of the algorithms as `irm` and the configuration file spell them, by number. */
 export const HASH_WORDS = [

@@ -1,8 +1,7 @@
 /** The IPCPs eth-dix and eth-llc: one packet socket below the shim shell (spec 50 §10–§12). */
 
 import { Errno, errnoText } from "../../lib/errno.ts";
-import type { IpcpConfig, LayerInfo } from "../../lib/irm/messages.ts";
-import type { QosSpec } from "../../lib/qos.ts";
+import { HASH_BYTES, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
 import { EventSource } from "../../lib/sys/epoll.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import {
@@ -17,30 +16,21 @@ import {
 import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
 import { parseLinks } from "../../lib/wire/rtnetlink.ts";
-import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
-import { HASH_BYTES } from "../process.ts";
-import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
-import { type Addr, Registrations } from "../shim/directory.ts";
-import { ShimShell } from "../shim/shell.ts";
+import type { Addr } from "../shim/directory.ts";
+import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
+import type { Failure, IpcpContext } from "../type.ts";
 
 /** Maximum packet lifetime, ms. */
 const MPL_MS = 100;
-/** A freed endpoint id rests for as long as a peer may still think the flow lives, ms. */
-const QUARANTINE_MS = 120_000;
 /** Largest frame that the data path has room for, so that a growing MTU needs no new buffers. */
 const SLOT_PAYLOAD_BYTES_MAX = 9216;
 
 const BROADCAST = new Uint8Array(6).fill(0xff);
 
-export class EthIpcp implements IpcpType {
-  readonly #context: IpcpContext;
-  readonly #early = new Registrations();
-  #socket: NetSocket | undefined;
+export class EthIpcp extends ShimIpcp {
   #monitor: Disposable | undefined;
-  #shell: ShimShell | undefined;
-  #plane: DataPlane | undefined;
   #mac: Uint8Array = new Uint8Array(6);
   /** Longest payload that the data path has room for, and what the device carries now, bytes. */
   #roomBytes = SLOT_PAYLOAD_BYTES_MAX;
@@ -48,7 +38,7 @@ export class EthIpcp implements IpcpType {
   #up = true;
 
   constructor(readonly type: "eth-dix" | "eth-llc", context: IpcpContext) {
-    this.#context = context;
+    super(context);
   }
 
   get #dix(): boolean {
@@ -56,30 +46,21 @@ export class EthIpcp implements IpcpType {
   }
 
   async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
-    const context = this.#context;
-    if (this.#socket !== undefined) {
-      return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
-    }
+    const busy = this.busy();
+    if (busy !== undefined) return busy;
     const settings = ethSettings(conf, this.#dix);
     if ("code" in settings) return settings;
     const opened = this.#openDevice(settings);
     if ("code" in opened) return opened;
     const { device, socket } = opened;
-    this.#socket = socket;
+    this.open(socket);
     this.#up = device.up && device.running;
-    const plane = new DataPlane(context.instance, context.pid, {
-      mgmt: (from, bytes) => this.#shell?.onMgmt(from, bytes),
-      failed: (why) => context.fatal(why),
-    });
-    this.#plane = plane;
     const mtu = layerMtu(settings.dev, device.mtu, this.#dix);
     this.#roomBytes = Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu);
     this.#setDevice(device.mac, mtu);
     const ethertype = this.#dix ? settings.ethertype : ETH_P_802_2;
     const to = sockaddrLl(device.index, ethertype, BROADCAST);
-    const hashBytes = HASH_BYTES[conf.layerInfo.dirHashAlgo]!;
-    const shell = new ShimShell(
-      context,
+    const failure = await this.start(
       {
         codec: this.#dix ? dixMgmt : llcMgmt,
         eids: {
@@ -88,31 +69,24 @@ export class EthIpcp implements IpcpType {
           quarantineMs: QUARANTINE_MS,
           mplMs: MPL_MS,
         },
-        hashBytes,
+        hashBytes: HASH_BYTES[conf.layerInfo.dirHashAlgo]!,
         mgmtBytesMax: this.#payloadMax,
         names: "ask",
       },
-      MPL_MS,
-      plane,
       {
         send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), to),
         limits: () => ({ sduBytesMax: this.#payloadMax }),
       },
+      {
+        kind: this.#dix ? "dix" : "llc",
+        ethertype,
+        device: to,
+        payloadMax: this.#roomBytes,
+      },
     );
-    this.#shell = shell;
-    const started = await plane.start(["tx", "rx"], socket.fd, {
-      kind: this.#dix ? "dix" : "llc",
-      ethertype,
-      device: to,
-      payloadMax: this.#roomBytes,
-    });
-    if (!started) {
-      await this.stop();
-      return { code: -Errno.EPERM, cause: "The data workers do not start." };
-    }
+    if (failure !== undefined) return failure;
     this.#watchLink(settings.dev, device.index);
-    this.#early.moveTo(shell.machine.names, hashBytes);
-    context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
+    this.context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
     return { ...conf.layerInfo };
   }
 
@@ -136,7 +110,7 @@ export class EthIpcp implements IpcpType {
   #setDevice(mac: Uint8Array, mtu: number): void {
     this.#mac = mac.slice();
     const overhead = this.#dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES;
-    const c = this.#plane!.counters;
+    const c = this.plane!.counters;
     Atomics.store(c, Counter.mac, (mac[0]! << 8) | mac[1]!);
     Atomics.store(c, Counter.mac + 1, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
     this.#payloadMax = Math.min(mtu - overhead, this.#roomBytes);
@@ -163,13 +137,13 @@ export class EthIpcp implements IpcpType {
     try {
       socket = openLinkMonitor();
     } catch (e) {
-      return this.#context.log.warn(`Cannot watch ${dev}: ${e instanceof Error ? e.message : e}`);
+      return this.context.log.warn(`Cannot watch ${dev}: ${e instanceof Error ? e.message : e}`);
     }
     const buffer = new Uint8Array(32768);
     const watch = EventSource.get().watch(socket.fd, { read: true }, () => {
       for (let n = socket.receiveOne(buffer); n > 0; n = socket.receiveOne(buffer)) {
         for (const change of parseLinks(buffer.subarray(0, n))) {
-          if (change.index !== index || this.#plane === undefined) continue;
+          if (change.index !== index || this.plane === undefined) continue;
           if (change.mac !== undefined && change.mtu !== undefined && !change.deleted) {
             this.#changeDevice(dev, change.mac, change.mtu);
           }
@@ -190,46 +164,20 @@ export class EthIpcp implements IpcpType {
     const before = this.#payloadMax;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
     if (this.#payloadMax === before) return;
-    const { log } = this.#context;
+    const { log } = this.context;
     log.info(`MTU of ${dev} is ${mtu}: packets of flows may have ${this.#payloadMax} bytes now.`);
   }
 
   #setLink(dev: string, up: boolean): void {
     if (up === this.#up) return;
     this.#up = up;
-    this.#context.log.info(`Device ${dev} is ${up ? "up" : "down"}.`);
-    this.#shell?.setLink(up);
+    this.context.log.info(`Device ${dev} is ${up ? "up" : "down"}.`);
+    this.shell?.setLink(up);
   }
 
-  register(hash: Uint8Array): number {
-    if (this.#shell !== undefined) return this.#shell.machine.register(hash);
-    return this.#early.add(hash) ? 0 : -Errno.ENOMEM;
-  }
-  unregister(hash: Uint8Array): number {
-    (this.#shell?.machine.names ?? this.#early).remove(hash);
-    return 0;
-  }
-  query(hash: Uint8Array): Promise<number> {
-    return this.#shell!.query(hash);
-  }
-  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
-    return Promise.resolve(this.#shell!.flowAlloc(flow, hash, qos, data));
-  }
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    return this.#shell!.flowAllocResp(flow, response, data);
-  }
-  flowDealloc(flowId: number, lingerSec: number): number {
-    return this.#shell!.flowDealloc(flowId, lingerSec);
-  }
-
-  async stop(): Promise<void> {
-    const shell = this.#shell, socket = this.#socket;
-    this.#shell = undefined;
-    this.#socket = undefined;
+  override async stop(): Promise<void> {
     this.#monitor?.[Symbol.dispose]();
     this.#monitor = undefined;
-    await shell?.stop();
-    this.#plane = undefined;
-    socket?.close();
+    await super.stop();
   }
 }

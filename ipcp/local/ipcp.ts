@@ -5,7 +5,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import {
-  HashAlgo,
+  HASH_BYTES,
   type IpcpConfig,
   type LayerInfo,
   NO_SDU_LIMITS,
@@ -14,7 +14,7 @@ import {
 import type { QosSpec } from "../../lib/qos.ts";
 import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
-import { HASH_BYTES } from "../process.ts";
+import { HeldFlows } from "../held_flows.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
 import { Registrations } from "../shim/directory.ts";
@@ -33,10 +33,7 @@ export class LocalIpcp implements IpcpType {
   readonly #early = new Registrations();
   #machine: LocalMachine | undefined;
   #plane: DataPlane | undefined;
-  /** Processes by flow, for the IRMd. */
-  readonly #pids = new Map<number, number>();
-  /** Flow uids of verdicts that are being given. */
-  readonly #uids = new Map<number, number>();
+  #held: HeldFlows | undefined;
 
   constructor(context: IpcpContext) {
     this.#context = context;
@@ -48,7 +45,7 @@ export class LocalIpcp implements IpcpType {
 
   async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
     const layer = { ...conf.layerInfo };
-    const { context } = { context: this.#context };
+    const context = this.#context;
     if (this.#plane !== undefined) {
       return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
     }
@@ -57,14 +54,14 @@ export class LocalIpcp implements IpcpType {
       failed: (why) => context.fatal(why),
     });
     this.#plane = plane;
+    this.#held = new HeldFlows(plane);
     if (!await plane.start(["local"])) {
       await this.stop();
       return { code: -Errno.EPERM, cause: "The data worker does not start." };
     }
-    this.#machine = new LocalMachine(
-      HASH_BYTES[layer.dirHashAlgo] ?? HASH_BYTES[HashAlgo.SHA3_256],
-    );
-    this.#early.moveTo(this.#machine.names, HASH_BYTES[layer.dirHashAlgo]!);
+    const hashBytes = HASH_BYTES[layer.dirHashAlgo]!;
+    this.#machine = new LocalMachine(hashBytes);
+    this.#early.moveTo(this.#machine.names, hashBytes);
     return layer;
   }
 
@@ -83,29 +80,25 @@ export class LocalIpcp implements IpcpType {
   }
 
   flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
-    const held = this.#hold(flow);
+    const held = this.#held!.hold(flow);
     if (held < 0) return Promise.resolve(held);
     const { token, result } = this.#waiters.open();
     this.#machine!.alloc(this.#context.now(), flow.flowId, hash, qos, data, token);
     this.#pump();
     return result.then((r) => {
-      if (r < 0 && this.#machine?.flowState(flow.flowId) === undefined) this.#release(flow.flowId);
+      if (r < 0 && this.#machine?.flowState(flow.flowId) === undefined) {
+        this.#held?.release(flow.flowId);
+      }
       return r;
     });
   }
 
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    const { token, result } = this.#waiters.open();
-    const { flowId, uid } = flow;
-    // The verdict may overtake the answer to FLOW_REQ_ARR; then the flow is not held yet.
-    this.#uids.set(flowId, uid);
-    const ready = response === 0 ? this.#plane!.setUid(flowId, uid) : 0;
-    const verdict = ready < 0 ? ready : response;
-    this.#machine!.allocResp(this.#context.now(), flowId, verdict, data, token);
-    this.#pump();
-    return result.then((r) => {
-      this.#uids.delete(flowId);
-      return ready < 0 ? ready : r;
+    return this.#held!.verdict(flow, response, (verdict) => {
+      const { token, result } = this.#waiters.open();
+      this.#machine!.allocResp(this.#context.now(), flow.flowId, verdict, data, token);
+      this.#pump();
+      return result;
     });
   }
 
@@ -117,27 +110,16 @@ export class LocalIpcp implements IpcpType {
   }
 
   async #dealloc(flowId: number): Promise<void> {
-    const plane = this.#plane, pid = this.#pids.get(flowId) ?? 0;
+    const plane = this.#plane, pid = this.#held?.pid(flowId) ?? 0;
     const partner = this.#machine?.partnerOf(flowId) ?? 0;
     if (plane === undefined) return;
     // What the process wrote last goes to the partner before that one hears that the flow is down.
     await plane.drop(flowId);
     if (this.#machine?.dealloc(flowId) !== 0) return;
-    this.#pids.delete(flowId);
+    this.#held?.forget(flowId);
     if (partner !== 0) plane.table.setPartner(partner, 0);
     this.#pump();
     await this.#context.irm.flowDealloc(flowId, pid);
-  }
-
-  #hold(flow: FlowOrder): number {
-    const held = this.#plane!.hold(flow.flowId, flow.pid, this.#uids.get(flow.flowId) ?? flow.uid);
-    if (held === 0) this.#pids.set(flow.flowId, flow.pid);
-    return held;
-  }
-
-  #release(flowId: number): void {
-    this.#pids.delete(flowId);
-    void this.#plane?.drop(flowId);
   }
 
   /** Do what the machine wants. */
@@ -174,7 +156,7 @@ export class LocalIpcp implements IpcpType {
       case "down":
         return plane.setDown(e.flowId, true);
       case "release":
-        return this.#release(e.flowId);
+        return this.#held?.release(e.flowId);
     }
   }
 
@@ -193,10 +175,10 @@ export class LocalIpcp implements IpcpType {
   ): Promise<void> {
     const { irm, now } = this.#context;
     const r = await irm.flowReqArr(hash, qos, MPL_MS, data, this.#limitsTo(requester));
-    let result = r.result;
-    if (result === 0) result = this.#hold(r);
+    if (this.#held === undefined) return;
+    const result = r.result === 0 ? this.#held.hold(r) : r.result;
     const taken = this.#machine?.asked(now(), ask, result, r.flowId) ?? false;
-    if (!taken && r.result === 0) this.#release(r.flowId);
+    if (!taken && r.result === 0) this.#held?.release(r.flowId);
     this.#pump();
   }
 
@@ -208,6 +190,7 @@ export class LocalIpcp implements IpcpType {
     this.#machine = undefined;
     const plane = this.#plane;
     this.#plane = undefined;
+    this.#held = undefined;
     if (plane === undefined) return;
     const c = plane.counters;
     await plane.stop();

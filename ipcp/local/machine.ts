@@ -11,7 +11,7 @@ import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { Registrations } from "../shim/directory.ts";
 import { ASKING_MAX } from "../shim/gate.ts";
-import { ARRIVAL_LIFE_MS, EARLY_VERDICT_LIFE_MS } from "../shim/machine.ts";
+import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
 
 /** Everything that the machine can ask for. */
 export type LocalEffect =
@@ -44,13 +44,6 @@ interface Flow {
   untilMs: number;
 }
 
-interface Verdict {
-  readonly token: number;
-  readonly response: number;
-  readonly data: Uint8Array;
-  readonly untilMs: number;
-}
-
 const EMPTY = new Uint8Array(0);
 
 export class LocalMachine {
@@ -59,7 +52,7 @@ export class LocalMachine {
   readonly #flows = new Map<number, Flow>();
   /** Requester's flow and command token by the number of the question to the IRMd. */
   readonly #asking = new Map<number, { flowId: number; token: number }>();
-  readonly #early = new Map<number, Verdict>();
+  readonly #early = new EarlyVerdicts();
   readonly #out: LocalEffect[] = [];
   #nextAsk = 1;
 
@@ -136,9 +129,8 @@ export class LocalMachine {
     flow.partner = partnerId;
     flow.untilMs = untilMs;
     this.#answer(asking.token, 0);
-    const early = this.#early.get(partnerId);
+    const early = this.#early.take(partnerId);
     if (early !== undefined) {
-      this.#early.delete(partnerId);
       this.#answer(early.token, this.#verdict(partner, early.response, early.data));
     }
     return true;
@@ -155,10 +147,9 @@ export class LocalMachine {
     const flow = this.#flows.get(flowId);
     if (flow !== undefined) {
       this.#answer(token, this.#verdict(flow, response, data));
-    } else if (this.#asking.size > 0 && !this.#early.has(flowId)) {
-      const untilMs = nowMs + EARLY_VERDICT_LIFE_MS;
-      this.#early.set(flowId, { token, response, data, untilMs });
-    } else {
+    } else if (
+      this.#asking.size === 0 || !this.#early.add(nowMs, flowId, { token, response, data })
+    ) {
       this.#answer(token, -Errno.EPERM);
     }
   }
@@ -205,11 +196,7 @@ export class LocalMachine {
 
   /** Give up what is not settled in time. */
   onTimer(nowMs: number): void {
-    for (const [flowId, verdict] of this.#early) {
-      if (verdict.untilMs > nowMs) continue;
-      this.#early.delete(flowId);
-      this.#answer(verdict.token, -Errno.EPERM);
-    }
+    for (const token of this.#early.expired(nowMs)) this.#answer(token, -Errno.EPERM);
     for (const flow of this.#flows.values()) {
       if (flow.untilMs <= nowMs) this.#forget(flow);
     }
@@ -217,8 +204,7 @@ export class LocalMachine {
 
   /** When {@linkcode onTimer} has something to do next, ms, or Infinity. */
   deadlineMs(): number {
-    let at = Infinity;
-    for (const verdict of this.#early.values()) at = Math.min(at, verdict.untilMs);
+    let at = this.#early.deadlineMs();
     for (const flow of this.#flows.values()) at = Math.min(at, flow.untilMs);
     return at;
   }
@@ -226,9 +212,8 @@ export class LocalMachine {
   /** Shutdown: every waiting command is answered with -1004. */
   close(): void {
     for (const { token } of this.#asking.values()) this.#answer(token, -Errno.EIPCPSTATE);
-    for (const { token } of this.#early.values()) this.#answer(token, -Errno.EIPCPSTATE);
+    for (const token of this.#early.clear()) this.#answer(token, -Errno.EIPCPSTATE);
     this.#asking.clear();
-    this.#early.clear();
     this.#flows.clear();
   }
 

@@ -23,14 +23,11 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import type { FlowReply, FlowReq, ShimMgmt, ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
 import { type Addr, Directory, Queries, Registrations, sameAddr } from "./directory.ts";
 import { EidPool, type EidRange } from "./eids.ts";
+import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
 import { RequestGate } from "./gate.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more. */
 export const REQUEST_LIFE_MS = 22_000;
-/** The IRMd waits 1 s for an acceptor, 1 s more after starting one, then OAP runs. */
-export const ARRIVAL_LIFE_MS = 22_000;
-/** How long a verdict may wait for the answer to FLOW_REQ_ARR; the IRMd waits 500 ms for us. */
-export const EARLY_VERDICT_LIFE_MS = 400;
 
 /** Bytes at the start of OAP data that request and answer share: its id. */
 export const TAG_BYTES = 16;
@@ -91,13 +88,6 @@ interface Flow {
   readonly tag: Uint8Array;
 }
 
-interface Verdict {
-  readonly token: number;
-  readonly response: number;
-  readonly data: Uint8Array;
-  readonly untilMs: number;
-}
-
 /** Counters of what was dropped and why; each is seen in the log at the end. */
 export interface ShimCounters {
   malformed: number;
@@ -128,7 +118,7 @@ export class ShimMachine {
   /** Flow ids by endpoint id, for replies. */
   readonly #byEid = new Map<number, number>();
   readonly #gate = new RequestGate();
-  readonly #early = new Map<number, Verdict>();
+  readonly #early = new EarlyVerdicts();
   readonly #out: Effect[] = [];
 
   constructor(config: ShimConfig, random: () => number) {
@@ -234,10 +224,9 @@ export class ShimMachine {
     const flow = this.#flows.get(flowId);
     if (flow !== undefined) {
       this.#answer(token, this.#verdict(nowMs, flow, response, data));
-    } else if (this.#gate.size > 0 && !this.#early.has(flowId)) {
-      const untilMs = nowMs + EARLY_VERDICT_LIFE_MS;
-      this.#early.set(flowId, { token, response, data, untilMs });
-    } else {
+    } else if (
+      this.#gate.size === 0 || !this.#early.add(nowMs, flowId, { token, response, data })
+    ) {
       this.#answer(token, -Errno.EPERM);
     }
   }
@@ -369,9 +358,8 @@ export class ShimMachine {
       tag: EMPTY,
     };
     this.#add(flow);
-    const early = this.#early.get(flowId);
+    const early = this.#early.take(flowId);
     if (early !== undefined) {
-      this.#early.delete(flowId);
       this.#answer(early.token, this.#verdict(nowMs, flow, early.response, early.data));
     }
     return true;
@@ -406,11 +394,7 @@ export class ShimMachine {
       for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
     }
     for (const token of expired) this.#answer(token, -Errno.ETIMEDOUT);
-    for (const [flowId, verdict] of this.#early) {
-      if (verdict.untilMs > nowMs) continue;
-      this.#early.delete(flowId);
-      this.#answer(verdict.token, -Errno.EPERM);
-    }
+    for (const token of this.#early.expired(nowMs)) this.#answer(token, -Errno.EPERM);
     for (const flow of this.#flows.values()) {
       if (flow.untilMs > nowMs) continue;
       this.#remove(nowMs, flow);
@@ -420,16 +404,14 @@ export class ShimMachine {
 
   /** When {@linkcode onTimer} has something to do next, ms, or Infinity. */
   deadlineMs(): number {
-    let at = this.#queries.deadlineMs();
-    for (const verdict of this.#early.values()) at = Math.min(at, verdict.untilMs);
+    let at = Math.min(this.#queries.deadlineMs(), this.#early.deadlineMs());
     for (const flow of this.#flows.values()) at = Math.min(at, flow.untilMs);
     return at;
   }
 
   /** Shutdown: every waiting command is answered with -1004, every flow forgotten. */
   close(nowMs: number): void {
-    for (const verdict of this.#early.values()) this.#answer(verdict.token, -Errno.EIPCPSTATE);
-    this.#early.clear();
+    for (const token of this.#early.clear()) this.#answer(token, -Errno.EIPCPSTATE);
     for (const flow of this.#flows.values()) this.#remove(nowMs, flow);
     this.#gate.clear();
   }

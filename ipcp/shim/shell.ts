@@ -8,6 +8,7 @@ import { NO_SDU_LIMITS, type SduLimits } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
+import { HeldFlows } from "../held_flows.ts";
 import type { FlowOrder, IpcpContext } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
 import type { Addr } from "./directory.ts";
@@ -32,25 +33,21 @@ export class ShimShell {
   readonly #config: ShimConfig;
   readonly #plane: DataPlane;
   readonly #lower: Lower;
-  readonly #mplMs: number;
   readonly #waiters = new Waiters();
   readonly #timer: DeadlineTimer;
-  readonly #pids = new Map<number, number>();
-  /** Flow uids of verdicts that are being given. */
-  readonly #uids = new Map<number, number>();
+  readonly #held: HeldFlows;
   #open = true;
 
   constructor(
     context: IpcpContext,
     config: ShimConfig,
-    mplMs: number,
     plane: DataPlane,
     lower: Lower,
   ) {
     this.#context = context;
     this.#config = config;
-    this.#mplMs = mplMs;
     this.#plane = plane;
+    this.#held = new HeldFlows(plane);
     this.#lower = lower;
     this.machine = new ShimMachine(config, context.random);
     this.#timer = new DeadlineTimer(() => {
@@ -72,26 +69,20 @@ export class ShimShell {
   }
 
   flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): number {
-    const held = this.#hold(flow);
+    const held = this.#held.hold(flow);
     if (held < 0) return held;
     const result = this.machine.alloc(this.#context.now(), flow.flowId, hash, qos, data);
-    if (result < 0) this.#release(flow.flowId);
+    if (result < 0) this.#held.release(flow.flowId);
     this.#pump();
     return result;
   }
 
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    const { token, result } = this.#waiters.open();
-    const { flowId, uid } = flow;
-    // The verdict may overtake the answer to FLOW_REQ_ARR; then the flow is not held yet.
-    this.#uids.set(flowId, uid);
-    const ready = response === 0 ? this.#plane.setUid(flowId, uid) : 0;
-    const verdict = ready < 0 ? ready : response;
-    this.machine.allocResp(this.#context.now(), flowId, verdict, data, token);
-    this.#pump();
-    return result.then((r) => {
-      this.#uids.delete(flowId);
-      return ready < 0 ? ready : r;
+    return this.#held.verdict(flow, response, (verdict) => {
+      const { token, result } = this.#waiters.open();
+      this.machine.allocResp(this.#context.now(), flow.flowId, verdict, data, token);
+      this.#pump();
+      return result;
     });
   }
 
@@ -103,12 +94,12 @@ export class ShimShell {
   }
 
   async #dealloc(flowId: number): Promise<void> {
-    const pid = this.#pids.get(flowId) ?? 0;
+    const pid = this.#held.pid(flowId);
     if (!this.#open) return;
     // The endpoint id rests only when the last packet has left.
     await this.#plane.drop(flowId);
     if (!this.#open || this.machine.dealloc(this.#context.now(), flowId) !== 0) return;
-    this.#pids.delete(flowId);
+    this.#held.forget(flowId);
     this.#pump();
     await this.#context.irm.flowDealloc(flowId, pid);
   }
@@ -122,17 +113,6 @@ export class ShimShell {
   /** The link went down or came back: every open flow hears of it. */
   setLink(up: boolean): void {
     for (const flowId of this.machine.openFlows()) this.#plane.setDown(flowId, !up);
-  }
-
-  #hold(flow: FlowOrder): number {
-    const held = this.#plane.hold(flow.flowId, flow.pid, this.#uids.get(flow.flowId) ?? flow.uid);
-    if (held === 0) this.#pids.set(flow.flowId, flow.pid);
-    return held;
-  }
-
-  #release(flowId: number): void {
-    this.#pids.delete(flowId);
-    void this.#plane.drop(flowId);
   }
 
   #pump(): void {
@@ -152,7 +132,13 @@ export class ShimShell {
       case "alloc_reply": {
         const peer = e.response === 0 ? this.machine.peerOf(e.flowId) : undefined;
         const sdu = peer === undefined ? NO_SDU_LIMITS : this.#lower.limits(peer);
-        void this.#context.irm.flowAllocReply(e.flowId, e.response, this.#mplMs, e.data, sdu);
+        void this.#context.irm.flowAllocReply(
+          e.flowId,
+          e.response,
+          this.#config.eids.mplMs,
+          e.data,
+          sdu,
+        );
         return;
       }
       case "ask_irmd":
@@ -166,7 +152,7 @@ export class ShimShell {
         return this.#plane.publish(e.flow.flowId, { localEid, remoteEid, partner: 0, peer });
       }
       case "release":
-        return this.#release(e.flowId);
+        return this.#held.release(e.flowId);
     }
   }
 
@@ -178,12 +164,12 @@ export class ShimShell {
     sdu: SduLimits,
   ): Promise<void> {
     const { irm, now, log } = this.#context;
-    const r = await irm.flowReqArr(hash, qos, this.#mplMs, data, sdu);
+    const r = await irm.flowReqArr(hash, qos, this.#config.eids.mplMs, data, sdu);
     if (!this.#open) return;
-    const result = r.result === 0 ? this.#hold(r) : r.result;
+    const result = r.result === 0 ? this.#held.hold(r) : r.result;
     if (result < 0) log.error(`Failed to get fd for flow: ${result}`);
     const taken = this.machine.asked(now(), ask, result, r.flowId);
-    if (!taken && r.result === 0) this.#release(r.flowId);
+    if (!taken && r.result === 0) this.#held.release(r.flowId);
     this.#pump();
   }
 

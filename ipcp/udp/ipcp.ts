@@ -2,41 +2,31 @@
 
 import { Errno, errnoText } from "../../lib/errno.ts";
 import { HashAlgo, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
-import type { QosSpec } from "../../lib/qos.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import { pathMtuBytes } from "../../lib/sys/path_mtu.ts";
 import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/netsock.ts";
 import * as wire from "../../lib/wire/udp_mgmt.ts";
-import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
-import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
-import { Resolver } from "./resolver.ts";
+import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
+import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
-import { Registrations } from "../shim/directory.ts";
-import { ShimShell } from "../shim/shell.ts";
+import { Resolver } from "./resolver.ts";
 
 /** Maximum packet lifetime, ms. */
 const MPL_MS = 5000;
-/** A freed endpoint id rests for as long as a peer may still think the flow lives, ms. */
-const QUARANTINE_MS = 120_000;
 
-export class UdpIpcp implements IpcpType {
-  readonly #context: IpcpContext;
-  readonly #early = new Registrations();
+export class UdpIpcp extends ShimIpcp {
   #settings: UdpSettings | undefined;
-  #socket: NetSocket | undefined;
   #resolver: Resolver | undefined;
-  #shell: ShimShell | undefined;
 
   constructor(readonly type: "udp4" | "udp6", context: IpcpContext) {
-    this.#context = context;
+    super(context);
   }
 
   async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
-    const context = this.#context;
-    if (this.#socket !== undefined) {
-      return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
-    }
+    const { context } = this;
+    const busy = this.busy();
+    if (busy !== undefined) return busy;
     const settings = udpSettings(conf);
     if ("code" in settings) return settings;
     const { family, ip, port, text, dns } = settings;
@@ -48,17 +38,11 @@ export class UdpIpcp implements IpcpType {
       const why = e instanceof SysError ? errnoText(e.errno) : String(e);
       return { code: -Errno.EPERM, cause: `Couldn't bind to ${text}:${port}. ${why}.` };
     }
-    this.#socket = socket;
     this.#settings = settings;
     this.#resolver = new Resolver(family, context.instance.configDir, dns, context.log);
-    const plane = new DataPlane(context.instance, context.pid, {
-      mgmt: (from, bytes) => this.#shell?.onMgmt(from, bytes),
-      failed: (why) => context.fatal(why),
-    });
     const payloadMax = family === 4 ? wire.PAYLOAD_BYTES_MAX_V4 : wire.PAYLOAD_BYTES_MAX_V6;
-    plane.counters[Counter.payloadMax] = payloadMax;
-    const shell = new ShimShell(
-      context,
+    this.open(socket).counters[Counter.payloadMax] = payloadMax;
+    const failure = await this.start(
       {
         codec: wire.udpMgmt,
         eids: { first: 1, last: 0xfffffffe, quarantineMs: QUARANTINE_MS, mplMs: MPL_MS },
@@ -66,8 +50,6 @@ export class UdpIpcp implements IpcpType {
         mgmtBytesMax: wire.MGMT_BYTES_MAX,
         names: "resolve",
       },
-      MPL_MS,
-      plane,
       {
         send: (to, bytes) => to === undefined ? -Errno.EINVAL : socket.sendTo(bytes, to),
         limits: (peer) => udpLimits(family, payloadMax, pathMtuBytes(peer)),
@@ -77,52 +59,23 @@ export class UdpIpcp implements IpcpType {
           return family === 4 ? sockaddrIn(found, port) : sockaddrIn6(found, port);
         },
       },
+      { kind: "udp", nameBytes: sockaddr.length, payloadMax },
     );
-    this.#shell = shell;
-    const nameBytes = sockaddr.length;
-    if (!await plane.start(["tx", "rx"], socket.fd, { kind: "udp", nameBytes, payloadMax })) {
-      await this.stop();
-      return { code: -Errno.EPERM, cause: "The data workers do not start." };
-    }
-    this.#early.moveTo(shell.machine.names, wire.HASH_BYTES);
+    if (failure !== undefined) return failure;
     context.log.dbg(`Bound to ${text}:${port}.`);
     return { name: conf.layerInfo.name, dirHashAlgo: HashAlgo.MD5 };
   }
 
-  register(hash: Uint8Array): number {
-    if (this.#shell === undefined) return this.#early.add(hash) ? 0 : -Errno.ENOMEM;
-    const result = this.#shell.machine.register(hash);
-    if (result === 0) void this.#resolver?.update(hash, this.#settings!.text);
+  override register(hash: Uint8Array): number {
+    const result = super.register(hash);
+    if (result === 0 && this.shell !== undefined) {
+      void this.#resolver?.update(hash, this.#settings!.text);
+    }
     return result;
   }
 
-  unregister(hash: Uint8Array): number {
-    if (this.#shell === undefined) this.#early.remove(hash);
-    else {
-      this.#shell.machine.unregister(hash);
-      void this.#resolver?.update(hash, undefined);
-    }
-    return 0;
-  }
-
-  query(hash: Uint8Array): Promise<number> {
-    return this.#shell!.query(hash);
-  }
-  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
-    return Promise.resolve(this.#shell!.flowAlloc(flow, hash, qos, data));
-  }
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    return this.#shell!.flowAllocResp(flow, response, data);
-  }
-  flowDealloc(flowId: number, lingerSec: number): number {
-    return this.#shell!.flowDealloc(flowId, lingerSec);
-  }
-
-  async stop(): Promise<void> {
-    const shell = this.#shell, socket = this.#socket;
-    this.#shell = undefined;
-    this.#socket = undefined;
-    await shell?.stop();
-    socket?.close();
+  override unregister(hash: Uint8Array): number {
+    if (this.shell !== undefined) void this.#resolver?.update(hash, undefined);
+    return super.unregister(hash);
   }
 }

@@ -108,6 +108,9 @@ export const HashAlgo = {
   MD5: 5,
 } as const;
 
+/** Bytes of a hash by its algorithm's number. */
+export const HASH_BYTES = [28, 32, 48, 64, 4, 16] as const;
+
 /** Routing: link state, with three policies. */
 export const RoutingPol = { LINK_STATE: 0 } as const;
 /** Policies of link-state routing. */

@@ -45,6 +45,7 @@ const PURE: readonly string[] = [
   "irm/grammar.ts",
   "irm/table.ts",
   "ipcp/state.ts",
+  "ipcp/verdicts.ts",
   "ipcp/local/machine.ts",
   "ipcp/shim/machine.ts",
   "ipcp/shim/eids.ts",

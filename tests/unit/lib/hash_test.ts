@@ -4,7 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import fc from "fast-check";
 import { crc32 } from "../../../lib/crc32.ts";
-import { HASH_BYTES, hashBytes, hashOf, hashPrefix, nameHash } from "../../../lib/hash.ts";
+import { HASH_BYTES } from "../../../lib/irm/codes.ts";
+import { hashBytes, hashOf, hashPrefix, nameHash } from "../../../lib/hash.ts";
 
 // deno-lint-ignore no-explicit-any -- shapes differ per kind
 function cases(file: string): any[] {
