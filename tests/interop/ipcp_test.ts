@@ -151,6 +151,84 @@ for (const type of TYPES) {
   }
 }
 
+/** The longest raw message over MTU 1500, or what oping takes at most. */
+const LONGEST: Record<ShimType, number> = {
+  udp4: 1500,
+  udp6: 1500,
+  "eth-dix": 1496,
+  "eth-llc": 1497,
+};
+const TOO_LONG =
+  /Cannot send packets of 1500 bytes \(a message of this flow holds at most 149[67]\)/;
+
+for (const type of TYPES) {
+  const most = LONGEST[type];
+  const sized = (host: CHost, name: string, bytes: number) =>
+    host.run(host.tool("oping", "-n", name, ...PING, "-s", String(bytes)));
+
+  Deno.test({
+    name:
+      `${type}, ouro host and C host: the longest messages pass both ways, ours knows the limit`,
+    ignore,
+    fn: () =>
+      despiteRaces(() =>
+        twoHosts(type, { node: "ouro" }, {}, async (a, b) => {
+          const log = () => a.irmd.out + b.irmd.out;
+          await b.serve("srv", "lay");
+          await a.must("irm", "name", "create", "srv");
+          await a.serve("back", "lay");
+          await b.must("irm", "name", "create", "back");
+          assertPinged(await sized(a, "srv", most), 5, log);
+          assertPinged(await sized(b, "back", most), 5, log);
+          if (most === 1500) return;
+          const long = await sized(a, "srv", 1500);
+          assertEquals(long.code, 1, long.out + long.err);
+          assert(TOO_LONG.test(long.err), long.err);
+        })
+      ),
+  });
+
+  Deno.test({
+    name: `${type}, our IRMd with C IPCP, and ouro host: no limit is told, and all is as in C`,
+    ignore,
+    fn: () =>
+      despiteRaces(() =>
+        twoHosts(type, { node: "ouro", cIpcps: true }, { node: "ouro" }, async (a, b) => {
+          const log = () => a.irmd.out + b.irmd.out;
+          await b.serve("srv", "lay");
+          await a.must("irm", "name", "create", "srv");
+          assertPinged(await sized(a, "srv", most), 5, log);
+          if (most === 1500) return;
+          // The C IPCP drops it, and nobody says so.
+          const lost = await sized(a, "srv", 1500);
+          assert(lost.out.includes(" 0 received"), lost.out + lost.err);
+          assert(!TOO_LONG.test(lost.err), lost.err);
+        })
+      ),
+  });
+
+  Deno.test({
+    name: `${type}, C IRMd with our IPCP, and ouro host: the C IRMd skips what our IPCP tells`,
+    ignore,
+    fn: () =>
+      despiteRaces(() =>
+        twoHosts(type, { ours: [type] }, { node: "ouro" }, async (a, b) => {
+          const log = () => a.irmd.out + b.irmd.out;
+          await b.serve("srv", "lay");
+          await a.must("irm", "name", "create", "srv");
+          await a.serve("back", "lay");
+          await b.must("irm", "name", "create", "back");
+          assertPinged(await sized(a, "srv", most), 5, log);
+          assertPinged(await sized(b, "back", most), 5, log);
+          if (most === 1500) return;
+          // A C application does not know the limit: our IPCP drops its packets and says so once.
+          const lost = await sized(a, "srv", 1500);
+          assert(lost.out.includes(" 0 received"), lost.out + lost.err);
+        })
+      ),
+  });
+}
+
 for (const type of TYPES) {
   Deno.test({
     name: `${type}, ouro host and C host: either side killed, and the other serves on`,
