@@ -56,7 +56,7 @@ export type WorkerReport =
 export interface PlaneEvents {
   mgmt(from: Uint8Array, bytes: Uint8Array): void;
   /** Packets were dropped because the layer does not carry their size. */
-  tooLong?(packets: LongPackets): void;
+  tooLong(packets: LongPackets): void;
   /** A worker died: the data path is broken. */
   failed(why: string): void;
 }
@@ -168,7 +168,7 @@ export class DataPlane {
         if (!this.#stopping) this.#events.mgmt(r.from, r.bytes);
         return;
       case "too_long":
-        return this.#events.tooLong?.(r.packets);
+        return this.#events.tooLong(r.packets);
       case "closed": {
         const closing = this.#closing.get(r.flowId);
         if (closing !== undefined && --closing.left === 0) closing.done();

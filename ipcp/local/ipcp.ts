@@ -12,6 +12,7 @@ import {
   type SduLimits,
 } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
+import { describe } from "../data/long_packets.ts";
 import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
@@ -51,6 +52,7 @@ export class LocalIpcp implements IpcpType {
     }
     const plane = new DataPlane(context.instance, context.pid, {
       mgmt: () => {},
+      tooLong: (packets) => context.log.warn(describe(packets)),
       failed: (why) => context.fatal(why),
     });
     this.#plane = plane;
@@ -197,7 +199,8 @@ export class LocalIpcp implements IpcpType {
     const { log } = this.#context;
     log.dbg(
       `moved ${c[Counter.received]}, copied ${c[Counter.copies]}, ` +
-        `dropped ${c[Counter.notDelivered]}, bad ${c[Counter.badPackets]}`,
+        `dropped ${c[Counter.notDelivered]}, too long ${c[Counter.tooLong]}, ` +
+        `bad ${c[Counter.badPackets]}`,
     );
   }
 }

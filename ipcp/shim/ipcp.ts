@@ -5,6 +5,7 @@ import type { IpcpConfig, LayerInfo } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { NetSocket } from "../../lib/sys/netsock.ts";
 import type { FramingSpec } from "../data/framing.ts";
+import { describe } from "../data/long_packets.ts";
 import { DataPlane } from "../data/plane.ts";
 import type { TypeName } from "../state.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
@@ -42,6 +43,7 @@ export abstract class ShimIpcp implements IpcpType {
     this.#socket = socket;
     return this.plane = new DataPlane(context.instance, context.pid, {
       mgmt: (from, bytes) => this.shell?.onMgmt(from, bytes),
+      tooLong: (packets) => context.log.warn(describe(packets)),
       failed: (why) => context.fatal(why),
     });
   }

@@ -189,10 +189,10 @@ export class ShimShell {
     this.#timer.stop();
     const c = this.#plane.counters;
     await this.#plane.stop();
-    const n = (k: "sent" | "received" | "tooLong" | "sendFailed" | "notDelivered" | "refused") =>
-      `${k} ${c[Counter[k]]}`;
-    const dropped = ["tooLong", "sendFailed", "notDelivered", "refused"] as const;
-    this.#context.log.dbg([n("sent"), n("received"), ...dropped.map(n)].join(", "));
+    const passed = ["sent", "received"] as const;
+    const dropped = ["tooLong", "tooLongIn", "sendFailed", "notDelivered", "refused"] as const;
+    const counts = [...passed, ...dropped].map((k) => `${k} ${c[Counter[k]]}`);
+    this.#context.log.dbg(counts.join(", "));
     this.#context.log.dbg(`management: ${JSON.stringify(this.machine.counters)}`);
   }
 }

@@ -183,6 +183,16 @@ for (const type of TYPES) {
         s.write(filled(most + 1));
         await ping(c, s, filled(1)); // The longer ones have not come.
         await ping(s, c, filled(1));
+        if (i > 0) continue;
+        // What an application that does not know the limit sends too long is logged, at first and then seldom.
+        for (const [ipcp, flow] of [[lab.a, c], [lab.b, s]] as const) {
+          const line = `Dropped a packet of ${most + 1} bytes of flow ${flow.id}: ` +
+            `the layer carries at most ${most}.`;
+          await until(line, () => lab.irmd.log(ipcp).includes(line));
+        }
+      }
+      for (const ipcp of [lab.a, lab.b]) {
+        assertEquals(lab.irmd.log(ipcp).match(/Dropped/g)?.length, 1);
       }
     },
   });
