@@ -7,9 +7,9 @@
  */
 
 import { Errno } from "../errno.ts";
-import { Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
+import { Acl, Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
-import { monotonicNs, monotonicUs, yieldCpu } from "../sys/clock.ts";
+import { monotonicNs, monotonicUs, sleepNs, yieldCpu } from "../sys/clock.ts";
 import { FLOW_ACCESS_MASK, FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FlowCounters, FrctDriver } from "./frct_driver.ts";
 import type { OuroProcess } from "./process.ts";
@@ -27,11 +27,19 @@ export interface CallOptions {
 }
 
 const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
-/** Free blocks of a class that end a spinning wait early. */
+/** Blocks of a class that a flow may take, and that end a spinning wait early. */
 const FREE_ENOUGH = 128;
 const NO_BYTES = new Uint8Array(0);
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
 const RETRY_NS = 1e6;
+/** Unread packets that every flow may have, however few blocks are free. */
+const UNREAD_ALWAYS = 16;
+/** Unread packets that a flow may have for each free block of the size. */
+const UNREAD_TO_FREE = 3;
+/** Packets between two looks at the free blocks; they are in memory that others write all the time. */
+const UNREAD_LOOK = 16;
+/** First pause of a wait for a block, ns; it doubles up to RETRY_NS. */
+const WAIT_FIRST_NS = 20e3;
 
 /** A stream: so many packets since the ring was empty, at most so many ns each. */
 const STREAM_PACKETS = 4;
@@ -100,7 +108,7 @@ export abstract class FlowData {
 
   /**
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
-   * -EPERM (read-only access), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
+   * -EPERM (read-only access), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
    * or the peer made the ring read-only). Empty bytes are a sign of life that the peer doesn't see.
    *
    * @example
@@ -121,9 +129,11 @@ export abstract class FlowData {
     if (len > this.messageMax) return -Errno.EMSGSIZE;
     if (this.frct !== null && len > 0) return this.writeFrct(bytes, options);
     const pool = this.pool;
-    let off = this.process.blocks.alloc(len);
+    let off = this.takesTooMuch(len) ? -Errno.EAGAIN : this.process.blocks.alloc(len);
     if (off < 0) {
-      if (off !== -Errno.EAGAIN || this.noBlock(options, FlowFlag.WNoBlock)) return off;
+      if (off !== -Errno.EAGAIN || this.noBlock(options, FlowFlag.WNoBlock)) {
+        return off === -Errno.EAGAIN ? this.whyNoBlock() : off;
+      }
       off = this.allocWaiting(len, options);
       if (off < 0) return off;
     }
@@ -173,22 +183,50 @@ export abstract class FlowData {
   #idleCalls = 0;
   readonly #spin = new SpinBudget();
 
+  /**
+   * Whether the peer has so many packets to read that more would leave too few blocks of this size to
+   * others (a dynamic threshold: three times as many as are free). A peer that never reads would otherwise
+   * take all 768 small blocks of the host into its ring of 1023 places and stop every process that shares
+   * the pool (spec 10 §8.2, §11.18).
+   */
+  protected takesTooMuch(len: number): boolean {
+    const unread = this.rings.tx.queued();
+    if (unread < UNREAD_ALWAYS || --this.#unlooked > 0) return false;
+    const left = UNREAD_TO_FREE * this.pool.freeHint(len) - unread;
+    if (left < 0) return true;
+    this.#unlooked = Math.min(UNREAD_LOOK, left >> 2);
+    return false;
+  }
+  #unlooked = 0;
+
+  /** No block, or none for us: -EAGAIN, unless the flow is over and waiting is in vain. */
+  protected whyNoBlock(): number {
+    return (this.rings.tx.acl() & Acl.FLOWDOWN) !== 0 ? -Errno.EFLOWDOWN : -Errno.EAGAIN;
+  }
+
   protected allocWaiting(len: number, options: CallOptions | undefined): number {
+    const { pool, rings } = this;
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
     if (SPIN_NS > 0) {
       // A reader on another processor frees blocks all the time: wait for a few of them, not for one.
       const spinUntil = Math.min(until, monotonicNs() + SPIN_NS);
-      while (this.pool.freeHint(len) < FREE_ENOUGH && monotonicNs() < spinUntil) yieldCpu();
-      const off = this.pool.alloc(len);
-      if (off !== -Errno.EAGAIN) return off;
+      while (
+        UNREAD_TO_FREE * pool.freeHint(len) - rings.tx.queued() < FREE_ENOUGH &&
+        monotonicNs() < spinUntil
+      ) yieldCpu();
     }
-    for (;;) {
+    for (let pauseNs = WAIT_FIRST_NS;; pauseNs = Math.min(2 * pauseNs, RETRY_NS)) {
+      if (!this.takesTooMuch(len)) {
+        const off = pool.alloc(len);
+        if (off !== -Errno.EAGAIN) return off;
+      }
+      const why = this.whyNoBlock();
+      if (why !== -Errno.EAGAIN) return why;
       const nowNs = monotonicNs();
+      if (nowNs >= until) return -Errno.ETIMEDOUT;
       this.process.tick(nowNs);
-      const slice = Math.min(until, this.process.wakeAtNs(), nowNs + 20e6);
-      const off = this.pool.allocBlocking(len, slice);
-      if (off !== -Errno.ETIMEDOUT || monotonicNs() >= until) return off;
-      if (this.rings.tx.acl() !== 0) return -Errno.EFLOWDOWN;
+      // Nobody is told of a free block (spec 10 §3.3): look again soon.
+      sleepNs(Math.max(0, Math.min(nowNs + pauseNs, until, this.process.wakeAtNs()) - nowNs));
     }
   }
 

@@ -40,9 +40,11 @@ export abstract class FlowPackets extends FlowData {
     if (this.closed) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     if (len > this.messageMax) return -Errno.EMSGSIZE;
-    let off = this.pool.alloc(len);
-    if (off === -Errno.EAGAIN && !this.noBlock(options, FlowFlag.WNoBlock)) {
-      off = this.allocWaiting(len, options);
+    let off = this.takesTooMuch(len) ? -Errno.EAGAIN : this.pool.alloc(len);
+    if (off === -Errno.EAGAIN) {
+      off = this.noBlock(options, FlowFlag.WNoBlock)
+        ? this.whyNoBlock()
+        : this.allocWaiting(len, options);
     }
     if (off < 0) return off;
     packet.point(this.pool, off, this.pool.u8, off + PAYLOAD_AT, len);

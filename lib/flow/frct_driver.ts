@@ -75,7 +75,7 @@ export class FrctDriver {
     }
     const len = bytes.length;
     const off = this.pool.alloc(len);
-    if (off < 0) return off;
+    if (off < 0) return off === -Errno.EAGAIN ? this.#whyClosed() : off;
     const at = off + Block.DATA + HEAD_SPACE;
     this.pool.u8.set(bytes, at);
     // The time matters to a refusal only, and that was asked for above.
@@ -93,7 +93,7 @@ export class FrctDriver {
     return result < 0 && result !== -Errno.EAGAIN ? result : len;
   }
 
-  /** A closed window of a peer that is gone never opens: -EFLOWDOWN, -EFLOWPEER, or -EAGAIN when it may. */
+  /** A closed window of a peer that is gone never opens, and a block is of no use then: -EFLOWDOWN, -EFLOWPEER, or -EAGAIN when it may. */
   #whyClosed(): number {
     const { rx, tx } = this.rings;
     const heard = rx.acl();

@@ -1,0 +1,116 @@
+/** What the fault tests share: nodes with a server that misbehaves when told to, and bystanders that must not notice. */
+
+import { assertNotMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { Flow } from "../../lib/flow/flow.ts";
+import { OuroProcess } from "../../lib/flow/process.ts";
+import { instanceOf } from "../../lib/instance.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import { Pool } from "../../lib/shm/pool.ts";
+import { First } from "./fault_peer.ts";
+import { until } from "./support/deadline.ts";
+import { type RunningProcess, TestNode } from "./support/node.ts";
+
+const PEER = fromFileUrl(new URL("./fault_peer.ts", import.meta.url));
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+
+/** Far less than the peer time-out of 120 s: what ends in this time ended because somebody was told. */
+export const SOON_MS = 20_000;
+
+/** What a user must never see. */
+export const STACK_TRACE = /^\s+at .*:\d+:\d+|panicked at|Uncaught|Assertion/m;
+
+/** Command line of fault_peer.ts. */
+export function peerArgv(...words: string[]): string[] {
+  const flags = ["run", "-A", "--no-prompt", "--quiet", "--no-check", "--config", CONFIG];
+  return [Deno.execPath(), ...flags, PEER, ...words];
+}
+
+function asUser(uid: number): { env?: Record<string, string> } {
+  return uid === 0 ? {} : { env: { OURO_TEST_UID: String(uid) } };
+}
+
+/** Starts fault_peer.ts with these words, as a user. */
+export function faultPeer(node: TestNode, words: string[], uid = 0): RunningProcess {
+  return node.spawnArgv(peerArgv(...words), asUser(uid));
+}
+
+/** Starts a server and binds it to a name of its own. */
+export async function faultServer(
+  node: TestNode,
+  name: string,
+  uid = 0,
+  role = "server",
+): Promise<RunningProcess> {
+  const server = faultPeer(node, [role, name], uid);
+  await server.waitForLine(/^ready/m);
+  await node.must("irm", "name", "create", name);
+  await node.must("irm", "bind", "process", String(server.pid), "name", name);
+  return server;
+}
+
+/** The test's own process on a node. */
+export function ownProcess(node: TestNode): OuroProcess {
+  return OuroProcess.open({ instance: instanceOf(node.prefix), prog: "fault-test" });
+}
+
+/** A flow of the test's process to a server of {@linkcode faultServer}, which serves it as `first` says. */
+export async function openFlow(
+  process: OuroProcess,
+  name: string,
+  first: number,
+  qos: QosSpec,
+): Promise<Flow> {
+  const flow = await Flow.alloc(process, name, { qos, timeoutMs: SOON_MS });
+  await flow.write(Uint8Array.of(first));
+  if (first === First.ECHO) await flow.read({ timeoutMs: SOON_MS });
+  return flow;
+}
+
+/** One exchange with an echo. */
+export async function exchange(flow: Flow, message: Uint8Array): Promise<void> {
+  await flow.write(message, { timeoutMs: SOON_MS });
+  const answer = await flow.read({ timeoutMs: SOON_MS });
+  if (answer.length !== message.length || answer.some((byte, k) => byte !== message[k])) {
+    throw new Error(`answer of ${answer.length} bytes to ${message.length}`);
+  }
+}
+
+/** Two processes with a flow that goes on whatever happens to others. */
+export class Bystanders {
+  private constructor(readonly server: RunningProcess, readonly client: RunningProcess) {}
+
+  /** Starts them, as a user. */
+  static async start(
+    node: TestNode,
+    name: string,
+    qos = "raw",
+    uid = 0,
+  ): Promise<Bystanders> {
+    const server = await faultServer(node, name, uid);
+    const client = faultPeer(node, ["talk", name, qos], uid);
+    await client.waitForLine(/^answer 3$/m);
+    return new Bystanders(server, client);
+  }
+
+  /** Last answer that came. */
+  get answers(): number {
+    return Number(this.client.out.match(/answer (\d+)\n$/)?.[1] ?? -1);
+  }
+
+  /** Fails unless they exchange `n` more messages, without a word of complaint. */
+  async goOn(n = 20): Promise<void> {
+    const wanted = this.answers + n;
+    await until("answers of the bystanders", () => {
+      if (this.client.ended) throw new Error(`the bystander ended: ${this.client.err}`);
+      return this.answers >= wanted;
+    }, SOON_MS);
+    assertNotMatch(this.client.err + this.server.err, STACK_TRACE);
+  }
+}
+
+/** Blocks in use in the pool of a flow uid, 0: the global pool. */
+export function blocksUsed(node: TestNode, flowUid = 0): number {
+  using pool = Pool.open(instanceOf(node.prefix), flowUid);
+  return pool.stats().classes.reduce((n, c) => n + c.used, 0);
+}
