@@ -8,7 +8,6 @@ import { Exit } from "../lib/exit.ts";
 import { currentInstance } from "../lib/instance.ts";
 import { Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { surviveTruncation } from "../lib/sys/sigbus.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
 import { LocalIpcp } from "./local/ipcp.ts";
 import { IpcpProcess } from "./process.ts";
@@ -54,8 +53,6 @@ export async function main(type: string, args: string[]): Promise<number> {
     console.error(`ipcpd-${type}: this version has no IPCP of type ${type}`);
     return Exit.UNAVAILABLE;
   }
-  // Every user may cut off the pool and rings that are shared with us.
-  surviveTruncation();
   const typeName = type as TypeName;
   const sink = syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`);
   const debug = Deno.env.get("OURO_DEBUG") === "1";

@@ -5,10 +5,14 @@
  *
  * Fair: a flow moves at most {@linkcode BURST} packets before the next one that has some. Orders arrive as events
  * of a flow id that no flow has. What a process wrote before its flow was closed still goes (spec 50 §5).
+ *
+ * The flow set is writable by every user whose C programs use this IPCP, so events are hints: now and then all
+ * flows are looked at, more often as long as that finds what no event told of.
  */
 
 import { RBUFF_SLOTS } from "../../lib/limits.ts";
 import { EVENTS_MAX, type FlowSetShm } from "../../lib/shm/flow_set.ts";
+import { monotonicNs } from "../../lib/sys/clock.ts";
 import type { Port } from "./port.ts";
 import { Ports, type ThreadParts } from "./ports.ts";
 import { ReadyQueue } from "./ready.ts";
@@ -18,12 +22,18 @@ import { DATA_QUEUE, ORDERS_FLOW } from "./table.ts";
 /** Packets of one flow in a row. */
 export const BURST = 8;
 
+/** Longest and shortest time between two looks at all flows, ns. */
+const SWEEP_MAX_NS = 1e9;
+const SWEEP_MIN_NS = 1e6;
+
 export abstract class FlowLoop {
   protected readonly ports: Ports;
   readonly #set: FlowSetShm;
   readonly #events = new Int32Array(EVENTS_MAX * 2);
   readonly #ready = new ReadyQueue();
   readonly #spinner: Spinner;
+  #sweepEveryNs = SWEEP_MAX_NS;
+  #sweepAtNs = monotonicNs() + SWEEP_MAX_NS;
 
   constructor(parts: ThreadParts, set: FlowSetShm) {
     this.ports = new Ports(parts);
@@ -45,8 +55,8 @@ export abstract class FlowLoop {
   /** Wait for events, at most until `deadlineNs`, and handle them all. False after the order to stop. */
   turn(deadlineNs: number): boolean {
     this.#spinner.spin();
-    const n = this.#set.wait(DATA_QUEUE, this.#events, deadlineNs);
-    if (n < 0) return true;
+    const until = Math.min(deadlineNs, this.#sweepAtNs);
+    const n = Math.max(0, this.#set.wait(DATA_QUEUE, this.#events, until));
     let orders = n === EVENTS_MAX;
     for (let i = 0; i < n; i++) {
       const flowId = this.#events[i * 2]!;
@@ -54,7 +64,10 @@ export abstract class FlowLoop {
       else this.#ready.add(flowId);
     }
     // A full queue may have lost events.
-    if (n === EVENTS_MAX) this.ports.forEach((flowId) => this.#ready.add(flowId));
+    if (n === EVENTS_MAX || monotonicNs() >= this.#sweepAtNs) {
+      this.#sweep();
+      orders = true;
+    }
     if (!this.#ready.isEmpty) {
       do {
         const flowId = this.#ready.take();
@@ -65,6 +78,18 @@ export abstract class FlowLoop {
       this.#spinner.busy();
     }
     return orders ? this.ports.obey((flowId) => this.#moveLast(flowId)) : true;
+  }
+
+  /** Look at all flows. */
+  #sweep(): void {
+    this.#set.repairLength();
+    let missed = this.#set.repair(DATA_QUEUE, ORDERS_FLOW);
+    this.ports.forEachOpen((flowId, port) => {
+      if (this.#set.repair(DATA_QUEUE, flowId)) missed = true;
+      if (port.rx.queued() > 0 && this.#ready.add(flowId)) missed = true;
+    });
+    this.#sweepEveryNs = missed ? SWEEP_MIN_NS : Math.min(SWEEP_MAX_NS, this.#sweepEveryNs * 2);
+    this.#sweepAtNs = monotonicNs() + this.#sweepEveryNs;
   }
 
   /** What is left in the ring of a closed flow. */

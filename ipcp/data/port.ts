@@ -13,12 +13,16 @@ import { Acl, FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
+import { Patience } from "../../lib/sys/patience.ts";
 
 /**
  * Packets that may wait in one rbuff. Below the 1023 that fit, because the smallest packets share a
  * class of 768 blocks in the global pool and one stuck reader must not hold them all.
  */
 export const QUEUED_MAX = 384;
+
+/** How long one user's lock may keep a thread that serves many, ns in a minute. */
+const PATIENCE_NS = 20e6;
 
 /** Counts the users of things by key, closes a thing with its last user. */
 class Shared<T extends { close(): void }> {
@@ -59,6 +63,7 @@ export class PortContext {
 
   /** Opens the global pool; throws a SysError. */
   constructor(instance: Instance, ownPid: number) {
+    Patience.limitNs = PATIENCE_NS;
     this.instance = instance;
     this.ownPid = ownPid;
     this.pool = Pool.open(instance, 0, false, ownPid);

@@ -64,9 +64,13 @@ export class Ports {
     this.#generations[flowId] = 0;
   }
 
-  /** Call for each flow with a port. */
-  forEach(call: (flowId: number) => void): void {
-    for (let id = 1; id < FLOW_IDS_MAX; id++) if (this.#ports[id] !== undefined) call(id);
+  /** Call for each open flow whose memory is there. */
+  forEachOpen(call: (flowId: number, port: Port) => void): void {
+    for (let id = 1; id < FLOW_IDS_MAX; id++) {
+      if ((this.#table.generation(id) & 1) === 0) continue;
+      const port = this.get(id);
+      if (port !== undefined) call(id, port);
+    }
   }
 
   /**
@@ -78,7 +82,7 @@ export class Ports {
     for (let order = orders.take(); order !== 0; order = orders.take()) {
       const flowId = order & 0xffff;
       if (order >>> 16 === Order.stop) {
-        this.forEach((id) => this.close(id));
+        for (let id = 1; id < FLOW_IDS_MAX; id++) this.close(id);
         return false;
       }
       before?.(flowId);

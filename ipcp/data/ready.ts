@@ -18,12 +18,13 @@ export class ReadyQueue {
     return this.#head === this.#tail;
   }
 
-  /** Add a flow unless it is in; numbers that are no flow id are ignored. */
-  add(flowId: number): void {
-    if (flowId <= 0 || flowId >= FLOW_IDS_MAX || this.#queued[flowId] !== 0) return;
+  /** Add a flow unless it is in; numbers that are no flow id are ignored. Whether it was added. */
+  add(flowId: number): boolean {
+    if (flowId <= 0 || flowId >= FLOW_IDS_MAX || this.#queued[flowId] !== 0) return false;
     this.#queued[flowId] = 1;
     this.#ring[this.#head] = flowId;
     this.#head = (this.#head + 1) & (PLACES - 1);
+    return true;
   }
 
   /** Take the next flow; the queue is not empty. */

@@ -71,11 +71,12 @@ export class FlowSetShm implements Disposable {
     }
   }
 
-  /** Opens a set. Throws `SysError`: ENOENT, EACCES, EINVAL for an object of another size. */
+  /** Opens a set. Throws `SysError`: ENOENT, EACCES, EINVAL for an object that is too short. */
   static open(instance: Instance, pid: number): FlowSetShm {
     const name = flowSetName(instance, pid);
     using object = ShmObject.open(name);
-    if (object.stat().size !== L.BYTES) throw new SysError(Errno.EINVAL, "size of set", name);
+    // Any user may lengthen the set of an IPCP; that is no reason to refuse it to others.
+    if (object.stat().size < L.BYTES) throw new SysError(Errno.EINVAL, "size of set", name);
     return new FlowSetShm(object.map(L.BYTES));
   }
 
@@ -101,6 +102,26 @@ export class FlowSetShm implements Disposable {
     }
     this.#mutex.unlock();
     return free ? 0 : -Errno.EPERM;
+  }
+
+  /** Puts a flow in queue `idx` whatever the table says; false when it was there. */
+  repair(idx: number, flowId: number): boolean {
+    if (!valid(idx, flowId) || this.has(idx, flowId)) return false;
+    this.#mutex.lock();
+    this.i32[(flowId << 1) + 1] = 0;
+    Atomics.store(this.i32, flowId << 1, idx);
+    this.#mutex.unlock();
+    return true;
+  }
+
+  /** Gives a set that somebody cut off its length again, for who opens it from now on. */
+  repairLength(): void {
+    try {
+      using object = ShmObject.open(this.#mapping.name);
+      if (object.stat().size < L.BYTES) object.truncate(L.BYTES);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e; // The name is gone: nobody opens it any more.
+    }
   }
 
   /** Takes a flow out of queue `idx`; its queued events stay. 0, or -EINVAL. */

@@ -77,11 +77,11 @@ export class Rbuff implements Disposable {
     }
   }
 
-  /** Opens an rbuff. Throws `SysError`: ENOENT, EACCES, EINVAL for an object of another size. */
+  /** Opens an rbuff. Throws `SysError`: ENOENT, EACCES, EINVAL for an object that is too short. */
   static open(instance: Instance, pid: number, flowId: number): Rbuff {
     const name = rbuffName(instance, pid, flowId);
     using object = ShmObject.open(name);
-    if (object.stat().size !== L.BYTES) throw new SysError(Errno.EINVAL, "size of rbuff", name);
+    if (object.stat().size < L.BYTES) throw new SysError(Errno.EINVAL, "size of rbuff", name);
     return new Rbuff(object.map(L.BYTES));
   }
 

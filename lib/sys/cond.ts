@@ -55,8 +55,9 @@ const LOCK_HELD = 1;
 const LOCK_CONTENDED = 2;
 const CLOSED = 1;
 const EVERYBODY = 0x7fffffff;
-/** Times the processor is given up before napping. */
+/** Times the processor is given up before napping; the less when our patience is used up. */
 const YIELDS_MAX = 2000;
+const YIELDS_MIN = 50;
 /** Times a signal may be snatched away before a waiter calls itself woken. */
 const SNATCHES_MAX = 100;
 
@@ -234,7 +235,8 @@ export class Cond {
 
   /** Waits for `done`, which is a matter of nanoseconds for others that run. False: it did not happen. */
   #soon(done: () => boolean): boolean {
-    for (let k = 0; k < YIELDS_MAX; k++) {
+    const yields = this.#patience.over ? YIELDS_MIN : YIELDS_MAX;
+    for (let k = 0; k < yields; k++) {
       if (done()) return true;
       yieldCpu();
     }

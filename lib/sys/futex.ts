@@ -8,7 +8,7 @@
  */
 
 import { Errno } from "../errno.ts";
-import { errno, libc, type MemRef, warmErrno } from "./ffi.ts";
+import { errno, lazyLibc, libc, type MemRef } from "./ffi.ts";
 
 const TABLE = {
   // long syscall(long number, uint32_t *uaddr, int op, uint32_t val, struct timespec *timeout, void *, uint32_t val3);
@@ -54,15 +54,7 @@ const ROBUST_ENTRY = 32;
 /** Marks the entry of a lock with priority inheritance. */
 const ROBUST_PI = 1;
 
-let table: Deno.DynamicLibrary<typeof TABLE>["symbols"] | undefined;
-
-function sys(): Deno.DynamicLibrary<typeof TABLE>["symbols"] {
-  if (table === undefined) {
-    warmErrno();
-    table = libc(TABLE);
-  }
-  return table;
-}
+const sys = lazyLibc(TABLE);
 
 /** struct timespec as four u32. */
 const timespec = new Uint32Array(4);

@@ -3,12 +3,14 @@
  *
  * Safety: the buffer of a {@linkcode Mapping} is memory that other processes write at any time; only
  * `lib/shm` interprets it. After `unmap()` no view made from the buffer may be touched: the owner
- * drops them first. A mapping of a file that somebody truncates faults (SIGBUS) on access, so users
- * that do not trust the file's owner copy with {@linkcode ShmObject.pread} instead.
+ * drops them first. Access to a mapping of a file that somebody truncated gives zeros on x86_64
+ * ({@linkcode surviveTruncation}) and ends the process elsewhere, so payload of other users is copied
+ * with {@linkcode ShmObject.pread} instead.
  */
 
 import { Errno } from "../errno.ts";
 import { cstr, errno, lazyLibc, type MemRef, SysError } from "./ffi.ts";
+import { surviveTruncation } from "./sigbus.ts";
 
 const TABLE = {
   // int shm_open(const char *name, int oflag, mode_t mode);
@@ -209,6 +211,7 @@ export class ShmObject implements Disposable {
 
   /** Maps `bytes` from the start, read-write and shared. Throws `SysError`. */
   map(bytes: number): Mapping {
+    surviveTruncation();
     const at = sys().mmap(null, BigInt(bytes), PROT_READ_WRITE, MAP_SHARED, this.#fd, 0n);
     // MAP_FAILED is (void *) -1.
     if (at === null || Deno.UnsafePointer.value(at) === 0xffffffffffffffffn) {

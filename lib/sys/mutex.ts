@@ -45,6 +45,8 @@ export const KIND_ROBUST_PI = 0xb0;
 const LOOKS_MAX = navigator.hardwareConcurrency > 1 ? 200 : 0;
 /** Times the processor is given up; a millisecond when nobody else runs. */
 const YIELDS_MAX = 2000;
+/** The same for a mutex that has used up our patience. */
+const YIELDS_MIN = 50;
 
 /** A view of a mutex in mapped memory, for one thread. */
 export class Mutex {
@@ -104,7 +106,8 @@ export class Mutex {
     for (let k = 0; k < LOOKS_MAX; k++) {
       if (Atomics.load(this.#words, LOCK) === 0 && this.#take(0)) return true;
     }
-    for (let k = 0; k < YIELDS_MAX; k++) {
+    const yields = this.#patience.over ? YIELDS_MIN : YIELDS_MAX;
+    for (let k = 0; k < yields; k++) {
       yieldCpu();
       const word = Atomics.load(this.#words, LOCK);
       // Of a mutex with priority inheritance and waiters the kernel makes one of them the owner.

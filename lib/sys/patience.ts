@@ -2,25 +2,45 @@
 
 import { monotonicNs, sleepNs } from "./clock.ts";
 
-/** How long a living process may take, ns: much longer than one is kept off its processor. */
-const FIRST_NS = 1e9;
-const LEAST_NS = 1e6;
 const NAP_NS = 100e3;
+/** Seconds in which used-up patience comes back. */
+const RECOVERY = 60;
 
-/** The patience with one object: each time it ends, less is left for the next. */
+/** The patience with one object: so much in a minute, however often it is needed. */
 export class Patience {
-  #ns = FIRST_NS;
+  /**
+   * The most that this thread has with an object, ns. A second is much longer than a living process is
+   * kept off its processor inside a critical section; who serves many users waits less for one of them.
+   */
+  static limitNs = 1e9;
+
+  #leftNs = Patience.limitNs;
+  #sinceNs = 0;
+
+  /** Whether nothing is left; then waiting beyond some looks is of no use. */
+  get over(): boolean {
+    this.#recover(monotonicNs());
+    return this.#leftNs <= 0;
+  }
+
+  #recover(nowNs: number): void {
+    const back = (nowNs - this.#sinceNs) / RECOVERY;
+    this.#leftNs = Math.min(Patience.limitNs, this.#leftNs + back);
+    this.#sinceNs = nowNs;
+  }
 
   /** Naps until `done`. False when patience ended first. */
   await(done: () => boolean): boolean {
-    const deadlineNs = monotonicNs() + this.#ns;
-    while (!done()) {
-      if (monotonicNs() >= deadlineNs) {
-        this.#ns = Math.max(LEAST_NS, this.#ns / 4);
-        return false;
+    const startNs = monotonicNs();
+    this.#recover(startNs);
+    for (;;) {
+      const usedNs = monotonicNs() - startNs;
+      const isDone = done();
+      if (isDone || usedNs >= this.#leftNs) {
+        this.#leftNs -= usedNs;
+        return isDone;
       }
       sleepNs(NAP_NS);
     }
-    return true;
   }
 }

@@ -1,10 +1,8 @@
-/** A process that reads a mapping whose file is cut off under it; `survive` says that it is to live on. */
+/** A process that reads a mapping whose file is cut off under it. */
 
-import { surviveTruncation } from "../../lib/sys/sigbus.ts";
 import { ShmObject } from "../../lib/sys/mman.ts";
 
-const [name, mode] = Deno.args;
-if (mode === "survive" && !surviveTruncation()) Deno.exit(3);
+const [name] = Deno.args;
 const BYTES = 3 * 4096;
 using object = ShmObject.open(name!);
 const mapping = object.map(BYTES);

@@ -8,10 +8,10 @@ import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
 import { until } from "./support/deadline.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
-import { fromFileUrl } from "@std/path";
+import { userProgram } from "./support/user_program.ts";
 
 const ROOT = Deno.uid() === 0;
-const PEER = fromFileUrl(new URL("./shm_matrix_peer.ts", import.meta.url));
+const PEER = new URL("./shm_matrix_peer.ts", import.meta.url);
 const [U, V] = [4201, 4202];
 
 interface Case {
@@ -34,24 +34,6 @@ const CASES: Case[] = [
   { client: U, server: V, direct: false, pool: V, allocator: "ipcp" },
 ];
 
-/**
- * Runtime and peer in one directory that every user may read: the source, the runtime and its cache may
- * lie where root alone gets.
- */
-async function program(dir: string): Promise<string[]> {
-  const [runtime, bundle] = [`${dir}/deno`, `${dir}/peer.js`];
-  await Deno.copyFile(Deno.execPath(), runtime);
-  await Deno.chmod(runtime, 0o755);
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "-o", bundle, PEER],
-    cwd: fromFileUrl(new URL("../..", import.meta.url)),
-    stdout: "null",
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  await Deno.chmod(bundle, 0o644);
-  return [runtime, "run", "-A", "--no-prompt", "--quiet", "--no-config", "--no-lock", bundle];
-}
-
 function used(pool: Pool): number {
   return pool.stats().classes.reduce((n, c) => n + c.used, 0);
 }
@@ -64,7 +46,7 @@ for (const direct of [true, false]) {
       await using node = await TestNode.start(direct ? {} : { args: ["--no-direct"] });
       await Deno.chmod(node.prefix, 0o755);
       const instance = instanceOf(node.prefix);
-      const argv = await program(node.prefix);
+      const argv = await userProgram(node.prefix, PEER);
       await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
       const peer = (uid: number, ...args: string[]): RunningProcess =>
         node.spawnArgv([...argv, ...args], {
