@@ -225,6 +225,7 @@ async function serve(
     options,
     ownUid,
     askers: new Map(),
+    leaving: new Set(),
     log,
     ipcpLog,
     ipcpClient: new IpcpClient(instance, ipcpLog),
@@ -247,6 +248,8 @@ async function serve(
     ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);
     if (gone?.proc !== undefined) reclaimLater(d, pid, gone.proc.flowUid);
+    else if (d.leaving.has(pid)) reclaimLater(d, pid, 0);
+    d.leaving.delete(pid);
   };
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).

@@ -59,10 +59,12 @@ export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
 
 /** IRM_PROC_EXIT, and IRM_UNBIND_PROCESS without a name. */
 export function processExit(d: Daemon, pid: number): Outcome {
-  const known = d.registry.procs.has(pid);
+  const proc = d.registry.procs.get(pid);
   d.registry.processGone(pid, d.nowMs());
-  d.children.unwatch(pid);
-  if (known) d.log.info(`Process removed: ${pid}.`);
+  // A user's pool is that user's own trouble, and ends with its last process.
+  if (proc?.flowUid === 0) d.leaving.add(pid);
+  else d.children.unwatch(pid);
+  if (proc !== undefined) d.log.info(`Process removed: ${pid}.`);
   d.settle();
   return ok();
 }
