@@ -14,10 +14,10 @@ const TABLE = {
   close: { parameters: ["i32" /* fd */], result: "i32" },
   // int fcntl(int fd, int cmd, int arg);
   fcntl: { parameters: ["i32", /* fd */ "i32", /* cmd */ "i32" /* arg */], result: "i32" },
-  // ssize_t read(int fd, void *buf, size_t n);
-  read: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* n */], result: "i64" },
-  // ssize_t write(int fd, const void *buf, size_t n);
-  write: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* n */], result: "i64" },
+  // ssize_t read(int fd, void *buf, size_t n);  n < 2^31, so 32-bit registers hold it and the result
+  read: { parameters: ["i32", /* fd */ "buffer", /* buf */ "u32" /* n */], result: "i32" },
+  // ssize_t write(int fd, const void *buf, size_t n);  n < 2^31
+  write: { parameters: ["i32", /* fd */ "buffer", /* buf */ "u32" /* n */], result: "i32" },
   // int eventfd(unsigned int initval, int flags);
   eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
 } as const;
@@ -82,13 +82,13 @@ export class Fd implements Disposable {
 
   /** read(2) into the whole of `into`. Returns the bytes read (0 at the end) or a negative errno. */
   read(into: Uint8Array<ArrayBuffer>): number {
-    const n = Number(sys().read(this.raw, into, BigInt(into.length)));
+    const n = sys().read(this.raw, into, into.length);
     return n < 0 ? -errno() : n;
   }
 
   /** write(2) of the whole of `from`. Returns the bytes written or a negative errno. */
   write(from: Uint8Array<ArrayBuffer>): number {
-    const n = Number(sys().write(this.raw, from, BigInt(from.length)));
+    const n = sys().write(this.raw, from, from.length);
     return n < 0 ? -errno() : n;
   }
 

@@ -3,8 +3,8 @@
  *
  * C: `socket`, `bind`, `setsockopt`, `getsockname`, `sendto`, `sendmmsg`, `recvmmsg`, `poll`, `ioctl`,
  * `eventfd`, `if_nametoindex` of <sys/socket.h>, <poll.h>, <net/if.h>, checked with glibc 2.36 on Linux
- * (x86-64 and aarch64 share the structures used here). ssize_t results are declared i32: no message here
- * comes near 2 GiB.
+ * (x86-64 and aarch64 share the structures used here). Sizes are declared u32 and ssize_t results i32: no
+ * message here comes near 2 GiB.
  *
  * Safety: a socket may be used by several threads, each through its own {@linkcode NetSocket.adopt}; only the
  * one that made it closes it.
@@ -25,9 +25,9 @@ const TABLE = {
   // int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   // ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *to, socklen_t len)
-  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
   // ssize_t recv(int fd, void *b, size_t n, int flags)
-  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   // int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
   sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   // int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *timeout)
@@ -39,9 +39,9 @@ const TABLE = {
   // int eventfd(unsigned int initval, int flags)
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   // ssize_t read(int fd, void *b, size_t n)
-  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // ssize_t write(int fd, const void *b, size_t n)
-  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // unsigned int if_nametoindex(const char *name)
@@ -217,14 +217,14 @@ export class NetSocket implements Disposable {
   /** Send one message: 0 or a negative errno. */
   sendTo(bytes: Uint8Array, to: Uint8Array): number {
     const buffer = bytes as Uint8Array<ArrayBuffer>, name = to as Uint8Array<ArrayBuffer>;
-    const n = sys().sendto(this.fd, buffer, BigInt(bytes.length), 0, name, to.length);
+    const n = sys().sendto(this.fd, buffer, bytes.length, 0, name, to.length);
     return n < 0 ? -errno() : 0;
   }
 
   /** Receive one message without blocking: bytes, or a negative errno. */
   receiveOne(into: Uint8Array): number {
     const buffer = into as Uint8Array<ArrayBuffer>;
-    const n = sys().recv(this.fd, buffer, BigInt(into.length), MSG_DONTWAIT);
+    const n = sys().recv(this.fd, buffer, into.length, MSG_DONTWAIT);
     return n < 0 ? -errno() : n;
   }
 
@@ -332,7 +332,7 @@ export class WakeFd implements Disposable {
     if (this.fd < 0) fail("eventfd", "wake");
   }
   wake(): void {
-    if (!this.#closed) sys().write(this.fd, this.#one, 8n);
+    if (!this.#closed) sys().write(this.fd, this.#one, 8);
   }
   close(): void {
     if (this.#closed) return;
@@ -363,7 +363,7 @@ export class Poller {
   wait(timeoutMs: number): boolean {
     const n = sys().poll(this.#fds, 2n, timeoutMs);
     if (n <= 0 || (this.#view.getInt16(14, true) & POLLIN) === 0) return false;
-    sys().read(this.#wake, this.#drain, 8n);
+    sys().read(this.#wake, this.#drain, 8);
     return true;
   }
 }

@@ -6,7 +6,7 @@
  * datagram socket sends nothing. Safety: the descriptor lives within one call.
  */
 
-import { lazyLibc } from "./ffi.ts";
+import { errno, lazyLibc } from "./ffi.ts";
 
 const TABLE = {
   // int socket(int domain, int type, int protocol)
@@ -30,13 +30,18 @@ const IPPROTO_IPV6 = 41;
 const IP_MTU = 14;
 const IPV6_MTU = 24;
 
+/** Makes `peer` the one that a datagram socket reads from and writes to; sends nothing. 0 or a negative errno. */
+export function connectDatagram(fd: number, peer: Uint8Array): number {
+  return sys().connect(fd, peer as Uint8Array<ArrayBuffer>, peer.length) < 0 ? -errno() : 0;
+}
+
 /** Bytes of an IP packet to a sockaddr_in or sockaddr_in6 that no one fragments; undefined without a route. */
 export function pathMtuBytes(peer: Uint8Array): number | undefined {
   const family = peer[0]! | (peer[1]! << 8);
   const fd = sys().socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return undefined;
   try {
-    if (sys().connect(fd, peer as Uint8Array<ArrayBuffer>, peer.length) < 0) return undefined;
+    if (connectDatagram(fd, peer) < 0) return undefined;
     const [level, name] = family === AF_INET6 ? [IPPROTO_IPV6, IPV6_MTU] : [IPPROTO_IP, IP_MTU];
     const value = new Int32Array(1), length = new Uint8Array(new Uint32Array([4]).buffer);
     const bytes = new Uint8Array(value.buffer);

@@ -7,6 +7,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import { Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
+import { rates, report, roundTrips } from "./figures.ts";
 
 const [role, mode, countText, bytesText, name] = Deno.args as [
   string,
@@ -20,18 +21,6 @@ const bytes = Number(bytesText);
 const NOW = { nonblock: true };
 /** A busy machine gets fewer messages, not a bench without end, ms. */
 const ENOUGH_MS = 10_000;
-/** Round trips measured together: a look at the clock costs a tenth of one. */
-const BATCH = 50;
-
-function report(figures: Record<string, number>): void {
-  console.log(JSON.stringify(figures));
-}
-
-/** Median and lowest decile of a list. */
-function middle(times: number[]): { median: number; best: number } {
-  const sorted = times.slice(times.length >> 2).sort((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1]!, best: sorted[Math.floor(sorted.length / 10)]! };
-}
 
 function must(n: number): number {
   if (n < 0) throw new Error(`flow: ${n}`);
@@ -41,23 +30,14 @@ function must(n: number): number {
 function pings(flow: Flow): void {
   const message = new Uint8Array(bytes);
   const into = new Uint8Array(2048);
-  const busy = mode === "busy";
-  const times: number[] = [];
-  const begin = performance.now();
-  for (let i = 0; i < count / BATCH && performance.now() < begin + ENOUGH_MS; i++) {
-    const start = performance.now();
-    for (let k = 0; k < BATCH; k++) {
-      must(flow.writeSync(message));
-      let n;
-      if (busy) { do n = flow.readSync(into, NOW); while (n === -Errno.EAGAIN); }
-      else {
-        n = flow.readSync(into);
-      }
-      must(n);
-    }
-    times.push((performance.now() - start) * 1000 / BATCH);
-  }
-  report(middle(times));
+  const options = mode === "busy" ? NOW : undefined;
+  const once = () => {
+    must(flow.writeSync(message));
+    let n = flow.readSync(into, options);
+    while (n === -Errno.EAGAIN) n = flow.readSync(into, options);
+    must(n);
+  };
+  report(roundTrips(count, once, ENOUGH_MS));
 }
 
 function echo(flow: Flow): void {
@@ -77,7 +57,7 @@ function echo(flow: Flow): void {
 function sink(flow: Flow): void {
   const into = new Uint8Array(2048);
   const slice = Math.floor(count / 100);
-  const rates: number[] = [];
+  const slices: number[] = [];
   let start = 0;
   for (let i = 0;; i++) {
     const n = flow.readSync(into);
@@ -85,11 +65,10 @@ function sink(flow: Flow): void {
     must(n);
     if (i % slice !== 0) continue;
     const now = performance.now();
-    if (i > 0) rates.push(slice / (now - start) * 1000);
+    if (i > 0) slices.push(slice / (now - start) * 1000);
     start = now;
   }
-  rates.sort((a, b) => b - a);
-  report({ median: rates[rates.length >> 1]!, best: rates[Math.floor(rates.length / 10)]! });
+  report(rates(slices));
 }
 
 function source(flow: Flow): void {

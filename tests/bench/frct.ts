@@ -10,6 +10,7 @@
 import { Worker } from "node:worker_threads";
 import { BufferPool, createFrct } from "../../lib/frct/mod.ts";
 import { QOS } from "../../lib/mod.ts";
+import { type Figures, roundTrips } from "./figures.ts";
 import { BenchNode, openFlow, openProcess } from "./frct_peer.ts";
 
 type Qos = keyof typeof QOS;
@@ -27,8 +28,8 @@ function peer(id: number, qos: Qos, mode: "echo" | "sink", messages: number) {
   return { worker, next };
 }
 
-/** Median and tenth percentile (what other work on the machine does not reach) of the round trip, µs. */
-async function roundTrip(id: number, qos: Qos): Promise<{ median: number; best: number }> {
+/** The round trip, µs. */
+async function roundTrip(id: number, qos: Qos): Promise<Figures> {
   const { worker, next } = peer(id, qos, "echo", PINGS);
   await next();
   const done = next();
@@ -37,24 +38,17 @@ async function roundTrip(id: number, qos: Qos): Promise<{ median: number; best: 
   const message = new Uint8Array(64);
   const into = new Uint8Array(64 + 1);
   const busy = { nonblock: true };
-  const batch = 50;
-  const times: number[] = [];
-  for (let i = 0; i < PINGS / batch; i++) {
-    const t = performance.now();
-    for (let k = 0; k < batch; k++) {
-      flow.writeSync(message);
-      let n;
-      do n = flow.readSync(into, busy); while (n === -11);
-      if (n !== 64) throw new Error(`Cannot read: ${n}`);
-    }
-    times.push((performance.now() - t) * 1000 / batch);
-  }
+  const figures = roundTrips(PINGS, () => {
+    flow.writeSync(message);
+    let n;
+    do n = flow.readSync(into, busy); while (n === -11);
+    if (n !== 64) throw new Error(`Cannot read: ${n}`);
+  });
   flow.deallocSync();
   proc.close();
   await done;
   await worker.terminate();
-  const warm = times.slice(times.length >> 2).sort((a, b) => a - b);
-  return { median: warm[warm.length >> 1]!, best: warm[Math.floor(warm.length / 10)]! };
+  return figures;
 }
 
 /** Gbit/s of payload. */

@@ -12,16 +12,13 @@ import { fromFileUrl } from "@std/path";
 import { md5Hex } from "../e2e/ipcp_support.ts";
 import { NetLab } from "../e2e/support/netns.ts";
 import { canRunPrototype, CHost } from "../interop/c_host.ts";
+import { type Figures, line, reported } from "./figures.ts";
 import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
 
-type Figures = { median: number; best: number };
 const DEADLINE_MS = Number(Deno.env.get("BENCH_DEADLINE_MS") ?? 120_000);
 const PINGS = Number(Deno.env.get("BENCH_PINGS") ?? 20_000);
 const IP = { a: "10.80.0.1", b: "10.80.0.2" };
 
-function line(what: string, value: string, note = ""): void {
-  console.log(`${what.padEnd(44)} ${value.padStart(16)}  ${note}`);
-}
 const us = (f: Figures) => `${f.median.toFixed(1)} µs`;
 const against = (f: Figures, yard: Figures, goal: string) =>
   `best ${f.best.toFixed(1)}; ${(f.median / yard.median).toFixed(2)} of it (goal: ${goal})`;
@@ -57,8 +54,8 @@ class Peers implements AsyncDisposable {
 async function figures(...processes: RunningProcess[]): Promise<Figures> {
   const results = await Promise.all(processes.map((p) => p.wait(DEADLINE_MS)));
   for (const r of results) {
-    const json = r.out.split("\n").find((l) => l.startsWith("{"));
-    if (json !== undefined) return JSON.parse(json);
+    const found = reported<Figures>(r.out);
+    if (found !== undefined) return found;
   }
   throw new Error(results.map((r) => `${r.code}: ${r.out}${r.err}`).join("\n"));
 }

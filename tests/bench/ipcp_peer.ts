@@ -7,12 +7,11 @@
  */
 
 import { Flow, OuroProcess, QOS } from "../../lib/mod.ts";
+import { rates, report, roundTrips } from "./figures.ts";
 
 const [role, mode, countText, bytesText, name] = Deno.args as string[];
 const count = Number(countText);
 const message = new Uint8Array(Number(bytesText)), into = new Uint8Array(2048);
-/** Round trips measured together: a look at the clock costs a tenth of one. */
-const BATCH = 50;
 /** A stream is measured this long, in slices. */
 const STREAM_MS = 4000;
 const SLICE_MS = 100;
@@ -22,22 +21,11 @@ function must(n: number): number {
   return n;
 }
 
-function report(values: number[], best: number): void {
-  console.log(JSON.stringify({ median: values[values.length >> 1]!, best }));
-}
-
 function pings(flow: Flow): void {
-  const times: number[] = [];
-  for (let i = 0; i < count / BATCH; i++) {
-    const start = performance.now();
-    for (let k = 0; k < BATCH; k++) {
-      must(flow.writeSync(message));
-      must(flow.readSync(into, { timeoutMs: 5000 }));
-    }
-    times.push((performance.now() - start) * 1000 / BATCH);
-  }
-  const sorted = times.slice(times.length >> 2).sort((a, b) => a - b);
-  report(sorted, sorted[Math.floor(sorted.length / 10)]!);
+  report(roundTrips(count, () => {
+    must(flow.writeSync(message));
+    must(flow.readSync(into, { timeoutMs: 5000 }));
+  }));
 }
 
 function echo(flow: Flow): void {
@@ -45,7 +33,7 @@ function echo(flow: Flow): void {
 }
 
 function sink(flow: Flow): void {
-  const rates: number[] = [];
+  const slices: number[] = [];
   must(flow.readSync(into));
   const begin = performance.now();
   for (let start = begin, now = begin; now < begin + STREAM_MS;) {
@@ -54,11 +42,10 @@ function sink(flow: Flow): void {
       for (let k = 0; k < 32; k++) must(flow.readSync(into));
       n += 32;
     }
-    rates.push(n / (now - start) * 1000);
+    slices.push(n / (now - start) * 1000);
     start = now;
   }
-  rates.sort((a, b) => b - a);
-  report(rates, rates[Math.floor(rates.length / 10)]!);
+  report(rates(slices));
 }
 
 const process = OuroProcess.open({ prog: "bench" });

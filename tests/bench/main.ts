@@ -8,6 +8,7 @@
 
 import { fromFileUrl } from "@std/path";
 import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
+import { line, reported } from "./figures.ts";
 import { prototypeBusyRoundTripUs } from "./prototype.ts";
 
 /** What a peer printed as its figures. */
@@ -23,16 +24,11 @@ function script(path: string): string {
   return fromFileUrl(new URL(path, import.meta.url));
 }
 
-function line(what: string, value: string, note = ""): void {
-  console.log(`${what.padEnd(44)} ${value.padStart(16)}  ${note}`);
-}
-
 /** Waits for the end of a peer and takes the JSON line it printed, if any. */
 async function figures(p: RunningProcess): Promise<Figures | undefined> {
   const result = await p.wait(DEADLINE_MS);
   if (result.code !== 0) throw new Error(`${result.code}: ${result.err}`);
-  const json = result.out.split("\n").find((l) => l.startsWith("{"));
-  return json === undefined ? undefined : JSON.parse(json);
+  return reported(result.out);
 }
 
 /** The ping-pong, where the scheduler puts it or (`apart`) with each end on a processor of its own. */

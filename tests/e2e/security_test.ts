@@ -3,10 +3,9 @@
  * says, and that nothing readable is in shared memory.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { CIPHERS, KEXES } from "../../lib/wire/oap_ids.ts";
-import { ensure } from "../unit/security/support.ts";
 import { until } from "./support/deadline.ts";
 import { type NodeOptions, type RunningProcess, type RunResult, TestNode } from "./support/node.ts";
 
@@ -38,13 +37,13 @@ class Lab implements AsyncDisposable {
   /** Asks the server; the flow must come about and every message be answered. */
   async good(count = 5): Promise<void> {
     const r = await this.ask(count);
-    ensure(r.out.includes(`${count} of ${count} answered`), `${r.out}${r.err}${this.log}`);
+    assert(r.out.includes(`${count} of ${count} answered`), `${r.out}${r.err}${this.log}`);
   }
 
   /** Asks the server; the flow must be refused with this code and a reason that says this. */
   async refused(code: number, part: string): Promise<void> {
     const r = await this.ask(1);
-    ensure(r.out.startsWith(`refused ${code} `), `${r.out}${r.err}${this.log}`);
+    assert(r.out.startsWith(`refused ${code} `), `${r.out}${r.err}${this.log}`);
     await this.logged(part);
   }
 
@@ -95,7 +94,7 @@ Deno.test("ouro pki makes what authenticated and encrypted flows need", async ()
   await lab.node.must("pki", "init");
   await lab.node.must("pki", "server", "srv", "--encrypt");
   await lab.node.must("pki", "client", "srv", "--as", "alice", "--encrypt");
-  ensure((await lab.node.must("pki", "check")).includes("ok   server srv: authenticates as srv"));
+  assert((await lab.node.must("pki", "check")).includes("ok   server srv: authenticates as srv"));
   await lab.good();
   for (
     const line of [
@@ -122,18 +121,18 @@ Deno.test("ouro pki makes what authenticated and encrypted flows need", async ()
       String.raw`irmd/oap\(PP\):   Signature: \[\d+ bytes\]`,
     ].join(String.raw`[^\n]*\n[^\n]*`),
   );
-  ensure(dump.test(lab.log), lab.log);
+  assert(dump.test(lab.log), lab.log);
 });
 
 Deno.test("encrypted packets are not readable in shared memory, plain ones are", async () => {
   await using lab = await Lab.start();
   const plain = "the words of a plain flow, several of them";
-  ensure((await lab.ask(3, plain)).out.includes("3 of 3"));
-  ensure(inSharedMemory(lab.node, plain), "the test finds what is there");
+  assert((await lab.ask(3, plain)).out.includes("3 of 3"));
+  assert(inSharedMemory(lab.node, plain), "the test finds what is there");
   lab.write("client/srv/enc.conf", "kex=X25519\n");
   const secret = "what nobody else is meant to read in here";
-  ensure((await lab.ask(3, secret)).out.includes("3 of 3"));
-  ensure(!inSharedMemory(lab.node, secret), "an encrypted message is in shared memory");
+  assert((await lab.ask(3, secret)).out.includes("3 of 3"));
+  assert(!inSharedMemory(lab.node, secret), "an encrypted message is in shared memory");
 });
 
 for (const cipher of CIPHERS) {
@@ -156,7 +155,7 @@ Deno.test("settings change without restarting anything: the next flow has them",
   for (const side of ["client", "server"]) lab.remove(`${side}/srv/enc.conf`);
   const before = lab.log.length;
   await lab.good(1);
-  ensure(lab.log.slice(before).includes("No key exchange."));
+  assert(lab.log.slice(before).includes("No key exchange."));
 });
 
 Deno.test("refusals: each end's code, and the server goes on accepting (spec 40 §11, §18.14)", async () => {
@@ -232,8 +231,8 @@ Deno.test("a damaged file among the roots stops the IRMd, with its path", async 
   Deno.writeTextFileSync(path, "certificates go here\n");
   const r = await node.spawn(["irmd", "--stdout"]).wait();
   assertEquals(r.code, 1);
-  ensure(r.out.includes(`irmd/oap(EE): Failed to load certificate from ${path}.`), r.out);
-  ensure(r.out.includes("Failed to load CA certificates."), r.out);
+  assert(r.out.includes(`irmd/oap(EE): Failed to load certificate from ${path}.`), r.out);
+  assert(r.out.includes("Failed to load CA certificates."), r.out);
 });
 
 Deno.test("four commands: authenticated and encrypted oping between two names", async () => {
@@ -244,26 +243,26 @@ Deno.test("four commands: authenticated and encrypted oping between two names", 
   await until("the server announced itself", async () => (await bind()).code === 0);
 
   const plain = await node.must("oping", "-n", "ping.srv", "-c", "2", "-i", "10");
-  ensure(plain.includes("2 packets transmitted, 2 received"), plain);
+  assert(plain.includes("2 packets transmitted, 2 received"), plain);
 
   await node.must("pki", "init");
   await node.must("pki", "server", "ping.srv", "--encrypt");
   await node.must("pki", "client", "ping.srv", "--as", "alice", "--encrypt");
   const secure = await node.must("oping", "-n", "ping.srv", "-c", "4", "-i", "10");
-  ensure(secure.includes("4 packets transmitted, 4 received"), secure);
+  assert(secure.includes("4 packets transmitted, 4 received"), secure);
   const log = node.irmd!.out;
-  ensure(log.includes("Negotiated X25519 + aes-256-gcm."), log);
-  ensure(log.includes("Client authenticated as alice."), log);
+  assert(log.includes("Negotiated X25519 + aes-256-gcm."), log);
+  assert(log.includes("Client authenticated as alice."), log);
 
   // What an application says when a flow is refused, and the server that goes on.
   Deno.removeSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`);
   const refused = await node.run(["oping", "-n", "ping.srv", "-c", "1"]);
-  ensure(refused.code !== 0, refused.out);
-  ensure(`${refused.out}${refused.err}`.includes("Failed to allocate flow: -1008"), refused.err);
+  assert(refused.code !== 0, refused.out);
+  assert(`${refused.out}${refused.err}`.includes("Failed to allocate flow: -1008"), refused.err);
   Deno.writeTextFileSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`, "kex=X448\n");
   const again = await node.must("oping", "-n", "ping.srv", "-c", "1");
-  ensure(again.includes("1 received"), again);
-  ensure(node.irmd!.out.includes("Negotiated X448 + aes-256-gcm."), node.irmd!.out);
+  assert(again.includes("1 received"), again);
+  assert(node.irmd!.out.includes("Negotiated X448 + aes-256-gcm."), node.irmd!.out);
 });
 
 Deno.test("over an IPCP: authentication, post-quantum keys, and the server's code at the client", async () => {

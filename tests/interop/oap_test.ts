@@ -4,12 +4,13 @@
  * ours. Needs OURO_PROTOTYPE and root. What its OpenSSL 3.0 lacks (post-quantum) is not here.
  */
 
+import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
 import { init, leaf } from "../../pki/make.ts";
 import { NetLab } from "../e2e/support/netns.ts";
 import type { RunResult } from "../e2e/support/process.ts";
-import { ensure, pkiOptions, SecDir } from "../unit/security/support.ts";
+import { pkiOptions, SecDir } from "../unit/security/support.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 import { OurHost } from "./our_host.ts";
 
@@ -123,9 +124,9 @@ class Pair implements AsyncDisposable {
   /** Our client to their server, then their client to ours. */
   async bothWays(what: string): Promise<void> {
     const r = await this.our.run(peer("oping", THEIRS, "8"));
-    ensure(r.out.includes("8 of 8 answered"), `${what}, our client: ${r.out}${r.err}${this.logs}`);
+    assert(r.out.includes("8 of 8 answered"), `${what}, our client: ${r.out}${r.err}${this.logs}`);
     const p = await this.c.run(["oping", "-n", OURS, "-c", "5", "-i", "10"]);
-    ensure(
+    assert(
       /5 packets transmitted, 5 received/.test(p.out),
       `${what}, their client: ${p.out}${p.err}${this.logs}`,
     );
@@ -166,8 +167,8 @@ Deno.test({
           const at = pair.our.irmd.out.length;
           await pair.bothWays(who);
           const log = pair.our.irmd.out.slice(at);
-          ensure(log.includes("Client authenticated as somebody.") === client, log);
-          ensure(log.includes("Negotiated X25519 + aes-256-gcm.") === (conf !== null), log);
+          assert(log.includes("Client authenticated as somebody.") === client, log);
+          assert(log.includes("Negotiated X25519 + aes-256-gcm.") === (conf !== null), log);
         });
       }
     }
@@ -246,9 +247,9 @@ Deno.test({
 async function refusals(pair: Pair): Promise<void> {
   const refused = async (code: number, what: string) => {
     const theirs = await pair.askTheirs();
-    ensure(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
+    assert(theirs.out.startsWith(`refused ${code} `), `${what}: ${theirs.out}${pair.logs}`);
     const ours = await pair.askOurs();
-    ensure(
+    assert(
       `${ours.out}${ours.err}`.includes(`Failed to allocate flow: ${code}.`),
       `${what}: ${ours.out}${ours.err}${pair.logs}`,
     );
@@ -303,10 +304,10 @@ async function oneHost(
 async function allPairs(host: CHost): Promise<void> {
   for (const [dst, what] of [[THEIRS, "C server"], [OURS, "our server"]] as const) {
     const r = await host.run(peer("oping", dst, "20"));
-    ensure(r.out.includes("20 of 20 answered"), `${what}: ${r.out}${r.err}${host.irmd.out}`);
+    assert(r.out.includes("20 of 20 answered"), `${what}: ${r.out}${r.err}${host.irmd.out}`);
     const p = await host.run(["oping", "-n", dst, "-c", "10", "-i", "10"]);
     const good = /10 packets transmitted, 10 received/.test(p.out);
-    ensure(good, `C client, ${what}: ${p.out}${p.err}${host.irmd.out}`);
+    assert(good, `C client, ${what}: ${p.out}${p.err}${host.irmd.out}`);
   }
 }
 
@@ -319,7 +320,7 @@ for (const node of ["c", "ouro"] as const) {
       async fn() {
         await oneHost(node, `kex=X25519\ncipher=${cipher.word}\n`, async (host) => {
           await allPairs(host);
-          ensure(host.irmd.out.includes(`Negotiated X25519 + ${cipher.word}.`), host.irmd.out);
+          assert(host.irmd.out.includes(`Negotiated X25519 + ${cipher.word}.`), host.irmd.out);
         });
       },
     });
@@ -333,10 +334,10 @@ Deno.test({
     await oneHost("ouro", "kex=X448\n", async (host, sec) => {
       sec.write(`client/${THEIRS}/enc.conf`, "kex=X25519\n", 0o644);
       const r = await host.run(["oping", "-n", THEIRS, "-c", "1"]);
-      ensure(`${r.out}${r.err}`.includes("Failed to allocate flow: -1008."), r.out + r.err);
+      assert(`${r.out}${r.err}`.includes("Failed to allocate flow: -1008."), r.out + r.err);
       sec.write(`client/${THEIRS}/enc.conf`, "kex=nothing\n", 0o644);
       const own = await host.run(["oping", "-n", THEIRS, "-c", "1"]);
-      ensure(`${own.out}${own.err}`.includes("Failed to allocate flow: -9."), own.out + own.err);
+      assert(`${own.out}${own.err}`.includes("Failed to allocate flow: -9."), own.out + own.err);
       sec.write(`client/${THEIRS}/enc.conf`, "kex=X448\n", 0o644);
       await allPairs(host);
     });
@@ -354,7 +355,7 @@ for (const cipher of ["aes-256-gcm", "chacha20-poly1305"]) {
         const r = await host.spawn(peer("rally", THEIRS, String(n))).wait(300_000);
         const good = Number(/^(\d+) of/.exec(r.out)?.[1]);
         // The prototype's own rule loses a few around a rotation (spec 30 §10).
-        ensure(good > n - 100, `${r.out}${r.err}${host.irmd.out}`);
+        assert(good > n - 100, `${r.out}${r.err}${host.irmd.out}`);
       });
     },
   });

@@ -1,6 +1,6 @@
 /** `ouro pki`: layout, modes, nothing overwritten, clear refusals; chains of what it makes. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { main } from "../../../pki/main.ts";
 import { check } from "../../../pki/check.ts";
 import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
@@ -8,7 +8,7 @@ import { KEY_TYPES } from "../../../pki/key_types.ts";
 import { PkiError } from "../../../pki/files.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
 import { TrustStore } from "../../../security/trust.ts";
-import { ensure, pkiOptions, SecDir } from "../security/support.ts";
+import { pkiOptions, SecDir } from "../security/support.ts";
 
 const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
 
@@ -39,12 +39,12 @@ Deno.test("init, server, client: files where the IRMd looks, keys 0600, settings
     ]
   ) assertEquals(mode(`${sec.dir}/${key}`), "600");
   const read = (p: string) => Deno.readTextFileSync(`${sec.dir}/${p}`);
-  ensure(read("server/svc/enc.conf").includes("kex = X448\ncipher = aes-256-gcm\n"));
-  ensure(/require-auth = yes\nnone\n$/.test(read("client/svc/enc.conf")));
+  assert(read("server/svc/enc.conf").includes("kex = X448\ncipher = aes-256-gcm\n"));
+  assert(/require-auth = yes\nnone\n$/.test(read("client/svc/enc.conf")));
   const report = await check(sec.dir, undefined);
   assertEquals(report.ok, true, report.text);
-  ensure(report.text.includes("ok   server svc: authenticates as svc until"));
-  ensure(report.text.includes("ok   client svc: authenticates as alice until"));
+  assert(report.text.includes("ok   server svc: authenticates as svc until"));
+  assert(report.text.includes("ok   client svc: authenticates as alice until"));
 });
 
 Deno.test("nothing is overwritten without force, and then not a part of it", async () => {
@@ -54,22 +54,22 @@ Deno.test("nothing is overwritten without force, and then not a part of it", asy
   const before = Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`);
   Deno.removeSync(`${sec.dir}/server/svc/crt.pem`);
   const why = await refusal(() => leaf(options(sec), "server", "svc", "svc"));
-  ensure(why.includes("key.pem exists") && why.includes("--force"));
+  assert(why.includes("key.pem exists") && why.includes("--force"));
   assertEquals([...Deno.readDirSync(`${sec.dir}/server/svc`)].map((e) => e.name), ["key.pem"]);
   assertEquals(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`), before);
   await leaf(options(sec, { force: true }), "server", "svc", "svc");
-  ensure(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`) !== before);
-  ensure((await refusal(() => init(options(sec)))).includes("exists"));
+  assert(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`) !== before);
+  assert((await refusal(() => init(options(sec)))).includes("exists"));
 });
 
 Deno.test("refusals: no CA yet, names that leave the directory, Ed25519 beside enc.conf", async () => {
   using sec = new SecDir();
-  ensure((await refusal(() => leaf(options(sec), "server", "a", "a"))).includes("ouro pki init"));
+  assert((await refusal(() => leaf(options(sec), "server", "a", "a"))).includes("ouro pki init"));
   await init(options(sec));
-  ensure((await refusal(() => leaf(options(sec), "server", "../a", "../a"))).includes("leave"));
-  ensure((await refusal(() => leaf(options(sec), "client", "a", "x/y"))).includes("leave"));
+  assert((await refusal(() => leaf(options(sec), "server", "../a", "../a"))).includes("leave"));
+  assert((await refusal(() => leaf(options(sec), "client", "a", "x/y"))).includes("leave"));
   const ed = options(sec, { keyType: "ed25519", encrypt: true });
-  ensure((await refusal(() => leaf(ed, "server", "a", "a"))).includes("enc.conf"));
+  assert((await refusal(() => leaf(ed, "server", "a", "a"))).includes("enc.conf"));
 });
 
 Deno.test("check: finds another pair's key, a readable key, another name, a bad enc.conf", async () => {
@@ -81,7 +81,7 @@ Deno.test("check: finds another pair's key, a readable key, another name, a bad 
   const found = async (part: string) => {
     const report = await check(sec.dir, undefined);
     assertEquals(report.ok, false);
-    ensure(report.text.includes(part), report.text);
+    assert(report.text.includes(part), report.text);
   };
   copy("key.pem");
   await found("FAIL server a: certificate and key are not a pair");
@@ -135,18 +135,18 @@ for (const keyType of KEY_TYPES.filter((t) => !/slh|rsa[34]/.test(t))) {
     ];
     const now = Date.now();
     assertEquals(crt.strictReason("server"), undefined);
-    ensure(crt.strictReason("client")?.includes("clientAuth"));
+    assert(crt.strictReason("client")?.includes("clientAuth"));
     assertEquals([crt.commonName, crt.altNames], ["svc", ["svc"]]);
     const store = await TrustStore.of([root, im]);
     assertEquals((await store.verify(crt, now)).ok, true);
     const later = await store.verify(crt, now + 3 * 86_400_000);
-    ensure(!later.ok && later.reason.includes("expired"));
+    assert(!later.ok && later.reason.includes("expired"));
     const early = await store.verify(crt, now - 3_600_000);
-    ensure(!early.ok && early.reason.includes("not valid before"));
+    assert(!early.ok && early.reason.includes("not valid before"));
     const alone = await (await TrustStore.of([root])).verify(crt, now);
-    ensure(!alone.ok && alone.reason.includes("no chain"));
+    assert(!alone.ok && alone.reason.includes("no chain"));
     // The leaf is no CA: nothing below it is trusted.
     const below = await TrustStore.of([im]);
-    ensure(!(await below.verify(crt, now)).ok, "an intermediate alone is no anchor");
+    assert(!(await below.verify(crt, now)).ok, "an intermediate alone is no anchor");
   });
 }

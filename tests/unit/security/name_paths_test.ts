@@ -3,12 +3,12 @@
  * §18.21), by the identity that the kernel gave. How they are used later is in files_test.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Client } from "../../../irmd/client.ts";
 import type { Daemon } from "../../../irmd/daemon.ts";
 import { createName } from "../../../irmd/names.ts";
 import { IrmCode, type NameInfo } from "../../../lib/irm/messages.ts";
-import { ensure, KeptLog, SecDir } from "./support.ts";
+import { KeptLog, SecDir } from "./support.ts";
 
 /** As much of a daemon as creating a name needs. */
 function daemon() {
@@ -37,7 +37,7 @@ Deno.test("createName() refuses a user's path to a key that only root can read",
     const nameInfo = { name: field, polLb: 1, ...paths, [field]: secret } as NameInfo;
     const answer = createName(d, by(54321), { code: IrmCode.IRM_CREATE_NAME, nameInfo });
     assertEquals(answer?.msg.result, -1, field);
-    ensure(answer?.msg.error?.cause.includes("cannot be read by uid 54321"), field);
+    assert(answer?.msg.error?.cause.includes("cannot be read by uid 54321"), field);
   }
   assertEquals(created, []);
   const nameInfo = { name: "good", polLb: 1, ...paths, scrt: open } as NameInfo;

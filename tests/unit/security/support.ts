@@ -69,7 +69,7 @@ export class SecDir implements Disposable {
   }
 }
 
-/** Fails unless `condition` holds, and tells the type checker. */
+/** `assert` that also tells the type checker, which knows no types of the one of std. */
 export function ensure(condition: unknown, message = "condition does not hold"): asserts condition {
   if (!condition) throw new Error(message);
 }
