@@ -8,9 +8,20 @@ import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { serve, type ShimType, twoNodes, TYPES } from "./nodes_support.ts";
 import { within } from "./support/deadline.ts";
 import { canMakeNetns } from "./support/netns.ts";
-import type { TestNode } from "./support/node.ts";
+import { ouro, TestNode } from "./support/node.ts";
 
 const ignore = !canMakeNetns();
+const MASK = "255.255.255.0";
+
+/** Whether this user may make TUN devices here. */
+function canMakeTun(): boolean {
+  try {
+    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Longest packet of a flow, and longest in one piece, by type and MTU. */
 const CARRIED: Record<ShimType, Record<number, [number, number]>> = {
@@ -167,5 +178,54 @@ Deno.test({
       const cbr = await a.run(["ocbr", "-n", "perf", "-s", "1497", "-d", "1"]);
       assertEquals([cbr.code, cbr.err], [255, line(1497, 1496)]);
     }, 1500);
+  },
+});
+
+Deno.test({
+  name: "ovpn: the MTU of the tunnel is what the flow carries, unless another one is asked for",
+  ignore: ignore || !canMakeTun(),
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await twoNodes("eth-llc", { srv: "srv", back: "back" }, async (a, b, net, ns) => {
+      const [left, right] = await applications(a, b);
+      using _left = left, _right = right;
+      const words = ["ovpn", "-n", "srv", "-i", "10.99.0.1", "-m", MASK];
+      const tunnel = async (...more: string[]) => {
+        const accepting = Flow.accept(right, { timeoutMs: 30_000 });
+        const client = a.spawnArgv(net.inside(ns.A, ouro(...words, ...more)));
+        const [, name] = await client.waitForLine(/Tunnel device name is (\w+)/);
+        const shown = await net.exec(ns.A, ["ip", "link", "show", name!]);
+        const { err } = await client.stop("SIGTERM");
+        await (await accepting).dealloc();
+        return [/mtu \d+/.exec(shown.out)?.[0], err];
+      };
+      assertEquals(await tunnel(), ["mtu 1497", ""]);
+      assertEquals(await tunnel("--mtu", "1400"), ["mtu 1400", ""]);
+      const lost = "MTU 1600 is more than the flow carries: packets above 1497 are lost\n";
+      assertEquals(await tunnel("--mtu", "1600"), ["mtu 1600", lost]);
+    });
+  },
+});
+
+Deno.test({
+  name:
+    "local: a message may be as long as a block of the other process's pool, what it is wrapped in included",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using node = await TestNode.start({ args: ["--no-direct"] });
+    await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+    await node.must("irm", "name", "create", "srv");
+    using process = OuroProcess.open({ instance: instanceOf(node.prefix), prog: "limits" });
+    await new AdminClient(instanceOf(node.prefix)).bindProcess(Deno.pid, "srv");
+    await node.must("irm", "name", "register", "srv", "layer", "lay");
+    const block = process.pool.payloadBytesMax;
+    for (const kind of ["raw", "data"] as const) {
+      const [client, server] = await connect(process, process, kind);
+      await probe(client, server, block - KINDS[kind].adds, `${kind}, there`);
+      await probe(server, client, block - KINDS[kind].adds, `${kind}, back`);
+      await Promise.all([client.dealloc(), server.dealloc()]);
+    }
   },
 });
