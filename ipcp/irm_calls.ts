@@ -25,6 +25,8 @@ const CALL_MS = 5000;
 export interface Arrival {
   /** 0, or why nobody takes the flow. */
   readonly result: number;
+  /** Why, as the IRMd says. */
+  readonly cause?: string | undefined;
   readonly flowId: number;
   /** The accepting process and its flow uid. */
   readonly pid: number;
@@ -85,7 +87,8 @@ export class IrmCalls {
     const r = await this.#call(m, REQ_ARR_MS);
     const info = r.flowInfo;
     if (r.result < 0 || info === undefined) {
-      return { result: r.result < 0 ? r.result : -Errno.EIRMD, flowId: -1, pid: -1, uid: 0 };
+      const result = r.result < 0 ? r.result : -Errno.EIRMD;
+      return { result, cause: r.error?.cause, flowId: -1, pid: -1, uid: 0 };
     }
     return { result: 0, flowId: info.id, pid: info.nPid, uid: info.uid };
   }

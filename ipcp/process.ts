@@ -222,10 +222,33 @@ export class IpcpProcess {
     const refused = admit(this.#typeName, this.#life.state, m.code);
     if (refused !== 0) {
       this.#logRefusal(m.code, refused);
-      return { code: IpcpCode.IPCP_REPLY, result: refused };
+      return this.#refusal(m.code, refused, this.#notNow(m.code, refused));
     }
     if (m.code === Command.bootstrap || m.code === Command.enroll) return await this.#join(m);
-    return { code: IpcpCode.IPCP_REPLY, result: await this.#operate(m) };
+    const r = await this.#operate(m);
+    if (typeof r === "number") return { code: IpcpCode.IPCP_REPLY, result: r };
+    return this.#refusal(m.code, r.code, r.cause);
+  }
+
+  /** The reply to a command that failed, with the cause where there is one. */
+  #refusal(code: number, result: number, cause?: string): IpcpMsg {
+    if (cause === undefined) return { code: IpcpCode.IPCP_REPLY, result };
+    const process = `ipcpd-${this.#typeName} ${this.#name}`;
+    const stage = OPERATIONS[code]?.toLowerCase() ?? "command";
+    return { code: IpcpCode.IPCP_REPLY, result, error: { stage, process, cause } };
+  }
+
+  /** Why a command is not taken, for a person. */
+  #notNow(code: number, result: number): string | undefined {
+    if (result === -Errno.ENOTSUP) {
+      return code === Command.flowJoin
+        ? `a layer of type ${this.#typeName} is no broadcast layer`
+        : `an IPCP of type ${this.#typeName} cannot ${OPERATIONS[code] ?? "do that"}`;
+    }
+    if (result !== -Errno.EIPCPSTATE) return undefined;
+    const { state } = this.#life;
+    if (state === "boot") return "it is in no layer yet (bootstrap or enroll it first)";
+    return state === "operational" ? "it is in a layer already" : `it is in state <${state}>`;
   }
 
   #logRefusal(code: number, result: number): void {
@@ -243,9 +266,7 @@ export class IpcpProcess {
     const refuse = (result: number, cause?: string): IpcpMsg => {
       if (cause !== undefined) this.#log.error(cause);
       this.#log.error("Failed to bootstrap IPCP.");
-      const process = `ipcpd-${this.#typeName} ${this.#name}`;
-      const error = cause === undefined ? undefined : { stage: "bootstrap", process, cause };
-      return { code: IpcpCode.IPCP_REPLY, result, ...(error ? { error } : {}) };
+      return this.#refusal(m.code, result, cause?.replace(/\.$/, ""));
     };
     if (m.code === Command.enroll) {
       if (m.dst === undefined) return refuse(-Errno.EINVAL);
@@ -287,7 +308,7 @@ export class IpcpProcess {
     }
   }
 
-  async #operate(m: IpcpMsg): Promise<number> {
+  async #operate(m: IpcpMsg): Promise<number | Failure> {
     const t = this.#type, log = this.#log;
     const hash = m.hash ?? EMPTY;
     switch (m.code) {
@@ -329,7 +350,7 @@ export class IpcpProcess {
     }
   }
 
-  async #flowCommand(m: IpcpMsg, hash: Uint8Array): Promise<number> {
+  async #flowCommand(m: IpcpMsg, hash: Uint8Array): Promise<number | Failure> {
     const t = this.#type, log = this.#log;
     if (m.flowId === undefined || m.flowId < 1 || m.flowId >= 10240) return -Errno.EINVAL;
     const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };

@@ -50,7 +50,12 @@ export interface IpcpType {
   register?(hash: Uint8Array): number;
   unregister?(hash: Uint8Array): number;
   query?(hash: Uint8Array): Promise<number>;
-  flowAlloc?(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number>;
+  flowAlloc?(
+    flow: FlowOrder,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): Promise<number | Failure>;
   flowJoin?(flow: FlowOrder, hash: Uint8Array): Promise<number>;
   flowAllocResp?(flow: FlowOrder, response: number, data: Uint8Array): Promise<number>;
   /** Answered at once; the flow goes `lingerSec` seconds later. */

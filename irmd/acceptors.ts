@@ -40,43 +40,63 @@ export async function findAcceptor(
   direct?: { readonly pid: number; readonly uid: number },
 ): Promise<Acceptor> {
   let record = d.registry.names.get(name);
-  let started = false;
-  let leftMs = ACCEPTOR_MS;
+  let started: Started | undefined;
   for (;;) {
     if (record === undefined) return { kind: "failed", code: -Errno.ENAME };
-    if (!started && record.procs.size === 0) {
+    if (started === undefined && record.procs.size === 0) {
       if (record.autostart.length === 0) return { kind: "failed", code: -Errno.ETIMEDOUT };
-      started = true;
-      const why = start(d, name, record.autostart[0]!);
-      if (why !== undefined) return { kind: "failed", code: -Errno.EPERM, why };
-      leftMs = STARTED_MS;
+      const r = start(d, name, record.autostart[0]!);
+      if (typeof r === "string") return { kind: "failed", code: -Errno.EPERM, why: r };
+      started = r;
     }
     const waiter = d.registry.awaitAcceptor(name, direct);
     d.settle();
     let hungUp = false;
+    const watch = started === undefined ? () => {} : d.children.onEnd(started.pid, (code) => {
+      started!.status = code;
+      // One that has put itself into the background ends well and accepts later.
+      if (code !== 0) d.registry.endAcceptorWait(name, waiter);
+    });
     const outcome = await settled(
       waiter,
       client,
-      Math.min(leftMs, endMs - d.nowMs()),
+      Math.min(started === undefined ? ACCEPTOR_MS : STARTED_MS, endMs - d.nowMs()),
       (by) => {
         hungUp = by === "hang-up";
         d.registry.endAcceptorWait(name, waiter);
       },
     );
+    watch();
     if (outcome.kind !== "failed") return outcome;
     if (hungUp) return { kind: "hang-up" };
-    if (outcome.code !== -Errno.ETIMEDOUT || started || d.nowMs() >= endMs) return outcome;
+    if (outcome.code !== -Errno.ETIMEDOUT) return outcome;
+    if (started !== undefined) return { ...outcome, why: whyNot(started) };
+    if (d.nowMs() >= endMs) return outcome;
     record = d.registry.names.get(name);
     const argv = record?.autostart[0];
     if (argv === undefined) return outcome;
-    started = true;
-    const why = start(d, name, argv);
-    if (why !== undefined) return { kind: "failed", code: -Errno.EPERM, why };
-    leftMs = STARTED_MS;
+    const r = start(d, name, argv);
+    if (typeof r === "string") return { kind: "failed", code: -Errno.EPERM, why: r };
+    started = r;
   }
 }
 
-function start(d: Daemon, name: string, argv: readonly string[]): string | undefined {
+/** A program that was started for a name. */
+interface Started {
+  readonly pid: number;
+  readonly path: string;
+  /** How it ended. */
+  status: number | undefined;
+}
+
+function start(d: Daemon, name: string, argv: readonly string[]): Started | string {
   d.log.info(`Starting ${argv[0]} for ${name}.`);
-  return d.children.startProgram(argv);
+  const pid = d.children.startProgram(argv);
+  return typeof pid === "string" ? pid : { pid, path: argv[0]!, status: undefined };
+}
+
+function whyNot({ path, status }: Started): string {
+  return status === undefined
+    ? `${path} was started and does not accept in time`
+    : `${path} was started and ended with status ${status} before it accepted`;
 }

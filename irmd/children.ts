@@ -41,6 +41,8 @@ export class Children {
   readonly #watches = new Map<number, Disposable>();
   /** Started here and not ended yet. */
   readonly #running = new Set<number>();
+  /** Who wants to hear of the end of a child. */
+  readonly #endCalls = new Map<number, Set<(code: number) => void>>();
   #ending = false;
 
   constructor(
@@ -74,8 +76,8 @@ export class Children {
     return this.#start(argv, IPCP_BLOCKED_SIGNALS);
   }
 
-  /** Starts a program for a name; why not (also in the log) when that fails. */
-  startProgram(argv: readonly string[]): string | undefined {
+  /** Starts a program for a name: its pid, or why not (also in the log). */
+  startProgram(argv: readonly string[]): number | string {
     const pid = this.#start(programArgv(argv), "none");
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
@@ -83,7 +85,17 @@ export class Children {
     }
     this.log.info(`Instantiated ${argv[0]} as process ${pid}.`);
     this.events.started(pid, argv[0]!);
-    return undefined;
+    return pid;
+  }
+
+  /** Calls back with the exit code when a child ends; gives what takes that back. */
+  onEnd(pid: number, call: (code: number) => void): () => void {
+    const calls = this.#endCalls.get(pid) ?? new Set();
+    this.#endCalls.set(pid, calls.add(call));
+    return () => {
+      calls.delete(call);
+      if (calls.size === 0) this.#endCalls.delete(pid);
+    };
   }
 
   /** Starts this program with other words; `input` is a file it reads as standard input. */
@@ -120,6 +132,9 @@ export class Children {
       this.#watches.delete(pid);
       this.#running.delete(pid);
       this.events.ended(pid, code);
+      const calls = this.#endCalls.get(pid) ?? [];
+      this.#endCalls.delete(pid);
+      for (const call of calls) call(code);
     }, pidfd);
     this.#watches.set(pid, watch);
   }

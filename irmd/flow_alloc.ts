@@ -188,7 +188,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     d.log.warn(`Allocation rejected: ${dst} (${end.code}).`);
     return end.code === -Errno.EPIPE
       ? failed(-Errno.EPERM, "flow alloc", "the flow was removed")
-      : failed(end.code, "flow alloc", `the other side refused: ${errnoText(end.code)}`, dst);
+      : failed(end.code, "flow alloc", refusedThere(end.code, dst));
   }
   const done = await oap.complete(end.response);
   if (isOapFailure(done)) {
@@ -221,13 +221,25 @@ async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord 
 function unreachable(d: Daemon, q: AllocRequest): string {
   const { dst } = q;
   if (d.registry.candidates().length > 0) {
-    return `no IPCP of this node knows "${dst}" (irm name register ${dst} at its host)`;
+    const here = q.noDirect === undefined ? "" : `${q.noDirect}, and `;
+    return `${here}no IPCP of this node knows "${dst}" (irm name register ${dst} at its host)`;
   }
   if (!d.options.direct) return "direct flows are off and no IPCP is in a layer";
-  if (q.noDirect !== undefined) return `${q.noDirect} and no IPCP is in a layer`;
+  if (q.noDirect !== undefined) return `${q.noDirect}, and no IPCP is in a layer`;
   return q.record.procs.size === 0 && q.record.autostart.length === 0
-    ? `nothing is bound to "${dst}" here and no IPCP is in a layer`
-    : `nothing that is bound to "${dst}" accepts flows here and no IPCP is in a layer`;
+    ? `nothing is bound to "${dst}" here (irm bind program PROG name ${dst}), and no IPCP is in a layer`
+    : `nothing that is bound to "${dst}" accepts flows here, and no IPCP is in a layer`;
+}
+
+/** What the answer of the far side means. */
+function refusedThere(code: number, dst: string): string {
+  switch (code) {
+    case -Errno.EPERM: // What an IRMd says when its wait for an acceptor is over.
+      return `nobody accepts flows for "${dst}" at its host`;
+    case -Errno.ENAME:
+      return `the host that registered "${dst}" does not know it any more`;
+  }
+  return `the host of "${dst}" refused: ${errnoText(code)}`;
 }
 
 function unknownName(dst: string): Answer {

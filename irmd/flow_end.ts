@@ -52,12 +52,10 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
     d.registry.drop(flow, -Errno.ENOTALLOC);
     d.settle();
     await outcome;
-    return failed(
-      -Errno.ENOTALLOC,
-      stage,
-      causeOf(reply),
-      processOf(reply, `ipcpd ${ipcp.name}`),
-    );
+    const cause = resultOf(reply) === -Errno.ENOTSUP
+      ? `layer "${dst}" is no broadcast layer`
+      : causeOf(reply);
+    return failed(-Errno.ENOTALLOC, stage, cause, processOf(reply, `ipcpd ${ipcp.name}`));
   }
   const end = await outcome;
   d.settle();

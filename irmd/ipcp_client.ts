@@ -121,7 +121,20 @@ export function resultOf(r: IpcpReply): number {
 /** One line on why a call failed: what the IPCP said, or why it said nothing. */
 export function causeOf(r: IpcpReply): string {
   if (r.kind !== "reply") return r.cause;
-  return r.msg.error?.cause ?? errnoText(r.result);
+  return r.msg.error?.cause ?? plainCause(r.result);
+}
+
+/** What the number alone means when an IPCP says it. */
+function plainCause(result: number): string {
+  switch (result) {
+    case -Errno.EPERM:
+      return "it refused and gave no reason";
+    case -Errno.EIPCPSTATE:
+      return "it is in no layer, or in one already";
+    case -Errno.ENOTSUP:
+      return "an IPCP of its type cannot do that";
+  }
+  return errnoText(result);
 }
 
 /** Who says so: the IPCP when it does, else this daemon. */

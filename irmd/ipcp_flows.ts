@@ -37,7 +37,8 @@ export async function requestArrived(
       return failed(-Errno.ENAME, stage, `the name "${name}" was destroyed meanwhile`);
     }
     if (found.kind !== "reserved") {
-      return failed(-Errno.EPERM, stage, `nobody accepts flows for "${name}"`);
+      const why = found.kind === "failed" ? found.why : undefined;
+      return failed(-Errno.EPERM, stage, why ?? `nobody accepts flows for "${name}"`);
     }
     const { reservation } = found;
     const { flow } = reservation;

@@ -10,6 +10,7 @@ import {
   type IpcpMsg,
   IpcpType,
   type IrmMsg,
+  NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
 import { kill } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
@@ -170,7 +171,9 @@ export class Ipcps {
     const reply = await this.d.ipcpClient.call(ipcp.pid, call, msg);
     const who = describe(ipcp);
     if (reply.kind !== "reply" || reply.result !== 0) {
-      return failed(-Errno.EPERM, stage, causeOf(reply), processOf(reply, who));
+      const already = ipcp.layer !== NOT_ENROLLED && resultOf(reply) === -Errno.EIPCPSTATE;
+      const cause = already ? `it is in layer "${ipcp.layer}" already` : causeOf(reply);
+      return failed(-Errno.EPERM, stage, cause, processOf(reply, who));
     }
     const layer = reply.msg.layerInfo;
     if (layer === undefined) return failed(-Errno.EPERM, stage, "it did not name its layer", who);

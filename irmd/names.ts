@@ -128,8 +128,12 @@ export function unbindProgram(d: Daemon, msg: IrmMsg): Outcome {
   const code = d.registry.unbindProgram(prog, name);
   d.settle();
   if (code < 0) {
-    const to = name === undefined ? "to any name" : `to name "${name}"`;
-    return failed(code, stage, `program "${prog}" is not bound ${to}`);
+    const cause = name === undefined
+      ? `program "${prog}" is not bound to any name`
+      : d.registry.names.has(name)
+      ? `program "${prog}" is not bound to name "${name}"`
+      : `name "${name}" is not known`;
+    return failed(code, stage, cause);
   }
   d.log.info(
     name === undefined ? `Program ${prog} unbound.` : `Name ${name} unbound for ${prog}.`,
@@ -151,7 +155,11 @@ export async function bindProcess(d: Daemon, client: Client, msg: IrmMsg): Promi
     BIND_PROCESS_MS,
     () => d.registry.endProcessWait(pid, waiter),
   );
-  if (there < 0) return failed(-Errno.EPERM, stage, `process ${pid} is not announced`);
+  if (there < 0) {
+    const cause =
+      `process ${pid} is no Ouroboros program of this node (it has not announced itself)`;
+    return failed(-Errno.EPERM, stage, cause);
+  }
   const code = d.registry.bindProcess(pid, name);
   d.settle();
   if (code < 0) return failed(code, stage, `process ${pid} is bound to "${name}" already`);
@@ -171,7 +179,14 @@ export function unbindProcess(d: Daemon, msg: IrmMsg): Outcome {
   }
   const code = d.registry.unbindProcess(pid, name);
   d.settle();
-  if (code < 0) return failed(code, stage, `process ${pid} is not bound to "${name}"`);
+  if (code < 0) {
+    const cause = !d.registry.names.has(name)
+      ? `name "${name}" is not known`
+      : !d.registry.procs.has(pid)
+      ? `process ${pid} is no Ouroboros program of this node`
+      : `process ${pid} is not bound to "${name}"`;
+    return failed(code, stage, cause);
+  }
   d.log.info(`Name ${name} unbound for process ${pid}.`);
   return ok();
 }

@@ -35,6 +35,8 @@ export class LocalIpcp implements IpcpType {
   #machine: LocalMachine | undefined;
   #plane: DataPlane | undefined;
   #held: HeldFlows | undefined;
+  /** Why nobody takes a flow, by the requester's, until its command is answered. */
+  readonly #refusals = new Map<number, string>();
 
   constructor(context: IpcpContext) {
     this.#context = context;
@@ -81,7 +83,12 @@ export class LocalIpcp implements IpcpType {
     return Promise.resolve(this.#machine!.query(hash));
   }
 
-  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
+  flowAlloc(
+    flow: FlowOrder,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): Promise<number | Failure> {
     const held = this.#held!.hold(flow);
     if (held < 0) return Promise.resolve(held);
     const { token, result } = this.#waiters.open();
@@ -91,6 +98,9 @@ export class LocalIpcp implements IpcpType {
       if (r < 0 && this.#machine?.flowState(flow.flowId) === undefined) {
         this.#held?.release(flow.flowId);
       }
+      const cause = this.#refusals.get(flow.flowId);
+      this.#refusals.delete(flow.flowId);
+      if (r < 0 && cause !== undefined) return { code: r, cause };
       return r;
     });
   }
@@ -179,6 +189,7 @@ export class LocalIpcp implements IpcpType {
     const r = await irm.flowReqArr(hash, qos, MPL_MS, data, this.#limitsTo(requester));
     if (this.#held === undefined) return;
     const result = r.result === 0 ? this.#held.hold(r) : r.result;
+    if (r.cause !== undefined) this.#refusals.set(requester, r.cause);
     const taken = this.#machine?.asked(now(), ask, result, r.flowId) ?? false;
     if (!taken && r.result === 0) this.#held?.release(r.flowId);
     this.#pump();

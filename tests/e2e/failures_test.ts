@@ -224,6 +224,262 @@ Deno.test("a command line that makes no sense: the usage of the prototype, then 
   await checkAll(t, node, COMMAND_LINES);
 });
 
+const ALLOCATE = (code: number) => `Failed to allocate flow: ${code}.\n`;
+
+/** One IRMd, nothing in it but the name `x`. */
+const BARE_NODE: Failure[] = [
+  {
+    words: ["irm", "name", "destroy", "zz"],
+    code: 1,
+    err: /^Failed to destroy name "zz": -1: name "zz" is not known\n$/,
+  },
+  {
+    words: ["irm", "bind", "program", "/nonexistent", "name", "x"],
+    code: 1,
+    out: "/nonexistent does not exist.\n",
+    err: /: -2: no such file\n$/,
+  },
+  {
+    words: ["irm", "bind", "program", "/etc/passwd", "name", "x"],
+    code: 1,
+    out: "Cannot execute /etc/passwd, please check permissions.\n",
+    err: /: -1: it is not executable\n$/,
+  },
+  {
+    words: ["irm", "bind", "process", "1", "name", "x"],
+    code: 1,
+    err: /: -1: process 1 is no Ouroboros program of this node \(it has not announced itself\)\n$/,
+  },
+  {
+    words: ["irm", "bind", "process", "999999999", "name", "x"],
+    code: 1,
+    out: '"999999999" is not a valid process id.\n',
+    err: "",
+  },
+  {
+    words: ["irm", "unbind", "process", "1", "name", "x"],
+    code: 1,
+    err: /: -1: process 1 is no Ouroboros program of this node\n$/,
+  },
+  {
+    words: ["irm", "unbind", "process", "1", "name", "zz"],
+    code: 1,
+    err: /: -1: name "zz" is not known\n$/,
+  },
+  {
+    words: ["irm", "unbind", "program", "sh", "name", "zz"],
+    code: 1,
+    err: /: -1: name "zz" is not known\n$/,
+  },
+  {
+    words: ["irm", "unbind", "program", "sh", "name", "x"],
+    code: 1,
+    err: /: -1: program "sh" is not bound to name "x"\n$/,
+  },
+  {
+    words: ["irm", "name", "register", "x", "layer", "l"],
+    code: 1,
+    out: "Failed to list IPCPs.\n",
+    err: /: there is no IPCP \(irm ipcp create\)\n$/,
+  },
+  {
+    words: ["irm", "ipcp", "bootstrap", "name", "zz", "layer", "l"],
+    code: 1,
+    out: "No IPCPs matching zz found.\n\n",
+    err: "",
+  },
+  {
+    words: ["oping", "-n", "zz"],
+    code: 1,
+    out: ALLOCATE(-1007),
+    err: /^Failed to allocate flow: -1007: name "zz" is not known here \(irm name create zz\)\n$/,
+  },
+  {
+    words: ["oping", "-n", "x"],
+    code: 1,
+    out: ALLOCATE(-1003),
+    err:
+      /: nothing is bound to "x" here \(irm bind program PROG name x\), and no IPCP is in a layer\n$/,
+  },
+  {
+    words: ["operf", "-n", "zz"],
+    code: 1,
+    out: "Failed to allocate flow.\n",
+    err: /: -1007: name "zz" is not known here/,
+  },
+  {
+    words: ["ovpn", "-n", "zz", "-i", "10.0.0.1", "-m", "255.0.0.0"],
+    code: 1,
+    out: /Failed to allocate flow\.\n$/,
+    err: /: -1007: name "zz" is not known here/,
+  },
+  {
+    words: ["oecho"],
+    code: 255,
+    out: "Failed to allocate flow.\n",
+    err: /: -1007: name "oecho" is not known here/,
+  },
+  {
+    words: ["obc", "-n", "zz"],
+    code: 255,
+    out: "Failed to join broadcast.\n",
+    err: /: -1003: no IPCP of this node is in layer "zz"\n$/,
+  },
+  {
+    words: ["ocbr", "-n", "zz"],
+    code: 255,
+    out: /Failed to allocate flow\.\n$/,
+    err: /: -1007: name "zz" is not known here/,
+  },
+  { words: ["irmd"], code: 1, err: /^irmd: IRMd already running \(\d+\), exiting\.\n$/ },
+];
+
+/** The same with a local layer `lay` of the IPCP `l1`, where `x` is registered; nobody accepts. */
+const LAYER_NODE: Failure[] = [
+  {
+    words: ["irm", "ipcp", "bootstrap", "name", "l1", "layer", "more"],
+    code: 1,
+    err: /: -1: it is in layer "lay" already \(ipcpd-local l1, bootstrap\)\n$/,
+  },
+  {
+    words: [
+      "irm",
+      "ipcp",
+      "bootstrap",
+      "name",
+      "l1",
+      "layer",
+      "more",
+      "type",
+      "udp4",
+      "ip",
+      "127.0.0.1",
+    ],
+    code: 1,
+    out: "Types do not match.\n\n",
+    err: "",
+  },
+  {
+    words: ["irm", "ipcp", "connect", "name", "l1", "dst", "x"],
+    code: 1,
+    err: /: -1003: only unicast and broadcast IPCPs have connections\n$/,
+  },
+  {
+    words: [
+      "irm",
+      "ipcp",
+      "bootstrap",
+      "name",
+      "d1",
+      "type",
+      "eth-dix",
+      "layer",
+      "e",
+      "dev",
+      "nonesuch0",
+    ],
+    code: 1,
+    err: /: -1: Cannot use device nonesuch0: no such device \(ipcpd-eth-dix d1, bootstrap\)\n$/,
+  },
+  {
+    words: [
+      "irm",
+      "ipcp",
+      "bootstrap",
+      "name",
+      "u4",
+      "type",
+      "udp4",
+      "layer",
+      "u",
+      "ip",
+      "192.0.2.1",
+    ],
+    code: 1,
+    err:
+      /: -1: Couldn't bind to 192\.0\.2\.1:3435\. address not available \(ipcpd-udp4 u4, bootstrap\)\n$/,
+  },
+  {
+    words: ["oping", "-n", "x"],
+    code: 1,
+    out: ALLOCATE(-1003),
+    err: /: -1003: nobody accepts flows for "x" \(ipcpd-local l1, [^\n]+\)\n$/,
+  },
+  {
+    words: ["oping", "-n", "fails"],
+    code: 1,
+    out: ALLOCATE(-1003),
+    err:
+      /: -1003: [^\n]*false was started and ended with status 1 before it accepted, and no IPCP of this node knows "fails"/,
+  },
+  {
+    words: ["oping", "-n", "text"],
+    code: 1,
+    out: ALLOCATE(-1003),
+    err:
+      /: -1003: [^\n]*\/text cannot be started \([^\n]*not in an executable format\), and no IPCP/,
+  },
+  {
+    words: ["obc", "-n", "lay"],
+    code: 255,
+    out: "Failed to join broadcast.\n",
+    err: /: -1000: layer "lay" is no broadcast layer \(ipcpd-local l1, [^\n]+\)\n$/,
+  },
+];
+
+Deno.test("what a node with a name only cannot do, and why", async (t) => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "x");
+  await checkAll(t, node, BARE_NODE);
+});
+
+Deno.test("what a node with a layer cannot do, and who says so", async (t) => {
+  await using node = await TestNode.start();
+  const text = `${node.prefix}/text`;
+  await Deno.writeTextFile(text, "echo hello\n", { mode: 0o755 });
+  for (const name of ["x", "fails", "text"]) await node.must("irm", "name", "create", name);
+  await node.must("irm", "bind", "program", "false", "name", "fails", "auto");
+  await node.must("irm", "bind", "program", text, "name", "text", "auto");
+  await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
+  await node.must("irm", "name", "register", "x", "ipcp", "l1");
+  await checkAll(t, node, LAYER_NODE);
+});
+
+Deno.test({
+  name: "a user who may not: the same line for every administrative request",
+  ignore: Deno.uid() !== 0,
+  fn: async (t) => {
+    await using node = await TestNode.start();
+    await Deno.chmod(node.prefix, 0o755);
+    await node.must("irm", "name", "create", "x");
+    await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
+    const requests: [string[], string?][] = [
+      [["irm", "name", "create", "y"]],
+      [["irm", "name", "destroy", "x"]],
+      [["irm", "name", "register", "x", "ipcp", "l1"], "Failed to register with l1"],
+      [["irm", "name", "unregister", "x", "ipcp", "l1"]],
+      [["irm", "ipcp", "create", "name", "l2", "type", "local"]],
+      [["irm", "ipcp", "destroy", "name", "l1"]],
+      [["irm", "ipcp", "bootstrap", "name", "l1", "layer", "l"]],
+      [["irm", "ipcp", "connect", "name", "l1", "dst", "x"]],
+      [
+        ["irm", "bind", "program", "/bin/sh", "name", "x"],
+        "Cannot execute /bin/sh, please check permissions.\n",
+      ],
+      [["irm", "bind", "ipcp", "l1", "name", "x"]],
+      [["irm", "unbind", "program", "sh", "name", "x"]],
+      [["irm", "unbind", "ipcp", "l1", "name", "x"]],
+    ];
+    const err = /: -1: uid 65534 may not administer this node \(root or group ouroboros may\)\n$/;
+    for (const [words, out] of requests) {
+      await t.step(words.join(" "), async () => {
+        const got = await node.run(words, { uid: 65534, gid: 65534 });
+        check({ words, code: 1, err, ...(out === undefined ? {} : { out }) }, got);
+      });
+    }
+  },
+});
+
 Deno.test("irmd that logs to syslog tells a person at the terminal what is wrong with its file", async () => {
   await using node = await TestNode.start({ idle: true });
   const path = `${node.prefix}/bad.conf`;

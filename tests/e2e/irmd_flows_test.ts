@@ -197,7 +197,7 @@ Deno.test("a process that allocates to its own name is not given a direct flow t
   const accepted = accept(p, 1500);
   const refused = (await alloc(p, "n1", 1000))!;
   assertEquals(refused.result, -1003);
-  assertMatch(refused.error!.cause, /^"n1" is served here by .* the caller itself and no IPCP/);
+  assertMatch(refused.error!.cause, /^"n1" is served here by .* the caller itself, and no IPCP/);
   assertEquals((await accepted)?.result, -110);
   assertEquals(rings(node), []);
 });
@@ -236,7 +236,7 @@ Deno.test("a program that cannot be started, or does not accept: the allocation 
   await admin(node).bindProgram(["/bin/true"], "n2", true);
   const absent = (await alloc(client, "n1", 2000))!;
   assertEquals(absent.result, -1003);
-  assertMatch(absent.error!.cause, /^\/no\/such\/program cannot be started \(.+\) and no IPCP/);
+  assertMatch(absent.error!.cause, /^\/no\/such\/program cannot be started \(.+\), and no IPCP/);
   assertEquals((await alloc(client, "n2", 2000))?.result, -1003);
   assertStringIncludes(node.irmd!.out, "Failed to start /no/such/program");
 });

@@ -74,7 +74,7 @@ Deno.test("bind of a process that is not announced fails in a moment, with the r
   await using _node = node;
   const e = await admin.bindProcess(4242424, "n1").catch((e) => e);
   assertEquals(e.code, -1);
-  assertMatch(e.message, /process 4242424 is not announced/);
+  assertMatch(e.message, /process 4242424 is no Ouroboros program of this node/);
 });
 
 Deno.test("unbound and destroyed names give flows no more, the accept goes on for other names", async () => {
