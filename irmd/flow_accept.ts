@@ -7,7 +7,7 @@ import { failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, securityOf } from "./flows.ts";
-import { resultOf } from "./ipcp_client.ts";
+import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
 
@@ -53,10 +53,11 @@ export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Ou
     d.log.info(`Flow ${flow.id} accepted (direct) by ${flow.nPid} for ${name}.`);
   } else {
     const sent = await allocResp(d, flow, 0, oap.response);
-    if (sent < 0) {
+    if (resultOf(sent) < 0) {
       oap.key?.fill(0);
       giveUp(d, flow, flow.nPid);
-      return failed(-Errno.EIPCP, "alloc response", `IPCP ${flow.n1Pid} did not take the answer`);
+      const who = processOf(sent, `ipcpd ${d.registry.ipcps.get(flow.n1Pid)?.name ?? flow.n1Pid}`);
+      return failed(-Errno.EIPCP, "alloc response", causeOf(sent), who);
     }
     d.log.info(`Flow ${flow.id} accepted by ${flow.nPid} for ${name} (uid ${flow.uid}).`);
   }
@@ -72,7 +73,11 @@ function acceptCause(d: Daemon, code: number, pid: number): string {
 
 /** The server half failed: the far side gets the code, the flow goes. */
 async function refuse(d: Daemon, flow: FlowRecord, direct: boolean, code: number): Promise<void> {
-  if (!direct && d.registry.flows.holds(flow)) await allocResp(d, flow, code, undefined);
+  if (!direct && d.registry.flows.holds(flow)) {
+    const told = await allocResp(d, flow, code, undefined);
+    // It still holds the flow: its id must rest until it has let go.
+    if (told.kind !== "reply") return giveUp(d, flow, flow.nPid);
+  }
   // A client of this host is told -ECRYPT whatever the reason (spec 40 §11).
   d.registry.drop(flow, direct ? -Errno.ECRYPT : code);
   d.settle();
@@ -83,8 +88,8 @@ async function allocResp(
   flow: FlowRecord,
   response: number,
   pk: Uint8Array | undefined,
-): Promise<number> {
-  const reply = await d.ipcpClient.call(flow.n1Pid, "alloc_resp", {
+): Promise<IpcpReply> {
+  return await d.ipcpClient.call(flow.n1Pid, "alloc_resp", {
     code: IpcpCode.IPCP_FLOW_ALLOC_RESP,
     flowId: flow.id,
     pid: flow.nPid,
@@ -92,5 +97,4 @@ async function allocResp(
     response,
     ...(pk === undefined ? {} : { pk }),
   });
-  return resultOf(reply);
 }

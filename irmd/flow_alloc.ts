@@ -139,8 +139,8 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   };
   const ipcp = await query(d, dst, q.endMs);
   if (q.client.gone) return abandon(undefined);
-  if (ipcp === undefined) {
-    return abandon(failed(-Errno.EIPCP, "query", unreachable(d, q)));
+  if (typeof ipcp === "string") {
+    return abandon(failed(-Errno.EIPCP, "query", unreachable(d, q) + ipcp));
   }
   const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
   if (isOapFailure(oap)) return abandon(failed(oap.code, "oap", oap.reason));
@@ -175,7 +175,9 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     (asked.kind === "reply" && asked.result !== 0) || asked.kind === "silent" ||
     asked.kind === "unreachable"
   ) {
-    d.registry.drop(flow, -Errno.EIPCP);
+    // Without an answer it may have taken the flow all the same, or take it later.
+    if (asked.kind === "reply") d.registry.drop(flow, -Errno.EIPCP);
+    else d.registry.giveUp(flow, proc.pid, d.nowMs());
     d.settle();
     const who = `ipcpd ${ipcp.name}`;
     return failed(-Errno.EIPCP, "flow alloc", causeOf(asked), processOf(asked, who));
@@ -199,8 +201,11 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   return granted(d, flow, proc.pid, done);
 }
 
-/** The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). */
-async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | undefined> {
+/**
+ * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
+ * none, who did not answer, as the end of a sentence.
+ */
+async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | string> {
   const asked = d.registry.candidates().map((ipcp) => {
     const hash = nameHash(ipcp.hashAlgo, dst);
     const reply = typeof hash === "number" ? Promise.resolve(undefined) : d.ipcpClient.call(
@@ -211,11 +216,13 @@ async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord 
     );
     return { ipcp, reply };
   });
+  const mute: string[] = [];
   for (const { ipcp, reply } of asked) {
     const r = await reply;
     if (r !== undefined && resultOf(r) >= 0) return ipcp;
+    if (r !== undefined && r.kind !== "reply") mute.push(`${ipcp.name}: ${r.cause}`);
   }
-  return undefined;
+  return mute.length === 0 ? "" : `; ${mute.join("; ")}`;
 }
 
 function unreachable(d: Daemon, q: AllocRequest): string {

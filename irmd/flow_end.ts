@@ -49,7 +49,9 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
     hash,
   });
   if (resultOf(reply) !== 0 && !waiter.settled) {
-    d.registry.drop(flow, -Errno.ENOTALLOC);
+    // Without an answer it may have joined all the same, or join later.
+    if (reply.kind === "reply") d.registry.drop(flow, -Errno.ENOTALLOC);
+    else d.registry.giveUp(flow, proc.pid, d.nowMs());
     d.settle();
     await outcome;
     const cause = resultOf(reply) === -Errno.ENOTSUP
@@ -99,7 +101,13 @@ async function deallocAt(
 
 /** Tells an IPCP that nobody uses a flow any more; nobody waits for the answer. */
 export function tellDealloc(d: Daemon, ipcpPid: number, flowId: number, timeoSec: number): void {
-  deallocAt(d, ipcpPid, flowId, timeoSec).catch((e) => {
+  const flow = d.registry.flows.get(flowId);
+  deallocAt(d, ipcpPid, flowId, timeoSec).then((outcome) => {
+    if (outcome?.msg.result === 0 || flow === undefined || !d.registry.flows.holds(flow)) return;
+    // It never took the flow, so it will not confirm either.
+    d.registry.ipcpDealloc(ipcpPid, flowId);
+    d.settle();
+  }).catch((e) => {
     d.log.error(`Failed to deallocate flow ${flowId} at IPCP ${ipcpPid}: ${e}.`);
   });
 }

@@ -155,7 +155,10 @@ export class LocalIpcp implements IpcpType {
           MPL_MS,
           e.data,
           this.#limitsTo(this.#machine?.partnerOf(e.flowId) ?? 0),
-        );
+        ).then((result) => {
+          // The IRMd has given the flow up meanwhile.
+          if (result === -Errno.EBADF && e.response === 0) return this.#dealloc(e.flowId);
+        });
         return;
       case "ask_irmd":
         void this.#ask(e.ask, e.flowId, e.hash, e.qos, e.data);

@@ -138,7 +138,10 @@ export class ShimShell {
           this.#config.eids.mplMs,
           e.data,
           sdu,
-        );
+        ).then((result) => {
+          // The IRMd has given the flow up meanwhile.
+          if (result === -Errno.EBADF && e.response === 0) return this.#dealloc(e.flowId);
+        });
         return;
       }
       case "ask_irmd":

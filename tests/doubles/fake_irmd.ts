@@ -90,6 +90,8 @@ export class FakeIrmd implements AsyncDisposable {
   /** Everything the IPCPs said, in order. */
   readonly said: IrmMsg[] = [];
   onRequest: OnRequest = () => -1;
+  /** How FLOW_ALLOC_REPLY is answered. */
+  replyResult = 0;
   readonly #listener: SeqListener;
   readonly #watch: { close(): void };
   readonly #sets = new Map<number, FlowSetShm>();
@@ -136,6 +138,8 @@ export class FakeIrmd implements AsyncDisposable {
         const { id, pid, ipcpPid } = taken;
         return { ...ok, flowInfo: flowInfoOf({ id, nPid: pid, n1Pid: ipcpPid, state: 3 }) };
       }
+      case IrmCode.IPCP_FLOW_ALLOC_REPLY:
+        return { ...ok, result: this.replyResult };
       case IrmCode.IPCP_FLOW_DEALLOC:
         this.#forget(m.flowInfo!.id);
         return ok;

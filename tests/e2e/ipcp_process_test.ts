@@ -129,6 +129,23 @@ Deno.test("local: a refusal of the IRMd is the result, a negative verdict the re
   assertEquals([reply.flowInfo?.id, reply.response], [client.id, -1009]);
 });
 
+Deno.test("local: an answer that the IRMd does not wait for any more lets go of the flow", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  irmd.onRequest = () => server;
+  irmd.replyResult = -9;
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+  assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
+  await irmd.heard("dealloc", (m) => {
+    return m.code === IrmCode.IPCP_FLOW_DEALLOC && m.flowInfo?.id === client.id;
+  });
+  await until("server sees its flow down", () => (server.rx.acl() & 2) !== 0);
+  const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: client.id, timeoSec: 0 };
+  assertEquals(await irmd.result(ipcp, dealloc), -1);
+});
+
 Deno.test("a flow whose memory is not there is refused with -1005, an unknown one with -1", async () => {
   await using irmd = new FakeIrmd();
   const ipcp = await irmd.bootstrapped("local", "n1", {});
