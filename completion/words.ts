@@ -7,6 +7,7 @@ import { NOUNS } from "../irm/commands.ts";
 import { BOOTSTRAP_KEYS } from "../irm/ipcp_bootstrap.ts";
 import { HASH_ALGOS, LB_POLICIES } from "../irm/types.ts";
 import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
+import { QOS_WORDS } from "../lib/qos.ts";
 
 /** Objects of `irm` with their verbs. */
 export const IRM_VERBS: Readonly<Record<string, readonly string[]>> = {
@@ -48,7 +49,7 @@ export const IRM_VALUES: Readonly<Record<string, readonly string[]>> = {
   directory: ["DHT"],
   addr_auth: ["flat"],
   component: ["dt", "mgmt"],
-  qos: ["raw", "best", "video", "voice", "data"],
+  qos: QOS_WORDS,
 };
 
 const COMMON = ["--qos", "--json", "--deadline", "--strict-exit", "--version", "--help"];

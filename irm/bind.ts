@@ -4,10 +4,10 @@
  */
 
 import { Errno } from "../lib/errno.ts";
-import { attempt, type Context, printable, unreachable, usage } from "./context.ts";
+import { attempt, type Context, printable, unknownWord, unreachable, usage } from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
 import { findProgram } from "./program_path.ts";
-import { firstNamed, pidOf } from "./target.ts";
+import { ofIpcp, pidOf } from "./target.ts";
 
 /** `program PROG name NAME [auto] [-- ARG…]`; `args` begins with the word `program`. */
 export async function program(ctx: Context, args: readonly string[]): Promise<number> {
@@ -19,10 +19,7 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     exact: ["auto"],
     flags: ["auto"],
   });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm bind program".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "bind program");
   const prog = lastValue(parsed.pairs, "program");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || prog === undefined || name === undefined) {
@@ -65,8 +62,7 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
     return 1;
   }
   if (parsed.kind === "unknown" && parsed.hasValue) {
-    ctx.print(`"${parsed.word}" is unknown, try "irm bind process".\n`);
-    return 1;
+    return unknownWord(ctx, parsed.word, "bind process");
   }
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
@@ -80,20 +76,6 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
 }
 
 /** `ipcp IPCP name NAME`. */
-export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["name", "ipcp"] });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm bind ipcp".\n`);
-    return 1;
-  }
-  const word = lastValue(parsed.pairs, "ipcp");
-  const name = lastValue(parsed.pairs, "name");
-  if (parsed.kind === "missing" || word === undefined || name === undefined) {
-    const why = whatIsMissing(parsed, [["ipcp", "IPCP"], ["name", "NAME"]]);
-    return usage(ctx, "bind ipcp", why);
-  }
-  const action = `bind IPCP "${word}" to "${name}"`;
-  const target = await firstNamed(ctx, word, action);
-  if (!target) return 0; // The prototype succeeds without doing anything.
-  return await attempt(ctx, action, ctx.admin.bindProcess(target.pid, name)) ? 1 : 0;
+export function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
+  return ofIpcp(ctx, args, "bind ipcp", (pid, name) => ctx.admin.bindProcess(pid, name));
 }

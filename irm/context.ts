@@ -53,6 +53,12 @@ export function usage(ctx: Context, of: UsageOf, why?: string): 1 {
   return 1;
 }
 
+/** Says that a command has no such word and returns its exit code. */
+export function unknownWord(ctx: Context, word: string, command: string): 1 {
+  ctx.print(`"${word}" is unknown, try "irm ${command}".\n`);
+  return 1;
+}
+
 export { printable };
 
 /**
@@ -81,6 +87,21 @@ export async function attempt(
 /** Says on stderr why an action failed. */
 export function tell(ctx: Context, action: string, error: OuroError): void {
   ctx.complain(`Failed to ${printable(action)}: ${reasonOf(error)}`);
+}
+
+/** A list, or undefined after a failure that is told as {@linkcode attempt} does. */
+export async function attemptList<T>(
+  ctx: Context,
+  action: string,
+  request: Promise<T[]>,
+  text: (code: number) => string = () => "",
+): Promise<T[] | undefined> {
+  const list = await listOrError(request);
+  if (!(list instanceof OuroError)) return list;
+  const said = text(list.code);
+  if (said !== "") ctx.print(said);
+  tell(ctx, action, list);
+  return undefined;
 }
 
 /** A list, or why there is none. */

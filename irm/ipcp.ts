@@ -1,15 +1,13 @@
 /** `irm ipcp create | destroy | list` (spec 21 A2.1, A2.2, A2.7). */
 
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
-import { OuroError } from "../lib/errno.ts";
 import {
   attempt,
+  attemptList,
   type Context,
-  EIRMD,
-  listOrError,
   printable,
-  tell,
-  UNREACHABLE,
+  unknownWord,
+  unreachable,
   usage,
 } from "./context.ts";
 import { byteLength, lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
@@ -20,10 +18,7 @@ import { hashWord, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
 /** `create name NAME type TYPE`. */
 export async function create(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["type", "name"] });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp create".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp create");
   const name = lastValue(parsed.pairs, "name");
   const word = lastValue(parsed.pairs, "type");
   if (parsed.kind === "missing" || name === undefined || word === undefined) {
@@ -52,20 +47,14 @@ export function nameTooLong(ctx: Context, name: string): boolean {
 /** `destroy name NAME`: the first IPCP of exactly that name. */
 export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name"] });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp destroy".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp destroy");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || name === undefined) {
     return usage(ctx, "ipcp destroy", whatIsMissing(parsed, [["name", "NAME"]]));
   }
   const action = `destroy IPCP "${name}"`;
-  const ipcps = await listOrError(ctx.admin.listIpcps());
-  if (ipcps instanceof OuroError) {
-    tell(ctx, action, ipcps);
-    return 1;
-  }
+  const ipcps = await attemptList(ctx, action, ctx.admin.listIpcps());
+  if (ipcps === undefined) return 1;
   const found = ipcps.find((ipcp) => ipcp.name === name);
   if (!found) {
     ctx.complain(`Failed to ${printable(action)}: there is no IPCP of that name (irm ipcp list)`);
@@ -82,21 +71,15 @@ export async function destroy(ctx: Context, args: readonly string[]): Promise<nu
 export async function list(ctx: Context, args: readonly string[]): Promise<number> {
   const keys = ctx.json ? ["type", "name", "layer"] as const : ["type", "name"] as const;
   const parsed = parsePairs<"type" | "name" | "layer">(args, { keys });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp list".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp list");
   const typeWord = lastValue(parsed.pairs, "type");
   const type = typeWord === undefined ? undefined : ipcpTypeNumber(typeWord);
   if (typeWord !== undefined && type === undefined) {
     return usage(ctx, "ipcp list", `IPCP type "${typeWord}" is unknown`);
   }
-  const ipcps = await listOrError(ctx.admin.listIpcps());
-  if (ipcps instanceof OuroError) {
-    if (ipcps.code === EIRMD && !ctx.json) ctx.print(UNREACHABLE);
-    tell(ctx, "list IPCPs", ipcps);
-    return 1;
-  }
+  const text = ctx.json ? undefined : unreachable;
+  const ipcps = await attemptList(ctx, "list IPCPs", ctx.admin.listIpcps(), text);
+  if (ipcps === undefined) return 1;
   if (ctx.json) {
     const name = lastValue(parsed.pairs, "name");
     const layer = lastValue(parsed.pairs, "layer");

@@ -18,7 +18,15 @@ import {
 } from "../lib/irm/bootstrap_options.ts";
 import { CongAvoid, type IpcpListEntry, IpcpType, LsPol } from "../lib/irm/messages.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
-import { attempt, type Context, listOrError, printable, tell, usage } from "./context.ts";
+import {
+  attempt,
+  attemptList,
+  type Context,
+  listOrError,
+  printable,
+  tell,
+  usage,
+} from "./context.ts";
 import {
   byteLength,
   matchWord,
@@ -318,11 +326,8 @@ async function makeCandidate(
   }
   if (nameTooLong(ctx, name)) return 1;
   if (await attempt(ctx, `create IPCP "${name}"`, ctx.admin.createIpcp(name, type))) return 1;
-  const again = await listOrError(ctx.admin.listIpcps());
-  if (again instanceof OuroError) {
-    tell(ctx, `bootstrap IPCP "${name}"`, again);
-    return 1;
-  }
+  const again = await attemptList(ctx, `bootstrap IPCP "${name}"`, ctx.admin.listIpcps());
+  if (again === undefined) return 1;
   const made = again.find((ipcp) => ipcp.name === name);
   if (!made) {
     ctx.complain(`Failed to bootstrap IPCP "${printable(name)}": -1003: it is gone already`);

@@ -1,5 +1,6 @@
 /** `irm ipcp enroll | connect | disconnect` (spec 21 A2.4-A2.6). */
 
+import { ipcpNamed } from "./target.ts";
 import { OuroError } from "../lib/errno.ts";
 import {
   COMP_DATA_TRANSFER,
@@ -7,8 +8,17 @@ import {
   type IpcpListEntry,
   IpcpType,
 } from "../lib/irm/messages.ts";
-import { QOS, type QosSpec } from "../lib/qos.ts";
-import { attempt, type Context, listOrError, printable, tell, usage } from "./context.ts";
+import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
+import {
+  attempt,
+  attemptList,
+  type Context,
+  listOrError,
+  printable,
+  tell,
+  unknownWord,
+  usage,
+} from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
 import { bindBoth } from "./ipcp_bootstrap.ts";
@@ -19,10 +29,7 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
     keys: ["name", "type", "layer", "dst", "autobind"],
     flags: ["autobind"],
   });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm enroll_ipcp".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "enroll_ipcp");
   const name = lastValue(parsed.pairs, "name");
   const layer = lastValue(parsed.pairs, "layer");
   const dst = lastValue(parsed.pairs, "dst") ?? layer;
@@ -58,11 +65,8 @@ async function findOrMake(
   action: string,
 ): Promise<IpcpListEntry[] | undefined> {
   for (let made = false;; made = true) {
-    const listed = await listOrError(ctx.admin.listIpcps());
-    if (listed instanceof OuroError) {
-      tell(ctx, action, listed);
-      return undefined;
-    }
+    const listed = await attemptList(ctx, action, ctx.admin.listIpcps());
+    if (listed === undefined) return undefined;
     const found = listed.filter((ipcp) => ipcp.type === type && wildcardMatch(name, ipcp.name));
     if (found.length > 0) return found;
     if (made) {
@@ -110,14 +114,12 @@ const COMPONENTS = [
   { word: "mgmt", component: COMP_MANAGEMENT },
   { word: "dt", component: COMP_DATA_TRANSFER },
 ] as const;
+type Component = typeof COMPONENTS[number];
 
 /** `connect name NAME dst DST [component PATTERN] [qos QOS]`. */
 export async function connect(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name", "dst", "component", "qos"] });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp connect".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp connect");
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");
   if (parsed.kind === "missing" || name === undefined || dst === undefined) {
@@ -127,18 +129,9 @@ export async function connect(ctx: Context, args: readonly string[]): Promise<nu
   const qos = qosOf(ctx, lastValue(parsed.pairs, "qos") ?? "raw");
   const pattern = lastValue(parsed.pairs, "component") ?? "*";
   const action = `connect IPCP "${name}" to "${dst}"`;
-  const ipcp = await lastNamed(ctx, name, action);
-  if (!ipcp) return 1;
-  let matched = false;
-  for (const { word, component } of COMPONENTS) {
-    if (!wildcardMatch(pattern, word)) continue;
-    matched = true;
-    const spec = word === "dt" ? qos : QOS.raw;
-    const request = ctx.admin.connectIpcp(ipcp.pid, dst, component, spec);
-    if (await attempt(ctx, `${action} (${component})`, request)) return 1;
-  }
-  if (!matched) noComponent(ctx, action, pattern);
-  return 0;
+  return await ofComponents(ctx, name, action, COMPONENTS, pattern, (pid, { word, component }) => {
+    return ctx.admin.connectIpcp(pid, dst, component, word === "dt" ? qos : QOS.raw);
+  });
 }
 
 /** `disconnect name NAME dst DST [component PATTERN]`: data transfer goes first. */
@@ -146,8 +139,7 @@ export async function disconnect(ctx: Context, args: readonly string[]): Promise
   const parsed = parsePairs(args, { keys: ["name", "dst", "component"] });
   if (parsed.kind === "unknown") {
     // The prototype names the other command here; its words are kept.
-    ctx.print(`"${parsed.word}" is unknown, try "irm ipcp connect".\n`);
-    return 1;
+    return unknownWord(ctx, parsed.word, "ipcp connect");
   }
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");
@@ -157,53 +149,37 @@ export async function disconnect(ctx: Context, args: readonly string[]): Promise
   }
   const pattern = lastValue(parsed.pairs, "component") ?? "*";
   const action = `disconnect IPCP "${name}" from "${dst}"`;
-  const ipcp = await lastNamed(ctx, name, action);
-  if (!ipcp) return 1;
-  let matched = false;
-  for (const { word, component } of COMPONENTS.toReversed()) {
-    if (!wildcardMatch(pattern, word)) continue;
-    matched = true;
-    const request = ctx.admin.disconnectIpcp(ipcp.pid, dst, component);
-    if (await attempt(ctx, `${action} (${component})`, request)) return 1;
-  }
-  if (!matched) noComponent(ctx, action, pattern);
-  return 0;
+  const components = COMPONENTS.toReversed();
+  return await ofComponents(ctx, name, action, components, pattern, (pid, { component }) => {
+    return ctx.admin.disconnectIpcp(pid, dst, component);
+  });
 }
 
-/** The last listed IPCP of exactly that name, or undefined after a complaint. */
-async function lastNamed(
+/** Requests about the components that a pattern names, one after the other, of the last IPCP of that name. */
+async function ofComponents(
   ctx: Context,
   name: string,
   action: string,
-): Promise<IpcpListEntry | undefined> {
-  const listed = await listOrError(ctx.admin.listIpcps());
-  if (listed instanceof OuroError) {
-    tell(ctx, action, listed);
-    return undefined;
+  components: readonly Component[],
+  pattern: string,
+  request: (pid: number, of: Component) => Promise<void>,
+): Promise<number> {
+  const ipcp = await ipcpNamed(ctx, name, action, "last");
+  if (!ipcp) return 1;
+  const wanted = components.filter(({ word }) => wildcardMatch(pattern, word));
+  for (const of of wanted) {
+    if (await attempt(ctx, `${action} (${of.component})`, request(ipcp.pid, of))) return 1;
   }
-  const found = listed.findLast((ipcp) => ipcp.name === name);
-  if (!found) {
-    ctx.complain(`Failed to ${printable(action)}: there is no IPCP of that name (irm ipcp list)`);
+  if (wanted.length === 0) {
+    ctx.complain(
+      `Failed to ${printable(action)}: "${printable(pattern)}" is neither dt nor mgmt`,
+    );
   }
-  return found;
+  return 0;
 }
 
 function qosOf(ctx: Context, word: string): QosSpec {
-  switch (word) {
-    case "raw":
-    case "best":
-    case "video":
-    case "voice":
-    case "data":
-      return QOS[word];
-    default:
-      ctx.print("Unknown QoS cube, defaulting to raw.\n");
-      return QOS.raw;
-  }
-}
-
-function noComponent(ctx: Context, action: string, pattern: string): void {
-  ctx.complain(
-    `Failed to ${printable(action)}: "${printable(pattern)}" is neither dt nor mgmt`,
-  );
+  if (isQosWord(word)) return QOS[word];
+  ctx.print("Unknown QoS cube, defaulting to raw.\n");
+  return QOS.raw;
 }

@@ -1,16 +1,13 @@
 /** `irm name create | destroy | register | unregister | list` (spec 21 A3). */
 
-import { OuroError } from "../lib/errno.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../lib/limits.ts";
 import type { IpcpListEntry } from "../lib/irm/messages.ts";
 import {
   attempt,
+  attemptList,
   type Context,
-  EIRMD,
-  listOrError,
   printable,
-  tell,
-  UNREACHABLE,
+  unknownWord,
   unreachable,
   usage,
 } from "./context.ts";
@@ -44,10 +41,7 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
   const name = args[0];
   if (name === undefined) return usage(ctx, "name create", "no name given");
   const parsed = parsePairs(args.slice(1), { keys: CREATE_KEYS });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm name create".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "name create");
   if (parsed.kind === "missing") return usage(ctx, "name create", whatIsMissing(parsed, []));
   const lb = lastValue(parsed.pairs, "lb") ?? "round-robin";
   const policy = (LB_POLICIES as readonly string[]).indexOf(lb);
@@ -113,10 +107,7 @@ function checkedPath(ctx: Context, path: string): string | undefined {
 export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
   const [name, extra] = args;
   if (name === undefined) return usage(ctx, "name destroy", "no name given");
-  if (extra !== undefined) {
-    ctx.print(`"${extra}" is unknown, try "irm name destroy".\n`);
-    return 1;
-  }
+  if (extra !== undefined) return unknownWord(ctx, extra, "name destroy");
   const request = ctx.admin.destroyName(name);
   return await attempt(ctx, `destroy name "${name}"`, request, unreachable) ? 1 : 0;
 }
@@ -139,8 +130,7 @@ function parseTargets(
   if (name === undefined) return usage(ctx, of, "no name given");
   const parsed = parsePairs(args.slice(1), { keys: ["layer", "ipcp"] });
   if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "${unknownHint}".\n`);
-    return 1;
+    return unknownWord(ctx, parsed.word, unknownHint);
   }
   if (parsed.kind === "missing") return usage(ctx, of, whatIsMissing(parsed, []));
   const valuesOf = (key: "layer" | "ipcp"): string[] =>
@@ -181,23 +171,21 @@ function matching(ipcps: readonly IpcpListEntry[], targets: Targets): [IpcpListE
 
 /** `register NAME {ipcp PATTERN | layer PATTERN}…`. */
 export async function register(ctx: Context, args: readonly string[]): Promise<number> {
-  const targets = parseTargets(ctx, args, "name register", "irm name register");
+  const targets = parseTargets(ctx, args, "name register", "name register");
   if (targets === 1) return 1;
   const { name } = targets;
   const action = `register "${name}"`;
-  const ipcps = await listOrError(ctx.admin.listIpcps());
-  if (ipcps instanceof OuroError || ipcps.length === 0) {
-    ctx.print("Failed to list IPCPs.\n");
-    if (ipcps instanceof OuroError) tell(ctx, action, ipcps);
-    else ctx.complain(`Failed to ${printable(action)}: there is no IPCP (irm ipcp create)`);
+  const ipcpsText = () => "Failed to list IPCPs.\n";
+  const ipcps = await attemptList(ctx, action, ctx.admin.listIpcps(), ipcpsText);
+  if (ipcps === undefined) return 1;
+  if (ipcps.length === 0) {
+    ctx.print(ipcpsText());
+    ctx.complain(`Failed to ${printable(action)}: there is no IPCP (irm ipcp create)`);
     return 1;
   }
-  const names = await listOrError(ctx.admin.listNames());
-  if (names instanceof OuroError) {
-    ctx.print("Failed to list names.\n");
-    tell(ctx, action, names);
-    return 1;
-  }
+  const namesText = () => "Failed to list names.\n";
+  const names = await attemptList(ctx, action, ctx.admin.listNames(), namesText);
+  if (names === undefined) return 1;
   if (!names.some((known) => known.name === name)) {
     const request = ctx.admin.createName({
       name,
@@ -241,14 +229,11 @@ export async function registerAsEver(ctx: Context, args: readonly string[]): Pro
 
 /** `unregister NAME {ipcp PATTERN | layer PATTERN}…`. */
 export async function unregister(ctx: Context, args: readonly string[]): Promise<number> {
-  const targets = parseTargets(ctx, args, "name unregister", "irm unregister");
+  const targets = parseTargets(ctx, args, "name unregister", "unregister");
   if (targets === 1) return 1;
   const action = `unregister "${targets.name}"`;
-  const ipcps = await listOrError(ctx.admin.listIpcps());
-  if (ipcps instanceof OuroError) {
-    tell(ctx, action, ipcps);
-    return 1;
-  }
+  const ipcps = await attemptList(ctx, action, ctx.admin.listIpcps());
+  if (ipcps === undefined) return 1;
   const found = matching(ipcps, targets);
   if (found.length === 0) nothingMatches(ctx, action);
   for (const [ipcp] of found) {
@@ -276,12 +261,9 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
     }
     filter = args[i + 1];
   }
-  const names = await listOrError(ctx.admin.listNames());
-  if (names instanceof OuroError) {
-    if (names.code === EIRMD && !ctx.json) ctx.print(UNREACHABLE);
-    tell(ctx, "list names", names);
-    return 1;
-  }
+  const text = ctx.json ? undefined : unreachable;
+  const names = await attemptList(ctx, "list names", ctx.admin.listNames(), text);
+  if (names === undefined) return 1;
   const shown = names.filter(({ name }) =>
     filter === undefined || name.startsWith(filter) || name !== "" && filter.startsWith(name)
   );

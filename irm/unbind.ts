@@ -1,19 +1,16 @@
 /** `irm unbind program | process | ipcp` (spec 21 A5). The verb is the first key here too. */
 
-import { OuroError } from "../lib/errno.ts";
 import {
   attempt,
+  attemptList,
   type Context,
-  EIRMD,
-  listOrError,
   printable,
-  tell,
-  UNREACHABLE,
+  unknownWord,
   unreachable,
   usage,
 } from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
-import { firstNamed, pidOf } from "./target.ts";
+import { ofIpcp, pidOf } from "./target.ts";
 
 /**
  * `program PROG name NAME`. The usage promises all names when there is no `name`, but the prototype
@@ -25,10 +22,7 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     exact: ["--all"],
     flags: ["--all"],
   });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm unbind program".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "unbind program");
   const prog = lastValue(parsed.pairs, "program");
   if (prog === undefined) {
     return usage(ctx, "unbind program", whatIsMissing(parsed, [["program", "PROG"]]));
@@ -52,15 +46,13 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
  */
 async function refusePath(ctx: Context, prog: string): Promise<1> {
   const base = prog.slice(prog.lastIndexOf("/") + 1);
-  const names = await listOrError(ctx.admin.listNames());
-  if (names instanceof OuroError) {
-    if (names.code === EIRMD) ctx.print(UNREACHABLE);
-    tell(ctx, `unbind program ${prog}`, names);
-    return 1;
-  }
-  ctx.complain(printable(
-    `Failed to unbind program ${prog}: -1: programs are unbound by their base name (${base})`,
-  ));
+  const action = `unbind program ${prog}`;
+  // The prototype asks the daemon first.
+  const names = await attemptList(ctx, action, ctx.admin.listNames(), unreachable);
+  if (names === undefined) return 1;
+  ctx.complain(
+    printable(`Failed to ${action}: -1: programs are unbound by their base name (${base})`),
+  );
   return 1;
 }
 
@@ -71,10 +63,7 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
     ctx.complain(`Failed to unbind process: -22: "${printable(parsed.word)}" is unknown`);
     return 1;
   }
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm unbind process".\n`);
-    return 1;
-  }
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "unbind process");
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
   if (word === undefined) {
@@ -97,20 +86,6 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
 }
 
 /** `ipcp IPCP name NAME`. */
-export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["name", "ipcp"] });
-  if (parsed.kind === "unknown") {
-    ctx.print(`"${parsed.word}" is unknown, try "irm unbind ipcp".\n`);
-    return 1;
-  }
-  const word = lastValue(parsed.pairs, "ipcp");
-  const name = lastValue(parsed.pairs, "name");
-  if (parsed.kind === "missing" || word === undefined || name === undefined) {
-    const why = whatIsMissing(parsed, [["ipcp", "IPCP"], ["name", "NAME"]]);
-    return usage(ctx, "unbind ipcp", why);
-  }
-  const action = `unbind IPCP "${word}" from "${name}"`;
-  const target = await firstNamed(ctx, word, action);
-  if (!target) return 0; // The prototype succeeds without doing anything.
-  return await attempt(ctx, action, ctx.admin.unbindProcess(target.pid, name)) ? 1 : 0;
+export function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
+  return ofIpcp(ctx, args, "unbind ipcp", (pid, name) => ctx.admin.unbindProcess(pid, name));
 }

@@ -65,6 +65,18 @@ export const QOS = {
   data: spec(1000, 0n, 0, 0, 0, 1, 2000),
 } as const;
 
+/** The words of {@linkcode QOS} that command lines take, as those of the prototype. */
+export const QOS_WORDS = ["raw", "best", "video", "voice", "data"] as const;
+export type QosWord = typeof QOS_WORDS[number];
+
+/** Whether a word of a command line names a spec. */
+export function isQosWord(word: string): word is QosWord {
+  return (QOS_WORDS as readonly string[]).includes(word);
+}
+
+/** All zeros: what messages carry that are about no flow's quality. */
+export const QOS_ZERO: Readonly<QosSpec> = spec(0, 0n, 0, 0, 0, 0, 0, 0);
+
 /** The spec of flows between an IPCP and the process above (internal). */
 export const QOS_NP1: Readonly<QosSpec> = spec(U32_MAX, 0n, 0, U32_MAX, U32_MAX, 0, U32_MAX, 0);
 

@@ -4,14 +4,10 @@
  */
 
 import { parseTimeMs, strtol } from "../lib/cli/numbers.ts";
-import { QOS } from "../lib/qos.ts";
+import { isQosWord, type QosWord } from "../lib/qos.ts";
 import { SIZE_MAX, SIZE_MIN } from "../lib/wire/oping_msg.ts";
 import { toU32 } from "./numbers.ts";
 import { MORE, USAGE } from "./usage.ts";
-
-/** Words that `-q` takes. */
-export type Cube = "raw" | "best" | "video" | "voice" | "data";
-const CUBES: readonly string[] = ["raw", "best", "video", "voice", "data"];
 
 /** Largest interval, ms. */
 const INTERVAL_MAX_MS = 10_000;
@@ -32,7 +28,7 @@ export interface ClientOptions {
   readonly durationText: string | undefined;
   readonly intervalMs: number;
   readonly size: number;
-  readonly qos: Cube;
+  readonly qos: QosWord;
   readonly quiet: boolean;
   readonly timeOfDay: boolean;
   readonly stats: boolean;
@@ -213,10 +209,10 @@ export function parseOptions(args: readonly string[]): OpingOptions {
       : Math.min(COUNT_MAX, durationMs * 10);
   }
 
-  let qos: Cube = "raw";
+  let qos: QosWord = "raw";
   const cube = values.get("qos");
   if (cube !== undefined) {
-    if (CUBES.includes(cube) && Object.hasOwn(QOS, cube)) qos = cube as Cube;
+    if (isQosWord(cube)) qos = cube;
     else notes.push("Unknown QoS cube, defaulting to raw.");
   }
 

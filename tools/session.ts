@@ -5,7 +5,7 @@ import { tooLongText } from "../lib/flow/message_limit.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
-import { QOS, type QosSpec } from "../lib/qos.ts";
+import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
 import { complain, print, reason } from "./console.ts";
 
 /**
@@ -82,18 +82,10 @@ export async function breathe(): Promise<void> {
 
 /** The spec of a cube's word; an unknown word is told (on stderr when stdout is JSON) and means raw. */
 export function qosOf(word: string, json = false): QosSpec {
-  switch (word) {
-    case "raw":
-    case "best":
-    case "video":
-    case "voice":
-    case "data":
-      return QOS[word];
-    default:
-      if (json) complain("Unknown QoS cube, defaulting to raw.");
-      else print("Unknown QoS cube, defaulting to raw.\n");
-      return QOS.raw;
-  }
+  if (isQosWord(word)) return QOS[word];
+  if (json) complain("Unknown QoS cube, defaulting to raw.");
+  else print("Unknown QoS cube, defaulting to raw.\n");
+  return QOS.raw;
 }
 
 /**

@@ -10,7 +10,7 @@
 
 import type { ErrorDetail } from "../errno.ts";
 import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../limits.ts";
-import type { QosSpec } from "../qos.ts";
+import { QOS_ZERO, type QosSpec } from "../qos.ts";
 import type { WireError } from "../wire/mod.ts";
 import { bin, num, Schema, str, sub, WireValueError } from "../wire/proto.ts";
 import {
@@ -305,7 +305,7 @@ export function timeoOfMs(ms: number): TimeSpec {
 
 /** A flow_info with everything zero but what is given. */
 export function flowInfoOf(part: Partial<FlowInfo>): FlowInfo {
-  return { id: 0, nPid: 0, n1Pid: 0, mpl: 0, state: 0, qos: ZERO_QOS, uid: 0, ...part };
+  return { id: 0, nPid: 0, n1Pid: 0, mpl: 0, state: 0, qos: QOS_ZERO, uid: 0, ...part };
 }
 
 /** What a flow_info says of the layer's limits; 0 says nothing, and a second limit counts only below the first. */
@@ -318,18 +318,6 @@ export function sduLimitsOf(info: SduLimits): SduLimits {
 
 /** Nothing is known of the layer below. */
 export const NO_SDU_LIMITS: SduLimits = Object.freeze({});
-
-/** A QoS spec with all fields zero. */
-export const ZERO_QOS: Readonly<QosSpec> = Object.freeze({
-  delay: 0,
-  bandwidth: 0n,
-  availability: 0,
-  loss: 0,
-  ber: 0,
-  inOrder: 0,
-  maxGap: 0,
-  timeout: 0,
-});
 
 function cutDetail(e: ErrorDetail): ErrorDetail {
   return { stage: cut(e.stage), process: cut(e.process), cause: cut(e.cause) };

@@ -24,7 +24,8 @@
  */
 
 import { WireError } from "./mod.ts";
-import { QOS_ZERO, type ShimMgmt, type ShimMgmtCodec } from "./shim_mgmt.ts";
+import { QOS_ZERO } from "../qos.ts";
+import type { ShimMgmt, ShimMgmtCodec } from "./shim_mgmt.ts";
 
 /** Bytes before hash and data in the two layouts. */
 export const DIX_LENGTH = 39;

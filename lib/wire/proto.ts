@@ -61,15 +61,26 @@ interface Row extends Field {
   readonly bit: number;
 }
 
+function field(
+  no: number,
+  name: string,
+  kind: FieldKind,
+  label: FieldLabel = "required",
+  key: string = camel(name),
+  of: Partial<Pick<Field, "maxBytes" | "schema">> = {},
+): Field {
+  return { no, name, key, kind, label, maxBytes: 0, schema: undefined, ...of };
+}
+
 /** Field of a number. `name` is the name in the .proto file, `key` the property. */
 export function num(
   no: number,
   name: string,
-  kind: "uint32" | "sint32" | "int32" | "enum" | "uint64" | "int64",
-  label: FieldLabel = "required",
-  key: string = camel(name),
+  kind: Exclude<FieldKind, "string" | "bytes" | "message">,
+  label?: FieldLabel,
+  key?: string,
 ): Field {
-  return { no, name, key, kind, label, maxBytes: 0, schema: undefined };
+  return field(no, name, kind, label, key);
 }
 
 /** String field of at most `maxBytes` bytes of UTF-8 without NUL. */
@@ -77,10 +88,10 @@ export function str(
   no: number,
   name: string,
   maxBytes: number,
-  label: FieldLabel = "required",
-  key: string = camel(name),
+  label?: FieldLabel,
+  key?: string,
 ): Field {
-  return { no, name, key, kind: "string", label, maxBytes, schema: undefined };
+  return field(no, name, "string", label, key, { maxBytes });
 }
 
 /** Byte-string field of at most `maxBytes` bytes. */
@@ -88,10 +99,10 @@ export function bin(
   no: number,
   name: string,
   maxBytes: number,
-  label: FieldLabel = "required",
-  key: string = camel(name),
+  label?: FieldLabel,
+  key?: string,
 ): Field {
-  return { no, name, key, kind: "bytes", label, maxBytes, schema: undefined };
+  return field(no, name, "bytes", label, key, { maxBytes });
 }
 
 /** Field that holds a sub-message. */
@@ -99,10 +110,10 @@ export function sub(
   no: number,
   name: string,
   schema: AnySchema,
-  label: FieldLabel = "required",
-  key: string = camel(name),
+  label?: FieldLabel,
+  key?: string,
 ): Field {
-  return { no, name, key, kind: "message", label, maxBytes: 0, schema };
+  return field(no, name, "message", label, key, { schema });
 }
 
 function camel(name: string): string {
@@ -270,6 +281,7 @@ export class Schema<T extends object> {
     return soft;
   }
 
+  /** Reads one value of a field into `out`. */
   #readOne(
     r: BinaryReader,
     bytes: Uint8Array,
@@ -278,55 +290,10 @@ export class Schema<T extends object> {
     out: Values,
     path: string,
   ): WireError | undefined {
-    let v: unknown;
-    switch (f.kind) {
-      case "uint32":
-        v = r.uint32() >>> 0;
-        break;
-      case "sint32":
-        v = r.sint32();
-        break;
-      case "int32":
-      case "enum":
-        v = r.int32();
-        break;
-      case "uint64":
-        v = BigInt(r.uint64());
-        break;
-      case "int64":
-        v = BigInt(r.int64());
-        break;
-      default: {
-        const length = r.uint32() >>> 0;
-        const from = r.pos;
-        const last = from + length;
-        if (last > end) return new WireError(`${path}.${f.name}`, "short");
-        if (f.kind === "message") {
-          const old = f.label === "repeated" ? undefined : out[f.key];
-          const value: Values = (old as Values | undefined) ?? {};
-          const bad = f.schema!.#read(r, bytes, last, value, `${path}.${f.name}`);
-          if (bad !== undefined && !(bad instanceof WireValueError)) return bad;
-          if (r.pos !== last) return new WireError(`${path}.${f.name}`, "short");
-          if (bad !== undefined) return bad;
-          v = value;
-        } else {
-          r.pos = last;
-          if (length > f.maxBytes) {
-            return new WireValueError(
-              `${path}.${f.name}`,
-              `too long: ${length} bytes, at most ${f.maxBytes}`,
-            );
-          }
-          if (f.kind === "bytes") v = bytes.slice(from, last);
-          else {
-            const s = text(bytes, from, last);
-            if (s === undefined) return new WireValueError(`${path}.${f.name}`, "not UTF-8");
-            if (s === null) return new WireValueError(`${path}.${f.name}`, "contains NUL");
-            v = s;
-          }
-        }
-      }
-    }
+    const v = f.wire === WireType.Varint
+      ? readNumber(r, f.kind)
+      : this.#readPart(r, bytes, end, f, out, `${path}.${f.name}`);
+    if (v instanceof WireError) return v;
     if (f.label === "repeated") {
       const list = out[f.key] as unknown[] | undefined;
       if (list === undefined) out[f.key] = [v];
@@ -334,6 +301,52 @@ export class Schema<T extends object> {
       else return new WireValueError(`${path}.${f.name}`, `more than ${REPEATED_MAX} values`);
     } else out[f.key] = v;
     return undefined;
+  }
+
+  /** Reads a length and what it counts: a sub-message, bytes or a string. */
+  #readPart(
+    r: BinaryReader,
+    bytes: Uint8Array,
+    end: number,
+    f: Row,
+    out: Values,
+    path: string,
+  ): unknown {
+    const length = r.uint32() >>> 0;
+    const from = r.pos;
+    const last = from + length;
+    if (last > end) return new WireError(path, "short");
+    if (f.kind === "message") {
+      const old = f.label === "repeated" ? undefined : out[f.key];
+      const value: Values = (old as Values | undefined) ?? {};
+      const bad = f.schema!.#read(r, bytes, last, value, path);
+      if (bad !== undefined && !(bad instanceof WireValueError)) return bad;
+      if (r.pos !== last) return new WireError(path, "short");
+      return bad ?? value;
+    }
+    r.pos = last;
+    if (length > f.maxBytes) {
+      return new WireValueError(path, `too long: ${length} bytes, at most ${f.maxBytes}`);
+    }
+    if (f.kind === "bytes") return bytes.slice(from, last);
+    const s = text(bytes, from, last);
+    if (s === undefined) return new WireValueError(path, "not UTF-8");
+    return s ?? new WireValueError(path, "contains NUL");
+  }
+}
+
+function readNumber(r: BinaryReader, kind: FieldKind): number | bigint {
+  switch (kind) {
+    case "uint32":
+      return r.uint32() >>> 0;
+    case "sint32":
+      return r.sint32();
+    case "uint64":
+      return BigInt(r.uint64());
+    case "int64":
+      return BigInt(r.int64());
+    default:
+      return r.int32(); // int32 and enum
   }
 }
 

@@ -68,18 +68,6 @@ export interface ShimMgmtCodec {
   encode(m: ShimMgmt, into: Uint8Array, at: number): number | WireError;
 }
 
-/** A QoS of all zeros, which replies and queries carry. */
-export const QOS_ZERO: Readonly<QosSpec> = Object.freeze({
-  delay: 0,
-  bandwidth: 0n,
-  availability: 0,
-  loss: 0,
-  ber: 0,
-  inOrder: 0,
-  maxGap: 0,
-  timeout: 0,
-});
-
 /** One line for a person. */
 export function describeMgmt(m: ShimMgmt): string {
   const hex = (b: Uint8Array) => b.subarray(0, 4).toHex();

@@ -21,7 +21,8 @@
  */
 
 import { WireError } from "./mod.ts";
-import { type FlowReply, type FlowReq, QOS_ZERO, type ShimMgmt } from "./shim_mgmt.ts";
+import { QOS_ZERO } from "../qos.ts";
+import type { FlowReply, FlowReq, ShimMgmt } from "./shim_mgmt.ts";
 import type { ShimMgmtCodec } from "./shim_mgmt.ts";
 
 /** Bytes of the endpoint id in front of every datagram. */

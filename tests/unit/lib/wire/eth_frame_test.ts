@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import * as frame from "../../../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../../../lib/wire/eth_mgmt.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
-import { QOS_ZERO } from "../../../../lib/wire/shim_mgmt.ts";
+import { QOS_ZERO } from "../../../../lib/qos.ts";
 import * as udp from "../../../../lib/wire/udp_mgmt.ts";
 
 const { EthReason } = frame;

@@ -2,12 +2,12 @@
 // ways. The socket, CEP and OEP groups are proved in tests/unit/ipcp.
 
 import { assert, assertEquals } from "@std/assert";
-import type { QosSpec } from "../../../../lib/qos.ts";
+import { QOS_ZERO, type QosSpec } from "../../../../lib/qos.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
 import * as frame from "../../../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../../../lib/wire/eth_mgmt.ts";
 import * as udp from "../../../../lib/wire/udp_mgmt.ts";
-import { QOS_ZERO, type ShimMgmt, type ShimMgmtCodec } from "../../../../lib/wire/shim_mgmt.ts";
+import type { ShimMgmt, ShimMgmtCodec } from "../../../../lib/wire/shim_mgmt.ts";
 import { ipcpVectors, unhex } from "../../ipcp/vectors.ts";
 
 interface MgmtInput {
