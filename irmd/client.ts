@@ -13,6 +13,11 @@ export class Client {
     this.#socket = socket;
   }
 
+  /** Primary and supplementary groups of the client, as the kernel says. */
+  get gids(): number[] {
+    return [...new Set([this.cred.gid, ...this.#socket.peerGroups()])];
+  }
+
   /** Whether the client has hung up, asked from the kernel. */
   get gone(): boolean {
     return this.#gone ||= this.#socket.hungUp;

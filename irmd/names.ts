@@ -75,13 +75,15 @@ export function createName(d: Daemon, client: Client, msg: IrmMsg): Outcome {
   const info = msg.nameInfo;
   if (info === undefined) return invalid(stage, "no name");
   const paths = [info.skey, info.scrt, info.ckey, info.ccrt, info.senc ?? "", info.cenc ?? ""];
-  const { uid, gid } = client.cred;
-  const refusal = uid === d.ownUid ? undefined : checkPathsReadableBy(paths, uid, [gid]);
+  const { uid } = client.cred;
+  const trusted = uid === d.ownUid || uid === 0;
+  const gids = trusted ? [] : client.gids;
+  const refusal = trusted ? undefined : checkPathsReadableBy(paths, uid, gids);
   if (refusal !== undefined) return failed(-Errno.EPERM, stage, refusal);
   if (d.registry.createName(info)) {
     d.log.info(`Created new name: ${info.name}.`);
-    if (uid === d.ownUid || uid === 0) d.askers.delete(info.name);
-    else d.askers.set(info.name, { uid, gids: [gid] });
+    if (trusted) d.askers.delete(info.name);
+    else d.askers.set(info.name, { uid, gids });
   } else d.log.info(`Name ${info.name} already exists.`);
   d.settle();
   return ok();

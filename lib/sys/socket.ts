@@ -71,6 +71,10 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+/** asm-generic/socket.h, since Linux 4.13. */
+const SO_PEERGROUPS = 59;
+/** NGROUPS_MAX of Linux. */
+const GROUPS_MAX = 65536;
 const SO_SNDBUF = 7;
 const SO_SNDTIMEO = 21;
 const MSG_DONTWAIT = 0x40;
@@ -269,6 +273,21 @@ export class SeqSocket implements Disposable {
       uid: out.getUint32(4, true),
       gid: out.getUint32(8, true),
     };
+  }
+
+  /** Supplementary groups of the peer when it connected (SO_PEERGROUPS); none where the kernel does not tell. */
+  peerGroups(): number[] {
+    for (let room = 64; room <= GROUPS_MAX; room = room * 32) {
+      const gids = new Uint32Array(room);
+      const len = new Uint32Array([gids.byteLength]);
+      const bytes = new Uint8Array(gids.buffer);
+      const lenBytes = new Uint8Array(len.buffer);
+      if (sys().getsockopt(this.fd.raw, SOL_SOCKET, SO_PEERGROUPS, bytes, lenBytes) >= 0) {
+        return [...gids.subarray(0, len[0]! / 4)];
+      }
+      if (errno() !== Errno.ERANGE) return [];
+    }
+    return [];
   }
 
   /** Makes room for long packets in the send buffer, bytes. */

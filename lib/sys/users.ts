@@ -85,13 +85,18 @@ export function effectiveGid(): number {
   return sys().getegid();
 }
 
-/** Becomes another user for good, with no group but `gid`. Throws `SysError` (EPERM unless root). */
-export function becomeUser(uid: number, gid: number): void {
+/**
+ * Becomes another user for good, with the group `gid` and the supplementary `groups`. Throws `SysError` (EPERM
+ * unless root).
+ */
+export function becomeUser(uid: number, gid: number, groups: readonly number[] = []): void {
   const s = sys();
   const check = (r: number, call: string) => {
     if (r !== 0) throw new SysError(errno(), call, `uid ${uid}`);
   };
-  check(s.setgroups(0n, null), "setgroups");
+  const list = new Uint32Array(groups);
+  const at = groups.length === 0 ? null : Deno.UnsafePointer.of(list);
+  check(s.setgroups(BigInt(groups.length), at), "setgroups");
   check(s.setresgid(gid, gid, gid), "setresgid");
   check(s.setresuid(uid, uid, uid), "setresuid");
 }

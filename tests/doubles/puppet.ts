@@ -41,9 +41,17 @@ export class Puppet {
     return dir;
   }
 
-  /** Starts a process, of root or another user (needs root); it is stopped with the node. */
-  static async start(node: TestNode, uid = 0, gid = uid): Promise<Puppet> {
-    const words = [...DENO, Puppet.#control(node), String(uid), String(gid)];
+  /**
+   * Starts a process, of root or another user (needs root); it is stopped with the node.
+   * @param groups supplementary ones of another user
+   */
+  static async start(
+    node: TestNode,
+    uid = 0,
+    gid = uid,
+    groups: readonly number[] = [],
+  ): Promise<Puppet> {
+    const words = [...DENO, Puppet.#control(node), ...[uid, gid, ...groups].map(String)];
     const process = node.spawnArgv([Deno.execPath(), ...words]);
     await process.waitForLine(/^ready/);
     return new Puppet(node, process.pid, process);

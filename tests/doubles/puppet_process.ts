@@ -2,7 +2,7 @@
 // Told `ipcp`, it plays an IPCP: announces itself, serves ipcp.<pid>.sock as its behaviour says, reports CREATE_R.
 // Started by Puppet (puppet.ts), or by an IRMd through the script that Puppet.ipcpDir() makes.
 //
-// argv: control-directory, uid, gid                        a plain puppet
+// argv: control-directory, uid, gid, groups …              a plain puppet
 //       control-directory, "ipcp", type, irmd pid, name    an IPCP
 //
 // It listens on <control directory>/<pid>.sock; a packet is a JSON command, the answer a JSON packet.
@@ -206,6 +206,6 @@ if (role === "ipcp") {
 } else {
   serveControl();
   const uid = Number(role);
-  if (uid !== 0) becomeUser(uid, Number(rest[0]));
+  if (uid !== 0) becomeUser(uid, Number(rest[0]), rest.slice(1).map(Number));
   console.log("ready");
 }

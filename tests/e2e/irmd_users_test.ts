@@ -7,7 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
 import { IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { Puppet } from "../doubles/puppet.ts";
-import { ouro, TestNode } from "./support/node.ts";
+import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 
 const GROUP = 54321;
 /** By the group's list, by primary group, by neither; and one the database does not know. */
@@ -25,22 +25,61 @@ const PASSWD = [
 ].join("\n");
 const GROUPS = ["root:x:0:", `ouroboros:x:${GROUP}:somebody,listed`, ""].join("\n");
 
+/** Starts the IRMd of a node with the users and groups above. */
+async function startWithUsers(node: TestNode): Promise<RunningProcess> {
+  Deno.chmodSync(node.prefix, 0o755);
+  Deno.writeTextFileSync(`${node.prefix}/passwd`, PASSWD);
+  Deno.writeTextFileSync(`${node.prefix}/group`, GROUPS);
+  const mounts = ["passwd", "group"].map((f) => `mount --bind "$1/${f}" /etc/${f}`).join(" && ");
+  const script = `${mounts} && shift && exec "$@"`;
+  node.irmd = node.spawnArgv([
+    ...["unshare", "-m", "sh", "-c", script, "sh", node.prefix],
+    ...ouro("irmd", "--stdout"),
+  ]);
+  await node.irmd.waitForLine(/daemon started/);
+  return node.irmd;
+}
+
+Deno.test({
+  name: "name create: a key may be read through any group of the caller, and through no other",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using node = await TestNode.start({ idle: true });
+    await startWithUsers(node);
+    const keyOf = (gid: number, mode: number) => {
+      const path = `${node.prefix}/key-${gid}-${mode.toString(8)}.pem`;
+      Deno.writeTextFileSync(path, "");
+      Deno.chownSync(path, 0, gid);
+      Deno.chmodSync(path, mode);
+      return path;
+    };
+    const EXTRA = [54777, 54778];
+    const member = await Puppet.start(node, LISTED, LISTED, EXTRA);
+    const without = await Puppet.start(node, LISTED);
+    const create = async (p: Puppet, name: string, skey: string): Promise<number> => {
+      const nameInfo = { name, polLb: 1, skey, scrt: "", ckey: "", ccrt: "" };
+      const r = (await p.irm({ code: IrmCode.IRM_CREATE_NAME, nameInfo }))!;
+      if (r.result !== 0) assertMatch(r.error!.cause, /cannot be read by uid 54001$/);
+      return r.result!;
+    };
+    for (const gid of EXTRA) {
+      assertEquals(await create(member, `with${gid}`, keyOf(gid, 0o640)), 0);
+      assertEquals(await create(without, `without${gid}`, keyOf(gid, 0o640)), -1);
+      assertEquals(await create(member, `bits${gid}`, keyOf(gid, 0o604)), -1);
+    }
+    assertEquals(await create(member, "primary", keyOf(LISTED, 0o640)), 0);
+    assertEquals(await create(member, "other", keyOf(54779, 0o640)), -1);
+    assertEquals(await create(member, "everybody", keyOf(54779, 0o644)), 0);
+  },
+});
+
 Deno.test({
   name: "members of group ouroboros administer and share the global pool, others do not",
   ignore: Deno.uid() !== 0,
   async fn() {
     await using node = await TestNode.start({ idle: true });
-    Deno.chmodSync(node.prefix, 0o755);
-    Deno.writeTextFileSync(`${node.prefix}/passwd`, PASSWD);
-    Deno.writeTextFileSync(`${node.prefix}/group`, GROUPS);
-    const mounts = ["passwd", "group"].map((f) => `mount --bind "$1/${f}" /etc/${f}`).join(" && ");
-    const script = `${mounts} && shift && exec "$@"`;
-    node.irmd = node.spawnArgv([
-      ...["unshare", "-m", "sh", "-c", script, "sh", node.prefix],
-      ...ouro("irmd", "--stdout"),
-    ]);
-    await node.irmd.waitForLine(/daemon started/);
-    assertEquals(node.irmd.out.includes("group not found"), false);
+    const irmd = await startWithUsers(node);
+    assertEquals(irmd.out.includes("group not found"), false);
     const gspp = Deno.statSync(`/dev/shm${instanceOf(node.prefix).shmBase}.gspp`);
     assertEquals([gspp.uid, gspp.gid, gspp.mode! & 0o777], [0, GROUP, 0o660]);
 

@@ -90,6 +90,16 @@ socketTest("SeqSocket.peerCred() names this process", (l, path) => {
   assertEquals(cred.gid, Deno.gid());
 });
 
+socketTest("SeqSocket.peerGroups() gives the supplementary groups of this process", (l, path) => {
+  using _a = SeqSocket.connect(path);
+  using s = l.accept()!;
+  const status = Deno.readTextFileSync("/proc/self/status");
+  const groups = /^Groups:[ \t]*(.*)$/m.exec(status)![1]!.trim().split(/\s+/).filter((w) =>
+    w !== ""
+  );
+  assertEquals(s.peerGroups().sort(), groups.map(Number).sort());
+});
+
 socketTest("SeqSocket.recv() waits for the packet", async (l, path) => {
   using a = SeqSocket.connect(path);
   using s = l.accept()!;
