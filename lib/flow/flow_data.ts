@@ -33,7 +33,9 @@ const NO_BYTES = new Uint8Array(0);
 /** Pause between tries while a class of blocks is exhausted or the peer's window is closed, ns. */
 const RETRY_NS = 1e6;
 /** Unread packets that every flow may have, however few blocks are free. */
-const UNREAD_ALWAYS = 16;
+const UNREAD_ALWAYS = 4;
+/** The part of a class of blocks that flows with more unread packets leave alone. */
+const RESERVED_PART = 6;
 /** Unread packets that a flow may have for each free block of the size. */
 const UNREAD_TO_FREE = 3;
 /** Packets between two looks at the free blocks; they are in memory that others write all the time. */
@@ -185,16 +187,21 @@ export abstract class FlowData {
 
   /**
    * Whether the peer has so many packets to read that more would leave too few blocks of this size to
-   * others (a dynamic threshold: three times as many as are free). A peer that never reads would otherwise
-   * take all 768 small blocks of the host into its ring of 1023 places and stop every process that shares
-   * the pool (spec 10 §8.2, §11.18).
+   * others: three times as many as are free (a dynamic threshold), and hardly any once the last sixth is
+   * touched. Peers that never read would otherwise take all 768 small blocks of the host into their rings
+   * of 1023 places and stop every process that shares the pool (spec 10 §8.2, §11.18).
    */
   protected takesTooMuch(len: number): boolean {
     const unread = this.rings.tx.queued();
     if (unread < UNREAD_ALWAYS || --this.#unlooked > 0) return false;
-    const left = UNREAD_TO_FREE * this.pool.freeHint(len) - unread;
-    if (left < 0) return true;
-    this.#unlooked = Math.min(UNREAD_LOOK, left >> 2);
+    const { pool } = this;
+    const c = pool.classFor(len);
+    if (c < 0) return false;
+    const free = pool.freeHint(len);
+    const spare = free - Math.trunc(pool.geometry.objectCount[c]! / RESERVED_PART);
+    const left = UNREAD_TO_FREE * free - unread;
+    if (spare <= 0 || left < 0) return true;
+    this.#unlooked = Math.min(UNREAD_LOOK, left >> 2, spare >> 2);
     return false;
   }
   #unlooked = 0;

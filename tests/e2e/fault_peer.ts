@@ -1,7 +1,8 @@
 /**
  * Processes that misbehave for the fault tests, and those they must not disturb. Words: a role and what it needs.
  *
- *     server PROG     accepts flows; the first message of each says how it is served (First); prints `flow ID`
+ *     server PROG     accepts flows; the first message of each says how it is served (First); prints `flow ID`;
+ *                     SIGUSR2 ends it in good order
  *     talk NAME QOS   exchanges a message every 20 ms and prints `answer N`
  *     hog             takes every block of its pool, prints `holds N`; SIGUSR1 gives them back (`gave back`),
  *                     SIGTERM ends it in good order with all of them in its hands
@@ -54,6 +55,10 @@ async function server(process: OuroProcess): Promise<void> {
   let listen = () => {};
   const listening = new Promise<void>((done) => listen = done);
   Deno.addSignalListener("SIGUSR1", listen);
+  Deno.addSignalListener("SIGUSR2", () => {
+    process.close();
+    Deno.exit(0);
+  });
   const serve = async (flow: Flow) => {
     try {
       const first = await flow.read();

@@ -122,8 +122,10 @@ for (const qos of ["raw", "data"] as const) {
       }
       for (const flow of flows) fill(flow);
       const [first, second, third] = flows as [Flow, Flow, Flow];
-      const writing = codeOf(first.write(new Uint8Array(64)));
-      const streaming = codeOf(second.writable.getWriter().write(new Uint8Array(1_000_000)));
+      const writing = codeOf((async () => {
+        for (;;) await first.write(new Uint8Array(64));
+      })());
+      const streaming = codeOf(second.writable.getWriter().write(new Uint8Array(5_000_000)));
       await others.goOn(3);
       server.kill("SIGKILL");
       // Blocks this thread, so nobody can tell it but the ring.

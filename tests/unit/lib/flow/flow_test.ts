@@ -138,6 +138,13 @@ flowTest("a peer that does not read leaves blocks of the size to others", ({ irm
   assertEquals(x.writeSync(bytes(100), { timeoutMs: 10 }), -Errno.ETIMEDOUT);
   assertEquals(x.reserve(new Packet(), 100, { nonblock: true }), -Errno.EAGAIN);
   for (let k = 0; k < 16; k++) assertEquals(other.writeSync(bytes(100), { nonblock: true }), 100);
+  // However many peers do not read: there is something left for who has little unread.
+  for (let k = 0; k < 10; k++) {
+    const [deaf] = pair();
+    while (deaf.writeSync(bytes(100), { nonblock: true }) > 0) { /* as many as it can */ }
+    assert(deaf.txQueued >= 4);
+  }
+  assert(irmd.pool.freeHint(100) >= 60, `${irmd.pool.freeHint(100)} left`);
   for (let k = 0; k < 100; k++) assertEquals(y.readSync(new Uint8Array(200)), 100);
   assertEquals(x.writeSync(bytes(100), { timeoutMs: 1000 }), 100);
 });
