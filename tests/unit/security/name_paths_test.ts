@@ -24,7 +24,7 @@ function daemon() {
   return { d, created, askers };
 }
 
-const by = (uid: number) => ({ cred: { pid: 1, uid, gid: uid } }) as unknown as Client;
+const by = (uid: number) => ({ cred: { pid: 1, uid, gid: uid }, gids: [uid] }) as unknown as Client;
 
 Deno.test("createName() refuses a user's path to a key that only root can read", () => {
   using sec = new SecDir();
