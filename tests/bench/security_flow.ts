@@ -5,14 +5,11 @@
  *     deno run -A tests/bench/security_flow.ts
  */
 
-import { fromFileUrl } from "@std/path";
 import { TestNode } from "../e2e/support/node.ts";
-
-const PEER = fromFileUrl(new URL("./security_flow_peer.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+import { script } from "../e2e/support/process.ts";
 
 function peer(...words: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
+  return script("tests/bench/security_flow_peer.ts", ...words);
 }
 
 await using node = await TestNode.start();

@@ -1,15 +1,11 @@
 /** Starts `flow_peer.ts`, a small application that uses the flow library, against a node under test. */
 
-import { fromFileUrl } from "@std/path";
 import type { RunningProcess, RunOptions, TestNode } from "../e2e/support/node.ts";
-
-const SCRIPT = fromFileUrl(new URL("./flow_peer.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+import { script } from "../e2e/support/process.ts";
 
 /** Its command line. */
 export function peerArgv(...words: string[]): string[] {
-  const flags = ["run", "-A", "--no-prompt", "--quiet", "--no-check", "--config", CONFIG];
-  return [Deno.execPath(), ...flags, SCRIPT, ...words];
+  return script("tests/doubles/flow_peer.ts", ...words);
 }
 
 /** Starts it with these words. */

@@ -1,12 +1,11 @@
 /** The programs in examples/, run as their readers run them, against a node of the test's own. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { run } from "./support/process.ts";
+import { run, script } from "./support/process.ts";
 import { type RunningProcess, type RunOptions, TestNode } from "./support/node.ts";
 
 function start(node: TestNode, file: string, args: string[], options?: RunOptions): RunningProcess {
-  const path = fromFileUrl(new URL(`../../examples/${file}`, import.meta.url));
-  return node.spawnArgv([Deno.execPath(), "run", "-A", "--quiet", path, ...args], options);
+  return node.spawnArgv(script(`examples/${file}`, ...args), options);
 }
 
 async function serve(node: TestNode, file: string, ...args: string[]): Promise<RunningProcess> {

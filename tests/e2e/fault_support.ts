@@ -1,18 +1,14 @@
 /** What the fault tests share: nodes with a server that misbehaves when told to, and bystanders that must not notice. */
 
 import { assertNotMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { First } from "./fault_peer.ts";
 import { until } from "./support/deadline.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
-
-const PEER = fromFileUrl(new URL("./fault_peer.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+import { script } from "./support/process.ts";
 
 /** Far less than the peer time-out of 120 s: what ends in this time ended because somebody was told. */
 export const SOON_MS = 20_000;
@@ -22,8 +18,7 @@ export const STACK_TRACE = /^\s+at .*:\d+:\d+|panicked at|Uncaught|Assertion/m;
 
 /** Command line of fault_peer.ts. */
 export function peerArgv(...words: string[]): string[] {
-  const flags = ["run", "-A", "--no-prompt", "--quiet", "--no-check", "--config", CONFIG];
-  return [Deno.execPath(), ...flags, PEER, ...words];
+  return script("tests/e2e/fault_peer.ts", ...words);
 }
 
 function asUser(uid: number): { env?: Record<string, string> } {
@@ -51,7 +46,7 @@ export async function faultServer(
 
 /** The test's own process on a node. */
 export function ownProcess(node: TestNode): OuroProcess {
-  return OuroProcess.open({ instance: instanceOf(node.prefix), prog: "fault-test" });
+  return OuroProcess.open({ instance: node.instance, prog: "fault-test" });
 }
 
 /** A flow of the test's process to a server of {@linkcode faultServer}, which serves it as `first` says. */
@@ -111,6 +106,6 @@ export class Bystanders {
 
 /** Blocks in use in the pool of a flow uid, 0: the global pool. */
 export function blocksUsed(node: TestNode, flowUid = 0): number {
-  using pool = Pool.open(instanceOf(node.prefix), flowUid);
+  using pool = Pool.open(node.instance, flowUid);
   return pool.stats().classes.reduce((n, c) => n + c.used, 0);
 }

@@ -6,13 +6,12 @@ import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import { QOS } from "../../lib/qos.ts";
 import { Fd } from "../../lib/sys/fd.ts";
 import { Mapping, ShmObject } from "../../lib/sys/mman.ts";
-import { fromFileUrl } from "@std/path";
 import { TestNode } from "./support/node.ts";
 import { until } from "./support/deadline.ts";
+import { descriptors, script } from "./support/process.ts";
 
 const CYCLES = Number(Deno.env.get("OURO_CYCLES") ?? 600);
 /** Cycles before anything is measured: tables and buffers reach their size. */
@@ -21,10 +20,6 @@ const WARM = Math.ceil(CYCLES / 5);
 const DAEMON_GROWTH_KIB = 80_000;
 
 /** Descriptors of daemon and server; those of this process are counted by kind, since other tests share it. */
-function descriptors(...pids: number[]): number {
-  return pids.reduce((n, pid) => n + [...Deno.readDirSync(`/proc/${pid}/fd`)].length, 0);
-}
-
 function residentKib(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]);
@@ -41,13 +36,9 @@ Deno.test({
   sanitizeResources: false,
   async fn() {
     await using node = await TestNode.start();
-    const echo = fromFileUrl(new URL("../../examples/echo.ts", import.meta.url));
-    const server = node.spawnArgv([
-      Deno.execPath(),
-      ...["run", "-A", "--quiet", echo, "serve", "echo"],
-    ]);
+    const server = node.spawnArgv(script("examples/echo.ts", "serve", "echo"));
     await server.waitForLine(/serving/);
-    const process = OuroProcess.open({ instance: instanceOf(node.prefix), prog: "cycles" });
+    const process = OuroProcess.open({ instance: node.instance, prog: "cycles" });
     const buffer = new Uint8Array(100);
     const message = Uint8Array.of(1, 2, 3);
     const specs = [QOS.raw, QOS.data, QOS.best];

@@ -8,7 +8,8 @@ import { assertEquals, assertNotMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { IpcpCode, IpcpType } from "../../lib/irm/messages.ts";
 import { faultServer, SOON_MS, STACK_TRACE } from "./fault_support.ts";
-import { local, nameInfo, puppetNode, startIpcp } from "./irmd_ipcp_support.ts";
+import { local, puppetNode, startIpcp } from "./irmd_ipcp_support.ts";
+import { nameInfo } from "./support/names.ts";
 import { until } from "./support/deadline.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
 

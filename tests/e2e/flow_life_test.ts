@@ -2,13 +2,11 @@
 // way the other side goes; a flow outlives its IRMd; a Worker may own flows.
 
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { type RunningProcess, TestNode } from "./support/node.ts";
-
-const PEER = fromFileUrl(new URL("./flow_life_peer.ts", import.meta.url));
+import { script } from "./support/process.ts";
 
 function peer(node: TestNode, ...words: string[]): RunningProcess {
-  return node.spawnArgv([Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", PEER, ...words]);
+  return node.spawnArgv(script("tests/e2e/flow_life_peer.ts", ...words));
 }
 
 /** Starts a server of a role and binds it to a name. */

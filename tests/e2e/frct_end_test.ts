@@ -3,21 +3,19 @@
  * meanwhile are told at once.
  */
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { Errno, errnoName } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import { QOS } from "../../lib/qos.ts";
 import { until } from "./support/deadline.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
+import { script } from "./support/process.ts";
 
-const PEER = fromFileUrl(new URL("./frct_end_peer.ts", import.meta.url));
 /** Much less than the peer's time-out of 120 s. */
 const SOON_MS = 15_000;
 
 function start(node: TestNode, ...words: string[]): RunningProcess {
-  return node.spawnArgv([Deno.execPath(), "run", "-A", "--quiet", PEER, ...words]);
+  return node.spawnArgv(script("tests/e2e/frct_end_peer.ts", ...words));
 }
 
 async function withFlow(
@@ -30,7 +28,7 @@ async function withFlow(
   await server.waitForLine(/serving/);
   await node.must("irm", "name", "create", "peer");
   await node.must("irm", "bind", "process", String(server.pid), "name", "peer");
-  const process = OuroProcess.open({ instance: instanceOf(node.prefix), prog: "frct-end" });
+  const process = OuroProcess.open({ instance: node.instance, prog: "frct-end" });
   try {
     await use(await Flow.alloc(process, "peer", { qos: QOS[qos], timeoutMs: 10_000 }), server);
   } finally {

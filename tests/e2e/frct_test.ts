@@ -3,12 +3,11 @@
  * loses, delays and reorders packets. The machine is proved in tests/sim; here the shell around it is.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { createSocket, type Socket } from "node:dgram";
 import { nameHash } from "../../lib/hash.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import { Prng } from "../sim/prng.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
+import { script } from "./support/process.ts";
 
 const LOSSLESS = /(\d+) packets transmitted, (\d+) received, 0 out-of-order, 0% packet loss/;
 
@@ -101,8 +100,7 @@ async function udpNode(ip: string): Promise<TestNode> {
 }
 
 function example(node: TestNode, file: string, ...args: string[]): RunningProcess {
-  const path = fromFileUrl(new URL(`../../examples/${file}`, import.meta.url));
-  return node.spawnArgv([Deno.execPath(), "run", "-A", "--quiet", path, ...args]);
+  return node.spawnArgv(script(`examples/${file}`, ...args));
 }
 
 Deno.test("reliable flows over a network that loses, doubles and reorders deliver everything once", async (t) => {
@@ -110,9 +108,9 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
   await using a = await udpNode(IP.a);
   await using b = await udpNode(IP.b);
   const names = ["ping", "files", "secret"];
-  await Deno.mkdir(instanceOf(a.prefix).configDir, { recursive: true });
+  await Deno.mkdir(a.instance.configDir, { recursive: true });
   await Deno.writeTextFile(
-    `${instanceOf(a.prefix).configDir}/hosts`,
+    `${a.instance.configDir}/hosts`,
     names.map((n) => `${IP.relay} ${hex(nameHash(MD5, n))}\n`).join(""),
   );
   for (const name of names) await a.must("irm", "name", "create", name);
@@ -134,7 +132,7 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
   });
   await t.step("oping -q data, encrypted", async () => {
     for (const [node, side] of [[a, "client"], [b, "server"]] as const) {
-      const dir = `${instanceOf(node.prefix).securityDir}/${side}/secret`;
+      const dir = `${node.instance.securityDir}/${side}/secret`;
       await Deno.mkdir(dir, { recursive: true });
       await Deno.writeTextFile(`${dir}/enc.conf`, "kex=X25519\ncipher=aes-256-gcm\n");
     }

@@ -7,7 +7,6 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { errnoName, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import { QOS } from "../../lib/qos.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { First, numbered } from "./fault_peer.ts";
@@ -128,7 +127,7 @@ Deno.test({
     const held = Number((await hog.waitForLine(/holds (\d+)/))[1]);
     assert(held > 200, `${held} blocks`);
     {
-      using pool = Pool.open(instanceOf(node.prefix), user);
+      using pool = Pool.open(node.instance, user);
       await until("the pool is empty", () => pool.alloc(64) < 0);
     }
     await theirs.goOn();

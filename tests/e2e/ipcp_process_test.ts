@@ -9,6 +9,7 @@ import { SeqSocket } from "../../lib/sys/socket.ts";
 import { ipcpSocketPath } from "../../lib/instance.ts";
 import { FakeIrmd } from "../doubles/fake_irmd.ts";
 import { until } from "./support/deadline.ts";
+import { exists } from "./support/process.ts";
 
 const HASH = new Uint8Array(32).fill(0x42);
 const OAP = Uint8Array.of(1, 2, 3, 4, 5);
@@ -52,12 +53,8 @@ Deno.test("an IPCP announces, takes commands, obeys its IRMd and leaves nothing"
   assertEquals((await irmd.bootstrap(ipcp, {}))?.result, -1004);
   assertEquals(await irmd.stop(ipcp), 0);
   assertEquals(irmd.said.at(-1)!.code, IrmCode.IRM_PROC_EXIT);
-  assert(!await exists(ipcpSocketPath(irmd.instance, ipcp.pid)));
+  assert(!exists(ipcpSocketPath(irmd.instance, ipcp.pid)));
 });
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
 
 Deno.test("an IPCP ignores a stop signal that its IRMd did not send", async () => {
   await using irmd = new FakeIrmd();

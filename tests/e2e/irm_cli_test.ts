@@ -10,6 +10,8 @@ import { instanceOf } from "../../lib/instance.ts";
 import { irm } from "../unit/irm/console.ts";
 import { type CliCase, cliCases, SECOND_LIST_ORDER, withoutPids } from "../unit/irm/vectors.ts";
 import { ouro, TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
+import { PolLb } from "../../lib/irm/messages.ts";
 
 /** Whether unicast IPCPs start here. */
 async function canMakeUnicast(): Promise<boolean> {
@@ -39,7 +41,7 @@ Deno.test("irm gives the transcripts of the prototype with an IRMd of ours", asy
   try {
     for (const list of lists) {
       await using node = await TestNode.start();
-      const admin = new AdminClient(instanceOf(node.prefix), { timeoutMs: 30_000 });
+      const admin = node.admin(30_000);
       const nobody = new AdminClient(instanceOf(`${node.prefix}/nobody`));
       for (const one of list) {
         const ignore = !unicast && needsUnicast(one);
@@ -93,7 +95,7 @@ Deno.test("irm as a program: streams, exit codes, --prefix on both sides, one li
 
 Deno.test("irm survives bad names and a list longer than one classic packet", async () => {
   await using node = await TestNode.start();
-  const admin = new AdminClient(instanceOf(node.prefix), { timeoutMs: 30_000 });
+  const admin = node.admin(30_000);
   for (const name of ["n".repeat(256), "\ud800", "é".repeat(128)]) {
     const got = await irm(["name", "create", name], admin, realSystem);
     assertEquals(got.code, 1);
@@ -106,7 +108,7 @@ Deno.test("irm survives bad names and a list longer than one classic packet", as
   assertMatch(latin.err, /^Failed to read the command line: word \d+ is not UTF-8\n$/);
   const names = Array.from({ length: 200 }, (_, i) => `${"x".repeat(120)}${i}`);
   for (const name of names) {
-    await admin.createName({ name, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
+    await admin.createName(nameInfo(name, PolLb.SPILLOVER));
   }
   const got = await irm(["name", "list", "--json"], admin, realSystem);
   const listed = JSON.parse(got.out).map((entry: { name: string }) => entry.name);

@@ -3,7 +3,6 @@
 // daemon must answer others as before.
 
 import { assert, assertEquals } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import {
   encodeIrmMsg,
@@ -19,6 +18,8 @@ import { pidAlive } from "../../lib/sys/process.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { until, within } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
+import { descriptors } from "./support/process.ts";
 
 const ROOT = Deno.uid() === 0;
 /** A user without any privilege. */
@@ -27,7 +28,7 @@ const NOBODY = 65534;
 /** A node, its administrator and one plain process of root. */
 async function setUp(): Promise<{ node: TestNode; admin: AdminClient; p: Puppet }> {
   const node = await TestNode.start();
-  const admin = new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 });
+  const admin = node.admin();
   return { node, admin, p: await Puppet.start(node) };
 }
 
@@ -42,19 +43,7 @@ async function stillWell(node: TestNode, admin: AdminClient): Promise<void> {
   }
 }
 
-function descriptors(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
 const names = (n: number) => "n".repeat(n);
-const nameInfo = (name: string) => ({
-  name,
-  polLb: PolLb.SPILLOVER,
-  skey: "",
-  scrt: "",
-  ckey: "",
-  ccrt: "",
-});
 const announce = (p: Puppet, pid: number = p.pid): IrmMsg => ({
   code: IrmCode.IRM_PROC_ANNOUNCE,
   pid,
@@ -223,7 +212,7 @@ Deno.test("irmd serves others beside 1000 idle connections and half-open request
   const before = descriptors(node.irmd!.pid);
   assertEquals(await p.tell({ op: "hold", count: 1000 }), { held: 1000 });
   await stillWell(node, admin);
-  await admin.createName(nameInfo("n"));
+  await admin.createName(nameInfo("n", PolLb.SPILLOVER));
   // Requests whose client never reads the reply.
   await p.tell({ op: "hold", hex: encodeIrmMsg({ code: 17 }).toHex(), count: 50 });
   await stillWell(node, admin);
@@ -235,7 +224,7 @@ Deno.test("irmd serves others beside 1000 idle connections and half-open request
 Deno.test("irmd drops the accept of a client that hangs up or dies, and gives the flow to another", async () => {
   const { node, admin } = await setUp();
   await using _node = node;
-  await admin.createName({ ...nameInfo("n"), polLb: PolLb.ROUND_ROBIN });
+  await admin.createName(nameInfo("n"));
   const servers = [await Puppet.announced(node), await Puppet.announced(node)];
   const [dying, living] = servers as [Puppet, Puppet];
   const client = await Puppet.announced(node);
@@ -268,7 +257,7 @@ Deno.test("irmd drops the accept of a client that hangs up or dies, and gives th
 Deno.test("irmd ends an allocation whose client dies while it waits", async () => {
   const { node, admin } = await setUp();
   await using _node = node;
-  await admin.createName(nameInfo("n"));
+  await admin.createName(nameInfo("n", PolLb.SPILLOVER));
   const server = await Puppet.announced(node);
   await admin.bindProcess(server.pid, "n");
   const client = await Puppet.announced(node);
@@ -295,7 +284,7 @@ Deno.test("irmd believes the kernel, not the message, about who is calling", asy
   await using _node = node;
   const victim = await Puppet.announced(node, "victim");
   const peer = await Puppet.announced(node, "peer");
-  await admin.createName(nameInfo("n"));
+  await admin.createName(nameInfo("n", PolLb.SPILLOVER));
   await admin.bindProcess(victim.pid, "n");
   const refused = (m: IrmMsg | undefined) => {
     assert(m?.result !== undefined && m.result < 0, `accepted: ${JSON.stringify(m?.result)}`);
@@ -379,7 +368,7 @@ Deno.test({
     const { node, admin } = await setUp();
     await using _node = node;
     Deno.chmodSync(node.prefix, 0o755);
-    await admin.createName(nameInfo("n"));
+    await admin.createName(nameInfo("n", PolLb.SPILLOVER));
     const user = await Puppet.announced(node, "user", NOBODY);
     const qos = QOS.raw;
     const conf = { layerInfo: { name: "l", dirHashAlgo: 1 }, ipcpType: 0 } as const;
@@ -448,7 +437,7 @@ Deno.test({
 Deno.test("irmd stops cleanly with requests pending", async () => {
   const { node, admin } = await setUp();
   await using _node = node;
-  await admin.createName(nameInfo("n"));
+  await admin.createName(nameInfo("n", PolLb.SPILLOVER));
   const server = await Puppet.announced(node);
   await admin.bindProcess(server.pid, "n");
   const accept: IrmMsg = {

@@ -5,13 +5,13 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
-import { PolLb } from "../../lib/irm/messages.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { peer, serverPeer } from "../doubles/peer.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
+import { descriptors } from "./support/process.ts";
 
 /** The seed of the moments; a failure prints it. */
 const SEED = Number(Deno.env.get("OURO_SEED") ?? 20260317);
@@ -29,20 +29,13 @@ function below(seed: number): (n: number) => number {
 
 async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
   const node = await TestNode.start();
-  const admin = new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 });
+  const admin = node.admin();
   await makeName(admin);
   return { node, admin };
 }
 
 async function makeName(admin: AdminClient): Promise<void> {
-  await admin.createName({
-    name: "n1",
-    polLb: PolLb.ROUND_ROBIN,
-    skey: "",
-    scrt: "",
-    ckey: "",
-    ccrt: "",
-  });
+  await admin.createName(nameInfo("n1"));
   await admin.bindProgram(["/usr/bin/srv"], "n1", false);
 }
 
@@ -50,13 +43,9 @@ function objects(node: TestNode, kind: string): string[] {
   return node.sharedMemory().filter((n) => n.includes(`.${kind}.`));
 }
 
-function descriptors(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
 /** Blocks of the pool of a flow uid (0: the global pool) that are in use. */
 function blocksUsed(node: TestNode, flowUid = 0): number {
-  using pool = Pool.open(instanceOf(node.prefix), flowUid);
+  using pool = Pool.open(node.instance, flowUid);
   return pool.stats().classes.reduce((n, c) => n + c.used, 0);
 }
 
@@ -125,14 +114,7 @@ Deno.test({
     const rootServer = await serverPeer(node, "srv");
     const rootClient = peer(node, ["hold", "n1"]);
     await rootServer.waitForLine(/^flow \d+/m);
-    await admin.createName({
-      name: "n2",
-      polLb: PolLb.ROUND_ROBIN,
-      skey: "",
-      scrt: "",
-      ckey: "",
-      ccrt: "",
-    });
+    await admin.createName(nameInfo("n2"));
     const server = await serverPeer(node, "user_srv", { env });
     await admin.bindProcess(server.pid, "n2");
     const client = peer(node, ["hold", "n2", "5"], { env });

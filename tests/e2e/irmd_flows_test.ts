@@ -5,8 +5,6 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
-import { AdminClient } from "../../lib/irm/admin.ts";
 import {
   flowInfoOf,
   FlowState,
@@ -20,19 +18,8 @@ import { peer, peerArgv, serverPeer } from "../doubles/peer.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
-
-function admin(node: TestNode): AdminClient {
-  return new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 });
-}
-
-const nameInfo = (name: string, polLb: number = PolLb.SPILLOVER) => ({
-  name,
-  polLb,
-  skey: "",
-  scrt: "",
-  ckey: "",
-  ccrt: "",
-});
+import { nameInfo } from "./support/names.ts";
+import { exists } from "./support/process.ts";
 
 function accept(p: Puppet, timeoutMs = 20_000): Promise<IrmMsg | undefined> {
   return p.irm({
@@ -67,7 +54,7 @@ Deno.test("direct flow: both ends get one id with the pids swapped, it goes with
   await using node = await TestNode.start();
   const server = await Puppet.announced(node, "srv");
   const client = await Puppet.announced(node, "cli");
-  await admin(node).bindProcess(server.pid, "n1");
+  await node.admin().bindProcess(server.pid, "n1");
   const accepted = accept(server);
   const c = (await alloc(client, "n1", 5000))!;
   const s = (await accepted)!;
@@ -94,12 +81,12 @@ Deno.test("alloc of a name nobody created, nobody is bound to, or nobody accepts
   const unknown = (await alloc(client, "n1"))!;
   assertEquals(unknown.result, -1007);
   assertEquals(unknown.error?.cause, 'name "n1" is not known here (irm name create n1)');
-  await admin(node).createName(nameInfo("n1"));
+  await node.admin().createName(nameInfo("n1", PolLb.SPILLOVER));
   const unbound = (await alloc(client, "n1"))!;
   assertEquals(unbound.result, -1003);
   assertMatch(unbound.error!.cause, /nothing is bound to "n1" here/);
   const idle = await Puppet.announced(node, "srv");
-  await admin(node).bindProcess(idle.pid, "n1");
+  await node.admin().bindProcess(idle.pid, "n1");
   const silent = (await alloc(client, "n1"))!;
   assertEquals(silent.result, -1003);
   assertMatch(silent.error!.cause, /nothing that is bound to "n1" accepts/);
@@ -120,13 +107,13 @@ for (
 ) {
   Deno.test(`load balancing: ${word}`, async () => {
     await using node = await TestNode.start();
-    await admin(node).createName(nameInfo("n1", polLb));
+    await node.admin().createName(nameInfo("n1", polLb));
     const client = await Puppet.announced(node, "cli");
     const servers: Puppet[] = [];
     const accepts: Promise<IrmMsg | undefined>[] = [];
     for (let i = 0; i < 3; i++) {
       const s = await Puppet.announced(node, `srv${i}`);
-      await admin(node).bindProcess(s.pid, "n1");
+      await node.admin().bindProcess(s.pid, "n1");
       servers.push(s);
       accepts.push(accept(s));
       // Answered after the accept of the same process was taken up: their order is what counts.
@@ -147,7 +134,7 @@ Deno.test("20 accepts of one process are all served, by 20 allocations at once",
   await using node = await TestNode.start();
   const server = await Puppet.announced(node, "srv");
   const client = await Puppet.announced(node, "cli");
-  await admin(node).bindProcess(server.pid, "n1");
+  await node.admin().bindProcess(server.pid, "n1");
   const accepts = Array.from({ length: 20 }, () => accept(server));
   const allocs = Array.from({ length: 20 }, () => alloc(client, "n1", 10_000));
   const ids = (await Promise.all(allocs)).map((r) => [r?.result, r?.flowInfo?.id]);
@@ -170,14 +157,14 @@ for (
     });
     const server = await Puppet.announced(node, "srv");
     const client = await Puppet.announced(node, "cli");
-    await admin(node).bindProcess(server.pid, "n1");
+    await node.admin().bindProcess(server.pid, "n1");
     const accepted = accept(server);
     const without = (await alloc(client, "n1", 5000))!;
     assertEquals(without.result, -1003);
     assertMatch(without.error!.cause, /direct flows are off and no IPCP is in a layer/);
     await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
     await node.must("irm", "name", "register", "n1", "layer", "lay");
-    const [ipcp] = await admin(node).listIpcps();
+    const [ipcp] = await node.admin().listIpcps();
     const c = (await alloc(client, "n1", 10_000))!;
     const s = (await accepted)!;
     assertEquals([c.result, s.result], [0, 0], c.error?.cause);
@@ -193,7 +180,7 @@ for (
 Deno.test("a process that allocates to its own name is not given a direct flow to itself", async () => {
   await using node = await TestNode.start();
   const p = await Puppet.announced(node, "srv");
-  await admin(node).bindProcess(p.pid, "n1");
+  await node.admin().bindProcess(p.pid, "n1");
   const accepted = accept(p, 1500);
   const refused = (await alloc(p, "n1", 1000))!;
   assertEquals(refused.result, -1003);
@@ -204,7 +191,7 @@ Deno.test("a process that allocates to its own name is not given a direct flow t
 
 Deno.test("data flows between two programs that use the library; dealloc of one end is seen by the other", async () => {
   await using node = await TestNode.start();
-  await admin(node).bindProgram(["/usr/bin/echo_srv"], "n1", false);
+  await node.admin().bindProgram(["/usr/bin/echo_srv"], "n1", false);
   const server = await serverPeer(node, "echo_srv");
   const { code, err } = await peer(node, ["churn", "n1", "5"]).wait();
   assertEquals([code, err], [0, ""]);
@@ -218,7 +205,7 @@ Deno.test("a program bound with autostart is started for the first flow and stop
   const argv = peerArgv("serve", "auto_srv").map((w) => `'${w}'`).join(" ");
   Deno.writeTextFileSync(script, `#!/bin/sh\nexec ${argv}\n`);
   Deno.chmodSync(script, 0o755);
-  await admin(node).bindProgram([script], "n1", true);
+  await node.admin().bindProgram([script], "n1", true);
   const { code, err } = await peer(node, ["churn", "n1", "2"]).wait();
   assertEquals([code, err], [0, ""]);
   const out = node.irmd!.out;
@@ -232,20 +219,11 @@ Deno.test("a program bound with autostart is started for the first flow and stop
 Deno.test("a program that cannot be started, or does not accept: the allocation fails in time", async () => {
   await using node = await TestNode.start();
   const client = await Puppet.announced(node, "cli");
-  await admin(node).bindProgram(["/no/such/program"], "n1", true);
-  await admin(node).bindProgram(["/bin/true"], "n2", true);
+  await node.admin().bindProgram(["/no/such/program"], "n1", true);
+  await node.admin().bindProgram(["/bin/true"], "n2", true);
   const absent = (await alloc(client, "n1", 2000))!;
   assertEquals(absent.result, -1003);
   assertMatch(absent.error!.cause, /^\/no\/such\/program cannot be started \(.+\), and no IPCP/);
   assertEquals((await alloc(client, "n2", 2000))?.result, -1003);
   assertStringIncludes(node.irmd!.out, "Failed to start /no/such/program");
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,6 +1,5 @@
 // Nodes whose IPCPs are puppets, and the requests of their processes.
 
-import { instanceOf } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import {
   flowInfoOf,
@@ -11,7 +10,6 @@ import {
   IpcpType,
   IrmCode,
   type IrmMsg,
-  PolLb,
   timeoOfMs,
 } from "../../lib/irm/messages.ts";
 import { Logger, nullSink } from "../../lib/log.ts";
@@ -20,15 +18,6 @@ import { isOapFailure, OapService } from "../../security/oap/mod.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
-
-export const nameInfo = (name: string) => ({
-  name,
-  polLb: PolLb.ROUND_ROBIN,
-  skey: "",
-  scrt: "",
-  ckey: "",
-  ccrt: "",
-});
 
 /** A node whose IPCPs are puppets. Direct flows are off, so that every flow needs one. */
 export async function puppetNode(): Promise<{ node: TestNode; admin: AdminClient }> {
@@ -39,7 +28,7 @@ export async function puppetNode(): Promise<{ node: TestNode; admin: AdminClient
     await node[Symbol.asyncDispose]();
     throw e;
   }
-  return { node, admin: new AdminClient(instanceOf(node.prefix), { timeoutMs: 60_000 }) };
+  return { node, admin: node.admin(60_000) };
 }
 
 export const udp6 = (layer: string): IpcpConfig => ({
@@ -109,7 +98,7 @@ export async function nextAsked(ipcp: Puppet, code: number): Promise<IpcpMsg> {
 /** An OAP request that a client would send now. */
 export async function oapRequest(node: TestNode, dst: string): Promise<Uint8Array> {
   const log = new Logger(nullSink, "oap");
-  const oap = new OapService({ securityDir: instanceOf(node.prefix).securityDir, log });
+  const oap = new OapService({ securityDir: node.instance.securityDir, log });
   const none = { enc: "", crt: "", key: "" };
   const s = await oap.prepare({ server: none, client: none, serverDir: "", clientDir: "" }, dst);
   if (isOapFailure(s)) throw new Error(s.reason);

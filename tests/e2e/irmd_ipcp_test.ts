@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { nameHash } from "../../lib/hash.ts";
-import { instanceOf, ipcpSocketPath } from "../../lib/instance.ts";
+import { ipcpSocketPath } from "../../lib/instance.ts";
 import {
   encodeIrmMsg,
   type FlowInfo,
@@ -23,7 +23,6 @@ import {
   arrival,
   deallocRequest,
   local,
-  nameInfo,
   nextAsked,
   oapRequest,
   puppetNode,
@@ -33,6 +32,7 @@ import {
 } from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
 import type { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
 
 /** A flow between two processes of one host over a puppet that plays the local IPCP. */
 async function openFlow(
@@ -162,7 +162,7 @@ Deno.test("a dealloc that finds the IPCP too busy to take it is not lost, and ke
   const { node, ipcp, client, server } = await conversation();
   await using _node = node;
   const { c, s } = await openFlow(node, ipcp, client, server, "n");
-  const path = ipcpSocketPath(instanceOf(node.prefix), ipcp.pid);
+  const path = ipcpSocketPath(node.instance, ipcp.pid);
   const queue: SeqSocket[] = [];
   Deno.kill(ipcp.pid, "SIGSTOP");
   try {

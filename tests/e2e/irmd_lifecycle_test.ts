@@ -2,37 +2,23 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { instanceOf, ipcpSocketPath, irmSocketPath } from "../../lib/instance.ts";
-import { AdminClient } from "../../lib/irm/admin.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
 import { serverPeer } from "../doubles/peer.ts";
 import { until } from "./support/deadline.ts";
 import { ouro, TestNode } from "./support/node.ts";
-import { RunningProcess } from "./support/process.ts";
+import { exists, RunningProcess } from "./support/process.ts";
 
 const ROOT = Deno.uid() === 0;
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Root's cache of the runtime is closed to other users: they get one of their own. */
 function ownCache(dir: string): Record<string, string> {
   return { HOME: dir, DENO_DIR: `${dir}/deno` };
 }
 
-function admin(node: TestNode): AdminClient {
-  return new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 });
-}
-
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) {
   Deno.test(`irmd ends on ${signal} with exit 0 and leaves nothing`, async () => {
     await using node = await TestNode.start();
-    const socket = irmSocketPath(instanceOf(node.prefix));
+    const socket = irmSocketPath(node.instance);
     const names = node.sharedMemory().map((n) => n.slice(n.indexOf(".") + 1)).sort();
     assertEquals(names, ["gspp", "lockfile"]);
     assert(exists(socket));
@@ -64,7 +50,8 @@ Deno.test("irmd --version, unknown words and a missing option value", async () =
     err: "",
   });
   const bad = await node.run(["irmd", "--bogus"]);
-  assertEquals([bad.code, bad.out.split("\n", 1)[0], bad.err], [1, "Usage: irmd", ""]);
+  const why = 'irmd: unknown word "--bogus"\n';
+  assertEquals([bad.code, bad.out.split("\n", 1)[0], bad.err], [1, "Usage: irmd", why]);
 });
 
 Deno.test("irmd started twice: the second says so in one line and exits 1, the first serves on", async () => {
@@ -76,12 +63,12 @@ Deno.test("irmd started twice: the second says so in one line and exits 1, the f
     new RegExp(`irmd\\(WW\\): IRMd already running \\(${node.irmd!.pid}\\), exiting\\.`),
   );
   assertEquals(out.trimEnd().split("\n").length, 1);
-  assertEquals(await admin(node).listNames(), []);
+  assertEquals(await node.admin().listNames(), []);
 });
 
 Deno.test("irmd leaves the lock to one that was called by a link, whose command line is the runtime's", async () => {
   await using node = await TestNode.start({ idle: true });
-  const path = `/dev/shm${instanceOf(node.prefix).shmBase}.lockfile`;
+  const path = `/dev/shm${node.instance.shmBase}.lockfile`;
   await using other = new RunningProcess(["/bin/sleep", "1000"], {
     env: { OURO_ARGV0: "/usr/local/sbin/irmd" },
   });
@@ -100,11 +87,11 @@ Deno.test("irmd started after a killed one cleans up what that left, also the ri
   const old = node.irmd!;
   old.kill("SIGKILL");
   await old.wait();
-  const base = `/dev/shm${instanceOf(node.prefix).shmBase}`;
+  const base = `/dev/shm${node.instance.shmBase}`;
   for (const left of ["pup.4242", "rbuff.4242.1", "set.4242"]) {
     Deno.writeTextFileSync(`${base}.${left}`, "x");
   }
-  Deno.writeTextFileSync(ipcpSocketPath(instanceOf(node.prefix), 4242424), "");
+  Deno.writeTextFileSync(ipcpSocketPath(node.instance, 4242424), "");
   // Not ours: an object whose name only begins alike stays.
   const foreign = `${base}.gspp.bak`;
   Deno.writeTextFileSync(foreign, "x");
@@ -116,14 +103,14 @@ Deno.test("irmd started after a killed one cleans up what that left, also the ri
   Deno.removeSync(foreign);
   const names = node.sharedMemory().map((n) => n.slice(n.indexOf(".") + 1)).sort();
   assertEquals(names, ["gspp", "lockfile"]);
-  assertEquals(exists(ipcpSocketPath(instanceOf(node.prefix), 4242424)), false);
-  assertEquals(await admin(node).listNames(), []);
+  assertEquals(exists(ipcpSocketPath(node.instance, 4242424)), false);
+  assertEquals(await node.admin().listNames(), []);
   assert(pidAlive(server.pid));
 });
 
 Deno.test("irmd takes a lock whose owner is another program by now", async () => {
   await using node = await TestNode.start({ idle: true });
-  const path = `/dev/shm${instanceOf(node.prefix).shmBase}.lockfile`;
+  const path = `/dev/shm${node.instance.shmBase}.lockfile`;
   await using other = new RunningProcess(["/bin/sleep", "1000"]);
   Deno.writeFileSync(path, new Uint8Array(new Int32Array([other.pid]).buffer));
   await node.startIrmd();
@@ -133,7 +120,7 @@ Deno.test("irmd takes a lock whose owner is another program by now", async () =>
 Deno.test("irmd with an IPCP: SIGTERM ends the IPCP first, nothing is left", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
-  const [ipcp] = await admin(node).listIpcps();
+  const [ipcp] = await node.admin().listIpcps();
   assertEquals(ipcp?.layer, "lay");
   const { code } = (await node.stopIrmd())!;
   assertEquals(code, 0);
@@ -166,12 +153,12 @@ Deno.test("irm ipcp create of an IPCP that ends while it starts says why", async
 Deno.test("irmd started after a killed one ends the IPCPs that have lost theirs", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "ipcp", "create", "type", "local", "name", "l1");
-  const [ipcp] = await admin(node).listIpcps();
+  const [ipcp] = await node.admin().listIpcps();
   node.irmd!.kill("SIGKILL");
   await node.irmd!.wait();
   await node.startIrmd();
   await until("end of the orphan", () => !pidAlive(ipcp!.pid));
-  assertEquals(await admin(node).listIpcps(), []);
+  assertEquals(await node.admin().listIpcps(), []);
 });
 
 Deno.test("irmd --config makes what the file says; a wrong file ends the start with line and exit 1", async () => {
@@ -185,11 +172,11 @@ Deno.test("irmd --config makes what the file says; a wrong file ends the start w
   ].join("\n");
   await using node = await TestNode.start({ config });
   await until("registration", () => /Registered n2 with IPCP/.test(node.irmd!.out));
-  assertEquals((await admin(node).listNames()).map((n) => [n.name, n.polLb]), [["n2", 1], [
+  assertEquals((await node.admin().listNames()).map((n) => [n.name, n.polLb]), [["n2", 1], [
     "n1",
     0,
   ]]);
-  assertEquals((await admin(node).listIpcps()).map((i) => [i.name, i.layer]), [["l1", "lay"]]);
+  assertEquals((await node.admin().listIpcps()).map((i) => [i.name, i.layer]), [["l1", "lay"]]);
   await node.stopIrmd();
   const path = `${node.prefix}/bad.conf`;
   Deno.writeTextFileSync(path, "[nonsense]\n");

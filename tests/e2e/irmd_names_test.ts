@@ -4,7 +4,6 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { irmRequest } from "../../lib/irm/client.ts";
 import {
@@ -19,10 +18,11 @@ import { MESSAGE_BYTES_MAX } from "../../lib/limits.ts";
 import { QOS } from "../../lib/qos.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
 
 async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
   const node = await TestNode.start();
-  return { node, admin: new AdminClient(instanceOf(node.prefix), { timeoutMs: 20_000 }) };
+  return { node, admin: node.admin() };
 }
 
 function accept(p: Puppet, timeoutMs = 20_000): Promise<IrmMsg | undefined> {
@@ -98,18 +98,11 @@ Deno.test("a list of 1000 names: ours gets all, a client of the prototype what i
   await using _node = node;
   const count = 1000;
   for (let i = 0; i < count; i++) {
-    await admin.createName({
-      name: `name-${String(i).padStart(8, "0")}`,
-      polLb: PolLb.SPILLOVER,
-      skey: "",
-      scrt: "",
-      ckey: "",
-      ccrt: "",
-    });
+    await admin.createName(nameInfo(`name-${String(i).padStart(8, "0")}`, PolLb.SPILLOVER));
   }
   const all = await admin.listNames();
   assertEquals(all.length, count);
-  const short = await irmRequest(instanceOf(node.prefix), { code: IrmCode.IRM_LIST_NAMES });
+  const short = await irmRequest(node.instance, { code: IrmCode.IRM_LIST_NAMES });
   assertEquals(short.result, 0);
   const got = short.names!;
   assert(got.length > 300, `${got.length}`);

@@ -3,7 +3,6 @@
 // never announces itself (the prototype's did not exist), $L1 and $U1 IPCPs.
 
 import { assert, assertEquals } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { decodeIpcpMsg, IpcpCode, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { Puppet } from "../doubles/puppet.ts";
@@ -32,7 +31,7 @@ class Replay {
   pending: { step: Step; reply: Promise<IrmMsg | undefined> } | undefined;
 
   constructor(readonly node: TestNode) {
-    this.admin = new AdminClient(instanceOf(node.prefix));
+    this.admin = node.admin();
   }
 
   async start(): Promise<void> {

@@ -21,7 +21,6 @@ import {
   allocRequest,
   arrival,
   local,
-  nameInfo,
   nextAsked,
   oapRequest,
   puppetNode,
@@ -30,6 +29,7 @@ import {
 } from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
 import type { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
 
 const HASH = nameHash(HashAlgo.SHA3_256, "n") as Uint8Array;
 /** Longer than the IRMd waits for the short calls (500 ms). */

@@ -13,16 +13,10 @@ import {
 import { Puppet } from "../doubles/puppet.ts";
 import type { Behaviour } from "../doubles/puppet_process.ts";
 import { type IrmdVector, irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";
-import {
-  acceptRequest,
-  nameInfo,
-  oapRequest,
-  puppetNode,
-  startIpcp,
-  udp6,
-} from "./irmd_ipcp_support.ts";
+import { acceptRequest, oapRequest, puppetNode, startIpcp, udp6 } from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
 import type { TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
 
 /** Results where this daemon gives the real error (spec 20 §7.4, §19.19). */
 const BETTER: Record<string, number> = {

@@ -4,10 +4,10 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
-import { IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
+import { IrmCode, type IrmMsg, PolLb } from "../../lib/irm/messages.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
+import { nameInfo } from "./support/names.ts";
 
 const GROUP = 54321;
 /** By the group's list, by primary group, by neither; and one the database does not know. */
@@ -57,8 +57,8 @@ Deno.test({
     const member = await Puppet.start(node, LISTED, LISTED, EXTRA);
     const without = await Puppet.start(node, LISTED);
     const create = async (p: Puppet, name: string, skey: string): Promise<number> => {
-      const nameInfo = { name, polLb: 1, skey, scrt: "", ckey: "", ccrt: "" };
-      const r = (await p.irm({ code: IrmCode.IRM_CREATE_NAME, nameInfo }))!;
+      const info = { ...nameInfo(name, PolLb.SPILLOVER), skey };
+      const r = (await p.irm({ code: IrmCode.IRM_CREATE_NAME, nameInfo: info }))!;
       if (r.result !== 0) assertMatch(r.error!.cause, /cannot be read by uid 54001$/);
       return r.result!;
     };
@@ -80,7 +80,7 @@ Deno.test({
     await using node = await TestNode.start({ idle: true });
     const irmd = await startWithUsers(node);
     assertEquals(irmd.out.includes("group not found"), false);
-    const gspp = Deno.statSync(`/dev/shm${instanceOf(node.prefix).shmBase}.gspp`);
+    const gspp = Deno.statSync(`/dev/shm${node.instance.shmBase}.gspp`);
     assertEquals([gspp.uid, gspp.gid, gspp.mode! & 0o777], [0, GROUP, 0o660]);
 
     for (
@@ -92,13 +92,13 @@ Deno.test({
       ] as const
     ) {
       const p = await Puppet.announced(node, "prog", uid);
-      const set = Deno.statSync(`/dev/shm${instanceOf(node.prefix).shmBase}.set.${p.pid}`);
+      const set = Deno.statSync(`/dev/shm${node.instance.shmBase}.set.${p.pid}`);
       assertEquals([set.uid, set.mode! & 0o777], privileged ? [0, 0o660] : [uid, 0o600]);
       const pups = node.sharedMemory().filter((n) => n.endsWith(`.pup.${uid}`));
       assertEquals(pups.length, privileged ? 0 : 1);
       const create: IrmMsg = {
         code: IrmCode.IRM_CREATE_NAME,
-        nameInfo: { name: `n${uid}`, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" },
+        nameInfo: nameInfo(`n${uid}`, PolLb.SPILLOVER),
       };
       const r = (await p.irm(create))!;
       assertEquals(r.result, privileged ? 0 : -1);

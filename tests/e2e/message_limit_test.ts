@@ -3,7 +3,6 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
-import { AdminClient } from "../../lib/irm/admin.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { serve, type ShimType, twoNodes, TYPES } from "./nodes_support.ts";
 import { within } from "./support/deadline.ts";
@@ -46,7 +45,7 @@ async function applications(a: TestNode, b: TestNode): Promise<[OuroProcess, Our
   const [left, right] = [a, b].map(({ prefix }) => {
     return OuroProcess.open({ instance: instanceOf(prefix), prog: "limits" });
   });
-  const admin = new AdminClient(instanceOf(b.prefix));
+  const admin = b.admin();
   await b.must("irm", "name", "create", "srv");
   await admin.bindProcess(Deno.pid, "srv");
   await b.must("irm", "name", "register", "srv", "layer", "lay");
@@ -217,8 +216,8 @@ Deno.test({
     await using node = await TestNode.start({ args: ["--no-direct"] });
     await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
     await node.must("irm", "name", "create", "srv");
-    using process = OuroProcess.open({ instance: instanceOf(node.prefix), prog: "limits" });
-    await new AdminClient(instanceOf(node.prefix)).bindProcess(Deno.pid, "srv");
+    using process = OuroProcess.open({ instance: node.instance, prog: "limits" });
+    await node.admin().bindProcess(Deno.pid, "srv");
     await node.must("irm", "name", "register", "srv", "layer", "lay");
     const block = process.pool.payloadBytesMax;
     for (const kind of ["raw", "data"] as const) {

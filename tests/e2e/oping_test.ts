@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Flow, instanceOf, OuroProcess } from "../../lib/mod.ts";
+import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { bytesOf, opingCases, textOf } from "../unit/oping/vectors.ts";
 import { until } from "./support/deadline.ts";
@@ -110,7 +110,7 @@ Deno.test("words that are not UTF-8 are refused in one line by every command", a
 
 /** Opens a process of this test's own on the node. Only one test at a time can be it. */
 function ownProcess(node: TestNode, prog: string): OuroProcess {
-  return OuroProcess.open({ instance: instanceOf(node.prefix), prog });
+  return OuroProcess.open({ instance: node.instance, prog });
 }
 
 for (const one of cases.get("srv")!) {

@@ -4,16 +4,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { CIPHERS, KEXES } from "../../lib/wire/oap_ids.ts";
 import { until } from "./support/deadline.ts";
 import { type NodeOptions, type RunningProcess, type RunResult, TestNode } from "./support/node.ts";
-
-const PEER = fromFileUrl(new URL("./security_peer.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
+import { script } from "./support/process.ts";
 
 function peer(...words: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
+  return script("tests/e2e/security_peer.ts", ...words);
 }
 
 /** A node with one name and an echo server behind it. */

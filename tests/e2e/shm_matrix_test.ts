@@ -2,7 +2,6 @@
 // processes of several users, directly and through the local IPCP. Afterwards nothing is left.
 
 import { assert, assertEquals } from "@std/assert";
-import { instanceOf } from "../../lib/instance.ts";
 import { Block } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
@@ -45,7 +44,7 @@ for (const direct of [true, false]) {
     async fn() {
       await using node = await TestNode.start(direct ? {} : { args: ["--no-direct"] });
       await Deno.chmod(node.prefix, 0o755);
-      const instance = instanceOf(node.prefix);
+      const instance = node.instance;
       const argv = await userProgram(node.prefix, PEER);
       await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
       const peer = (uid: number, ...args: string[]): RunningProcess =>

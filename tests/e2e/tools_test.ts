@@ -7,8 +7,6 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { createSocket } from "node:dgram";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
-import { AdminClient } from "../../lib/irm/admin.ts";
-import { instanceOf } from "../../lib/instance.ts";
 import { bytesOf, textOf, type ToolCase, toolCases } from "../unit/tools/vectors.ts";
 import { until } from "./support/deadline.ts";
 import { ouro, TestNode } from "./support/node.ts";
@@ -21,19 +19,19 @@ const NAMES: Readonly<Record<string, string>> = { operf: "perf", ocbr: "cbr", oe
 
 async function nodeWithNames(): Promise<TestNode> {
   const node = await TestNode.start();
-  const admin = new AdminClient(instanceOf(node.prefix));
+  const admin = node.admin();
   for (const [tool, name] of Object.entries(NAMES)) await admin.bindProgram([tool], name, false);
   return node;
 }
 
 /** This process on a node. */
 function joinNode(node: TestNode): OuroProcess {
-  return OuroProcess.open({ instance: instanceOf(node.prefix), prog: "tools-test" });
+  return OuroProcess.open({ instance: node.instance, prog: "tools-test" });
 }
 
 /** Makes this process the server of a name. */
 async function serveName(node: TestNode, name: string): Promise<void> {
-  await new AdminClient(instanceOf(node.prefix)).bindProcess(Deno.pid, name);
+  await node.admin().bindProcess(Deno.pid, name);
 }
 
 /** Whether this user may make TUN devices here. */

@@ -5,7 +5,6 @@
  */
 
 import { assert } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
 import { init, leaf } from "../../pki/make.ts";
 import { NetLab } from "../e2e/support/netns.ts";
@@ -13,16 +12,15 @@ import type { RunResult } from "../e2e/support/process.ts";
 import { pkiOptions, SecDir } from "../unit/security/support.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 import { OurHost } from "./our_host.ts";
+import { script } from "../e2e/support/process.ts";
 
 const ignore = !canRunPrototype;
-const PEER = fromFileUrl(new URL("../e2e/security_peer.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
 /** Names served on the prototype's host and on ours. */
 const THEIRS = "theirs";
 const OURS = "ours";
 
 function peer(...words: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, PEER, ...words];
+  return script("tests/e2e/security_peer.ts", ...words);
 }
 
 const options = (dir: string, keyType: string) => pkiOptions(dir, { keyType, force: true });

@@ -4,7 +4,8 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { instanceOf } from "../../../lib/instance.ts";
+import { type Instance, instanceOf } from "../../../lib/instance.ts";
+import { AdminClient } from "../../../lib/irm/admin.ts";
 import { until } from "./deadline.ts";
 import { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
 
@@ -37,12 +38,14 @@ export interface NodeOptions {
 /** One node under test. */
 export class TestNode implements AsyncDisposable {
   readonly prefix: string;
+  readonly instance: Instance;
   irmd: RunningProcess | undefined;
   readonly #options: NodeOptions;
   readonly #processes: RunningProcess[] = [];
 
   private constructor(prefix: string, options: NodeOptions) {
     this.prefix = prefix;
+    this.instance = instanceOf(prefix);
     this.#options = options;
   }
 
@@ -115,6 +118,11 @@ export class TestNode implements AsyncDisposable {
     return result.out;
   }
 
+  /** What `irm` does, without its process. */
+  admin(timeoutMs = 20_000): AdminClient {
+    return new AdminClient(this.instance, { timeoutMs });
+  }
+
   /** Creates a name and binds the running process or the program to it. */
   async bindProgram(program: string, name: string): Promise<void> {
     await this.must("irm", "name", "create", name);
@@ -123,7 +131,7 @@ export class TestNode implements AsyncDisposable {
 
   /** Shared-memory objects of this node that exist now, by name. */
   sharedMemory(): string[] {
-    const base = instanceOf(this.prefix).shmBase.slice(1);
+    const base = this.instance.shmBase.slice(1);
     return [...Deno.readDirSync("/dev/shm")]
       .map((entry) => entry.name)
       .filter((name) => name.startsWith(`${base}.`));

@@ -1,6 +1,33 @@
 /** Real processes of a test: their output as it comes, waits for a line, and a sure end. */
 
+import { fromFileUrl } from "@std/path";
 import { DEADLINE_MS } from "./deadline.ts";
+
+/** A path from the root of the repository. */
+export function rooted(path: string): string {
+  return fromFileUrl(new URL(`../../../${path}`, import.meta.url));
+}
+
+/** The command line of a script of the repository with the given words. */
+export function script(path: string, ...words: string[]): string[] {
+  const flags = ["-A", "--no-prompt", "--quiet", "--no-check", "--config", rooted("deno.json")];
+  return [Deno.execPath(), "run", ...flags, rooted(path), ...words];
+}
+
+/** Whether something is at a path. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Descriptors that processes have open. */
+export function descriptors(...pids: number[]): number {
+  return pids.reduce((n, pid) => n + [...Deno.readDirSync(`/proc/${pid}/fd`)].length, 0);
+}
 
 /** How a process ended and what it printed. */
 export interface RunResult {
