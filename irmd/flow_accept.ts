@@ -6,7 +6,7 @@ import { isOapFailure } from "../security/oap/mod.ts";
 import { failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, securityOf } from "./flows.ts";
+import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, notAnnounced, securityOf } from "./flows.ts";
 import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
@@ -68,7 +68,7 @@ function acceptCause(d: Daemon, code: number, pid: number): string {
   if (code === -Errno.EBADF) return "no flow id is free";
   return d.registry.procs.has(pid)
     ? "no name of the process has a known load-balancing policy"
-    : `process ${pid} is not announced`;
+    : notAnnounced(pid);
 }
 
 /** The server half failed: the far side gets the code, the flow goes. */

@@ -18,6 +18,7 @@ import {
   granted,
   NO_BYTES,
   noRings,
+  notAnnounced,
   securityOf,
   timedOut,
 } from "./flows.ts";
@@ -48,7 +49,7 @@ export async function alloc(d: Daemon, client: Client, msg: IrmMsg): Promise<Out
   if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
   const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
   const proc = d.registry.procs.get(info.nPid);
-  if (proc === undefined) return invalid(stage, `process ${info.nPid} is not announced`);
+  if (proc === undefined) return invalid(stage, notAnnounced(info.nPid));
   const record = d.registry.names.get(dst);
   if (record === undefined) {
     return failed(

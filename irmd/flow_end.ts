@@ -6,7 +6,7 @@ import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { ALLOC_MS, giveUp, noRings, timedOut } from "./flows.ts";
+import { ALLOC_MS, giveUp, noRings, notAnnounced, timedOut } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import { settled } from "./waits.ts";
 
@@ -20,7 +20,7 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
   if (info === undefined || dst === undefined) return invalid(stage, "no flow_info or no dst");
   const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
   const proc = d.registry.procs.get(info.nPid);
-  if (proc === undefined) return invalid(stage, `process ${info.nPid} is not announced`);
+  if (proc === undefined) return invalid(stage, notAnnounced(info.nPid));
   d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
   const ipcp = d.registry.ipcps.byLayer(dst);
   const hash = ipcp === undefined ? undefined : nameHash(ipcp.hashAlgo, dst);

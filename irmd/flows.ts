@@ -49,6 +49,11 @@ export function timedOut(dst: string): Answer {
   return failed(-Errno.ETIMEDOUT, "flow alloc", `no answer from "${dst}" in time`);
 }
 
+/** Why a process that this daemon does not know gets no flow; as a rule it is older than the daemon. */
+export function notAnnounced(pid: number): string {
+  return `process ${pid} is unknown to this IRMd (if the IRMd was restarted, start the program again)`;
+}
+
 /** The ring buffers could not be made. */
 export function noRings(code: number): Answer {
   const full = code === -Errno.ENOMEM;

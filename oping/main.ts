@@ -18,7 +18,7 @@ import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
 import { Signal, unblockSignals } from "../lib/sys/signals.ts";
 import { Client } from "./client.ts";
 import { type ClientOptions, parseOptions, type ServerOptions } from "./options.ts";
-import { Output } from "./output.ts";
+import { complain, Output } from "./output.ts";
 import { jsonText } from "./report.ts";
 import { PingRun } from "./run.ts";
 import { Server } from "./server.ts";
@@ -43,17 +43,6 @@ function onEndingSignal(stop: () => void): void {
       asked = true;
       stop();
     });
-  }
-}
-
-/** Writes a line to stderr; a closed one is nobody's trouble. */
-function complain(line: string): void {
-  const out = new Output(Deno.stderr);
-  out.line(line);
-  try {
-    out.flush();
-  } catch {
-    // Nobody reads it.
   }
 }
 

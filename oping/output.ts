@@ -39,3 +39,14 @@ export class Output {
     for (let at = 0; at < bytes.length;) at += this.#sink.writeSync(bytes.subarray(at));
   }
 }
+
+/** Writes a line to stderr; a closed one is nobody's trouble. */
+export function complain(line: string): void {
+  const out = new Output(Deno.stderr);
+  out.line(line);
+  try {
+    out.flush();
+  } catch {
+    // Nobody reads it.
+  }
+}

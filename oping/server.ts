@@ -7,6 +7,7 @@
  * else; a flow that goes down is dropped at once; without an IRMd it ends instead of spinning.
  */
 
+import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
 import { FlowFlag } from "../lib/flow/flags.ts";
 import { Flow } from "../lib/flow/flow.ts";
@@ -16,7 +17,7 @@ import { FlowEvent } from "../lib/shm/layout.ts";
 import { monotonicNs } from "../lib/sys/clock.ts";
 import { makeReply, TYPE_REQUEST, typeOf } from "../lib/wire/oping_msg.ts";
 import type { ServerOptions } from "./options.ts";
-import type { Output } from "./output.ts";
+import { complain, type Output } from "./output.ts";
 
 /** After a packet we wait blocking for the next this long, ns. */
 const ACTIVE_NS = 10e6;
@@ -190,20 +191,25 @@ export class Server {
 
   /**
    * The next flow; undefined when the server ends. A flow that was gone before we had it is nobody's
-   * trouble; without an IRMd we try for a while and say so once.
+   * trouble; without an IRMd, or with one that has started after us and does not know us, we try for a while
+   * and say so once.
    */
   async #acceptOne(): Promise<Flow | undefined> {
     let firstNs: number | undefined;
+    let told = 0;
     for (let failures = 1; !this.#stopped; failures++) {
       try {
         return await Flow.accept(this.#process, { signal: this.#stop.signal });
       } catch (error) {
         if (this.#stopped) return undefined;
         if (!(error instanceof OuroError)) throw error;
-        const irmdGone = error.code === -Errno.EIRMD || error.code === -1;
-        if (failures === (irmdGone ? 1 : FAILURES_TOLD)) {
-          this.#out.line(`Failed to accept flow: ${error.code} `);
+        const { code } = error;
+        const irmdGone = code === -Errno.EIRMD || code === -1 || code === -Errno.EINVAL;
+        if (irmdGone ? code !== told : failures === FAILURES_TOLD) {
+          told = code;
+          this.#out.line(`Failed to accept flow: ${code} `);
           this.#out.flush();
+          complain(`Failed to accept flow: ${reasonOf(error)}`);
         }
         firstNs ??= monotonicNs();
         if (irmdGone && monotonicNs() - firstNs > IRMD_GONE_NS) {

@@ -86,19 +86,23 @@ class Server {
   async #accept(): Promise<void> {
     const { process, stop, once } = this.#options;
     let failingSinceMs: number | undefined;
+    let told = 0;
     while (!stop.requested && !(once && this.#accepted > 0)) {
       try {
         const flow = await Flow.accept(process, { signal: stop.signal });
         failingSinceMs = undefined;
+        told = 0;
         await this.#begin(flow);
       } catch (error) {
         if (stop.requested) return;
         if (!(error instanceof OuroError)) throw error;
-        if (failingSinceMs === undefined) {
-          failingSinceMs = performance.now();
+        failingSinceMs ??= performance.now();
+        if (error.code !== told) {
+          told = error.code;
           print("Failed to accept flow.\n");
           complain(`Failed to accept flow: ${reason(error)}`);
-        } else if (performance.now() - failingSinceMs > IRMD_LOST_MS) {
+        }
+        if (performance.now() - failingSinceMs > IRMD_LOST_MS) {
           this.#exitCode = 1;
           stop.request();
           return;

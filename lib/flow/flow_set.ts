@@ -99,7 +99,9 @@ export class FlowSet implements Disposable {
       flow.memberOf = null;
       return;
     }
-    this.#note(flow, events);
+    // No bits: events were lost, or nobody can tell of any.
+    if (events === 0) this.#look(flow);
+    else this.#note(flow, events);
     this.#waiting?.();
   }
 

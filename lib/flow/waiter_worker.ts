@@ -6,10 +6,15 @@
  */
 
 import { workerData } from "node:worker_threads";
+import { Errno } from "../errno.ts";
 import { instanceOf } from "../instance.ts";
 import { FLOW_IDS_MAX } from "../limits.ts";
 import { EVENTS_MAX, FlowSetShm } from "../shm/flow_set.ts";
+import { SysError } from "../sys/ffi.ts";
 import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
+
+/** Time between two looks at flows without a flow set, ms. */
+const LOOK_AGAIN_MS = 100;
 
 function run(start: WaiterStart): void {
   const words = new Int32Array(start.words);
@@ -20,7 +25,8 @@ function run(start: WaiterStart): void {
   } catch (e) {
     // The process closed before this thread ran.
     if (Atomics.load(words, WaiterWords.STOP) !== 0) return;
-    throw e;
+    if (!(e instanceof SysError) || e.errno !== Errno.ENOENT) throw e;
+    return withoutSet(words);
   }
   while (Atomics.load(words, WaiterWords.STOP) === 0) {
     const n = set.wait(start.index, events, Infinity);
@@ -41,6 +47,19 @@ function run(start: WaiterStart): void {
     }
   }
   set.close();
+}
+
+/**
+ * The IRMd ended, and took the flow set's name away, before this thread ran: nobody can tell us of events, so
+ * the owner looks at its flows now and then. They are down, or go on until their peer ends.
+ */
+function withoutSet(words: Int32Array): void {
+  while (Atomics.load(words, WaiterWords.STOP) === 0) {
+    Atomics.store(words, WaiterWords.SWEEP, 1);
+    Atomics.add(words, WaiterWords.WAKE, 1);
+    Atomics.notify(words, WaiterWords.WAKE);
+    Atomics.wait(words, WaiterWords.STOP, 0, LOOK_AGAIN_MS);
+  }
 }
 
 run(workerData as WaiterStart);

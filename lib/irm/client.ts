@@ -76,7 +76,9 @@ export function irmRequestSync(
 
 function parse(msg: IrmMsg, reply: Uint8Array | null): IrmMsg {
   const action = actionOf(msg);
-  if (reply === null) throw noIrmd(action, "the IRMd closed the connection without an answer");
+  if (reply === null) {
+    throw noIrmd(action, "the IRMd ended, or closed the connection without an answer");
+  }
   const m = decodeIrmMsg(reply);
   if (isWireError(m)) throw noIrmd(action, `the IRMd's answer makes no sense: ${m}`);
   if (m.code !== IrmCode.IRM_REPLY) {

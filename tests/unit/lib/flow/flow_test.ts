@@ -14,6 +14,7 @@ import {
   QOS,
   type QosSpec,
 } from "../../../../lib/mod.ts";
+import { FlowSetShm } from "../../../../lib/shm/flow_set.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { IrmCode } from "../../../../lib/irm/messages.ts";
 import { Mapping, ShmObject } from "../../../../lib/sys/mman.ts";
@@ -225,6 +226,26 @@ flowTest(
     const aborted = y.read({ signal: abort.signal });
     abort.abort(new Error("enough"));
     await assertRejects(() => aborted, Error, "enough");
+    const down = y.read();
+    await x.dealloc();
+    await assertRejects(() => down, OuroError, "-1005");
+  },
+);
+
+flowTest(
+  "async calls hear of packets and of the end also when the IRMd took the flow set away before they waited",
+  async ({ pair, b }) => {
+    const [x, y] = pair();
+    const [u, v] = pair();
+    FlowSetShm.unlink(b.instance, b.pid);
+    const first = y.read();
+    using set = new FlowSet(b);
+    set.add(v);
+    const event = set.next();
+    x.writeSync(bytes(7));
+    assertEquals(await first, bytes(7));
+    u.writeSync(bytes(9));
+    assertEquals(await event, [{ flow: v, events: FlowEvent.PKT }]);
     const down = y.read();
     await x.dealloc();
     await assertRejects(() => down, OuroError, "-1005");
