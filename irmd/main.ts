@@ -4,6 +4,7 @@
 
 import { fileCause, printable } from "../lib/cli/reason.ts";
 import { Errno } from "../lib/errno.ts";
+import { keepHeapSmall } from "../lib/heap.ts";
 import { currentInstance, type Instance, irmSocketPath } from "../lib/instance.ts";
 import { Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
@@ -62,6 +63,7 @@ export async function main(args: string[]): Promise<number> {
   if (words[0] === UPKEEP_WORD) return await upkeepMain();
   const parsed = parse(words);
   if (typeof parsed === "number") return parsed;
+  keepHeapSmall();
   const instance = currentInstance();
   const ownUid = effectiveUid();
   if (ownUid !== 0 && instance.prefix === "") {

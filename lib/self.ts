@@ -106,7 +106,7 @@ export function selfCommand(...words: string[]): string[] {
   const { form, file, denoDir } = started();
   if (form === "source") {
     const main = fromFileUrl(new URL("../main.ts", import.meta.url));
-    return [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", main, ...words];
+    return [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", V8_FLAGS, main, ...words];
   }
   // Running what is unpacked already is quicker and needs no environment.
   const bundle = form === "portable" ? bundlePath() : undefined;
