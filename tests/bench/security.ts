@@ -112,7 +112,7 @@ async function oap(): Promise<void> {
 
 function replay(): void {
   const now = 1_780_000_000_000_000_000n;
-  const cache = new ReplayCache();
+  const cache = new ReplayCache(1_000_000);
   const id = new Uint8Array(16);
   const view = new DataView(id.buffer);
   let n = 0;
