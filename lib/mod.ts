@@ -43,7 +43,7 @@ export { QOS, QOS_CUBES, qosCube, type QosSpec } from "./qos.ts";
 export { FrctFlag, type FrctStats } from "./frct/endpoint.ts";
 export { frctStatsText } from "./frct/rib.ts";
 export { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flow/flags.ts";
-export { Flow, type FlowOptions, type SharedFlow } from "./flow/flow.ts";
+export { type DeallocOptions, Flow, type FlowOptions, type SharedFlow } from "./flow/flow.ts";
 export type { AsyncCallOptions } from "./flow/flow_async.ts";
 export type { CallOptions } from "./flow/flow_data.ts";
 export type { FlowCounters } from "./flow/frct_driver.ts";

@@ -43,6 +43,9 @@ const BURST = 16;
 /** Looks between two looks at the clock in a busy wait. */
 const BUSY_LOOKS = 1024;
 
+/** Longest wait for the last acknowledgements at the end of the busy mode, ms: a lost peer does not hold us. */
+const LEAVE_MS = 1000;
+
 const NONBLOCK = { nonblock: true } as const;
 const GONE = FlowEvent.DOWN | FlowEvent.DEALLOC | FlowEvent.PEER;
 
@@ -250,7 +253,7 @@ export class Server {
         const n = flow.readSync(packet, NONBLOCK);
         if (n === -Errno.EAGAIN) continue;
         if (n < 0) {
-          await flow.dealloc().catch(() => {});
+          await flow.dealloc({ lingerMs: LEAVE_MS }).catch(() => {});
           return 0;
         }
         if (typeOf(packet, 0, n) !== TYPE_REQUEST) continue;
@@ -262,7 +265,7 @@ export class Server {
       await this.#turn();
       turnAtNs = monotonicNs() + 10 * TURN_NS;
     }
-    await flow.dealloc().catch(() => {});
+    await flow.dealloc({ lingerMs: LEAVE_MS }).catch(() => {});
     return 0;
   }
 }

@@ -6,7 +6,7 @@ import { takePrefix } from "../lib/prefix.ts";
 import { needsValue, parseOptions } from "./args.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
-import { openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
 import { versionText } from "./version.ts";
 
 export const OBC_USAGE = `Usage: obc [OPTION]...
@@ -102,7 +102,7 @@ export async function main(args: string[]): Promise<number> {
     return FAILED;
   }
   const code = command.listen ? await listen(flow, common, stop) : await send(flow, text);
-  await flow.dealloc();
+  await leave(flow, stop);
   return code;
 }
 

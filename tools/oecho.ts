@@ -13,7 +13,7 @@ import {
   SENDER_TABLE,
   SERVER_TABLE,
 } from "./common.ts";
-import { openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
 import { versionText } from "./version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
@@ -152,6 +152,6 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
     complain(`${what}: ${stop.requested ? "stopped" : reason(error)}`);
     return FAILED;
   } finally {
-    await flow?.dealloc();
+    if (flow !== undefined) await leave(flow, stop);
   }
 }

@@ -10,7 +10,7 @@ import { FlowSet } from "../lib/flow/flow_set.ts";
 import type { OuroProcess } from "../lib/flow/process.ts";
 import { monotonicUs } from "../lib/sys/clock.ts";
 import { complain, print, reason } from "./console.ts";
-import { pause, type Stop } from "./session.ts";
+import { leave, pause, type Stop } from "./session.ts";
 
 /** What comes after a packet: the next one, the end, or a wait because an answer does not fit yet. */
 export type Next = "go on" | "done" | "hold";
@@ -64,6 +64,8 @@ class Server {
   readonly #talks = new Map<Flow, Conversation>();
   /** Flows whose last answer did not fit; their packets wait in the ring. */
   readonly #held = new Set<Flow>();
+  /** Flows that are being closed. */
+  readonly #leaving = new Set<Promise<void>>();
   readonly #buffer: Uint8Array<ArrayBuffer>;
   #accepted = 0;
   #exitCode = 0;
@@ -78,7 +80,8 @@ class Server {
     const accepting = this.#accept();
     await this.#serve();
     await accepting;
-    for (const flow of this.#talks.keys()) await flow.dealloc();
+    for (const flow of this.#talks.keys()) this.#leave(flow);
+    await Promise.all(this.#leaving);
     this.#set.close();
     return this.#exitCode;
   }
@@ -92,7 +95,7 @@ class Server {
         const flow = await Flow.accept(process, { signal: stop.signal });
         failingSinceMs = undefined;
         told = 0;
-        await this.#begin(flow);
+        this.#begin(flow);
       } catch (error) {
         if (stop.requested) return;
         if (!(error instanceof OuroError)) throw error;
@@ -112,11 +115,11 @@ class Server {
     }
   }
 
-  async #begin(flow: Flow): Promise<void> {
+  #begin(flow: Flow): void {
     const { maxFlows } = this.#options;
     if (maxFlows !== undefined && this.#talks.size >= maxFlows) {
       complain(`Refused flow ${flow.fd}: ${maxFlows} flows are served already`);
-      await flow.dealloc();
+      this.#leave(flow);
       return;
     }
     this.#accepted++;
@@ -136,7 +139,7 @@ class Server {
       } catch (error) {
         if (!stop.requested) throw error;
       }
-      for (const flow of ready) await this.#take(flow);
+      for (const flow of ready) this.#take(flow);
       if (this.#held.size > 0 && ready.every((flow) => this.#held.has(flow))) {
         await pause(HOLD_PAUSE_MS, stop.signal);
       }
@@ -144,8 +147,8 @@ class Server {
       if (nowUs >= tickAtUs) {
         tickAtUs = nowUs + tickMs * 1000;
         for (const [flow, talk] of this.#talks) {
-          await this.#take(flow);
-          if (this.#talks.has(flow) && talk.onTick(nowUs) === "done") await this.#end(flow);
+          this.#take(flow);
+          if (this.#talks.has(flow) && talk.onTick(nowUs) === "done") this.#end(flow);
         }
       }
       if (once && this.#accepted > 0 && this.#talks.size === 0) return;
@@ -153,25 +156,25 @@ class Server {
   }
 
   /** Takes what waits on a flow, up to a turn's worth. */
-  async #take(flow: Flow): Promise<void> {
+  #take(flow: Flow): void {
     const talk = this.#talks.get(flow);
     if (!talk) return;
     if (this.#held.has(flow)) {
       const next = talk.onRetry?.(monotonicUs()) ?? "go on";
       if (next === "hold") return;
       this.#held.delete(flow);
-      if (next === "done") return await this.#end(flow);
+      if (next === "done") return this.#end(flow);
     }
     for (let i = 0; i < PACKETS_A_TURN; i++) {
       const n = flow.readSync(this.#buffer, { nonblock: true });
       if (n === -Errno.EAGAIN) return;
       if (n < 0 && n !== -Errno.EMSGSIZE) {
         talk.onDown(monotonicUs());
-        return await this.#end(flow);
+        return this.#end(flow);
       }
       if (n <= 0 || n > this.#options.packetBytesMax) continue;
       const next = talk.onPacket(this.#buffer.subarray(0, n), monotonicUs());
-      if (next === "done") return await this.#end(flow);
+      if (next === "done") return this.#end(flow);
       if (next === "hold") {
         this.#held.add(flow);
         return;
@@ -179,10 +182,16 @@ class Server {
     }
   }
 
-  async #end(flow: Flow): Promise<void> {
+  #end(flow: Flow): void {
     this.#talks.delete(flow);
     this.#held.delete(flow);
     this.#set.del(flow);
-    await flow.dealloc();
+    this.#leave(flow);
+  }
+
+  /** Closes a flow while the others are served: a peer that is lost keeps nobody else waiting. */
+  #leave(flow: Flow): void {
+    const closing = leave(flow, this.#options.stop).finally(() => this.#leaving.delete(closing));
+    this.#leaving.add(closing);
   }
 }

@@ -23,13 +23,29 @@ export function openProcess(prog: string): OuroProcess | undefined {
   }
 }
 
-/** Signals that end a tool in good order. */
+/** Longest wait for acknowledgements when a tool closes a flow, ms: a peer that is lost must not look like a hang. */
+const LEAVE_MS = 5000;
+
+/** Closes a flow; briefly if its peer is lost, and without waiting for it once the stop is asked for. */
+export async function leave(flow: Flow, stop: Stop): Promise<void> {
+  await flow.dealloc({ lingerMs: LEAVE_MS, signal: stop.signal });
+}
+
+/** Signals that end a tool in good order; the second one ends it at once. */
 const STOP_SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Exit code of a tool that was told to end and was told again. */
+const SIGNALLED = 130;
 
 /** A stop that signals ask for. Dispose of it to have the default behaviour back. */
 export class Stop implements Disposable {
   readonly #controller = new AbortController();
-  readonly #onSignal = () => this.#controller.abort();
+  #signalled = false;
+  readonly #onSignal = () => {
+    if (this.#signalled) Deno.exit(SIGNALLED);
+    this.#signalled = true;
+    this.#controller.abort();
+  };
   readonly #signals: readonly Deno.Signal[];
 
   constructor(signals: readonly Deno.Signal[] = STOP_SIGNALS) {

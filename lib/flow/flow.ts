@@ -29,6 +29,7 @@ import { messageLimit, pieceBytes } from "./message_limit.ts";
 import { OuroProcess } from "./process.ts";
 import { Protection } from "./protection.ts";
 import { Rings } from "./rings.ts";
+import { deadlineNs } from "./wait.ts";
 
 /** How a flow is made. */
 export interface FlowOptions {
@@ -42,8 +43,18 @@ export interface FlowOptions {
   signal?: AbortSignal | undefined;
   /** The process that owns the flow; the thread's own when absent. */
   process?: OuroProcess | undefined;
+  /** See {@linkcode Flow.lingerMs}; undefined: as long as FRCT would retransmit, 120 s. */
+  lingerMs?: number | undefined;
   /** Ask for a CRC when the QoS says `ber: 0`; both ends must be able to (default builds of C aren't). */
   crc?: boolean | undefined;
+}
+
+/** How a flow is closed. */
+export interface DeallocOptions {
+  /** Wait for acknowledgements of a reliable flow so many ms at most; absent: {@linkcode Flow.lingerMs}. */
+  lingerMs?: number | undefined;
+  /** Stops waiting for acknowledgements; the flow is closed all the same. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Plain data with which another thread of the process takes part in a flow. */
@@ -75,6 +86,26 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   override readonly fd: number;
   /** As the IRMd described the flow: pids, MPL, QoS. */
   readonly info: FlowInfo;
+  /**
+   * Longest wait for acknowledgements when a reliable flow closes, ms; undefined: 120 s, after which FRCT
+   * gives up (spec 31 §9, §10.12). Only a peer that is lost without a word makes it wait: one that closes,
+   * exits or is killed on this host, or a link that goes down, ends it at once. Also for `await using`.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * {
+   *   await using flow = await Flow.alloc("echo", { qos: QOS.data, lingerMs: 2000 });
+   *   await flow.write(Uint8Array.of(1));
+   * } // here: at most 2 s, whatever became of the peer
+   * const other = await Flow.alloc("echo", { qos: QOS.data });
+   * await other.dealloc({ lingerMs: 0 }); // or once only
+   * assert(other.isClosed);
+   * ```
+   */
+  lingerMs: number | undefined = undefined;
   /** This flow, for those who listen to it. */
   protected override readonly self: Flow = this;
 
@@ -270,7 +301,9 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
     const request = flowRequest(call, process.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
     const grant = grantOf(process.requestSync(request), call, dst, process.pid);
-    return Flow.#adopt(process, grant);
+    const flow = Flow.#adopt(process, grant);
+    flow.lingerMs = o.lingerMs;
+    return flow;
   }
 
   static async #make(
@@ -284,6 +317,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
     const request = flowRequest(call, owner.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
     const grant = grantOf(await owner.request(request, o.signal), call, dst, owner.pid);
     const flow = Flow.#adopt(owner, grant);
+    flow.lingerMs = o.lingerMs;
     if (flow.frct !== null) flow.place(owner.asyncIndex());
     return flow;
   }
@@ -373,9 +407,9 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
    * Closes the flow, blocking: waits for acknowledgements of a reliable flow, briefly for the peer to
    * take what is in its ring, and tells IRMd and peer. Returns the IRMd's result. Idempotent.
    */
-  deallocSync(): number {
+  deallocSync(options: DeallocOptions = {}): number {
     if (this.closed) return 0;
-    const waitS = this.#lingerSync();
+    const waitS = this.#lingerSync(options);
     const until = monotonicNs() + DRAIN_MAX_NS;
     while (this.#draining(until)) {
       this.rings.tx.waitEmpty(Math.min(until, monotonicNs() + DRAIN_SLICE_NS));
@@ -411,9 +445,11 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
    * assert(flow.isClosed);
    * ```
    */
-  override async dealloc(): Promise<void> {
+  override async dealloc(options: DeallocOptions = {}): Promise<void> {
     if (this.closed || this.#ending) return;
     this.#ending = true;
+    const { signal } = options;
+    const lingerUntil = deadlineNs(options.lingerMs ?? this.lingerMs);
     const frct = this.frct;
     let waitS = 0;
     if (frct !== null) {
@@ -421,13 +457,13 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
       frct.pump(monotonicUs());
       frct.endpoint.close(monotonicUs());
       frct.flush(monotonicUs());
-      while (!this.closed && frct.endpoint.lingering(monotonicUs()) && !this.hasEnded()) {
+      while (!this.closed && this.#lingering(frct, lingerUntil) && !signal?.aborted) {
         this.armFrct();
-        await this.event(20, undefined);
+        await this.event(20, signal);
         if (!this.closed) frct.tick(monotonicUs());
       }
       if (this.closed) return;
-      waitS = frct.endpoint.deallocWaitS(monotonicUs());
+      waitS = Math.abs(frct.endpoint.deallocWaitS(monotonicUs()));
     }
     const until = monotonicNs() + DRAIN_MAX_NS;
     let pauseMs = ROOM_PAUSE_FIRST_MS;
@@ -449,19 +485,25 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   #ending = false;
 
   /** Serves a closing FRCT flow until it may go. Returns the linger time for the layer below, s. */
-  #lingerSync(): number {
+  #lingerSync(options: DeallocOptions): number {
     const frct = this.frct;
     if (frct === null) return 0;
+    const until = deadlineNs(options.lingerMs ?? this.lingerMs);
     frct.pump(monotonicUs());
     frct.endpoint.close(monotonicUs());
     frct.flush(monotonicUs());
-    while (frct.endpoint.lingering(monotonicUs()) && !this.hasEnded()) {
+    while (this.#lingering(frct, until)) {
       const off = this.rings.rx.readBlocking(monotonicNs() + 5e6);
       if (off > 0) frct.take(off, monotonicUs(), null);
       else if (off === -Errno.EFLOWDOWN) break;
       frct.tick(monotonicUs());
     }
-    return frct.endpoint.deallocWaitS(monotonicUs());
+    return Math.abs(frct.endpoint.deallocWaitS(monotonicUs()));
+  }
+
+  /** Whether closing should wait on for acknowledgements. */
+  #lingering(frct: FrctDriver, untilNs: number): boolean {
+    return frct.endpoint.lingering(monotonicUs()) && !this.hasEnded() && monotonicNs() < untilNs;
   }
 
   /** Whether the other side closed the flow or timed out, whatever can still be read. */

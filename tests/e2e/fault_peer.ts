@@ -6,6 +6,7 @@
  *     talk NAME QOS   exchanges a message every 20 ms and prints `answer N`
  *     hog             takes every block of its pool, prints `holds N`; SIGUSR1 gives them back (`gave back`),
  *                     SIGTERM ends it in good order with all of them in its hands
+ *     leave NAME HOW  has a reliable flow; after SIGUSR1 it writes and leaves without closing: `exit`, `end` or `error`
  *     compute         accepts a flow and takes one message, then computes until the file ends that it was told of
  *
  * With OURO_TEST_UID it becomes that user first.
@@ -20,6 +21,8 @@ export const First = {
   ECHO: 1,
   /** Nothing is read until SIGUSR1; then everything, and the flow is answered with {@linkcode Took}. */
   DEAF: 2,
+  /** As ECHO; when the flow goes down it waits for the flow to come up again. */
+  PATIENT: 3,
 } as const;
 
 /** A message to a deaf flow: its number, and whether it is the last one. */
@@ -34,8 +37,15 @@ function print(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
-async function echo(flow: Flow): Promise<void> {
-  for (;;) await flow.write(await flow.read());
+async function echo(flow: Flow, patient: boolean): Promise<void> {
+  for (;;) {
+    try {
+      await flow.write(await flow.read());
+    } catch (e) {
+      if (!patient || !(e instanceof OuroError) || e.code !== -Errno.EFLOWDOWN) throw e;
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
 }
 
 /** Reads until the last message; answers how many came and whether in order. */
@@ -62,10 +72,10 @@ async function server(process: OuroProcess): Promise<void> {
   const serve = async (flow: Flow) => {
     try {
       const first = await flow.read();
-      print(`flow ${flow.id} ${first[0] === First.ECHO ? "echo" : "deaf"}`);
-      if (first[0] === First.ECHO) {
+      print(`flow ${flow.id} ${first[0] === First.DEAF ? "deaf" : "echo"}`);
+      if (first[0] !== First.DEAF) {
         await flow.write(first);
-        await echo(flow);
+        await echo(flow, first[0] === First.PATIENT);
       }
       await listening;
       await catchUp(flow);
@@ -138,6 +148,22 @@ async function compute(process: OuroProcess): Promise<void> {
   await flow.dealloc();
 }
 
+async function leave(process: OuroProcess, name: string, how: string): Promise<void> {
+  const flow = await Flow.alloc(process, name, { qos: QOS.data, timeoutMs: 20_000 });
+  await flow.write(Uint8Array.of(First.ECHO));
+  await flow.read();
+  print("ready");
+  await new Promise<void>((done) => {
+    Deno.addSignalListener("SIGUSR1", function go() {
+      Deno.removeSignalListener("SIGUSR1", go);
+      done();
+    });
+  });
+  await flow.write(new Uint8Array(100));
+  if (how === "exit") Deno.exit(0);
+  if (how === "error") throw new Error("as it was told");
+}
+
 async function main(): Promise<void> {
   const [role, name = "", qos = "raw"] = Deno.args;
   const uid = Number(Deno.env.get("OURO_TEST_UID") ?? 0);
@@ -151,6 +177,8 @@ async function main(): Promise<void> {
       return await talk(process, name, qos as keyof typeof QOS);
     case "hog":
       return await hog(process);
+    case "leave":
+      return await leave(process, name, qos);
     case "compute":
       return await compute(process);
     default:

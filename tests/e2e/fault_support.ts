@@ -7,7 +7,9 @@ import type { QosSpec } from "../../lib/qos.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { First } from "./fault_peer.ts";
 import { until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { md5Hex } from "./ipcp_support.ts";
+import { NetLab } from "./support/netns.ts";
+import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 import { script } from "./support/process.ts";
 
 /** Far less than the peer time-out of 120 s: what ends in this time ended because somebody was told. */
@@ -58,7 +60,7 @@ export async function openFlow(
 ): Promise<Flow> {
   const flow = await Flow.alloc(process, name, { qos, timeoutMs: SOON_MS });
   await flow.write(Uint8Array.of(first));
-  if (first === First.ECHO) await flow.read({ timeoutMs: SOON_MS });
+  if (first !== First.DEAF) await flow.read({ timeoutMs: SOON_MS });
   return flow;
 }
 
@@ -108,4 +110,76 @@ export class Bystanders {
 export function blocksUsed(node: TestNode, flowUid = 0): number {
   using pool = Pool.open(node.instance, flowUid);
   return pool.stats().classes.reduce((n, c) => n + c.used, 0);
+}
+
+/** Two hosts (namespaces with an IRMd each) on a cable, with one layer of a type between them. */
+export class TwoHosts implements AsyncDisposable {
+  readonly net = new NetLab();
+  a!: TestNode;
+  b!: TestNode;
+  ns = { a: "", b: "" };
+
+  private constructor(readonly type: "udp4" | "eth-dix") {}
+
+  /** Starts them; `names` are served on host b. */
+  static async start(type: "udp4" | "eth-dix", names: string[]): Promise<TwoHosts> {
+    const hosts = new TwoHosts(type);
+    try {
+      await hosts.#start(names);
+      return hosts;
+    } catch (e) {
+      await hosts[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  async #start(names: string[]): Promise<void> {
+    const { net } = this;
+    this.ns = { a: await net.namespace("a"), b: await net.namespace("b") };
+    await net.link(
+      { ns: this.ns.a, dev: "vetha", addr: "10.81.0.1/24" },
+      { ns: this.ns.b, dev: "vethb", addr: "10.81.0.2/24" },
+    );
+    for (const side of ["a", "b"] as const) {
+      const node = this[side] = await TestNode.start({ idle: true });
+      node.irmd = node.spawnArgv(net.inside(this.ns[side], ouro("irmd", "--stdout")));
+      await node.irmd.waitForLine(/daemon started/);
+      await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
+      const file = names.map((name) => `10.81.0.2 ${md5Hex(name)}\n`).join("");
+      await Deno.writeTextFile(`${node.prefix}/etc/hosts`, file);
+      const ip = `10.81.0.${side === "a" ? 1 : 2}`;
+      const lower = this.type === "udp4" ? ["ip", ip] : ["dev", `veth${side}`];
+      const words = ["type", this.type, "name", "below", "layer", "lay", ...lower];
+      await node.must("irm", "ipcp", "bootstrap", ...words);
+    }
+    for (const name of names) await this.a.must("irm", "name", "create", name);
+  }
+
+  /** Starts a server on host b, known to host a through the layer. */
+  async serve(name: string): Promise<RunningProcess> {
+    const server = await faultServer(this.b, name);
+    await this.b.must("irm", "name", "register", name, "layer", "lay");
+    return server;
+  }
+
+  /** Pulls the cable at b, or puts it back. */
+  async cable(state: "down" | "up"): Promise<void> {
+    const argv = ["ip", "link", "set", "vethb", state];
+    const { code, err } = await this.net.exec(this.ns.b, argv);
+    if (code !== 0) throw new Error(err);
+  }
+
+  /** Host b loses its power: everything on it is killed, nothing is said to anybody. */
+  async killB(...processes: RunningProcess[]): Promise<void> {
+    const list = JSON.parse(await this.b.must("irm", "ipcp", "list", "--json"));
+    // First what talks to the network.
+    for (const { pid } of list) Deno.kill(pid, "SIGKILL");
+    for (const p of [...processes, this.b.irmd!]) p.kill("SIGKILL");
+    for (const p of [...processes, this.b.irmd!]) await p.wait();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of [this.a, this.b]) await node?.[Symbol.asyncDispose]();
+    await this.net[Symbol.asyncDispose]();
+  }
 }

@@ -9,6 +9,7 @@ import { type Conversation, serve } from "../serve.ts";
 import {
   breathe,
   Interim,
+  leave,
   openProcess,
   pause,
   qosOf,
@@ -121,7 +122,7 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   const tooLong = tooLongFor(flow, sizeBytes);
   if (tooLong !== undefined) {
     complain(tooLong);
-    await flow.dealloc();
+    await leave(flow, stop);
     return FAILED;
   }
   const startNs = monotonicNs();
@@ -142,7 +143,7 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   } else {
     print(sentLine(sent, sizeBytes, elapsedUs));
   }
-  await flow.dealloc();
+  await leave(flow, stop);
   return failed && options.strictExit ? 2 : 0;
 }
 

@@ -5,7 +5,7 @@ import { Flow } from "../../lib/flow/flow.ts";
 import { monotonicUs } from "../../lib/sys/clock.ts";
 import { packetLimit } from "../common.ts";
 import { complain, print, reason, reasonOf } from "../console.ts";
-import { Interim, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
+import { Interim, leave, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MIN } from "./options.ts";
 import {
   Counter,
@@ -71,7 +71,7 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   const fit = fitted(o, flow);
   if (typeof fit === "string") {
     complain(fit);
-    await flow.dealloc();
+    await leave(flow, stop);
     return o.strictExit ? 2 : 1;
   }
   o = fit;
@@ -80,12 +80,12 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   if (n < 0) {
     say("Failed to send configuration.\n");
     complain(`Failed to send configuration: ${reasonOf(n)}`);
-    await flow.dealloc();
+    await leave(flow, stop);
     return 1;
   }
   const outcome = await run(o, flow, stop, say);
   if (outcome) tell(o, outcome, say);
-  await flow.dealloc();
+  await leave(flow, stop);
   if (!outcome) return 1;
   if (!o.strictExit) return 0;
   return outcome.failed !== 0 ? 2 : outcome.received === 0 ? 1 : 0;

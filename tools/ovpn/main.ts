@@ -6,7 +6,7 @@ import { takePrefix } from "../../lib/prefix.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import { Tun } from "../../lib/sys/tun.ts";
 import { complain, print, reason } from "../console.ts";
-import { openProcess, pause, qosOf, Stop } from "../session.ts";
+import { leave, openProcess, pause, qosOf, Stop } from "../session.ts";
 import { bridge, type Carried } from "./bridge.ts";
 import { MTU_BYTES_MIN, type OvpnOptions, parseOvpn } from "./options.ts";
 
@@ -69,7 +69,7 @@ async function carry(
     for (let connected = false; !stop.requested;) {
       const flow = await connect(options, stop, connected);
       if (stop.requested) {
-        await flow?.dealloc();
+        if (flow) await leave(flow, stop);
         break;
       }
       if (!flow) {
@@ -81,7 +81,7 @@ async function carry(
       if (!tun) {
         tun = openTun(options, flow.messageBytesMax);
         if (!tun) {
-          await flow.dealloc();
+          await leave(flow, stop);
           return 1;
         }
         say(`Tunnel device name is ${tun.name}.\n`);
@@ -89,7 +89,7 @@ async function carry(
       if (!connected) say("Starting read/write threads.\n");
       connected = true;
       const end = await bridge(tun, flow, stop.signal, toFlow, fromFlow);
-      await flow.dealloc();
+      await leave(flow, stop);
       if (end === "stopped") break;
       say("Flow is down.\n");
       if (!server && !options.reconnect) return 1;
