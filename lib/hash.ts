@@ -10,16 +10,6 @@ import { Errno } from "./errno.ts";
 import { crc32 } from "./crc32.ts";
 import { HASH_BYTES } from "./irm/codes.ts";
 
-/** Words of the algorithms as `irm` and the configuration file spell them, by number. */
-export const HASH_WORDS = [
-  "SHA3_224",
-  "SHA3_256",
-  "SHA3_384",
-  "SHA3_512",
-  "CRC32",
-  "MD5",
-] as const;
-
 const NODE_NAMES = ["sha3-224", "sha3-256", "sha3-384", "sha3-512", "", "md5"] as const;
 const encoder = new TextEncoder();
 

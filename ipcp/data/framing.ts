@@ -15,7 +15,8 @@ import {
   MAC_BYTES,
   parseDix,
   parseLlc,
-  reverseBits,
+  putDix,
+  putLlc,
   SRC_MAC_AT,
 } from "../../lib/wire/eth_frame.ts";
 import { EID_BYTES, encodeEid, MGMT_EID, parseEid } from "../../lib/wire/udp_mgmt.ts";
@@ -145,29 +146,17 @@ class EthFraming implements Framing {
   wrap(table: FlowTable, flowId: number, batch: MessageBatch, i: number, length: number): void {
     const b = batch.data, at = i * batch.slotBytes;
     table.copyPeer(flowId, b, at);
-    const [high, low] = [this.#counters[Counter.mac]!, this.#counters[Counter.mac + 1]!];
-    b[at + 6] = high >>> 8;
-    b[at + 7] = high;
-    b[at + 8] = low >>> 24;
-    b[at + 9] = low >>> 16;
-    b[at + 10] = low >>> 8;
-    b[at + 11] = low;
-    if (this.#dix) {
-      const deid = table.remoteEid(flowId);
-      b[at + 12] = this.#ethertype >>> 8;
-      b[at + 13] = this.#ethertype;
-      b[at + 14] = deid >>> 8;
-      b[at + 15] = deid;
-      b[at + 16] = length >>> 8;
-      b[at + 17] = length;
-    } else {
-      const total = length + 3;
-      b[at + 12] = total >>> 8;
-      b[at + 13] = total;
-      b[at + 14] = reverseBits(table.remoteEid(flowId));
-      b[at + 15] = reverseBits(table.localEid(flowId));
-      b[at + 16] = 0x03;
-    }
+    const high = this.#counters[Counter.mac]!, low = this.#counters[Counter.mac + 1]!;
+    const mac = at + SRC_MAC_AT;
+    b[mac] = high >>> 8;
+    b[mac + 1] = high;
+    b[mac + 2] = low >>> 24;
+    b[mac + 3] = low >>> 16;
+    b[mac + 4] = low >>> 8;
+    b[mac + 5] = low;
+    const deid = table.remoteEid(flowId);
+    if (this.#dix) putDix(this.#ethertype, deid, length, b, at);
+    else putLlc(deid, table.localEid(flowId), length, b, at);
     batch.setName(i, this.#device);
     batch.setLength(i, this.headerBytes + length);
   }

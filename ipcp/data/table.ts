@@ -17,8 +17,6 @@ export const ORDERS_FLOW = 0;
 
 const ROW_WORDS = 16;
 const W = { gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 };
-/** Bytes kept of a peer's address. */
-export const PEER_BYTES_MAX = (ROW_WORDS - W.peer) * 4;
 const INDEX_PLACES = 65536;
 
 /** What the main thread publishes of a flow. */

@@ -4,14 +4,7 @@
  */
 
 import { Errno, OuroError } from "../errno.ts";
-import {
-  type FlowInfo,
-  flowInfoOf,
-  IrmCode,
-  type IrmMsg,
-  timeoMs,
-  timeoOfMs,
-} from "../irm/messages.ts";
+import { type FlowInfo, flowInfoOf, IrmCode, type IrmMsg, timeoOfMs } from "../irm/messages.ts";
 import { FLOW_IDS_MAX, SYMKEY_BYTES } from "../limits.ts";
 import { QOS_NP1, type QosSpec } from "../qos.ts";
 
@@ -101,9 +94,4 @@ export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number)
 /** Why the local end of a granted flow can't be built, or 0. A key of another length is refused. */
 export function grantProblem(grant: FlowGrant): number {
   return grant.cipherNid !== 0 && grant.symKey.length !== SYMKEY_BYTES ? -Errno.ECRYPT : 0;
-}
-
-/** How long a request may take on the socket: the IRMd's own limit and some room, ms. */
-export function replyLimitMs(request: IrmMsg): number | undefined {
-  return request.timeo === undefined ? undefined : timeoMs(request.timeo) + 30000;
 }

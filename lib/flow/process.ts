@@ -10,7 +10,7 @@ import { Errno, OuroError } from "../errno.ts";
 import { currentInstance, type Instance, instanceOf } from "../instance.ts";
 import { irmRequest, irmRequestSync } from "../irm/client.ts";
 import type { IrmMsg } from "../irm/messages.ts";
-import { FD_FIRST, FDS_MAX, FLOW_IDS_MAX, FQUEUES_MAX } from "../limits.ts";
+import { FD_FIRST, FDS_MAX, FQUEUES_MAX } from "../limits.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import { FlowSetShm } from "../shm/flow_set.ts";
 import { flowUid } from "../shm/flow_uid.ts";
@@ -438,11 +438,6 @@ interface Announcement {
 
 function announcementKey(instance: Instance, pid: number): string {
   return `${pid} ${instance.prefix}`;
-}
-
-/** Ids of flows are 1..10239. */
-export function validFlowId(id: number): boolean {
-  return Number.isInteger(id) && id > 0 && id < FLOW_IDS_MAX;
 }
 
 /** Base name of the main module, without its extension. */

@@ -19,8 +19,6 @@ export const SRTT_MIN_NS = 1000;
 export const MDEV_MIN_NS = 100;
 /** Spacing of the first two rendez-vous, µs. */
 export const RDVS_US = 100_000;
-/** Longest time an acknowledgement may wait, µs (31 §10.6). */
-export const ACK_DELAY_MAX_US = 10_000;
 
 // Our own.
 

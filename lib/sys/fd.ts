@@ -27,10 +27,7 @@ const sys = lazyLibc(TABLE);
 // `<fcntl.h>` and `<sys/eventfd.h>` of Linux.
 const F_GETFD = 1;
 const F_SETFD = 2;
-const F_GETFL = 3;
-const F_SETFL = 4;
 const FD_CLOEXEC = 1;
-const O_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 
@@ -62,14 +59,6 @@ export class Fd implements Disposable {
     sys().close(this.#raw);
     this.#raw = -1;
     Fd.live -= 1;
-  }
-
-  /** Sets whether calls on it return EAGAIN instead of waiting. Throws `SysError`. */
-  setNonblocking(on: boolean): void {
-    const flags = sys().fcntl(this.raw, F_GETFL, 0);
-    if (flags < 0) throw new SysError(errno(), "fcntl", this.what);
-    const next = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-    if (sys().fcntl(this.raw, F_SETFL, next) < 0) throw new SysError(errno(), "fcntl", this.what);
   }
 
   /** Sets whether the descriptor survives exec. Throws `SysError`. */

@@ -124,11 +124,6 @@ export function userByUid(uid: number): User | undefined {
   return { name: text(pw.getBigUint64(0, true)), uid, gid: pw.getUint32(PW_GID, true) };
 }
 
-/** Name of a user, or the number as text when the database has none. */
-export function userName(uid: number): string {
-  return userByUid(uid)?.name ?? String(uid);
-}
-
 /** A group and the user names the database lists in it. */
 export interface Group {
   readonly gid: number;

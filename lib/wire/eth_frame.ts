@@ -48,8 +48,7 @@ export interface EthHeader {
   end: number;
 }
 
-/** Offsets of the MAC addresses in a frame. */
-export const DST_MAC_AT = AT.dst;
+/** Offset of the sender's MAC address in a frame; the receiver's is at its start. */
 export const SRC_MAC_AT = AT.src;
 /** Bytes of a MAC address. */
 export const MAC_BYTES = 6;
@@ -63,7 +62,7 @@ export function reverseBits(x: number): number {
 
 const REVERSED = Uint8Array.from({ length: 256 }, (_, i) => reverseBits(i));
 
-/** Parse a DIX frame in `[at, end)`: 0 and `out` filled, or a negative reason (see {@linkcode ethReason}). */
+/** Parse a DIX frame in `[at, end)`: 0 and `out` filled, or a negative reason ({@linkcode EthReason}). */
 export function parseDix(
   b: Uint8Array,
   at: number,
@@ -100,19 +99,10 @@ export function parseLlc(b: Uint8Array, at: number, end: number, out: EthHeader)
 /** Reasons for which a frame is refused. */
 export const EthReason = { short: -1, type: -2, length: -3, control: -4 } as const;
 
-/** The reason as a word. */
-export function ethReason(code: number): string {
-  switch (code) {
-    case EthReason.short:
-      return "short frame";
-    case EthReason.type:
-      return "other type";
-    case EthReason.length:
-      return "bad length";
-    case EthReason.control:
-      return "bad control";
-    default:
-      return "good";
+function putMacs(dst: Uint8Array, src: Uint8Array, into: Uint8Array, at: number): void {
+  for (let i = 0; i < MAC_BYTES; i++) {
+    into[at + AT.dst + i] = dst[i]!;
+    into[at + AT.src + i] = src[i]!;
   }
 }
 
@@ -126,10 +116,18 @@ export function encodeDix(
   into: Uint8Array,
   at: number,
 ): void {
-  for (let i = 0; i < MAC_BYTES; i++) {
-    into[at + AT.dst + i] = dst[i]!;
-    into[at + AT.src + i] = src[i]!;
-  }
+  putMacs(dst, src, into, at);
+  putDix(ethertype, deid, length, into, at);
+}
+
+/** Write what follows the MACs in the DIX header of the frame at `at`. */
+export function putDix(
+  ethertype: number,
+  deid: number,
+  length: number,
+  into: Uint8Array,
+  at: number,
+): void {
   into[at + AT.type] = ethertype >>> 8;
   into[at + AT.type + 1] = ethertype;
   into[at + AT.deid] = deid >>> 8;
@@ -148,10 +146,18 @@ export function encodeLlc(
   into: Uint8Array,
   at: number,
 ): void {
-  for (let i = 0; i < MAC_BYTES; i++) {
-    into[at + AT.dst + i] = dst[i]!;
-    into[at + AT.src + i] = src[i]!;
-  }
+  putMacs(dst, src, into, at);
+  putLlc(dsap, ssap, length, into, at);
+}
+
+/** Write what follows the MACs in the LLC header of the frame at `at`. */
+export function putLlc(
+  dsap: number,
+  ssap: number,
+  length: number,
+  into: Uint8Array,
+  at: number,
+): void {
   const total = length + LLC_OVERHEAD_BYTES;
   into[at + AT.type] = total >>> 8;
   into[at + AT.type + 1] = total;

@@ -67,19 +67,3 @@ export interface ShimMgmtCodec {
   /** Write at `at`; the number of bytes, or an error with nothing written. */
   encode(m: ShimMgmt, into: Uint8Array, at: number): number | WireError;
 }
-
-/** One line for a person. */
-export function describeMgmt(m: ShimMgmt): string {
-  const hex = (b: Uint8Array) => b.subarray(0, 4).toHex();
-  switch (m.kind) {
-    case "flow_req":
-      return `flow_req eid ${m.requesterEid} for ${hex(m.hash)}, ${m.data.length} bytes of OAP`;
-    case "flow_reply":
-      return `flow_reply eid ${m.responderEid} to ${m.requesterEid}, response ${m.response}, ` +
-        `${m.data.length} bytes of OAP`;
-    case "name_query":
-      return `name_query ${hex(m.hash)}`;
-    case "name_reply":
-      return `name_reply ${hex(m.hash)}`;
-  }
-}

@@ -1,6 +1,6 @@
 /** What is proved here: children, signals and users of lib/sys. Sockets are in socket_test.ts. */
 
-import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno } from "../../../../lib/errno.ts";
 import { EventSource } from "../../../../lib/sys/epoll.ts";
 import { EventFd, Fd } from "../../../../lib/sys/fd.ts";
@@ -30,7 +30,6 @@ import {
   isPrivileged,
   realUid,
   userByUid,
-  userName,
 } from "../../../../lib/sys/users.ts";
 
 function sysTest(name: string, fn: (dir: string) => void | Promise<void>): void {
@@ -194,8 +193,6 @@ sysTest("users: the database is read through libc", () => {
   assertEquals(effectiveUid(), Deno.uid());
   assertEquals(userByUid(0), { name: "root", uid: 0, gid: 0 });
   assertEquals(userByUid(4294967294 - 77), undefined);
-  assertEquals(userName(0), "root");
-  assertEquals(userName(4294900000), "4294900000");
   assertEquals(groupByName("root")?.gid, 0);
   assertEquals(groupGid("no-such-group-here"), undefined);
 });
@@ -204,5 +201,4 @@ sysTest("isPrivileged(): root and the owner are, a uid without entry is not", ()
   assert(isPrivileged(0));
   assert(isPrivileged(4294900000, 4294900000));
   assertEquals(isPrivileged(4294900000), false);
-  assertGreater(userName(1).length, 0);
 });
