@@ -85,8 +85,8 @@ export class Cond {
   }
 
   /**
-   * Waits with `mutex` locked until signalled, until `deadlineNs` of CLOCK_MONOTONIC, or for no
-   * reason; the mutex is unlocked meanwhile. False when it was taken over, as {@linkcode Mutex.lock}.
+   * Waits with `mutex` locked until signalled, until `deadlineNs` of CLOCK_MONOTONIC (finite),
+   * or for no reason; the mutex is unlocked meanwhile. False when it was taken over, as {@linkcode Mutex.lock}.
    */
   wait(mutex: Mutex, deadlineNs: number): boolean {
     const words = this.#words;
