@@ -98,10 +98,12 @@ export class Children {
     };
   }
 
-  /** Starts this program with other words; `input` is a file it reads as standard input. */
-  startSelf(words: readonly string[], input: string): void {
+  /** Starts this program with other words; `input` is a file it reads as standard input. Its pid, if it started. */
+  startSelf(words: readonly string[], input: string): number | undefined {
     const pid = this.#start(selfCommand(...words), "none", input);
-    if (typeof pid === "string") this.log.error(`Failed to start ${words[0]}: ${pid}.`);
+    if (typeof pid === "number") return pid;
+    this.log.error(`Failed to start ${words[0]}: ${pid}.`);
+    return undefined;
   }
 
   #start(

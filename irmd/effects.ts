@@ -6,7 +6,7 @@ import { selfCommand } from "../lib/self.ts";
 import { isPrivileged } from "../lib/sys/users.ts";
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
-import type { RingId } from "./objects.ts";
+import type { RingId, UnreadPackets } from "./objects.ts";
 import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
 import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
@@ -16,7 +16,7 @@ export function applyEffects(d: Daemon): void {
     for (const e of effects) {
       switch (e.kind) {
         case "rings-destroy":
-          d.objects.removeRings(e.flowId, e.pids);
+          free(d, d.objects.removeRings(e.flowId, e.pids));
           break;
         case "flow-down": {
           flowDown(d, e.flowId, e.pid, e.otherPid);
@@ -43,6 +43,12 @@ function flowDown(d: Daemon, flowId: number, pid: number, gonePid: number): void
   for (const end of [gonePid, pid]) d.objects.markDown(flowId, end);
   const unread = d.objects.emptyRing(flowId, gonePid);
   d.upkeep.flowDown(uid, d.objects.gidOf(uid), flowId, pid, unread);
+}
+
+/** Frees packets of a user's pool, if there are any and the user has one still. */
+function free(d: Daemon, unread: UnreadPackets | undefined): void {
+  if (unread === undefined || !d.registry.pools.has(unread.uid)) return;
+  d.upkeep.free(unread.uid, d.objects.gidOf(unread.uid), unread.offsets);
 }
 
 /** All rings that exist of processes with this flow uid. */

@@ -18,6 +18,7 @@ import { Rbuff, rbuffName } from "../lib/shm/rbuff.ts";
 import { reclaim } from "../lib/shm/reclaim.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { ShmObject } from "../lib/sys/mman.ts";
+import { pidAlive } from "../lib/sys/process.ts";
 
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
@@ -31,8 +32,8 @@ export class Objects {
   #gspp: Pool | undefined;
   /** Gid of each user with a pool. */
   readonly #gids = new Map<number, number>();
-  /** Flows whose rings carry packets of the global pool. */
-  readonly #privilegedRings = new Set<number>();
+  /** Whose pool the packets in the rings of a flow are in. */
+  readonly #ringUids = new Map<number, number>();
   /** Head and tail of a ring. */
   readonly #ends = new Uint8Array(RbuffLayout.TAIL - RbuffLayout.HEAD + 8);
 
@@ -104,7 +105,7 @@ export class Objects {
         }
         made += 1;
       }
-      if (flowUid === 0) this.#privilegedRings.add(flowId);
+      this.#ringUids.set(flowId, flowUid);
       return 0;
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
@@ -117,11 +118,19 @@ export class Objects {
   /**
    * Unlinks both rings. Packets of privileged processes that still wait in one go back to the pool: an end
    * that was killed in its dealloc has not freed what it was to read, and nobody finds them later.
+   * @returns what dead processes of an unprivileged user have not read, for somebody to free as that user
    */
-  removeRings(flowId: number, pids: readonly number[]): void {
+  removeRings(flowId: number, pids: readonly number[]): UnreadPackets | undefined {
     const pool = this.#gspp;
+    const uid = this.#ringUids.get(flowId);
+    const offsets: number[] = [];
     for (const pid of pids) {
-      if (pool !== undefined && this.#privilegedRings.has(flowId) && this.#holds(pid, flowId)) {
+      if (uid === undefined || !this.#holds(pid, flowId)) {
+        // Nothing waits there.
+      } else if (uid !== 0) {
+        // One that lives reads them itself, and the lock of its ring is not for us to take.
+        if (!pidAlive(pid)) { for (const off of this.emptyRing(flowId, pid)) offsets.push(off); }
+      } else if (pool !== undefined) {
         onRing(this.#instance, pid, flowId, (ring) => {
           ring.setAcl(Acl.FLOWDOWN);
           ring.drain((off) => pool.remove(off));
@@ -129,7 +138,8 @@ export class Objects {
       }
       Rbuff.unlink(this.#instance, pid, flowId);
     }
-    this.#privilegedRings.delete(flowId);
+    this.#ringUids.delete(flowId);
+    return uid === undefined || offsets.length === 0 ? undefined : { uid, offsets };
   }
 
   /** Whether packets wait in a ring; read without mapping it, since that is rare. */
@@ -215,6 +225,12 @@ export class Objects {
     this.#gspp = undefined;
     Pool.unlink(this.#instance, 0);
   }
+}
+
+/** Packets that nobody will read: offsets in the pool of a user. */
+export interface UnreadPackets {
+  readonly uid: number;
+  readonly offsets: number[];
 }
 
 /** A ring buffer: whose, of which flow. */

@@ -39,6 +39,8 @@ export interface UpkeepJob {
 /** Gathers jobs and starts a child for each user. */
 export class Upkeep {
   readonly #jobs = new Map<number, UpkeepJob>();
+  /** Users for whom a child is at work; what comes meanwhile waits for the next. */
+  readonly #busy = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly children: Children) {}
@@ -48,14 +50,23 @@ export class Upkeep {
     if (job === undefined) {
       this.#jobs.set(uid, job = { uid, gid, downs: [], offsets: [], dead: [], rings: [] });
     }
-    this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
+    this.#gather();
     return job;
+  }
+
+  #gather(): void {
+    this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
   }
 
   /** `offsets` are packets of the user's pool that the gone end has not read. */
   flowDown(uid: number, gid: number, flowId: number, pid: number, offsets: number[]): void {
+    this.#job(uid, gid).downs.push([flowId, pid]);
+    this.free(uid, gid, offsets);
+  }
+
+  /** `offsets` are packets of the user's pool that nobody will read. */
+  free(uid: number, gid: number, offsets: readonly number[]): void {
     const job = this.#job(uid, gid);
-    job.downs.push([flowId, pid]);
     for (const off of offsets) job.offsets.push(off);
   }
 
@@ -69,13 +80,20 @@ export class Upkeep {
   #start(): void {
     this.#timer = undefined;
     for (const job of this.#jobs.values()) {
+      if (this.#busy.has(job.uid)) continue;
+      this.#jobs.delete(job.uid);
       // Too long for an argument; opened by the child before it becomes the user.
       const path = Deno.makeTempFileSync({ prefix: "ouro-upkeep-" });
       Deno.writeTextFileSync(path, JSON.stringify(job));
-      this.children.startSelf(["irmd", UPKEEP_WORD], path);
+      const pid = this.children.startSelf(["irmd", UPKEEP_WORD], path);
       Deno.removeSync(path);
+      if (pid === undefined) continue;
+      this.#busy.add(job.uid);
+      this.children.onEnd(pid, () => {
+        this.#busy.delete(job.uid);
+        if (this.#jobs.has(job.uid)) this.#gather();
+      });
     }
-    this.#jobs.clear();
   }
 
   close(): void {

@@ -6,7 +6,9 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AdminClient } from "../../lib/irm/admin.ts";
+import { RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
+import { ShmObject } from "../../lib/sys/mman.ts";
 import { peer, serverPeer } from "../doubles/peer.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
@@ -99,6 +101,40 @@ Deno.test({
     await until("the pool is gone", () => objects(node, "pup").length === 0);
     await nothingLeft(node, 0);
     assertEquals(/panicked|Uncaught|failed/.test(node.irmd!.out + node.irmd!.err), false);
+  },
+});
+
+Deno.test({
+  name:
+    "a killed client of an unprivileged user over an IPCP: what it had not read comes back to the user's pool",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using node = await TestNode.start({ args: ["--no-direct"] });
+    const admin = node.admin();
+    await makeName(admin);
+    await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
+    await node.must("irm", "name", "register", "n1", "ipcp", "l1");
+    const uid = 65534;
+    const env = { OURO_TEST_UID: String(uid) };
+    Deno.chmodSync(node.prefix, 0o755);
+    const server = await serverPeer(node, "srv", { env });
+    await admin.bindProcess(server.pid, "n1");
+    const client = peer(node, ["hold", "n1", "5"], { env });
+    const id = (await client.waitForLine(/^flow (\d+)/m))[1];
+    await server.waitForLine(/^flow \d+/m);
+    // The five answers have come to the client, which reads none.
+    const name = node.sharedMemory().find((n) => n.endsWith(`.rbuff.${client.pid}.${id}`));
+    using ring = ShmObject.open(`/${name}`);
+    const ends = new Uint8Array(8);
+    const waiting = (at: number) => {
+      ring.pread(ends, 8, at);
+      return new DataView(ends.buffer).getUint32(0, true);
+    };
+    await until("answers", () => waiting(RbuffLayout.HEAD) - waiting(RbuffLayout.TAIL) === 5);
+    client.kill("SIGKILL");
+    await server.waitForLine(/^closed/m);
+    await until("rings are gone", () => objects(node, "rbuff").length === 0);
+    await until("blocks are back", () => blocksUsed(node, uid) === 0);
   },
 });
 
