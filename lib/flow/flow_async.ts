@@ -121,7 +121,8 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   place(queue: number): void {
     if (this.queue === queue || this.closed) return;
     const set = this.process.set;
-    if (this.queue >= 0) set.del(this.queue, this.id);
+    // The IRMd gives an id anew as soon as it has heard of the end; the next flow of that id may be in its place here.
+    if (this.queue >= 0 && this.process.flowById(this.id) === this) set.del(this.queue, this.id);
     this.queue = queue;
     if (queue < 0) return;
     if (set.add(queue, this.id) === -Errno.EPERM) {

@@ -457,3 +457,24 @@ flowTest(
     assertEquals(await x.read(), bytes(4));
   },
 );
+
+flowTest(
+  "a flow that ends leaves the events of the next flow of its id alone",
+  async ({ pair, a }) => {
+    const [x, y] = pair();
+    const first = x.read();
+    y.writeSync(bytes(1));
+    await first;
+    y.deallocSync();
+    const ending = x.dealloc(); // The IRMd has heard of it, and the id is free, before it is over here.
+    const [next, peer] = pair();
+    assertEquals(next.id, x.id);
+    const message = next.read({ timeoutMs: 10_000 });
+    await ending;
+    assert(a.set.has(next.queue, next.id));
+    peer.writeSync(bytes(3));
+    assertEquals(await message, bytes(3));
+    next.deallocSync();
+    peer.deallocSync();
+  },
+);
