@@ -7,12 +7,12 @@
  *     hog             takes every block of its pool, prints `holds N`; SIGUSR1 gives them back (`gave back`),
  *                     SIGTERM ends it in good order with all of them in its hands
  *     leave NAME HOW  has a reliable flow; after SIGUSR1 it writes and leaves without closing: `exit`, `end` or `error`
- *     compute         accepts a flow and takes one message, then computes until the file ends that it was told of
+ *     compute         accepts a flow and takes two messages, then computes while the file exists that the second names
  *
  * With OURO_TEST_UID it becomes that user first.
  */
 
-import { Errno, errnoName, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
+import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
 
 /** First byte of the first message of a flow to `server`. */
@@ -126,6 +126,7 @@ async function hog(process: OuroProcess): Promise<void> {
 async function compute(process: OuroProcess): Promise<void> {
   print("ready");
   const flow = await Flow.accept(process);
+  await flow.read(); // as to any server, the way it should serve
   const path = new TextDecoder().decode(await flow.read());
   print("computing");
   // No call of the library and no turn of the event loop: its timers and its waiter are not served.
@@ -138,13 +139,7 @@ async function compute(process: OuroProcess): Promise<void> {
     }
   }
   print("computed");
-  try {
-    await catchUp(flow);
-    await flow.read();
-  } catch (e) {
-    if (!(e instanceof OuroError) || e.code !== -Errno.EFLOWDOWN) throw e;
-    print(`ended with ${errnoName(e.code)}`);
-  }
+  await catchUp(flow);
   await flow.dealloc();
 }
 

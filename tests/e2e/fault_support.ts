@@ -32,17 +32,19 @@ export function faultPeer(node: TestNode, words: string[], uid = 0): RunningProc
   return node.spawnArgv(peerArgv(...words), asUser(uid));
 }
 
-/** Starts a server and binds it to a name of its own. */
+/** Starts a server and binds it to a name of its own, registered in a layer if there is one. */
 export async function faultServer(
   node: TestNode,
   name: string,
   uid = 0,
   role = "server",
+  layer?: string,
 ): Promise<RunningProcess> {
   const server = faultPeer(node, [role, name], uid);
   await server.waitForLine(/^ready/m);
   await node.must("irm", "name", "create", name);
   await node.must("irm", "bind", "process", String(server.pid), "name", name);
+  if (layer !== undefined) await node.must("irm", "name", "register", name, "layer", layer);
   return server;
 }
 
@@ -83,8 +85,9 @@ export class Bystanders {
     name: string,
     qos = "raw",
     uid = 0,
+    layer?: string,
   ): Promise<Bystanders> {
-    const server = await faultServer(node, name, uid);
+    const server = await faultServer(node, name, uid, "server", layer);
     const client = faultPeer(node, ["talk", name, qos], uid);
     await client.waitForLine(/^answer 3$/m);
     return new Bystanders(server, client);
