@@ -9,6 +9,7 @@
 
 import type { Logger } from "../lib/log.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
+import { isAbsent } from "../lib/sys/access.ts";
 import { PeerCertificate } from "./certificate.ts";
 import type { Credentials } from "./credentials.ts";
 import { sha256 } from "./digest.ts";
@@ -114,7 +115,7 @@ export class SecurityFiles {
   /** Whether nothing is configured: no directory, and no path was asked for. */
   isBare(f: SideFiles): boolean {
     if (f.explicit.enc || f.explicit.crt || f.explicit.key) return false;
-    return this.#stat(f.dir, false) === "";
+    return isAbsent(f.dir);
   }
 
   /** Certificate and key; `null` when neither is there. */
