@@ -208,11 +208,79 @@ async function serve(
   objects: Objects,
   oap: OapService,
 ): Promise<number> {
-  let ending = false;
-  const startMs = performance.now();
-  const rib = new RibDir(instance, log);
   // A defect in one callback must not take everybody's flows down.
   EventSource.onError = (e) => log.error(`Event failed: ${e instanceof Error ? e.message : e}.`);
+  const life = { ending: false };
+  const { d, ipcps, rib } = assemble(instance, ownUid, options, log, objects, oap, life);
+
+  // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<undefined>();
+  using _signals = onSignals(
+    [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM],
+    () => {
+      if (life.ending) return;
+      life.ending = true;
+      log.info("IRMd shutting down...");
+      stop(undefined);
+    },
+  );
+
+  const server = new Server(
+    instance,
+    ownUid === 0 ? 0o666 : 0o600,
+    log,
+    (client, packet) => dispatch(d, ipcps, client, packet),
+  );
+  const sanitizer = setInterval(() => {
+    d.registry.expire(d.nowMs());
+    d.settle();
+  }, SANITIZER_MS);
+  let code = 0;
+  try {
+    log.info("Ouroboros IPC Resource Manager daemon started...");
+    if (loaded !== undefined) {
+      const cause = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
+      if (cause !== undefined) {
+        if (!options.toStdout) complain(cause);
+        const configLog = log.child("irmd/configuration");
+        configLog.error("Failed to load configuration.");
+        configLog.error("Failed to load config file.");
+        code = 1;
+        life.ending = true;
+        stop(undefined);
+      }
+    }
+    await stopped;
+    await shutDown(d, ipcps);
+  } finally {
+    clearInterval(sanitizer);
+    server.close();
+    d.upkeep.close();
+    d.children.close();
+    removeObjects(d);
+    rib.close();
+    try {
+      Deno.removeSync(irmSocketPath(instance));
+    } catch {
+      // Somebody has removed it already.
+    }
+  }
+  log.info("Ouroboros IPC Resource Manager daemon exited. Bye.");
+  return code;
+}
+
+/** The parts of the daemon, and what happens when a process ends. */
+function assemble(
+  instance: Instance,
+  ownUid: number,
+  options: DaemonOptions,
+  log: Logger,
+  objects: Objects,
+  oap: OapService,
+  life: { readonly ending: boolean },
+): { d: Daemon; ipcps: Ipcps; rib: RibDir } {
+  const startMs = performance.now();
+  const rib = new RibDir(instance, log);
   const registry: Registry = new Registry({
     securityDir: instance.securityDir,
     mayInherit: (proc, prog) => mayInherit(d, proc, prog),
@@ -243,7 +311,7 @@ async function serve(
   const ended = (pid: number, code: number) => {
     const gone = registry.processGone(pid, d.nowMs());
     if (gone?.proc !== undefined) log.info(`Process ${pid} died.`);
-    if (gone?.ipcp !== undefined && !ending) {
+    if (gone?.ipcp !== undefined && !life.ending) {
       log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
     }
     d.settle();
@@ -253,62 +321,7 @@ async function serve(
     else if (d.leaving.has(pid)) reclaimLater(d, pid, 0);
     d.leaving.delete(pid);
   };
-
-  // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
-  let stop: () => void = () => {};
-  const stopped = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
-  using _signals = onSignals(
-    [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM],
-    () => {
-      if (ending) return;
-      ending = true;
-      log.info("IRMd shutting down...");
-      stop();
-    },
-  );
-
-  const server = new Server(
-    instance,
-    ownUid === 0 ? 0o666 : 0o600,
-    log,
-    (client, packet) => dispatch(d, ipcps, client, packet),
-  );
-  const sanitizer = setInterval(() => {
-    registry.expire(d.nowMs());
-    d.settle();
-  }, SANITIZER_MS);
-  let code = 0;
-  try {
-    log.info("Ouroboros IPC Resource Manager daemon started...");
-    if (loaded !== undefined) {
-      const cause = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
-      if (cause !== undefined) {
-        if (!options.toStdout) complain(cause);
-        const configLog = log.child("irmd/configuration");
-        configLog.error("Failed to load configuration.");
-        configLog.error("Failed to load config file.");
-        code = 1;
-        ending = true;
-        stop();
-      }
-    }
-    await stopped;
-    await shutDown(d, ipcps);
-  } finally {
-    clearInterval(sanitizer);
-    server.close();
-    d.upkeep.close();
-    children.close();
-    removeObjects(d);
-    rib.close();
-    try {
-      Deno.removeSync(irmSocketPath(instance));
-    } catch {
-      // Somebody has removed it already.
-    }
-  }
-  log.info("Ouroboros IPC Resource Manager daemon exited. Bye.");
-  return code;
+  return { d, ipcps, rib };
 }
 
 /** Unlinks what processes that are still there use: their flows go down (spec 20 §15.4). */
