@@ -45,10 +45,22 @@ function flowDown(d: Daemon, flowId: number, pid: number, gonePid: number): void
   d.upkeep.flowDown(uid, d.objects.gidOf(uid), flowId, pid, unread);
 }
 
-/** Frees packets of a user's pool, if there are any and the user has one still. */
+/** Frees what nobody will read of a user's pool, now and after the time that a living end needs for its part. */
 function free(d: Daemon, unread: UnreadPackets | undefined): void {
-  if (unread === undefined || !d.registry.pools.has(unread.uid)) return;
-  d.upkeep.free(unread.uid, d.objects.gidOf(unread.uid), unread.offsets);
+  if (unread === undefined) return;
+  const { uid, living } = unread;
+  const give = (offsets: number[]) => {
+    // Without processes the user has no pool any more.
+    if (offsets.length === 0 || !d.registry.pools.has(uid)) return;
+    d.upkeep.free(uid, d.objects.gidOf(uid), offsets);
+  };
+  give(unread.offsets);
+  for (const ring of living) {
+    setTimeout(() => {
+      using r = ring;
+      give(r.unread());
+    }, RECLAIM_AFTER_MS);
+  }
 }
 
 /** All rings that exist of processes with this flow uid. */

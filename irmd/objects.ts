@@ -23,6 +23,9 @@ import { pidAlive } from "../lib/sys/process.ts";
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
 
+/** Rings of living processes that are looked at again; beyond that their packets wait for the allocator's end. */
+const LIVING_RINGS_MAX = 64;
+
 /** See the file's comment. */
 export class Objects {
   readonly #instance: Instance;
@@ -118,18 +121,21 @@ export class Objects {
   /**
    * Unlinks both rings. Packets of privileged processes that still wait in one go back to the pool: an end
    * that was killed in its dealloc has not freed what it was to read, and nobody finds them later.
-   * @returns what dead processes of an unprivileged user have not read, for somebody to free as that user
+   * @returns what processes of an unprivileged user have not read, for somebody to free as that user
    */
   removeRings(flowId: number, pids: readonly number[]): UnreadPackets | undefined {
     const pool = this.#gspp;
     const uid = this.#ringUids.get(flowId);
     const offsets: number[] = [];
+    const living: LivingRing[] = [];
     for (const pid of pids) {
       if (uid === undefined || !this.#holds(pid, flowId)) {
         // Nothing waits there.
       } else if (uid !== 0) {
-        // One that lives reads them itself, and the lock of its ring is not for us to take.
-        if (!pidAlive(pid)) { for (const off of this.emptyRing(flowId, pid)) offsets.push(off); }
+        // One that lives reads them itself, unless it is killed before it gets to that.
+        const ring = pidAlive(pid) ? this.#livingRing(pid, flowId) : undefined;
+        if (ring !== undefined) living.push(ring);
+        else if (!pidAlive(pid)) offsets.push(...this.emptyRing(flowId, pid));
       } else if (pool !== undefined) {
         onRing(this.#instance, pid, flowId, (ring) => {
           ring.setAcl(Acl.FLOWDOWN);
@@ -139,7 +145,23 @@ export class Objects {
       Rbuff.unlink(this.#instance, pid, flowId);
     }
     this.#ringUids.delete(flowId);
-    return uid === undefined || offsets.length === 0 ? undefined : { uid, offsets };
+    const none = offsets.length === 0 && living.length === 0;
+    return uid === undefined || none ? undefined : { uid, offsets, living };
+  }
+
+  /** A ring of a living process, while there are not too many; its user may have removed it meanwhile. */
+  #livingRing(pid: number, flowId: number): LivingRing | undefined {
+    if (LivingRing.live >= LIVING_RINGS_MAX) return undefined;
+    try {
+      return new LivingRing(pid, this.#open(pid, flowId));
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return undefined;
+    }
+  }
+
+  #open(pid: number, flowId: number): ShmObject {
+    return ShmObject.open(rbuffName(this.#instance, pid, flowId));
   }
 
   /** Whether packets wait in a ring; read without mapping it, since that is rare. */
@@ -191,19 +213,8 @@ export class Objects {
    */
   emptyRing(flowId: number, gonePid: number): number[] {
     try {
-      using ring = ShmObject.open(rbuffName(this.#instance, gonePid, flowId));
-      const bytes = new Uint8Array(RbuffLayout.ACL);
-      if (ring.pread(bytes, bytes.length, 0) !== bytes.length) return [];
-      const words = new DataView(bytes.buffer);
-      const head = words.getUint32(RbuffLayout.HEAD, true) & (RBUFF_SLOTS - 1);
-      let tail = words.getUint32(RbuffLayout.TAIL, true) & (RBUFF_SLOTS - 1);
-      const offsets: number[] = [];
-      for (; tail !== head; tail = (tail + 1) & (RBUFF_SLOTS - 1)) {
-        offsets.push(words.getUint32(RbuffLayout.SLOTS + tail * 8, true));
-      }
-      // Its reader is dead, so nobody else moves the tail.
-      ring.pwrite(bytes.subarray(RbuffLayout.HEAD, RbuffLayout.HEAD + 8), 8, RbuffLayout.TAIL);
-      return offsets;
+      using ring = this.#open(gonePid, flowId);
+      return takeAll(ring);
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return []; // Removed meanwhile.
@@ -227,10 +238,48 @@ export class Objects {
   }
 }
 
-/** Packets that nobody will read: offsets in the pool of a user. */
+/** Packets in the rings of a flow that has ended. */
 export interface UnreadPackets {
+  /** Whose pool they are in. */
   readonly uid: number;
+  /** Of dead processes: nobody will read them. */
   readonly offsets: number[];
+  /** Rings of processes that have still to take them out. To be disposed of. */
+  readonly living: LivingRing[];
+}
+
+/** A ring without name whose reader lived when the flow ended. */
+export class LivingRing implements Disposable {
+  static live = 0;
+
+  constructor(readonly pid: number, readonly ring: ShmObject) {
+    LivingRing.live += 1;
+  }
+
+  /** What it still holds when its reader is dead; nothing while it lives. */
+  unread(): number[] {
+    return pidAlive(this.pid) ? [] : takeAll(this.ring);
+  }
+
+  [Symbol.dispose](): void {
+    LivingRing.live -= 1;
+    this.ring[Symbol.dispose]();
+  }
+}
+
+/** Empties a ring whose reader is dead, so that nobody else moves its tail. Without mapping it. */
+function takeAll(ring: ShmObject): number[] {
+  const bytes = new Uint8Array(RbuffLayout.ACL);
+  if (ring.pread(bytes, bytes.length, 0) !== bytes.length) return [];
+  const words = new DataView(bytes.buffer);
+  const head = words.getUint32(RbuffLayout.HEAD, true) & (RBUFF_SLOTS - 1);
+  let tail = words.getUint32(RbuffLayout.TAIL, true) & (RBUFF_SLOTS - 1);
+  const offsets: number[] = [];
+  for (; tail !== head; tail = (tail + 1) & (RBUFF_SLOTS - 1)) {
+    offsets.push(words.getUint32(RbuffLayout.SLOTS + tail * 8, true));
+  }
+  ring.pwrite(bytes.subarray(RbuffLayout.HEAD, RbuffLayout.HEAD + 8), 8, RbuffLayout.TAIL);
+  return offsets;
 }
 
 /** A ring buffer: whose, of which flow. */

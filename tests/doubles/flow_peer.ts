@@ -4,9 +4,12 @@
 //       hold NAME [PACKETS]      allocates a flow, writes packets, prints "flow ID", stays until it is killed
 //       churn NAME COUNT         allocates and deallocates flows, sends one packet on each; prints the summary as JSON
 //       churn NAME 0             the same until it is killed or a flow fails
+//       leave [name]             accepts one flow, leaves packets in it and closes it; prints "ready", "closed"; lives on
+//       die-closing NAME         allocates a flow, waits for its end, and is killed within its own dealloc
 //
 // With OURO_TEST_UID it becomes that user first.
 
+import { deallocRequest } from "../../lib/flow/irmd.ts";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
 
@@ -50,6 +53,24 @@ function hold(process: OuroProcess): void {
   setInterval(() => {}, 1e6);
 }
 
+/** Accepts one flow, leaves five packets for its other end, closes it and lives on. */
+async function leave(process: OuroProcess): Promise<void> {
+  print("ready");
+  const flow = await Flow.accept(process);
+  for (let i = 0; i < 5; i++) await flow.write(new Uint8Array(100));
+  await flow.dealloc();
+  print("closed");
+  setInterval(() => {}, 1e6);
+}
+
+/** Is killed within its dealloc, which is the last of the flow: the IRMd has it, the packets are not freed yet. */
+async function dieClosing(process: OuroProcess): Promise<void> {
+  const flow = Flow.allocSync(process, name);
+  while (!flow.hasEnded()) await new Promise((done) => setTimeout(done, 5));
+  process.requestSync(deallocRequest(process.pid, flow.info.id, 0));
+  Deno.kill(Deno.pid, "SIGKILL");
+}
+
 function churn(process: OuroProcess): void {
   const times: number[] = [];
   const buffer = new Uint8Array(100);
@@ -73,9 +94,13 @@ function churn(process: OuroProcess): void {
 
 const uid = Number(Deno.env.get("OURO_TEST_UID") ?? 0);
 if (uid !== 0) becomeUser(uid, uid);
-const process = OuroProcess.open({ prog: mode === "serve" ? name || "flow_peer" : "client" });
+const process = OuroProcess.open({
+  prog: mode === "serve" || mode === "leave" ? name || "flow_peer" : "client",
+});
 if (mode === "serve") await serve(process);
 else if (mode === "hold") hold(process);
+else if (mode === "leave") await leave(process);
+else if (mode === "die-closing") await dieClosing(process);
 else {
   churn(process);
   process.close();

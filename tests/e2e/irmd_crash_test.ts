@@ -139,6 +139,27 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "a process of an unprivileged user killed within its dealloc: the packets it was to free come back",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    const { node, admin } = await setUp();
+    await using _node = node;
+    const uid = 65534;
+    const env = { OURO_TEST_UID: String(uid) };
+    Deno.chmodSync(node.prefix, 0o755);
+    const server = peer(node, ["leave", "srv"], { env });
+    await server.waitForLine(/^ready/m);
+    await admin.bindProcess(server.pid, "n1");
+    const client = peer(node, ["die-closing", "n1"], { env });
+    await server.waitForLine(/^closed/m);
+    assertEquals((await client.wait()).code, 128 + 9);
+    await until("rings are gone", () => objects(node, "rbuff").length === 0);
+    await until("blocks are back", () => blocksUsed(node, uid) === 0);
+  },
+});
+
+Deno.test({
   name: "a user that truncates all memory it may open harms itself alone",
   ignore: Deno.uid() !== 0,
   async fn() {
