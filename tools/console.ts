@@ -27,6 +27,15 @@ export function complain(line: string): void {
   }
 }
 
+/**
+ * Says why a client did nothing: one line on stderr and, where the result would have been a JSON document, a
+ * document that holds the line as `failure`.
+ */
+export function fail(line: string, document: Record<string, unknown> | undefined): void {
+  complain(line);
+  if (document !== undefined) print(`${JSON.stringify({ ...document, failure: line })}\n`);
+}
+
 /** Number and cause of a failure, for one line. */
 export function reason(error: unknown): string {
   if (error instanceof OuroError) return reasonOfError(error);

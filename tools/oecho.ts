@@ -4,7 +4,7 @@ import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { needsValue, parseOptions } from "./args.ts";
-import { complain, cText, print, reason, reasonOf } from "./console.ts";
+import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
   COMMON_TABLE,
@@ -75,7 +75,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { common } = command;
-  using process = openProcess("oecho");
+  using process = openProcess("oecho", command.listen ? undefined : failureOf(common));
   if (!process) return 1;
   using stop = new Stop();
   if (!command.listen) {
@@ -129,6 +129,11 @@ class Echo implements Conversation {
   }
 }
 
+/** The beginning of the JSON document of an echo that failed. */
+function failureOf(o: CommonOptions): Record<string, unknown> | undefined {
+  return o.json ? { tool: "oecho", name: NAME, qos: o.qos } : undefined;
+}
+
 async function client(o: CommonOptions, stop: Stop): Promise<number> {
   const { signal } = stop;
   let flow: Flow | undefined;
@@ -149,7 +154,7 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
   } catch (error) {
     if (!(error instanceof OuroError) && !stop.requested) throw error;
     if (!o.json) print(`${what}.\n`);
-    complain(`${what}: ${stop.requested ? "stopped" : reason(error)}`);
+    fail(`${what}: ${stop.requested ? "stopped" : reason(error)}`, failureOf(o));
     return FAILED;
   } finally {
     if (flow !== undefined) await leave(flow, stop);

@@ -6,19 +6,23 @@ import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
-import { complain, print, reason } from "./console.ts";
+import { complain, fail, print, reason } from "./console.ts";
 
 /**
  * Announces this tool to the IRMd. Undefined after the text of the C library on stderr; the exit code
  * is 1 then.
+ * @param document beginning of the JSON document that a client prints when it fails, if it prints one
  */
-export function openProcess(prog: string): OuroProcess | undefined {
+export function openProcess(
+  prog: string,
+  document?: Record<string, unknown>,
+): OuroProcess | undefined {
   try {
     return OuroProcess.open({ prog }).makeCurrent();
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
     complain(startFailureText(error));
-    complain(`Failed to start: ${reason(error)}`);
+    fail(`Failed to start: ${reason(error)}`, document);
     return undefined;
   }
 }

@@ -5,33 +5,29 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ouro, type RunResult, TestNode } from "./support/node.ts";
 import { run } from "./support/process.ts";
 
-/** One command line and what it must say. */
-interface Failure {
-  readonly words: string[];
-  readonly code: number;
-  /** The text on stdout, or the beginning of a usage. */
-  readonly out?: string | RegExp;
-  /** The line on stderr. */
-  readonly err: RegExp | "";
-}
+/** A command line, its exit code, the text on stdout, and the line on stderr. */
+type Failure = readonly [words: string, code: number, out: string | RegExp, err: RegExp | ""];
 
 /** Fails unless the cause is there, once, as a person would want it. */
-function check(f: Failure, got: RunResult): void {
-  const said = `ouro ${f.words.join(" ")}\n${got.out}${got.err}`;
-  assertEquals(got.code, f.code, said);
-  if (typeof f.out === "object") assertMatch(got.out, f.out, said);
-  else assertEquals(got.out, f.out ?? "", said);
-  if (f.err === "") assertEquals(got.err, "", said);
-  else assertMatch(got.err, f.err, said);
+function check([words, code, out, err]: Failure, got: RunResult): void {
+  const said = `ouro ${words}\n${got.out}${got.err}`;
+  assertEquals(got.code, code, said);
+  if (typeof out === "object") assertMatch(got.out, out, said);
+  else assertEquals(got.out, out, said);
+  if (err === "") assertEquals(got.err, "", said);
+  else assertMatch(got.err, err, said);
   assert(!/\n +at |file:\/\/|os error|\[object /.test(got.out + got.err), said);
   const lines = got.err.split("\n").filter((line) => line !== "" && !line.startsWith("FATAL: "));
   assert(lines.length <= 1, `more than one line of reason: ${said}`);
 }
 
-async function checkAll(t: Deno.TestContext, node: TestNode, failures: Failure[]): Promise<void> {
+async function checkAll(
+  t: Deno.TestContext,
+  node: TestNode,
+  failures: readonly Failure[],
+): Promise<void> {
   for (const f of failures) {
-    const name = f.words.join(" ").slice(0, 80);
-    await t.step(name, async () => check(f, await node.run(f.words)));
+    await t.step(f[0].slice(0, 80), async () => check(f, await node.run(f[0].split(" "))));
   }
 }
 
@@ -46,179 +42,67 @@ const NOT_RUNNING =
   /^(FATAL: Could not announce to IRMd\.\n)?[^\n]*: -1002: IRMd is not running \(start it with `ouro irmd`\); nobody listens at \/[^\n]+\/run\/irm\.sock\n$/;
 
 const WITHOUT_IRMD: Failure[] = [
-  { words: ["irm", "name", "create", "x"], code: 1, out: UNREACHABLE, err: NOT_RUNNING },
-  {
-    words: ["irm", "name", "register", "x", "layer", "l"],
-    code: 1,
-    out: "Failed to list IPCPs.\n",
-    err: NOT_RUNNING,
-  },
-  { words: ["irm", "ipcp", "list", "--json"], code: 1, err: NOT_RUNNING },
-  { words: ["irm", "ipcp", "create", "name", "x", "type", "local"], code: 1, err: NOT_RUNNING },
-  {
-    words: ["irm", "bind", "program", "/bin/sh", "name", "x"],
-    code: 1,
-    out: UNREACHABLE,
-    err: NOT_RUNNING,
-  },
-  { words: ["oping", "-n", "x"], code: 1, err: NOT_RUNNING },
-  { words: ["oping", "-l"], code: 1, err: NOT_RUNNING },
-  { words: ["operf", "-n", "x"], code: 1, err: NOT_RUNNING },
-  { words: ["oecho"], code: 1, err: NOT_RUNNING },
-  { words: ["obc", "-n", "x"], code: 1, err: NOT_RUNNING },
-  { words: ["ocbr", "-n", "x"], code: 1, err: NOT_RUNNING },
-  { words: ["ovpn", "-i", "10.0.0.1", "-m", "255.0.0.0"], code: 1, err: NOT_RUNNING },
-  {
-    words: ["ipcpd-local", "1", "n"],
-    code: 1,
-    out: "FATAL: Could not announce to IRMd.\n",
-    err: NOT_RUNNING,
-  },
+  ["irm name create x", 1, UNREACHABLE, NOT_RUNNING],
+  ["irm name register x layer l", 1, "Failed to list IPCPs.\n", NOT_RUNNING],
+  ["irm ipcp list --json", 1, "", NOT_RUNNING],
+  ["irm ipcp create name x type local", 1, "", NOT_RUNNING],
+  ["irm bind program /bin/sh name x", 1, UNREACHABLE, NOT_RUNNING],
+  ["oping -n x", 1, "", NOT_RUNNING],
+  ["oping -l", 1, "", NOT_RUNNING],
+  ["operf -n x", 1, "", NOT_RUNNING],
+  ["oecho", 1, "", NOT_RUNNING],
+  ["obc -n x", 1, "", NOT_RUNNING],
+  ["ocbr -n x", 1, "", NOT_RUNNING],
+  ["ovpn -i 10.0.0.1 -m 255.0.0.0", 1, "", NOT_RUNNING],
+  ["ipcpd-local 1 n", 1, "FATAL: Could not announce to IRMd.\n", NOT_RUNNING],
 ];
 
 const USAGE = /^Usage: /;
 
 const COMMAND_LINES: Failure[] = [
-  {
-    words: ["irm", "ipcp", "create", "name"],
-    code: 1,
-    out: USAGE,
-    err: /^irm ipcp create: no value after "name"\n$/,
-  },
-  {
-    words: ["irm", "ipcp", "create", "name", "x"],
-    code: 1,
-    out: USAGE,
-    err: /^irm ipcp create: no type given \(type TYPE\)\n$/,
-  },
-  {
-    words: ["irm", "ipcp", "create"],
-    code: 1,
-    out: USAGE,
-    err: /no name given \(name NAME\), no type given/,
-  },
-  {
-    words: ["irm", "ipcp", "create", "name", "x", "type", "zz"],
-    code: 1,
-    out: /^IPCP type "zz" is unknown\.\nUsage: /,
-    err: "",
-  },
-  { words: ["irm", "ipcp", "destroy"], code: 1, out: USAGE, err: /no name given/ },
-  {
-    words: ["irm", "ipcp", "bootstrap", "name", "x"],
-    code: 1,
-    out: USAGE,
-    err: /no layer given \(layer LAYER\)/,
-  },
-  {
-    words: ["irm", "ipcp", "bootstrap", "name", "x", "layer", "l", "hash"],
-    code: 1,
-    out: USAGE,
-    err: /no value after "hash"/,
-  },
-  {
-    words: ["irm", "ipcp", "bootstrap", "name", "x", "layer", "l", "type", "zz"],
-    code: 1,
-    out: USAGE,
-    err: /IPCP type "zz" is unknown/,
-  },
-  {
-    words: ["irm", "ipcp", "enroll", "name", "x"],
-    code: 1,
-    out: USAGE,
-    err: /no destination given/,
-  },
-  {
-    words: ["irm", "ipcp", "connect", "name", "x"],
-    code: 1,
-    out: USAGE,
-    err: /no dst given \(dst DST\)/,
-  },
-  {
-    words: ["irm", "ipcp", "list", "type", "zz"],
-    code: 1,
-    out: USAGE,
-    err: /IPCP type "zz" is unknown/,
-  },
-  {
-    words: ["irm", "name", "create"],
-    code: 1,
-    out: USAGE,
-    err: /^irm name create: no name given\n$/,
-  },
-  { words: ["irm", "name", "create", "x", "lb"], code: 1, out: USAGE, err: /no value after "lb"/ },
-  {
-    words: ["irm", "name", "create", "x", "lb", "zz"],
-    code: 1,
-    out: USAGE,
-    err: /"zz" is no load-balancing policy \(round-robin or spillover\)/,
-  },
-  {
-    words: ["irm", "name", "register", "x"],
-    code: 1,
-    out: USAGE,
-    err: /no layer and no IPCP given/,
-  },
-  {
-    words: ["irm", "bind", "program", "/bin/sh"],
-    code: 1,
-    out: USAGE,
-    err: /no name given \(name NAME\)/,
-  },
-  {
-    words: ["irm", "bind", "process", "1"],
-    code: 1,
-    out: USAGE,
-    err: /no name given \(name NAME\)/,
-  },
-  {
-    words: ["irm", "unbind", "ipcp", "x"],
-    code: 1,
-    out: USAGE,
-    err: /no name given \(name NAME\)/,
-  },
-  { words: ["oping", "-n", "x", "--zz"], code: 1, out: USAGE, err: /^Unknown option: --zz\n$/ },
-  { words: ["oping", "-n"], code: 1, out: USAGE, err: /^Option -n needs a value\n$/ },
-  {
-    words: ["operf", "-n"],
-    code: 1,
-    out: "No server specified.\n",
-    err: /^Option --server-name needs a value\n$/,
-  },
-  {
-    words: ["ocbr", "-n"],
-    code: 1,
-    out: /^No server specified\.\nUsage/,
-    err: /^Option --server-name needs a value\n$/,
-  },
-  {
-    words: ["obc", "-n"],
-    code: 1,
-    out: /^Please specify a name\./,
-    err: /^Option --name needs a value\n$/,
-  },
-  { words: ["irmd", "--zz"], code: 1, out: USAGE, err: /^irmd: unknown word "--zz"\n$/ },
-  {
-    words: ["irmd", "--ipcp-dir"],
-    code: 1,
-    out: USAGE,
-    err: /^irmd: --ipcp-dir needs a directory\n$/,
-  },
-  {
-    words: ["irmd", "--config", "/nonexistent.conf"],
-    code: 1,
-    err: /^irmd: Failed to check path for \/nonexistent\.conf: No such file or directory\.\n$/,
-  },
-  {
-    words: ["pki", "show", "/nonexistent.pem"],
-    code: 1,
-    err: /^ouro pki: cannot read \/nonexistent\.pem: No such file or directory\n$/,
-  },
-  {
-    words: ["pki", "init", "--security", "/proc/ouro"],
-    code: 1,
-    err: /^ouro pki: cannot make \/proc\/ouro\/\w+: [^\n(]+\n$/,
-  },
+  ["irm ipcp create name", 1, USAGE, /^irm ipcp create: no value after "name"\n$/],
+  ["irm ipcp create name x", 1, USAGE, /^irm ipcp create: no type given \(type TYPE\)\n$/],
+  ["irm ipcp create", 1, USAGE, /no name given \(name NAME\), no type given/],
+  ["irm ipcp create name x type zz", 1, /^IPCP type "zz" is unknown\.\nUsage: /, ""],
+  ["irm ipcp destroy", 1, USAGE, /no name given/],
+  ["irm ipcp bootstrap name x", 1, USAGE, /no layer given \(layer LAYER\)/],
+  ["irm ipcp bootstrap name x layer l hash", 1, USAGE, /no value after "hash"/],
+  ["irm ipcp bootstrap name x layer l type zz", 1, USAGE, /IPCP type "zz" is unknown/],
+  ["irm ipcp enroll name x", 1, USAGE, /no destination given/],
+  ["irm ipcp connect name x", 1, USAGE, /no dst given \(dst DST\)/],
+  ["irm ipcp list type zz", 1, USAGE, /IPCP type "zz" is unknown/],
+  ["irm name create", 1, USAGE, /^irm name create: no name given\n$/],
+  ["irm name create x lb", 1, USAGE, /no value after "lb"/],
+  [
+    "irm name create x lb zz",
+    1,
+    USAGE,
+    /"zz" is no load-balancing policy \(round-robin or spillover\)/,
+  ],
+  ["irm name register x", 1, USAGE, /no layer and no IPCP given/],
+  ["irm bind program /bin/sh", 1, USAGE, /no name given \(name NAME\)/],
+  ["irm bind process 1", 1, USAGE, /no name given \(name NAME\)/],
+  ["irm unbind ipcp x", 1, USAGE, /no name given \(name NAME\)/],
+  ["oping -n x --zz", 1, USAGE, /^Unknown option: --zz\n$/],
+  ["oping -n", 1, USAGE, /^Option -n needs a value\n$/],
+  ["operf -n", 1, "No server specified.\n", /^Option --server-name needs a value\n$/],
+  ["ocbr -n", 1, /^No server specified\.\nUsage/, /^Option --server-name needs a value\n$/],
+  ["obc -n", 1, /^Please specify a name\./, /^Option --name needs a value\n$/],
+  ["irmd --zz", 1, USAGE, /^irmd: unknown word "--zz"\n$/],
+  ["irmd --ipcp-dir", 1, USAGE, /^irmd: --ipcp-dir needs a directory\n$/],
+  [
+    "irmd --config /nonexistent.conf",
+    1,
+    "",
+    /^irmd: Failed to check path for \/nonexistent\.conf: No such file or directory\.\n$/,
+  ],
+  [
+    "pki show /nonexistent.pem",
+    1,
+    "",
+    /^ouro pki: cannot read \/nonexistent\.pem: No such file or directory\n$/,
+  ],
+  ["pki init --security /proc/ouro", 1, "", /^ouro pki: cannot make \/proc\/ouro\/\w+: [^\n(]+\n$/],
 ];
 
 Deno.test("without an IRMd every command says so, and where it looked", async (t) => {
@@ -235,203 +119,123 @@ const ALLOCATE = (code: number) => `Failed to allocate flow: ${code}.\n`;
 
 /** One IRMd, nothing in it but the name `x`. */
 const BARE_NODE: Failure[] = [
-  {
-    words: ["irm", "name", "destroy", "zz"],
-    code: 1,
-    err: /^Failed to destroy name "zz": -1: name "zz" is not known\n$/,
-  },
-  {
-    words: ["irm", "bind", "program", "/nonexistent", "name", "x"],
-    code: 1,
-    out: "/nonexistent does not exist.\n",
-    err: /: -2: no such file\n$/,
-  },
-  {
-    words: ["irm", "bind", "program", "/etc/passwd", "name", "x"],
-    code: 1,
-    out: "Cannot execute /etc/passwd, please check permissions.\n",
-    err: /: -1: it is not executable\n$/,
-  },
-  {
-    words: ["irm", "bind", "process", "1", "name", "x"],
-    code: 1,
-    err: /: -1: process 1 is no Ouroboros program of this node \(it has not announced itself\)\n$/,
-  },
-  {
-    words: ["irm", "bind", "process", "999999999", "name", "x"],
-    code: 1,
-    out: '"999999999" is not a valid process id.\n',
-    err: "",
-  },
-  {
-    words: ["irm", "unbind", "process", "1", "name", "x"],
-    code: 1,
-    err: /: -1: process 1 is no Ouroboros program of this node\n$/,
-  },
-  {
-    words: ["irm", "unbind", "process", "1", "name", "zz"],
-    code: 1,
-    err: /: -1: name "zz" is not known\n$/,
-  },
-  {
-    words: ["irm", "unbind", "program", "sh", "name", "zz"],
-    code: 1,
-    err: /: -1: name "zz" is not known\n$/,
-  },
-  {
-    words: ["irm", "unbind", "program", "sh", "name", "x"],
-    code: 1,
-    err: /: -1: program "sh" is not bound to name "x"\n$/,
-  },
-  {
-    words: ["irm", "name", "register", "x", "layer", "l"],
-    code: 1,
-    out: "Failed to list IPCPs.\n",
-    err: /: there is no IPCP \(irm ipcp create\)\n$/,
-  },
-  {
-    words: ["irm", "ipcp", "bootstrap", "name", "zz", "layer", "l"],
-    code: 1,
-    out: "No IPCPs matching zz found.\n\n",
-    err: "",
-  },
-  {
-    words: ["oping", "-n", "zz"],
-    code: 1,
-    out: ALLOCATE(-1007),
-    err: /^Failed to allocate flow: -1007: name "zz" is not known here \(irm name create zz\)\n$/,
-  },
-  {
-    words: ["oping", "-n", "x"],
-    code: 1,
-    out: ALLOCATE(-1003),
-    err:
-      /: nothing is bound to "x" here \(irm bind program PROG name x\), and no IPCP is in a layer\n$/,
-  },
-  {
-    words: ["operf", "-n", "zz"],
-    code: 1,
-    out: "Failed to allocate flow.\n",
-    err: /: -1007: name "zz" is not known here/,
-  },
-  {
-    words: ["ovpn", "-n", "zz", "-i", "10.0.0.1", "-m", "255.0.0.0"],
-    code: 1,
-    out: /Failed to allocate flow\.\n$/,
-    err: /: -1007: name "zz" is not known here/,
-  },
-  {
-    words: ["oecho"],
-    code: 255,
-    out: "Failed to allocate flow.\n",
-    err: /: -1007: name "oecho" is not known here/,
-  },
-  {
-    words: ["obc", "-n", "zz"],
-    code: 255,
-    out: "Failed to join broadcast.\n",
-    err: /: -1003: no IPCP of this node is in layer "zz"\n$/,
-  },
-  {
-    words: ["ocbr", "-n", "zz"],
-    code: 255,
-    out: /Failed to allocate flow\.\n$/,
-    err: /: -1007: name "zz" is not known here/,
-  },
-  { words: ["irmd"], code: 1, err: /^irmd: IRMd already running \(\d+\), exiting\.\n$/ },
+  ["irm name destroy zz", 1, "", /^Failed to destroy name "zz": -1: name "zz" is not known\n$/],
+  [
+    "irm bind program /nonexistent name x",
+    1,
+    "/nonexistent does not exist.\n",
+    /: -2: no such file\n$/,
+  ],
+  [
+    "irm bind program /etc/passwd name x",
+    1,
+    "Cannot execute /etc/passwd, please check permissions.\n",
+    /: -1: it is not executable\n$/,
+  ],
+  [
+    "irm bind process 1 name x",
+    1,
+    "",
+    /: -1: process 1 is no Ouroboros program of this node \(it has not announced itself\)\n$/,
+  ],
+  ["irm bind process 999999999 name x", 1, '"999999999" is not a valid process id.\n', ""],
+  ["irm unbind process 1 name x", 1, "", /: -1: process 1 is no Ouroboros program of this node\n$/],
+  ["irm unbind process 1 name zz", 1, "", /: -1: name "zz" is not known\n$/],
+  ["irm unbind program sh name zz", 1, "", /: -1: name "zz" is not known\n$/],
+  ["irm unbind program sh name x", 1, "", /: -1: program "sh" is not bound to name "x"\n$/],
+  [
+    "irm name register x layer l",
+    1,
+    "Failed to list IPCPs.\n",
+    /: there is no IPCP \(irm ipcp create\)\n$/,
+  ],
+  ["irm ipcp bootstrap name zz layer l", 1, "No IPCPs matching zz found.\n\n", ""],
+  [
+    "oping -n zz",
+    1,
+    ALLOCATE(-1007),
+    /^Failed to allocate flow: -1007: name "zz" is not known here \(irm name create zz\)\n$/,
+  ],
+  [
+    "oping -n x",
+    1,
+    ALLOCATE(-1003),
+    /: nothing is bound to "x" here \(irm bind program PROG name x\), and no IPCP is in a layer\n$/,
+  ],
+  ["operf -n zz", 1, "Failed to allocate flow.\n", /: -1007: name "zz" is not known here/],
+  [
+    "ovpn -n zz -i 10.0.0.1 -m 255.0.0.0",
+    1,
+    /Failed to allocate flow\.\n$/,
+    /: -1007: name "zz" is not known here/,
+  ],
+  ["oecho", 255, "Failed to allocate flow.\n", /: -1007: name "oecho" is not known here/],
+  [
+    "obc -n zz",
+    255,
+    "Failed to join broadcast.\n",
+    /: -1003: no IPCP of this node is in layer "zz"\n$/,
+  ],
+  ["ocbr -n zz", 255, /Failed to allocate flow\.\n$/, /: -1007: name "zz" is not known here/],
+  ["irmd", 1, "", /^irmd: IRMd already running \(\d+\), exiting\.\n$/],
 ];
 
 /** The same with a local layer `lay` of the IPCP `l1`, where `x` is registered; nobody accepts. */
 const LAYER_NODE: Failure[] = [
-  {
-    words: ["irm", "ipcp", "bootstrap", "name", "l1", "layer", "more"],
-    code: 1,
-    err: /: -1: it is in layer "lay" already \(ipcpd-local l1, bootstrap\)\n$/,
-  },
-  {
-    words: [
-      "irm",
-      "ipcp",
-      "bootstrap",
-      "name",
-      "l1",
-      "layer",
-      "more",
-      "type",
-      "udp4",
-      "ip",
-      "127.0.0.1",
-    ],
-    code: 1,
-    out: "Types do not match.\n\n",
-    err: "",
-  },
-  {
-    words: ["irm", "ipcp", "connect", "name", "l1", "dst", "x"],
-    code: 1,
-    err: /: -1003: only unicast and broadcast IPCPs have connections\n$/,
-  },
-  {
-    words: [
-      "irm",
-      "ipcp",
-      "bootstrap",
-      "name",
-      "d1",
-      "type",
-      "eth-dix",
-      "layer",
-      "e",
-      "dev",
-      "nonesuch0",
-    ],
-    code: 1,
-    err: /: -1: Cannot use device nonesuch0: no such device \(ipcpd-eth-dix d1, bootstrap\)\n$/,
-  },
-  {
-    words: [
-      "irm",
-      "ipcp",
-      "bootstrap",
-      "name",
-      "u4",
-      "type",
-      "udp4",
-      "layer",
-      "u",
-      "ip",
-      "192.0.2.1",
-    ],
-    code: 1,
-    err:
-      /: -1: Couldn't bind to 192\.0\.2\.1:3435\. address not available \(ipcpd-udp4 u4, bootstrap\)\n$/,
-  },
-  {
-    words: ["oping", "-n", "x"],
-    code: 1,
-    out: ALLOCATE(-1003),
-    err: /: -1003: nobody accepts flows for "x" \(ipcpd-local l1, [^\n]+\)\n$/,
-  },
-  {
-    words: ["oping", "-n", "fails"],
-    code: 1,
-    out: ALLOCATE(-1003),
-    err:
-      /: -1003: [^\n]*false was started and ended with status 1 before it accepted, and no IPCP of this node knows "fails"/,
-  },
-  {
-    words: ["oping", "-n", "text"],
-    code: 1,
-    out: ALLOCATE(-1003),
-    err:
-      /: -1003: [^\n]*\/text cannot be started \([^\n]*not in an executable format\), and no IPCP/,
-  },
-  {
-    words: ["obc", "-n", "lay"],
-    code: 255,
-    out: "Failed to join broadcast.\n",
-    err: /: -1000: layer "lay" is no broadcast layer \(ipcpd-local l1, [^\n]+\)\n$/,
-  },
+  [
+    "irm ipcp bootstrap name l1 layer more",
+    1,
+    "",
+    /: -1: it is in layer "lay" already \(ipcpd-local l1, bootstrap\)\n$/,
+  ],
+  [
+    "irm ipcp bootstrap name l1 layer more type udp4 ip 127.0.0.1",
+    1,
+    "Types do not match.\n\n",
+    "",
+  ],
+  [
+    "irm ipcp connect name l1 dst x",
+    1,
+    "",
+    /: -1003: only unicast and broadcast IPCPs have connections\n$/,
+  ],
+  [
+    "irm ipcp bootstrap name d1 type eth-dix layer e dev nonesuch0",
+    1,
+    "",
+    /: -1: Cannot use device nonesuch0: no such device \(ipcpd-eth-dix d1, bootstrap\)\n$/,
+  ],
+  [
+    "irm ipcp bootstrap name u4 type udp4 layer u ip 192.0.2.1",
+    1,
+    "",
+    /: -1: Couldn't bind to 192\.0\.2\.1:3435\. address not available \(ipcpd-udp4 u4, bootstrap\)\n$/,
+  ],
+  [
+    "oping -n x",
+    1,
+    ALLOCATE(-1003),
+    /: -1003: nobody accepts flows for "x" \(ipcpd-local l1, [^\n]+\)\n$/,
+  ],
+  [
+    "oping -n fails",
+    1,
+    ALLOCATE(-1003),
+    /: -1003: [^\n]*false was started and ended with status 1 before it accepted, and no IPCP of this node knows "fails"/,
+  ],
+  [
+    "oping -n text",
+    1,
+    ALLOCATE(-1003),
+    /: -1003: [^\n]*\/text cannot be started \([^\n]*not in an executable format\), and no IPCP/,
+  ],
+  [
+    "obc -n lay",
+    255,
+    "Failed to join broadcast.\n",
+    /: -1000: layer "lay" is no broadcast layer \(ipcpd-local l1, [^\n]+\)\n$/,
+  ],
 ];
 
 Deno.test("what a node with a name only cannot do, and why", async (t) => {
@@ -481,10 +285,52 @@ Deno.test({
     for (const [words, out] of requests) {
       await t.step(words.join(" "), async () => {
         const got = await node.run(words, { uid: 65534, gid: 65534 });
-        check({ words, code: 1, err, ...(out === undefined ? {} : { out }) }, got);
+        check([words.join(" "), 1, out ?? "", err], got);
       });
     }
   },
+});
+
+Deno.test("--json: one document when there is a result, also a failed one; a list that fails prints none", async (t) => {
+  await using node = await TestNode.start();
+  const clients: [string[], number, string, string][] = [
+    [["oping", "-n", "zz"], 1, "error", "Failed to allocate flow: -1007: "],
+    [["operf", "-n", "zz"], 1, "failure", "Failed to allocate flow: -1007: "],
+    [["ocbr", "-n", "zz"], 255, "failure", "Failed to allocate flow: -1007: "],
+    [["oecho"], 255, "failure", "Failed to allocate flow: -1007: "],
+  ];
+  const lists = [["irm", "name", "list"], ["irm", "ipcp", "list"]];
+  const failed = async (words: string[], code: number, key: string, start: string) => {
+    const got = await node.run([...words, "--json"]);
+    assertEquals(got.code, code, got.err);
+    const document = JSON.parse(got.out);
+    assertEquals(document.tool, words[0]);
+    assertEquals(document[key].slice(0, start.length), start);
+    assertEquals(got.err.split("\n").at(-2), document[key]);
+  };
+  for (const [words, code, key, start] of clients) {
+    await t.step(words.join(" "), () => failed(words, code, key, start));
+  }
+  await node.must("irm", "name", "create", "n1", "lb", "spillover");
+  await node.must("irm", "ipcp", "create", "name", "l1", "type", "local");
+  const [names, ipcps] = await Promise.all(lists.map((w) => node.must(...w, "--json")));
+  assertEquals(JSON.parse(names!), [{ name: "n1", lb: "spillover" }]);
+  const [{ pid, ...ipcp }] = JSON.parse(ipcps!);
+  assertEquals(Number.isInteger(pid), true);
+  assertEquals(Object.keys(ipcp), ["name", "type", "layer", "hash_algo", "hash"]);
+  assertEquals([ipcp.name, ipcp.type, ipcp.layer], ["l1", "local", null]);
+  await node.stopIrmd();
+  for (const words of lists) {
+    const got = await node.run([...words, "--json"]);
+    assertEquals([got.code, got.out], [1, ""]);
+    assertMatch(got.err, NOT_RUNNING);
+  }
+  for (const [words, , key] of clients) {
+    await t.step(
+      `${words.join(" ")} without IRMd`,
+      () => failed(words, 1, key, "Failed to start: -1002: "),
+    );
+  }
 });
 
 Deno.test("irmd that logs to syslog tells a person at the terminal what is wrong with its file", async () => {

@@ -4,7 +4,7 @@ import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
-import { complain, print, reason, reasonOf } from "../console.ts";
+import { complain, fail, print, reason, reasonOf } from "../console.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
   breathe,
@@ -41,7 +41,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { options } = command;
-  using process = openProcess("ocbr");
+  using process = openProcess("ocbr", options.listen ? undefined : failureOf(options));
   if (!process) return 1;
   using stop = new Stop();
   if (!options.listen) return await client(options, stop);
@@ -103,6 +103,11 @@ class Receiver implements Conversation {
   }
 }
 
+/** The beginning of the JSON document of a run that did not take place. */
+function failureOf(o: OcbrOptions): Record<string, unknown> | undefined {
+  return o.json ? { tool: "ocbr", name: o.server, qos: o.qos } : undefined;
+}
+
 async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   const { server, durationS, rate, sizeBytes } = options;
   if (!options.json) {
@@ -116,12 +121,12 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
     if (!options.json) print("Failed to allocate flow.\n");
-    complain(`Failed to allocate flow: ${reason(error)}`);
+    fail(`Failed to allocate flow: ${reason(error)}`, failureOf(options));
     return FAILED;
   }
   const tooLong = tooLongFor(flow, sizeBytes);
   if (tooLong !== undefined) {
-    complain(tooLong);
+    fail(tooLong, failureOf(options));
     await leave(flow, stop);
     return FAILED;
   }

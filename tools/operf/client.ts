@@ -4,7 +4,7 @@ import { Errno, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { monotonicUs } from "../../lib/sys/clock.ts";
 import { packetLimit } from "../common.ts";
-import { complain, print, reason, reasonOf } from "../console.ts";
+import { complain, fail, print, reason, reasonOf } from "../console.ts";
 import { Interim, leave, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MIN } from "./options.ts";
 import {
@@ -51,6 +51,11 @@ function fitted(o: OperfOptions, flow: Flow): OperfOptions | string {
   return o.sizeGiven || sizeBytes < SIZE_BYTES_MIN ? tooLong : { ...o, sizeBytes };
 }
 
+/** The beginning of the JSON document of a test that did not take place. */
+export function failureOf(o: OperfOptions): Record<string, unknown> | undefined {
+  return o.json ? { tool: "operf", test: o.test, name: o.server, qos: o.qos } : undefined;
+}
+
 /** Runs one test; returns the exit code. */
 export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   let o = asked;
@@ -65,12 +70,12 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
     say("Failed to allocate flow.\n");
-    complain(`Failed to allocate flow: ${reason(error)}`);
+    fail(`Failed to allocate flow: ${reason(error)}`, failureOf(o));
     return o.strictExit ? 2 : 1;
   }
   const fit = fitted(o, flow);
   if (typeof fit === "string") {
-    complain(fit);
+    fail(fit, failureOf(o));
     await leave(flow, stop);
     return o.strictExit ? 2 : 1;
   }

@@ -3,7 +3,7 @@
 import { takePrefix } from "../../lib/prefix.ts";
 import { complain, print } from "../console.ts";
 import { openProcess, Stop } from "../session.ts";
-import { client } from "./client.ts";
+import { client, failureOf } from "./client.ts";
 import { parseOperf } from "./options.ts";
 import { server } from "./server.ts";
 
@@ -17,10 +17,9 @@ export async function main(args: string[]): Promise<number> {
     if (command.err !== undefined) complain(command.err);
     return command.code;
   }
-  using process = openProcess("operf");
+  const { options } = command;
+  using process = openProcess("operf", options.listen ? undefined : failureOf(options));
   if (!process) return 1;
   using stop = new Stop();
-  return command.options.listen
-    ? await server(command.options, process, stop)
-    : await client(command.options, stop);
+  return options.listen ? await server(options, process, stop) : await client(options, stop);
 }
