@@ -48,7 +48,7 @@ export interface OapOptions {
   readonly random?: (bytes: number) => Uint8Array;
   /** Source of ephemeral key pairs, for tests. */
   readonly generatePair?: (kex: KexInfo) => Promise<KexPair>;
-  /** Requests with an earlier timestamp are refused; default: the time of construction. */
+  /** Requests with an earlier timestamp are refused; default: the time of construction, by the clock as it is set now. */
   readonly startedNs?: bigint;
 }
 
@@ -74,12 +74,18 @@ export class OapService {
   constructor(options: OapOptions) {
     const log = this.#log = options.log;
     const nowNs = options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n);
+    const startedMs = performance.now();
+    // Whole ms and one more, because timestamps are cut to whole ms.
+    const uptimeNs = () => BigInt(Math.ceil(performance.now() - startedMs) + 1) * 1_000_000n;
     this.#files = new SecurityFiles(options.securityDir, log);
     this.#trust = new TrustFiles(options.securityDir, log);
     this.#memory = {
       signed: new ReplayCache(ENTRIES_MAX, "refuse"),
       unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
-      startedNs: options.startedNs ?? nowNs(),
+      // Not a time noted then: a clock that was set back would refuse every request until it has caught up.
+      get startedNs() {
+        return options.startedNs ?? nowNs() - uptimeNs();
+      },
     };
     this.#random = options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n)));
     this.#port = {
