@@ -122,19 +122,20 @@ export class Client {
   }
 
   #finish(): void {
-    const endRealNs = this.#sys.realtimeNs();
+    // The time of day may have been set meanwhile.
+    const elapsedNs = BigInt(Math.round(this.#sys.monotonicNs() - this.#startNs));
     const { options, run } = { options: this.#options, run: this.run };
     if (options.json) {
       this.#out.text(jsonText(run, {
         ...options,
         version: this.#version,
         startNs: this.#startRealNs,
-        endNs: endRealNs,
+        endNs: this.#startRealNs + elapsedNs,
         packets: this.#records.length < run.received ? undefined : this.#records,
         error: this.#error,
       }));
     } else {
-      this.#out.text(run.statistics(Number((endRealNs - this.#startRealNs) / 1000n)));
+      this.#out.text(run.statistics(Number(elapsedNs / 1000n)));
       if (options.stats) this.#out.text(statsText(run, options.percentiles));
     }
     this.#out.flush();

@@ -1,6 +1,6 @@
 /** The client's loops over a flow and clocks of our own: losses, time-outs, ends. No process, no wait. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Errno } from "../../../lib/errno.ts";
 import { makeReply } from "../../../lib/wire/oping_msg.ts";
 import { Client, type PingFlow } from "../../../oping/client.ts";
@@ -18,6 +18,8 @@ class World implements PingFlow {
   /** What becomes of request number n: answered, lost, or the flow goes down. */
   fate: (n: number) => "answer" | "lose" | "down" | "late" = () => "answer";
   writeResult: (n: number) => number = (n) => n;
+  /** How far the time of day is from the monotonic clock, ns. */
+  clockOffNs = 0;
   #down = false;
   readonly #replies: { atNs: number; bytes: Uint8Array }[] = [];
   onTurn: (() => void) | undefined;
@@ -64,7 +66,7 @@ class World implements PingFlow {
     });
     return new Client(options, this, out, {
       monotonicNs: () => this.nowNs,
-      realtimeNs: () => BigInt(Math.round(this.nowNs)),
+      realtimeNs: () => BigInt(Math.round(this.nowNs + this.clockOffNs)),
       turn: () => {
         this.onTurn?.();
         return Promise.resolve();
@@ -79,6 +81,20 @@ Deno.test("Client: requests leave on the schedule, the first after one interval"
   await world.client("-c", "3", "-i", "100").ping();
   assertEquals(world.nowNs - startNs, 300e6 + RTT_NS);
   assertStringIncludes(world.text, "3 packets transmitted, 3 received, 0 out-of-order, 0% ");
+});
+
+Deno.test("Client: setting the time of day during a run changes no result", async () => {
+  for (const json of [[], ["--json"]]) {
+    const texts = [0, -3600e9, 3600e9].map(async (jumpNs) => {
+      const world = new World();
+      world.onTurn = () => world.clockOffNs = jumpNs;
+      await world.client("-c", "3", "-i", "100", ...json).ping();
+      return world.text;
+    });
+    const [plain, back, forth] = await Promise.all(texts);
+    assertMatch(plain!, json.length > 0 ? /"received":3/ : /time: 300\.\d+ ms/);
+    assertEquals([back, forth], [plain, plain]);
+  }
 });
 
 Deno.test("Client: a lost reply in the middle does not end the run", async () => {
