@@ -189,46 +189,31 @@ function percentilesOf(list: string | undefined): number[] | undefined {
 export function parseOptions(args: readonly string[]): OpingOptions {
   const words = collect(args);
   if ("kind" in words) return words;
-  const { flags, values, times } = words;
   const notes: string[] = [];
-  const mode: Mode = flags.has("flood-busy")
-    ? "flood-busy"
-    : flags.has("flood")
-    ? "flood"
-    : "normal";
-
-  let intervalMs = times.get("interval") ?? 1000;
-  const countWord = values.get("count");
-  let count = countWord === undefined ? COUNT_MAX : toU32(strtol(countWord).value);
-  const durationMs = times.get("duration") ?? 0;
-  const limitFlood = durationMs > 0 && mode !== "normal";
-  if (durationMs > 0 && mode === "normal") {
-    // From the interval as given, before it is cut (vectors oping.duration).
-    count = intervalMs > 0
-      ? Math.min(COUNT_MAX, Math.trunc(durationMs / intervalMs))
-      : Math.min(COUNT_MAX, durationMs * 10);
-  }
-
   let qos: QosWord = "raw";
-  const cube = values.get("qos");
+  const cube = words.values.get("qos");
   if (cube !== undefined) {
     if (isQosWord(cube)) qos = cube;
     else notes.push("Unknown QoS cube, defaulting to raw.");
   }
+  return words.flags.has("listen") ? serverOptions(words, notes) : clientOptions(words, qos, notes);
+}
 
-  if (flags.has("listen")) {
-    const flowsMax = values.get("max-flows");
-    return {
-      kind: "server",
-      mode: flags.has("busy") ? "busy" : flags.has("poll") ? "poll" : "wait",
-      quiet: flags.has("quiet"),
-      once: flags.has("once"),
-      flowsMax: flowsMax === undefined ? Infinity : toU32(strtol(flowsMax).value),
-      idleMs: times.get("idle") ?? 10_000,
-      notes,
-    };
-  }
+function serverOptions({ flags, values, times }: Words, notes: string[]): OpingOptions {
+  const flowsMax = values.get("max-flows");
+  return {
+    kind: "server",
+    mode: flags.has("busy") ? "busy" : flags.has("poll") ? "poll" : "wait",
+    quiet: flags.has("quiet"),
+    once: flags.has("once"),
+    flowsMax: flowsMax === undefined ? Infinity : toU32(strtol(flowsMax).value),
+    idleMs: times.get("idle") ?? 10_000,
+    notes,
+  };
+}
 
+function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOptions {
+  const { flags, values, times } = words;
   const text = (line: string) => notes.map((note) => `${note}\n`).join("") + line;
   const name = values.get("name") ?? "";
   if (name === "") {
@@ -238,28 +223,28 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   if (percentiles === undefined) {
     return { kind: "exit", code: 1, text: text("Percentiles are numbers above 0 up to 100.\n") };
   }
-
+  const mode: Mode = flags.has("flood-busy")
+    ? "flood-busy"
+    : flags.has("flood")
+    ? "flood"
+    : "normal";
+  let intervalMs = times.get("interval") ?? 1000;
+  const durationMs = times.get("duration") ?? 0;
+  const limitFlood = durationMs > 0 && mode !== "normal";
+  // From the interval as given, before it is cut (vectors oping.duration).
+  const count = countOf(values.get("count"), intervalMs, mode === "normal" ? durationMs : 0);
   if (intervalMs > INTERVAL_MAX_MS) {
     notes.push("Ping interval truncated to 10s.");
     intervalMs = INTERVAL_MAX_MS;
   }
-  const sizeWord = values.get("size");
-  let size = sizeWord === undefined ? SIZE_MIN : strtol(sizeWord).value;
-  if (size > SIZE_MAX) {
-    notes.push(`Packet size truncated to ${SIZE_MAX} bytes.`);
-    size = SIZE_MAX;
-  }
-  if (size < SIZE_MIN) {
-    notes.push(`Packet size set to ${SIZE_MIN} bytes.`);
-    size = SIZE_MIN;
-  }
+  const size = sizeOf(values.get("size"), notes);
   return {
     kind: "client",
     name,
     mode,
     count,
     durationMs: limitFlood ? durationMs : undefined,
-    durationText: limitFlood && countWord === undefined ? values.get("duration") : undefined,
+    durationText: limitFlood && !values.has("count") ? values.get("duration") : undefined,
     intervalMs: Math.max(0, intervalMs),
     size,
     qos,
@@ -274,4 +259,26 @@ export function parseOptions(args: readonly string[]): OpingOptions {
     reportMs: times.get("report"),
     notes,
   };
+}
+
+/** Pings to send: as many as asked for, or as fit in `durationMs`, if that is not 0. */
+function countOf(word: string | undefined, intervalMs: number, durationMs: number): number {
+  if (durationMs > 0) {
+    const count = intervalMs > 0 ? Math.trunc(durationMs / intervalMs) : durationMs * 10;
+    return Math.min(COUNT_MAX, count);
+  }
+  return word === undefined ? COUNT_MAX : toU32(strtol(word).value);
+}
+
+function sizeOf(word: string | undefined, notes: string[]): number {
+  const size = word === undefined ? SIZE_MIN : strtol(word).value;
+  if (size > SIZE_MAX) {
+    notes.push(`Packet size truncated to ${SIZE_MAX} bytes.`);
+    return SIZE_MAX;
+  }
+  if (size < SIZE_MIN) {
+    notes.push(`Packet size set to ${SIZE_MIN} bytes.`);
+    return SIZE_MIN;
+  }
+  return size;
 }

@@ -6,7 +6,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
-import { bytesOf, opingCases, textOf } from "../unit/oping/vectors.ts";
+import { textOf } from "../unit/hex.ts";
+import { opingCases } from "../unit/oping/vectors.ts";
 import { until } from "./support/deadline.ts";
 import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 
@@ -122,12 +123,16 @@ for (const one of cases.get("srv")!) {
     flow.flags |= FlowFlag.RNoPart;
     const reply = new Uint8Array(2000);
     for (const { sent_hex, reply_hex } of one.input.exchanges!) {
-      const sent = bytesOf(sent_hex);
+      const sent = Uint8Array.fromHex(sent_hex);
       const written = flow.writeSync(sent);
       assertEquals(written, sent.length);
       const n = flow.readSync(reply, { timeoutMs: reply_hex === null ? 150 : 5000 });
       const got = n < 0 ? null : reply.slice(0, n);
-      assertEquals(got, reply_hex === null ? null : bytesOf(reply_hex), sent_hex.slice(0, 40));
+      assertEquals(
+        got,
+        reply_hex === null ? null : Uint8Array.fromHex(reply_hex),
+        sent_hex.slice(0, 40),
+      );
     }
     await until(
       `the server's lines, there is ${server.out}`,

@@ -7,9 +7,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { createSocket } from "node:dgram";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
-import { bytesOf, textOf, type ToolCase, toolCases } from "../unit/tools/vectors.ts";
+import { type ToolCase, toolCases } from "../unit/tools/vectors.ts";
 import { until } from "./support/deadline.ts";
 import { ouro, TestNode } from "./support/node.ts";
+import { textOf } from "../unit/hex.ts";
 
 const cases = toolCases();
 /** How long a reply that must not come is waited for, ms. */
@@ -119,10 +120,10 @@ for (const one of cases.get("srv")!) {
     const exchanges = one.input.exchanges ??
       [{ sent_hex: one.input.sent_hex!, reply_hex: one.hex }];
     for (const { sent_hex, reply_hex } of exchanges) {
-      await flow.write(bytesOf(sent_hex));
+      await flow.write(Uint8Array.fromHex(sent_hex));
       const reply = await flow.read({ timeoutMs: reply_hex === null ? NO_REPLY_MS : 10_000 })
         .catch(() => null);
-      assertEquals(reply, reply_hex === null ? null : bytesOf(reply_hex));
+      assertEquals(reply, reply_hex === null ? null : Uint8Array.fromHex(reply_hex));
     }
     if (one.server_stdout_hex !== undefined) {
       const wanted = textOf(one.server_stdout_hex);
@@ -167,7 +168,7 @@ for (const one of cases.get("pkt")!) {
     const how = packetCase(one);
     if (!how) throw new Error(`${one.name}: unknown packet`);
     const packets = await packetsOf(how.argv, how.index + 1);
-    const wanted = bytesOf(one.hex);
+    const wanted = Uint8Array.fromHex(one.hex);
     const got = packets[how.index]!;
     if (one.name === "pkt.ocbr.head") assertEquals(got.subarray(0, wanted.length), wanted);
     else assertEquals(got, wanted);
@@ -185,7 +186,7 @@ Deno.test("obc sends the packets of the vectors and prints what others send", as
         using process = joinNode(node);
         const flow = await Flow.join("bcl", { process });
         assertEquals((await node.run([...one.input.argv!])).code, 0);
-        assertEquals(await flow.read({ timeoutMs: 20_000 }), bytesOf(one.hex));
+        assertEquals(await flow.read({ timeoutMs: 20_000 }), Uint8Array.fromHex(one.hex));
         await flow.dealloc();
       },
     });
@@ -229,7 +230,7 @@ Deno.test({
     const socket = createSocket("udp4");
     await new Promise<void>((done) => socket.bind(0, `10.${a}.${b}.1`, done));
     socket.send("hello", 9999, `10.${a}.${b}.2`);
-    const wanted = bytesOf(one.hex);
+    const wanted = Uint8Array.fromHex(one.hex);
     const comparable = (packet: Uint8Array): Uint8Array => {
       const copy = packet.slice();
       // Identification, checksums, addresses and source port differ from run to run.
@@ -371,7 +372,9 @@ Deno.test({
     for (let i = 0; i < 2; i++) {
       const flow = await Flow.accept(process, { timeoutMs: 20_000 });
       // Goes to the device and is not answered.
-      await flow.write(bytesOf("4500001c00000000401100000a0000010a00000200010002000800000000"));
+      await flow.write(
+        Uint8Array.fromHex("4500001c00000000401100000a0000010a00000200010002000800000000"),
+      );
       await until("the packet is taken", () => flow.txQueued === 0);
       await flow.dealloc();
     }

@@ -76,13 +76,3 @@ export function opingCases(): Map<Kind, OpingCase[]> {
   }
   return cases;
 }
-
-/** Bytes of a hex string. */
-export function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-}
-
-/** Text of a hex string. */
-export function textOf(hex: string): string {
-  return new TextDecoder().decode(bytesOf(hex));
-}

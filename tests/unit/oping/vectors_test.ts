@@ -9,7 +9,8 @@ import { parse, TYPE_REPLY, TYPE_REQUEST } from "../../../lib/wire/oping_msg.ts"
 import { encode, LENGTH } from "../../../lib/wire/oping_msg.ts";
 import { type ClientOptions, parseOptions } from "../../../oping/options.ts";
 import { header, PingRun } from "../../../oping/run.ts";
-import { bytesOf, type OpingCase, opingCases, textOf } from "./vectors.ts";
+import { type OpingCase, opingCases } from "./vectors.ts";
+import { textOf } from "../hex.ts";
 
 const cases = opingCases();
 
@@ -42,7 +43,7 @@ function play(one: OpingCase): { text: string; packets: string[]; readTimeoutS: 
     run.request(request, nowNs);
     const fails = script.some((item) => item.write_fails_at === run.sent);
     if (!fails || normal) {
-      if (packets.length < 2 && !fails) packets.push(hexOf(request));
+      if (packets.length < 2 && !fails) packets.push(request.toHex());
       sentNs.push(nowNs);
       run.onSent();
     }
@@ -106,10 +107,6 @@ function play(one: OpingCase): { text: string; packets: string[]; readTimeoutS: 
     packets,
     readTimeoutS: options.timeoutMs / 1000,
   };
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 function specOf(q: Readonly<QosSpec>): Record<string, number> {
@@ -182,7 +179,7 @@ for (const one of cases.get("cli")!) {
 
 for (const one of cases.get("pkt")!) {
   Deno.test(`${one.name}: request() gives the same bytes for the same stamp`, () => {
-    const wanted = bytesOf(one.hex);
+    const wanted = Uint8Array.fromHex(one.hex);
     const msg = { type: 0, id: 0, stampNs: 0 };
     assertEquals(parse(wanted, 0, wanted.length, msg), 0);
     const options = clientOf(one.input.argv!);
@@ -197,7 +194,7 @@ for (const one of cases.get("pkt")!) {
 
 for (const one of cases.get("frame")!) {
   Deno.test(`${one.name}: parse() finds the message behind the headers`, () => {
-    const frame = bytesOf(one.hex);
+    const frame = Uint8Array.fromHex(one.hex);
     const headers = 18 + (one.input.qos === "best" ? 12 : 0);
     const msg = { type: 9, id: 9, stampNs: 0 };
     assertEquals(parse(frame, headers, frame.length, msg), 0);

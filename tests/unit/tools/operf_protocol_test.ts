@@ -15,12 +15,12 @@ import {
   parseSeqno,
   TestType,
 } from "../../../tools/operf/protocol.ts";
-import { bytesOf, toolCases } from "./vectors.ts";
+import { toolCases } from "./vectors.ts";
 
 for (const one of toolCases().get("pkt")!) {
   if (!one.name.startsWith("pkt.operf")) continue;
   Deno.test(`${one.name} is understood and made`, () => {
-    const bytes = bytesOf(one.hex);
+    const bytes = Uint8Array.fromHex(one.hex);
     if (one.name === "pkt.operf.config.bi") {
       assertEquals(parseConfig(bytes), TestType.BI);
       assertEquals(encodeConfig(TestType.BI), bytes);

@@ -13,7 +13,8 @@ import { parseOperf } from "../../../tools/operf/options.ts";
 import { encodeConfig, TestType } from "../../../tools/operf/protocol.ts";
 import { announcement, header, statistics } from "../../../tools/operf/text.ts";
 import { parseOvpn } from "../../../tools/ovpn/options.ts";
-import { bytesOf, textOf, type ToolCase, toolCases } from "./vectors.ts";
+import { type ToolCase, toolCases } from "./vectors.ts";
+import { textOf } from "../hex.ts";
 
 const cases = toolCases();
 
@@ -66,7 +67,9 @@ for (const one of cases.get("operf")!) {
       statistics(o, result);
     assertEquals(text, textOf(one.hex));
     const type = o.test === "bi" ? TestType.BI : TestType.UNI;
-    assertEquals(one.config_packet_hex!.map(bytesOf), [encodeConfig(type)]);
+    assertEquals(one.config_packet_hex!.map((hex) => Uint8Array.fromHex(hex)), [
+      encodeConfig(type),
+    ]);
   });
 }
 

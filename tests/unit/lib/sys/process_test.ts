@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno } from "../../../../lib/errno.ts";
 import { EventSource } from "../../../../lib/sys/epoll.ts";
-import { EventFd, Fd } from "../../../../lib/sys/fd.ts";
+import { EventFd } from "../../../../lib/sys/fd.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import {
   kill,
@@ -31,25 +31,7 @@ import {
   realUid,
   userByUid,
 } from "../../../../lib/sys/users.ts";
-
-function sysTest(name: string, fn: (dir: string) => void | Promise<void>): void {
-  Deno.test({
-    name,
-    sanitizeResources: false,
-    async fn() {
-      const dir = Deno.makeTempDirSync();
-      EventSource.get();
-      const before = Fd.live;
-      try {
-        await fn(dir);
-      } finally {
-        await EventSource.get().idle();
-        Deno.removeSync(dir, { recursive: true });
-      }
-      assertEquals(Fd.live, before);
-    },
-  });
-}
+import { sysTest } from "./support.ts";
 
 sysTest("spawn() passes words and environment exactly, nothing else", async (dir) => {
   const { pid, pidfd } = spawn(["/bin/sh", "-c", 'echo "$1|$A"; env | grep -c LANG', "sh", "x y"], {

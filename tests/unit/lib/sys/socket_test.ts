@@ -6,30 +6,17 @@ import { EventFd, Fd } from "../../../../lib/sys/fd.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import { SeqListener, SeqSocket } from "../../../../lib/sys/socket.ts";
 import { Errno } from "../../../../lib/errno.ts";
+import { sysTest } from "./support.ts";
 
-/** A test with a listener in a directory of its own; descriptors must all be closed at the end. */
+/** A test with a listener in a directory of its own. */
 function socketTest(
   name: string,
   body: (l: SeqListener, path: string) => void | Promise<void>,
 ): void {
-  Deno.test({
-    name,
-    // libc is opened once a process and stays open.
-    sanitizeResources: false,
-    async fn() {
-      const dir = Deno.makeTempDirSync();
-      EventSource.get();
-      const before = Fd.live;
-      try {
-        const path = `${dir}/s`;
-        using l = SeqListener.listen(path, 0o600, 8);
-        await body(l, path);
-      } finally {
-        await EventSource.get().idle();
-        Deno.removeSync(dir, { recursive: true });
-      }
-      assertEquals(Fd.live, before);
-    },
+  sysTest(name, async (dir) => {
+    const path = `${dir}/s`;
+    using l = SeqListener.listen(path, 0o600, 8);
+    await body(l, path);
   });
 }
 
