@@ -127,6 +127,11 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
   if (!addressesGood(ctx, request, type ?? target?.type, type !== undefined)) {
     return usage(ctx, "ipcp bootstrap");
   }
+  // Before an IPCP is made that would be left behind.
+  if (byteLength(layer) > NAME_BYTES_MAX) {
+    ctx.print("Layer name too long.\n\n");
+    return usage(ctx, "ipcp bootstrap");
+  }
   if (!target) {
     const made = await makeCandidate(ctx, name, type, listed);
     if (typeof made === "number") return made;
@@ -140,10 +145,6 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
   if (autobind && target.type !== IpcpType.UNICAST && target.type !== IpcpType.BROADCAST) {
     ctx.print("Can not bind this IPCP type,autobind disabled.\n\n");
     autobind = false;
-  }
-  if (byteLength(layer) > NAME_BYTES_MAX) {
-    ctx.print("Layer name too long.\n\n");
-    return usage(ctx, "ipcp bootstrap");
   }
   if (!deviceGood(ctx, target.type, request.options.device)) return usage(ctx, "ipcp bootstrap");
   const conf = bootstrapConfig(target.type, layer, request.options);
