@@ -7,7 +7,7 @@
  * time-out; the wait after the last request is short; a dead flow ends the run.
  */
 
-import { Errno } from "../lib/errno.ts";
+import { Errno, errnoText } from "../lib/errno.ts";
 import type { ClientOptions } from "./options.ts";
 import type { Output } from "./output.ts";
 import { jsonText, statsText } from "./report.ts";
@@ -46,13 +46,19 @@ export interface Surroundings {
   turn(): Promise<void>;
 }
 
-/** How a run ended, for the exit code. */
+/** How a run ended, for the exit code and the line that says why. */
 export interface Ending {
   readonly replies: number;
+  /** Why it ended early; with a number where a call failed. */
   readonly error: string | undefined;
 }
 
 const NONBLOCK = { nonblock: true } as const;
+
+/** A sentence with the number and its meaning in place of the full stop. */
+function withReason(sentence: string, code: number): string {
+  return `${sentence.slice(0, -1)}: ${code}: ${errnoText(code)}`;
+}
 
 /** Read errors after which no packet can come. */
 function isFlowGone(error: number): boolean {
@@ -141,9 +147,9 @@ export class Client {
     this.#out.flush();
   }
 
-  /** Prints a line of trouble and remembers it. */
-  #trouble(text: string): void {
-    this.#error = text;
+  /** Prints a line of trouble and remembers it, with the number that says why. */
+  #trouble(text: string, code?: number): void {
+    this.#error = code === undefined ? text : withReason(text, code);
     if (!this.#options.json) this.#out.line(text);
   }
 
@@ -215,7 +221,7 @@ export class Client {
         // A full ring of a slow server: the request waits its turn.
         if (result < 0 && result !== -Errno.EAGAIN) {
           run.onSent();
-          this.#trouble("Failed to send packet.");
+          this.#trouble("Failed to send packet.", result);
           return;
         }
         if (result >= 0) {
@@ -239,7 +245,7 @@ export class Client {
       if (n > 0) {
         if (this.#take(n)) heardAtNs = this.#sys.monotonicNs();
       } else if (isFlowGone(n)) {
-        this.#trouble("Failed to read packet.");
+        this.#trouble("Failed to read packet.", n);
         return;
       }
       await this.#breathe(this.#sys.monotonicNs());
@@ -266,7 +272,7 @@ export class Client {
         await this.#breathe(this.#sys.monotonicNs());
       }
       if (written < 0) {
-        if (!this.#stopped) this.#trouble("Failed to send packet.");
+        if (!this.#stopped) this.#trouble("Failed to send packet.", written);
         return;
       }
       run.onSent();
@@ -293,7 +299,7 @@ export class Client {
         return "packet";
       }
       if (isFlowGone(n)) {
-        this.#trouble("Failed to read packet.");
+        this.#trouble("Failed to read packet.", n);
         return "gone";
       }
       const nowNs = this.#sys.monotonicNs();
@@ -314,7 +320,7 @@ export class Client {
           return "packet";
         }
         if (n !== -Errno.EAGAIN && isFlowGone(n)) {
-          this.#error = "Failed to read packet.";
+          this.#error = withReason("Failed to read packet.", n);
           return "gone";
         }
       }

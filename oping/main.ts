@@ -128,6 +128,7 @@ async function ping(options: ClientOptions): Promise<number> {
   stop = () => client.stop();
   report = () => client.report();
   const ending = await client.ping();
+  if (ending.error !== undefined && !ending.error.endsWith(".")) complain(ending.error);
   await leave(flow);
   if (!options.strictExit) return 0;
   return ending.error !== undefined ? 2 : ending.replies === 0 ? 1 : 0;

@@ -129,7 +129,8 @@ Deno.test("Client: a flow that goes down ends the run at once", async () => {
   const startNs = world.nowNs;
   const ending = await world.client("-c", "100", "-i", "10").ping();
   assert(world.nowNs - startNs < 30e6);
-  assertEquals(ending.error, "Failed to read packet.");
+  assertEquals(ending.error, "Failed to read packet: -1005: flow is down");
+  assertStringIncludes(world.text, "Failed to read packet.\n");
 });
 
 Deno.test("Client: a request that cannot be sent ends the run and counts as sent", async () => {
