@@ -44,10 +44,13 @@ function hex(hash: Uint8Array | number): string {
   return hash.toHex();
 }
 
-/** A bad network between a and b: UDP datagrams are passed on late, twice, out of order or not at all. */
+/** A bad network between a and b: UDP datagrams are passed on late, twice, damaged, out of order or not at all. */
 class BadNetwork implements AsyncDisposable {
   passed = 0;
   lost = 0;
+  damaged = 0;
+  /** Packets of flows that get cut or a bit turned, as a share. */
+  damageShare = 0;
   readonly #socket: Socket;
   readonly #random: Prng;
 
@@ -72,6 +75,14 @@ class BadNetwork implements AsyncDisposable {
     if (!management && r.chance(0.03)) {
       this.lost++;
       return;
+    }
+    if (!management && r.chance(this.damageShare)) {
+      this.damaged++;
+      packet = packet.slice();
+      // Behind the four bytes that say whose packet it is.
+      const at = r.between(4, packet.length - 1);
+      if (r.chance(0.5)) packet = packet.subarray(0, at);
+      else packet[at]! ^= 1 << r.below(8);
     }
     this.passed++;
     const copies = !management && r.chance(0.02) ? 2 : 1;
@@ -130,7 +141,7 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
     const [, received] = out.match(/200 packets transmitted, (\d+) received, 0 out-of-order/) ?? [];
     assert(Number(received) > 150, out);
   });
-  await t.step("oping -q data, encrypted", async () => {
+  await t.step("oping -q data, encrypted, packets cut and bits turned", async () => {
     for (const [node, side] of [[a, "client"], [b, "server"]] as const) {
       const dir = `${node.instance.securityDir}/${side}/secret`;
       await Deno.mkdir(dir, { recursive: true });
@@ -138,8 +149,11 @@ Deno.test("reliable flows over a network that loses, doubles and reorders delive
     }
     await b.bindProgram("oping", "secret");
     await b.must("irm", "name", "register", "secret", "layer", "udp");
+    net.damageShare = 0.05;
     const words = ["-q", "data", "-c", "200", "-i", "5ms", "-Q"];
     const { code, out, err } = await a.run(["oping", "-n", "secret", ...words]);
+    net.damageShare = 0;
+    assert(net.damaged > 5, `${net.damaged} packets were damaged`);
     assertEquals(code, 0, err + out);
     assertMatch(out, /200 packets transmitted, 200 received, 0 out-of-order, 0% packet loss/);
     assertMatch(b.irmd!.out, /aes-256-gcm/);

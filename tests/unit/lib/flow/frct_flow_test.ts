@@ -196,6 +196,59 @@ flowTest(
   },
 );
 
+/** Everything that may become of a packet on its way: cut anywhere, lengthened, a bit turned in every byte, noise. */
+function damaged(packet: Uint8Array, r: Prng): Uint8Array[] {
+  const all: Uint8Array[] = [];
+  for (let n = 1; n < packet.length; n++) all.push(packet.slice(0, n), packet.slice(n));
+  for (let n = 1; n <= 20; n++) {
+    const longer = new Uint8Array(packet.length + n);
+    longer.set(packet);
+    all.push(longer);
+  }
+  for (let at = 0; at < packet.length; at++) {
+    const turned = packet.slice();
+    turned[at]! ^= 1 << r.below(8);
+    all.push(turned);
+  }
+  for (let n = 1; n <= 80; n++) all.push(Uint8Array.from({ length: n }, () => 1 + r.below(255)));
+  return all;
+}
+
+for (
+  const [what, nid, crc] of [
+    ["a CRC", 0, true],
+    ["aes-256-gcm", 901, false],
+    ["chacha20-poly1305", 1018, false],
+    ["aes-256-gcm and a CRC", 901, true],
+    ["aes-256-ctr and a CRC", 906, true],
+  ] as const
+) {
+  for (const qos of ["raw", "best", "data"] as const) {
+    flowTest(
+      `${qos} with ${what}: packets shorter than their trailers and all other damage are dropped and counted`,
+      ({ irmd, pair, steal, plant }) => {
+        const r = new Prng(nid + 1);
+        irmd.cipherNid = nid;
+        const [x, y] = pair({ ...QOS[qos], ber: crc ? 0 : 1 }, { crc });
+        const message = Uint8Array.from({ length: 40 }, (_, k) => k);
+        assertEquals(x.writeSync(message), 40);
+        const [authentic] = steal(y);
+        const bad = damaged(authentic!, r);
+        const into = new Uint8Array(200);
+        for (let k = 0; k < bad.length; k++) {
+          plant(y, bad[k]!);
+          if (k % 100 !== 99 && k !== bad.length - 1) continue;
+          assertEquals(y.readSync(into, NOW), -Errno.EAGAIN);
+          assertEquals(y.counters.rxDropped, k + 1);
+        }
+        plant(y, authentic!);
+        assertEquals([y.readSync(into, NOW), ...into.subarray(0, 40)], [40, ...message]);
+        assertEquals([y.counters.rxPackets, y.rxQueued], [1, 0]);
+      },
+    );
+  }
+}
+
 flowTest("data: streams cut what is larger than a packet and rejoin it", async ({ pair }) => {
   const [x, y] = pair();
   const size = 3_000_000;
