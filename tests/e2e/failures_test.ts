@@ -288,6 +288,10 @@ Deno.test({
         check([words.join(" "), 1, out ?? "", err], got);
       });
     }
+    await t.step("irmd", async () => {
+      const line = /^irmd: Lockfile error: this node belongs to uid 0 \([^\n]+\)\.\n$/;
+      check(["irmd", 1, "", line], await node.run(["irmd"], { uid: 65534, gid: 65534 }));
+    });
   },
 });
 
