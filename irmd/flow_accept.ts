@@ -6,7 +6,15 @@ import { isOapFailure } from "../security/oap/mod.ts";
 import { failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, notAnnounced, securityOf } from "./flows.ts";
+import {
+  DATA_BYTES_MAX,
+  giveUp,
+  granted,
+  NO_BYTES,
+  notAnnounced,
+  refusals,
+  securityOf,
+} from "./flows.ts";
 import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
@@ -41,6 +49,7 @@ export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Ou
   }
   const oap = await d.oap.serve(securityOf(d, record), name, request, data);
   if (isOapFailure(oap)) {
+    if (direct) refusals.set(flow, oap.reason);
     await refuse(d, flow, direct, oap.code);
     return failed(oap.code, "oap", oap.reason);
   }

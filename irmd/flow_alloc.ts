@@ -19,6 +19,7 @@ import {
   NO_BYTES,
   noRings,
   notAnnounced,
+  refusals,
   securityOf,
   timedOut,
 } from "./flows.ts";
@@ -115,7 +116,12 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
       if (late) return timedOut(dst);
       if (q.client.gone) return undefined;
       if (outcome.code === -Errno.EPIPE) continue; // The acceptor died; there may be others.
-      return failed(outcome.code, "oap", "the server refused or could not be authenticated");
+      const reason = refusals.get(flow)?.replace(/\.$/, "");
+      return failed(
+        outcome.code,
+        "oap",
+        reason === undefined ? "the server refused" : `the server refused: ${reason}`,
+      );
     }
     const done = await oap.complete(outcome.response);
     if (isOapFailure(done)) {

@@ -64,6 +64,12 @@ export function noRings(code: number): Answer {
   );
 }
 
+/**
+ * Why the server half of OAP failed, for the client of a direct flow. It is the same user, or privileged as the
+ * server is, so the reason may name files. A flow over a layer carries the number alone.
+ */
+export const refusals: WeakMap<FlowRecord, string> = new WeakMap();
+
 /** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */
 export function securityOf(d: Daemon, record: NameRecord): NameSecurity {
   const { paths } = record;

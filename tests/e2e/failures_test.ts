@@ -337,6 +337,19 @@ Deno.test("--json: one document when there is a result, also a failed one; a lis
   }
 });
 
+Deno.test("a key that cannot be used: a client of the same host hears which file it is, and why", async () => {
+  await using node = await TestNode.start();
+  const key = `${node.prefix}/etc`;
+  await Deno.mkdir(key, { recursive: true });
+  await node.must("irm", "name", "create", "x", "skeypath", key, "scrtpath", key);
+  await node.must("irm", "bind", "program", "oping", "name", "x");
+  const server = node.spawn(["oping", "-l", "--once"]);
+  await server.waitForLine(/server started/);
+  const got = await node.run(["oping", "-n", "x"]);
+  const why = new RegExp(`: -1008: the server refused: ${key}: is not a regular file\n$`);
+  check(["oping -n x", 1, ALLOCATE(-1008), why], got);
+});
+
 Deno.test("irmd that logs to syslog tells a person at the terminal what is wrong with its file", async () => {
   await using node = await TestNode.start({ idle: true });
   const path = `${node.prefix}/bad.conf`;
