@@ -318,6 +318,7 @@ export class Bindings {
       this.deactivate(proc, flow);
       if (flow.wait.kind === "accept") flow.wait.reserved = true;
       flow.name = record.name;
+      record.served += 1;
       waiter.settle({ kind: "reserved", reservation: new Reservation(flow, record.name) });
     }
   }

@@ -129,6 +129,8 @@ export class NameRecord {
   readonly active: ActiveQueue;
   /** Requesters that wait for an acceptor, first come first served. */
   readonly waits: AcceptorWait[] = [];
+  /** How often an acceptor was given to who waited for one. */
+  served = 0;
 
   constructor(name: string, polLb: number, paths: NamePaths) {
     this.name = name;

@@ -130,6 +130,23 @@ for (
   });
 }
 
+Deno.test("more allocations at once than a server takes in a second wait while it takes some", async () => {
+  await using node = await TestNode.start();
+  const server = await Puppet.announced(node, "srv");
+  const client = await Puppet.announced(node, "cli");
+  await node.admin().bindProcess(server.pid, "n1");
+  const start = performance.now();
+  const allocs = Array.from({ length: 6 }, () => alloc(client, "n1", 20_000));
+  // The server is slow, not idle: the last is served long after the second that an idle one has.
+  for (let i = 0; i < allocs.length; i++) {
+    assertEquals((await accept(server))?.result, 0, `accept ${i}`);
+    await until(`pause ${i}`, () => performance.now() > start + (i + 1) * 300);
+  }
+  assertEquals((await Promise.all(allocs)).map((r) => r?.result), [0, 0, 0, 0, 0, 0]);
+  // Nobody accepts any more: the next one hears so.
+  assertEquals((await alloc(client, "n1", 20_000))?.result, -1003);
+});
+
 Deno.test("20 accepts of one process are all served, by 20 allocations at once", async () => {
   await using node = await TestNode.start();
   const server = await Puppet.announced(node, "srv");
