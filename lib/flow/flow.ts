@@ -53,7 +53,7 @@ export interface FlowOptions {
 export interface DeallocOptions {
   /** Wait for acknowledgements of a reliable flow so many ms at most; absent: {@linkcode Flow.lingerMs}. */
   lingerMs?: number | undefined;
-  /** Stops waiting for acknowledgements; the flow is closed all the same. */
+  /** Stops waiting, for acknowledgements and for the peer to read; the flow is closed all the same. */
   signal?: AbortSignal | undefined;
 }
 
@@ -65,6 +65,8 @@ export interface SharedFlow {
 
 /** Longest wait for the peer to empty its ring when a flow closes, ns (spec 10 §11.13). */
 const DRAIN_MAX_NS = 2e9;
+/** How often an asynchronous end looks at its limits, ms. */
+const CLOSING_LOOK_MS = 20;
 /** How often that wait looks whether the peer still lives, ns. */
 const DRAIN_SLICE_NS = 50e6;
 
@@ -270,7 +272,9 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   }
 
   /**
-   * Flows as they come, until the signal aborts or the loop ends.
+   * Flows as they come, until the signal aborts or the loop ends (`return()` ends a pending `next()` as well). A
+   * failed set-up of one flow is passed over; rejects with `OuroError` -EIRMD, -ETIMEDOUT (`timeoutMs` for each
+   * flow), -EPERM, -EINVAL or -EBADF.
    *
    * @example
    * ```ts
@@ -285,7 +289,23 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
    * for await (const flow of Flow.listen({ signal: AbortSignal.timeout(50) })) serve(flow);
    * ```
    */
-  static async *listen(options: FlowOptions = {}): AsyncGenerator<Flow, void, void> {
+  static listen(options: FlowOptions = {}): AsyncGenerator<Flow, void, void> {
+    const stop = new AbortController();
+    const { signal } = options;
+    const flows = Flow.#accepted({
+      ...options,
+      signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+    });
+    // A generator that waits does not hear of its end: the wait has to be ended for it.
+    const end = flows.return.bind(flows);
+    flows.return = (value) => {
+      stop.abort();
+      return end(value);
+    };
+    return flows;
+  }
+
+  static async *#accepted(options: FlowOptions): AsyncGenerator<Flow, void, void> {
     const signal = options.signal;
     while (!signal?.aborted) {
       try {
@@ -299,7 +319,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   }
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
-    const request = flowRequest(call, process.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
+    const request = flowRequest(call, process.pid, dst, askedQos(o), askedTimeoutMs(o));
     const grant = grantOf(process.requestSync(request), call, dst, process.pid);
     const flow = Flow.#adopt(process, grant);
     flow.lingerMs = o.lingerMs;
@@ -314,7 +334,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   ): Promise<Flow> {
     const owner = process ?? o.process ?? OuroProcess.current();
     o.signal?.throwIfAborted();
-    const request = flowRequest(call, owner.pid, dst, askedQos(o), o.timeoutMs ?? o.timeout);
+    const request = flowRequest(call, owner.pid, dst, askedQos(o), askedTimeoutMs(o));
     const grant = grantOf(await owner.request(request, o.signal), call, dst, owner.pid);
     const flow = Flow.#adopt(owner, grant);
     flow.lingerMs = o.lingerMs;
@@ -433,7 +453,8 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
   }
 
   /**
-   * Closes the flow as {@linkcode deallocSync}, without blocking the thread.
+   * Closes the flow as {@linkcode deallocSync}, without blocking the thread. Called again while it closes, it waits
+   * for the same end, with the shorter `lingerMs`.
    *
    * @example
    * ```ts
@@ -445,11 +466,27 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
    * assert(flow.isClosed);
    * ```
    */
-  override async dealloc(options: DeallocOptions = {}): Promise<void> {
-    if (this.closed || this.#ending) return;
-    this.#ending = true;
+  override dealloc(options: DeallocOptions = {}): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    this.#lingerUntilNs = Math.min(
+      this.#lingerUntilNs,
+      deadlineNs(options.lingerMs ?? this.lingerMs),
+    );
     const { signal } = options;
-    const lingerUntil = deadlineNs(options.lingerMs ?? this.lingerMs);
+    const hurry = () => {
+      this.#hurried = true;
+    };
+    if (signal?.aborted) hurry();
+    signal?.addEventListener("abort", hurry);
+    this.#ending ??= this.#end();
+    return this.#ending.finally(() => signal?.removeEventListener("abort", hurry));
+  }
+  /** The end, once it was asked for; whoever asks again waits for the same. */
+  #ending: Promise<void> | undefined;
+  #lingerUntilNs = Infinity;
+  #hurried = false;
+
+  async #end(): Promise<void> {
     const frct = this.frct;
     let waitS = 0;
     if (frct !== null) {
@@ -457,9 +494,9 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
       frct.pump(monotonicUs());
       frct.endpoint.close(monotonicUs());
       frct.flush(monotonicUs());
-      while (!this.closed && this.#lingering(frct, lingerUntil) && !signal?.aborted) {
+      while (!this.closed && !this.#hurried && this.#lingering(frct, this.#lingerUntilNs)) {
         this.armFrct();
-        await this.event(20, signal);
+        await this.event(CLOSING_LOOK_MS, undefined);
         if (!this.closed) frct.tick(monotonicUs());
       }
       if (this.closed) return;
@@ -467,7 +504,7 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
     }
     const until = monotonicNs() + DRAIN_MAX_NS;
     let pauseMs = ROOM_PAUSE_FIRST_MS;
-    while (!this.closed && this.#draining(until)) {
+    while (!this.closed && !this.#hurried && this.#draining(until)) {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
       pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
     }
@@ -482,7 +519,6 @@ export class Flow extends FlowAsync<Flow> implements Disposable, AsyncDisposable
     this.#close();
     if (failed !== undefined && !(failed instanceof OuroError)) throw failed;
   }
-  #ending = false;
 
   /** Serves a closing FRCT flow until it may go. Returns the linger time for the layer below, s. */
   #lingerSync(options: DeallocOptions): number {
@@ -579,8 +615,27 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
   -Errno.EBADF,
 ]);
 
+/** Refuses a time that is none before it reaches the wire. */
+function askedTimeoutMs(o: FlowOptions): number | undefined {
+  const ms = o.timeoutMs ?? o.timeout;
+  if (ms === undefined || ms === Infinity) return undefined;
+  if (ms >= 0) return ms;
+  throw badOption(`timeoutMs is ${ms}`);
+}
+
+function badOption(cause: string): OuroError {
+  return new OuroError(-Errno.EINVAL, "Cannot ask for a flow", {
+    stage: "options",
+    process: "flow library",
+    cause,
+  });
+}
+
 /** What is asked of the IRMd: `ber` 1 unless a CRC is wanted, as in default builds of the prototype. */
 function askedQos(o: FlowOptions): QosSpec {
   const qos = typeof o.qos === "string" ? QOS[o.qos] : o.qos ?? QOS.raw;
+  if (qos === undefined) {
+    throw badOption(`qos is "${o.qos}", not one of ${Object.keys(QOS).join(", ")}`);
+  }
   return o.crc === true ? qos : { ...qos, ber: 1 };
 }

@@ -68,7 +68,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   /** The process ends: close without lingering. */
   abstract abandon(): void;
   /** Closes the flow (streams do it at their end). */
-  abstract dealloc(): Promise<void>;
+  abstract dealloc(options?: { signal?: AbortSignal | undefined }): Promise<void>;
 
   onEvents(events: number): void {
     if (this.closed) return;
@@ -234,7 +234,9 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   }
 
   /**
-   * Messages as a byte stream with back-pressure; ends when the flow goes down.
+   * Messages as a byte stream with back-pressure, one message a chunk. It ends when the flow is down or closed here,
+   * and errors with `OuroError` -EFLOWPEER when the peer timed out. Cancelling it (as `break` does) leaves the flow
+   * open for {@linkcode read}.
    *
    * @example
    * ```ts
@@ -256,7 +258,11 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   }
 
   /**
-   * A byte stream whose chunks are cut into messages; with back-pressure.
+   * A byte stream whose chunks are cut into messages of {@linkcode Flow.streamBytes}; with back-pressure. Closing it
+   * closes the flow as `dealloc()` does, aborting it closes the flow without waiting: give `pipeTo` the options
+   * `preventClose` and `preventAbort` where the flow is to live on. Errors with the `OuroError` of {@linkcode write}.
+   * The signal of `pipeTo` waits for the chunk that is being written, as the standard has it: `sndTimeoutMs` limits
+   * how long a peer that does not read can hold it up, `dealloc()` and the writer's `abort()` end it.
    *
    * @example
    * ```ts

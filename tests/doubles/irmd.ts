@@ -51,7 +51,7 @@ export class FakeIrmd implements Disposable {
       prog: "test",
       link: {
         requestSync: (m) => this.#serve(m) ?? { code: IrmCode.IRM_REPLY, result: -Errno.EAGAIN },
-        request: (m) => this.#serveAsync(m),
+        request: (m, signal) => this.#serveAsync(m, signal),
       },
     });
   }
@@ -120,12 +120,21 @@ export class FakeIrmd implements Disposable {
     }
   }
 
-  #serveAsync(m: IrmMsg): Promise<IrmMsg> {
+  #serveAsync(m: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
     const now = this.#serve(m);
     if (now !== undefined) return Promise.resolve(now);
     const pid = m.flowInfo!.nPid;
     if (m.code === IrmCode.IRM_FLOW_ACCEPT) {
-      return new Promise((settle) => this.#acceptors.push({ pid, settle }));
+      return new Promise((settle, reject) => {
+        const acceptor = { pid, settle };
+        this.#acceptors.push(acceptor);
+        signal?.addEventListener("abort", () => {
+          const at = this.#acceptors.indexOf(acceptor);
+          if (at < 0) return;
+          this.#acceptors.splice(at, 1);
+          reject(signal.reason);
+        });
+      });
     }
     const acceptor = this.#acceptors.shift();
     if (acceptor === undefined) {
