@@ -6,7 +6,7 @@
  * {@linkcode OuroProcess.join}: same pid and pool, its own table and its own queues of the flow set.
  */
 
-import { Errno, OuroError } from "../errno.ts";
+import { Errno, type ErrorDetail, OuroError } from "../errno.ts";
 import { currentInstance, type Instance, instanceOf } from "../instance.ts";
 import { irmRequest, irmRequestSync } from "../irm/client.ts";
 import type { IrmMsg } from "../irm/messages.ts";
@@ -64,7 +64,10 @@ export interface SharedProcess {
 export interface OuroProcessOptions {
   /** The node; `OURO_PREFIX` decides when absent. */
   instance?: Instance;
-  /** Program name for bindings; the script's name when absent. At most 255 bytes. */
+  /**
+   * Program name for bindings, at most 255 bytes; when absent the file name of the program, for a script that is not
+   * executable without its extension.
+   */
   prog?: string;
   /** How the IRMd is reached; its socket when absent. Tests put a double here. */
   link?: IrmdLink;
@@ -164,7 +167,9 @@ export class OuroProcess implements Disposable {
     if (again !== undefined) return again;
     const reply = link.requestSync(announceRequest(pid, options.prog ?? programName()));
     const result = resultOf(reply);
-    if (result !== 0) throw new OuroError(result, "Cannot announce to the IRMd", reply.error);
+    if (result !== 0) {
+      throw new OuroError(result, "Cannot announce to the IRMd", announceProblem(reply));
+    }
     const uid = flowUid(instance, realUid());
     const words = new Int32Array(new SharedArrayBuffer(4));
     // Queue 0 is the library's, as in the prototype.
@@ -192,7 +197,10 @@ export class OuroProcess implements Disposable {
     }
   }
 
-  /** The process of this thread, opened on first use with default options. */
+  /**
+   * The process of this thread, opened on first use with default options. A process is announced by one thread: others
+   * {@linkcode join} it and call {@linkcode makeCurrent}.
+   */
   static current(): OuroProcess {
     const current = OuroProcess.#current;
     if (current !== undefined && !current.closed) return current;
@@ -440,9 +448,38 @@ function announcementKey(instance: Instance, pid: number): string {
   return `${pid} ${instance.prefix}`;
 }
 
-/** Base name of the main module, without its extension. */
+/** What the IRMd says, and what a Worker should do about it when another thread announced the process. */
+function announceProblem({ result, error }: IrmMsg): ErrorDetail | undefined {
+  const inWorker = (Deno.mainModule as string | undefined) === undefined;
+  if (result !== -Errno.EPERM || error === undefined || !inWorker) return error;
+  return { ...error, cause: `${error.cause} by another thread (see OuroProcess.share and join)` };
+}
+
+/**
+ * What the IRMd knows the program by: the file name of a compiled program or of an executable script, which is what
+ * `irm bind program` takes; of other scripts without the extension, as they are installed.
+ */
 function programName(): string {
-  const path = new URL(Deno.mainModule).pathname;
-  const base = decodeURIComponent(path.slice(path.lastIndexOf("/") + 1));
-  return base.replace(/\.[cm]?[jt]sx?$/, "").slice(0, 255) || "deno";
+  const path = Deno.build.standalone ? Deno.execPath() : scriptPath();
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  const name = isExecutable(path) ? file : file.replace(SCRIPT_END, "");
+  return name.slice(0, 255) || "deno";
+}
+
+const SCRIPT_END = /\.[cm]?[jt]sx?$/;
+
+function scriptPath(): string {
+  // A Worker has no main module.
+  const url = Deno.mainModule as string | undefined;
+  if (url !== undefined) return decodeURIComponent(new URL(url).pathname);
+  const words = Deno.readTextFileSync("/proc/self/cmdline").split("\0");
+  return words.find((w) => SCRIPT_END.test(w)) ?? "";
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    return ((Deno.statSync(path).mode ?? 0) & 0o111) !== 0;
+  } catch {
+    return false; // not a file: a module from elsewhere
+  }
 }
