@@ -110,8 +110,9 @@ export abstract class FlowData {
 
   /**
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
-   * -EPERM (read-only access), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT, -EFLOWDOWN, -ENOTALLOC (flow closed,
-   * or the peer made the ring read-only). Empty bytes are a sign of life that the peer doesn't see.
+   * -EPERM (read-only access), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT,
+   * -EFLOWDOWN, -EFLOWPEER (would wait for a peer that timed out), -ENOTALLOC (flow closed, or the peer made the ring
+   * read-only). Empty bytes are a sign of life that the peer doesn't see.
    *
    * @example
    * ```ts
@@ -160,6 +161,7 @@ export abstract class FlowData {
     if (result === -Errno.EAGAIN && !this.noBlock(options, FlowFlag.WNoBlock)) {
       result = this.#putWaiting(off, options);
     }
+    if (result === -Errno.EAGAIN) result = this.whyNoBlock();
     if (result < 0) {
       this.pool.remove(off);
       this.counters.txDropped += 1;
@@ -206,9 +208,11 @@ export abstract class FlowData {
   }
   #unlooked = 0;
 
-  /** No block, or none for us: -EAGAIN, unless the flow is over and waiting is in vain. */
+  /** No block, none for us or no place in the ring: -EAGAIN, unless the flow is over and waiting is in vain. */
   protected whyNoBlock(): number {
-    return (this.rings.tx.acl() & Acl.FLOWDOWN) !== 0 ? -Errno.EFLOWDOWN : -Errno.EAGAIN;
+    const { rx, tx } = this.rings;
+    if ((tx.acl() & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
+    return (rx.acl() & Acl.FLOWPEER) !== 0 ? -Errno.EFLOWPEER : -Errno.EAGAIN;
   }
 
   protected allocWaiting(len: number, options: CallOptions | undefined): number {
@@ -250,6 +254,8 @@ export abstract class FlowData {
       this.process.tick(monotonicNs());
       const result = tx.writeBlocking(off, Math.min(until, this.process.wakeAtNs()));
       if (result !== -Errno.ETIMEDOUT || monotonicNs() >= until) return result;
+      const why = this.whyNoBlock();
+      if (why !== -Errno.EAGAIN) return why;
     }
   }
 

@@ -60,6 +60,8 @@ const TABLE = {
   },
   // int poll(struct pollfd *fds, nfds_t n, int timeout_ms);
   poll: { parameters: ["buffer", /* fds */ "u64", /* n */ "i32" /* timeout */], result: "i32" },
+  // int shutdown(int fd, int how);
+  shutdown: { parameters: ["i32", /* fd */ "i32" /* how */], result: "i32" },
 } as const;
 
 const sys = lazyLibc(TABLE);
@@ -80,6 +82,8 @@ const SO_SNDTIMEO = 21;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
+/** Both directions. */
+const SHUT_RDWR = 2;
 const POLLIN = 1;
 const POLLOUT = 4;
 const ENAMETOOLONG = 36;
@@ -335,6 +339,15 @@ export class SeqSocket implements Disposable {
     if (n === 0) return null;
     if (n > room) return -Errno.EMSGSIZE;
     return scratch.slice(0, n);
+  }
+
+  /**
+   * Ends the connection in both directions, then takes a packet as {@linkcode tryRecv}: one that came before. The
+   * sender of a later one gets EPIPE, so that both sides agree on what was delivered.
+   */
+  lastRecv(maxBytes: number): Uint8Array<ArrayBuffer> | null | number {
+    sys().shutdown(this.fd.raw, SHUT_RDWR);
+    return this.tryRecv(maxBytes);
   }
 
   /** Waits for one packet; null at the end. Throws `SysError` (ETIMEDOUT, ECONNRESET, EMSGSIZE …). */

@@ -10,7 +10,7 @@ import { removeShm } from "../shm/support.ts";
 interface Fixture {
   readonly a: OuroProcess;
   readonly b: OuroProcess;
-  pair(qos?: keyof typeof QOS): [Flow, Flow];
+  pair(qos?: keyof typeof QOS, timeoutMs?: number): [Flow, Flow];
 }
 
 /** Two processes on a node of their own. The waiter's thread outlives a test shortly. */
@@ -21,7 +21,11 @@ function endTest(name: string, use: (f: Fixture) => Promise<void>): void {
       using irmd = new FakeIrmd(instance);
       using a = irmd.open();
       using b = irmd.open();
-      await use({ a, b, pair: (qos = "raw") => irmd.pair(a, b, QOS[qos]) });
+      await use({
+        a,
+        b,
+        pair: (qos = "raw", timeout = 120_000) => irmd.pair(a, b, { ...QOS[qos], timeout }),
+      });
     } finally {
       removeShm(instance);
     }
@@ -73,6 +77,24 @@ endTest(
     await y.dealloc({ lingerMs: 0 });
   },
 );
+
+for (const qos of ["raw", "data"] as const) {
+  endTest(
+    `a write (${qos}) that waits for a peer that went silent ends with -EFLOWPEER`,
+    async ({ pair }) => {
+      const [x, y] = pair(qos, 200);
+      const blocked = new Uint8Array(1400);
+      let code = 0;
+      // Blocking: nobody serves the other end meanwhile.
+      while (code >= 0) code = x.writeSync(blocked);
+      assertEquals(code, -Errno.EFLOWPEER);
+      const error = await assertRejects(() => soon("write", x.write(blocked)), OuroError);
+      assertEquals(error.code, -Errno.EFLOWPEER);
+      x.deallocSync({ lingerMs: 0 });
+      y.deallocSync({ lingerMs: 0 });
+    },
+  );
+}
 
 endTest("dealloc() again waits for the same end", async ({ pair }) => {
   const [x, y] = pair("data");

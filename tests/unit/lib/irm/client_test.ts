@@ -126,6 +126,19 @@ Deno.test(
 );
 
 Deno.test(
+  "irmRequest() gives a reply that came before its signal aborted: the IRMd holds it for delivered",
+  withInstance(async (i) => {
+    const abort = new AbortController();
+    using _irmd = serve(i, (_, s) => {
+      s.sendSync(ok({ pid: 77 }));
+      abort.abort(); // before the client's event loop looks
+      return undefined;
+    });
+    assertEquals((await irmRequest(i, { code: 4 }, { signal: abort.signal })).pid, 77);
+  }),
+);
+
+Deno.test(
   "irmRequestSync() ends with -110 when nobody answers",
   withInstance((i) => {
     using _irmd = serve(i, () => undefined);

@@ -109,6 +109,18 @@ socketTest("SeqSocket.recv() ends at its deadline and at its signal", async (l, 
 });
 
 socketTest(
+  "SeqSocket.lastRecv() gives what came before, and the sender hears that nothing more is taken",
+  (l, path) => {
+    using a = SeqSocket.connect(path);
+    using s = l.accept()!;
+    a.sendSync(bytes(7));
+    assertEquals(s.lastRecv(10), bytes(7));
+    assertEquals(a.trySend(bytes(8)), -Errno.EPIPE);
+    assertEquals(s.lastRecv(10), null);
+  },
+);
+
+socketTest(
   "SeqSocket.onHangup() is called when the peer closes, and only then",
   async (l, path) => {
     const a = SeqSocket.connect(path);
