@@ -13,7 +13,6 @@ import type { CallOptions } from "./flow_data.ts";
 import { FlowPackets } from "./flow_packets.ts";
 import type { Keepalive } from "./keepalive.ts";
 import { tooLongText } from "./message_limit.ts";
-import type { OwnedFlow } from "./process.ts";
 import { flowReadable, flowWritable } from "./streams.ts";
 
 /** Options of an asynchronous read or write. */
@@ -45,16 +44,20 @@ export interface FlowListener<F> {
   onFlowEvents(flow: F, events: number): void;
 }
 
-/** Events, asynchronous calls and options; {@linkcode Flow} adds beginning and end. */
-export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
+/**
+ * Events, asynchronous calls and options of a {@linkcode Flow}, which adds beginning and end. Programs use `Flow`.
+ */
+export abstract class FlowAsync<F> extends FlowPackets {
   /** Descriptor: 64..4095, unique in the thread's process. */
   abstract readonly fd: number;
-  heapAtNs = Infinity;
+  /** @internal When the process calls {@linkcode onDeadline} next, ns. */
+  heapAtNs: number = Infinity;
   /** Queue of the process's flow set that this flow is in, -1 none. Kept by {@linkcode place}. */
-  queue = -1;
-  /** The set this flow is in; kept by {@linkcode FlowSet}. */
+  queue: number = -1;
+  /** @internal The set this flow is in; kept by {@linkcode FlowSet}. */
   memberOf: FlowListener<F> | null = null;
 
+  /** @internal */
   protected keepalive: Keepalive | null = null;
   /** Calls that had nothing to wait for. */
   #atOnce = 0;
@@ -70,6 +73,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
   /** Closes the flow (streams do it at their end). */
   abstract dealloc(options?: { signal?: AbortSignal | undefined }): Promise<void>;
 
+  /** @internal */
   onEvents(events: number): void {
     if (this.closed) return;
     if (this.frct !== null) this.service();
@@ -85,12 +89,14 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     for (const wake of wakers) wake();
   }
 
+  /** @internal */
   service(): void {
     if (this.frct === null || this.closed || this.rings.rx.queued() === 0) return;
     this.frct.pump(monotonicUs());
     this.armFrct();
   }
 
+  /** @internal */
   onDeadline(nowNs: number): number {
     if (this.closed) return Infinity;
     let next = Infinity;
@@ -111,13 +117,13 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     return next;
   }
 
-  /** Makes sure the process calls when the FRCT machine wants it. */
+  /** @internal Makes sure the process calls when the FRCT machine wants it. */
   protected override armFrct(): void {
     const atUs = this.frct!.endpoint.deadlineUs();
     if (atUs * 1000 < this.heapAtNs) this.process.arm(this, atUs * 1000);
   }
 
-  /** Moves the flow to a queue of the process's flow set (-1: none). */
+  /** @internal Moves the flow to a queue of the process's flow set (-1: none). */
   place(queue: number): void {
     if (this.queue === queue || this.closed) return;
     const set = this.process.set;
@@ -132,7 +138,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     }
   }
 
-  /** Resolves at the next event of this flow, after `ms`, or when the signal aborts. */
+  /** @internal Resolves at the next event of this flow, after `ms`, or when the signal aborts. */
   protected event(ms: number, signal: AbortSignal | undefined): Promise<void> {
     const waiter = this.process.waiter();
     waiter.hold();
@@ -151,7 +157,7 @@ export abstract class FlowAsync<F> extends FlowPackets implements OwnedFlow {
     });
   }
 
-  /** Puts the flow where this thread's waiter sees it, unless a FlowSet already shares that place. */
+  /** @internal Puts the flow where this thread's waiter sees it, unless a FlowSet already shares that place. */
   protected listenAsync(): void {
     this.place(this.process.asyncIndex());
   }

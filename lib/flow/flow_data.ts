@@ -52,7 +52,7 @@ const GATHER_NS = 8e3;
 /** Refused calls between two looks at the deadlines, less one: a busy loop makes them in about 10 µs. */
 const IDLE_CALLS_MASK = 0xff;
 
-/** The data path; {@linkcode Flow} adds life cycle and asynchronous calls. */
+/** Blocking reads and writes of a {@linkcode Flow}, its sizes, flags and counters. Programs use `Flow`. */
 export abstract class FlowData {
   /** Flow id. */
   readonly id: number;
@@ -60,6 +60,7 @@ export abstract class FlowData {
   flags: number = FLOW_FLAGS_DEFAULT;
   /** Time-out of blocking reads and writes, ms; undefined: none. */
   rcvTimeoutMs: number | undefined = undefined;
+  /** Time-out of blocking writes, ms; undefined: none. */
   sndTimeoutMs: number | undefined = undefined;
   /** Numbers of this flow since it began. */
   readonly counters: FlowCounters = {
@@ -71,20 +72,27 @@ export abstract class FlowData {
     txDropped: 0,
   };
 
+  /** @internal */
   protected readonly process: OuroProcess;
+  /** @internal */
+  /** @internal */
   protected readonly pool: Pool;
+  /** @internal */
+  /** @internal */
   protected readonly rings: Rings;
-  /** The one reader of the receive ring. */
+  /** @internal The one reader of the receive ring. */
   protected readonly reader: RingReader;
-  /** The reliable or ordered part; null on raw flows. */
+  /** @internal The reliable or ordered part; null on raw flows. */
   protected frct: FrctDriver | null = null;
-  /** CRC and encryption; null when there is neither. */
+  /** @internal CRC and encryption; null when there is neither. */
   protected protection: Protection | null = null;
   /** No FRCT, CRC or cipher: the short way. */
   protected plain = true;
+  /** @internal */
   protected closed = false;
   /** See {@linkcode messageBytesMax} and {@linkcode streamBytes}; set when the flow is made. */
   protected messageMax = 0;
+  /** @internal */
   protected pieceMax = 1;
   /** What a partial read left: bytes of one message from `#restAt`. */
   protected rest: Uint8Array<ArrayBuffer> = NO_BYTES;
@@ -92,6 +100,7 @@ export abstract class FlowData {
   /** The last read filled its buffer exactly: the next one says 0, "end of message". */
   protected endOfMessage = false;
 
+  /** @internal */
   protected constructor(process: OuroProcess, rings: Rings, id: number) {
     this.process = process;
     this.pool = process.pool;
@@ -104,6 +113,7 @@ export abstract class FlowData {
   get rxQueued(): number {
     return this.closed ? 0 : this.rings.rx.queued();
   }
+  /** Packets waiting in the receive ring of the peer, 0 when it took all. */
   get txQueued(): number {
     return this.closed ? 0 : this.rings.tx.queued();
   }
@@ -172,6 +182,7 @@ export abstract class FlowData {
     return 0;
   }
 
+  /** @internal */
   protected noBlock(options: CallOptions | undefined, flag: number): boolean {
     return options?.nonblock ?? ((this.flags & flag) !== 0);
   }
@@ -215,6 +226,7 @@ export abstract class FlowData {
     return (rx.acl() & Acl.FLOWPEER) !== 0 ? -Errno.EFLOWPEER : -Errno.EAGAIN;
   }
 
+  /** @internal */
   protected allocWaiting(len: number, options: CallOptions | undefined): number {
     const { pool, rings } = this;
     const until = deadlineNs(options?.timeoutMs ?? this.sndTimeoutMs);
@@ -259,6 +271,7 @@ export abstract class FlowData {
     }
   }
 
+  /** @internal */
   protected writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
     const frct = this.frct!;
     let until = 0;

@@ -39,7 +39,7 @@ export class Packet {
     return this.u8.subarray(this.at, this.at + this.length);
   }
 
-  /** For the library: points the packet somewhere. */
+  /** @internal For the library: points the packet somewhere. */
   point(
     pool: Pool | undefined,
     off: number,
@@ -65,7 +65,7 @@ export class Packet {
     if (pool !== undefined && off !== 0) pool.remove(off);
   }
 
-  /** For the library: takes the block's offset out, without giving the block back. */
+  /** @internal For the library: takes the block's offset out, without giving the block back. */
   takeOff(): number {
     const off = this.off;
     this.#pool = undefined;

@@ -69,9 +69,9 @@ export interface OuroProcessOptions {
    * executable without its extension.
    */
   prog?: string;
-  /** How the IRMd is reached; its socket when absent. Tests put a double here. */
+  /** @internal How the IRMd is reached; its socket when absent. Tests put a double here. */
   link?: IrmdLink;
-  /** Pid to act as; our own when absent. Only a double accepts another. */
+  /** @internal Pid to act as; our own when absent. Only a double accepts another. */
   pid?: number;
 }
 
@@ -115,14 +115,14 @@ export class OuroProcess implements Disposable {
   static readonly #announced = new Map<string, Announcement>();
   #announcement: Announcement | undefined;
 
-  /** Where flows take blocks for packets they send. */
+  /** @internal Where flows take blocks for packets they send. */
   readonly blocks: BlockCache;
-  /** Peers' flow sets. */
+  /** @internal Peers' flow sets. */
   readonly peerSets: PeerSets;
-  /** Deadlines of this thread's flows. */
+  /** @internal Deadlines of this thread's flows. */
   readonly timers = new TimerHeap();
 
-  /** Flows whose peer expects answers although the application doesn't call. */
+  /** @internal Flows whose peer expects answers although the application doesn't call. */
   readonly served = new Set<OwnedFlow>();
   #servedAtNs = 0;
 
@@ -141,10 +141,11 @@ export class OuroProcess implements Disposable {
     readonly pid: number,
     /** Flow uid: 0 for the global pool. */
     readonly uid: number,
+    /** @internal */
     readonly pool: Pool,
-    /** The process's own flow set. */
+    /** @internal The process's own flow set. */
     readonly set: FlowSetShm,
-    /** One word: bit n is set when queue n of the set is in use by some thread. */
+    /** @internal One word: bit n is set when queue n of the set is in use by some thread. */
     readonly indexes: Int32Array<SharedArrayBuffer>,
     /** This handle announced: the library's queue 0 is its. */
     private readonly first: boolean,
@@ -276,17 +277,17 @@ export class OuroProcess implements Disposable {
     return this.#byId.size;
   }
 
-  /** A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
+  /** @internal A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
   requestSync(message: IrmMsg): IrmMsg {
     return this.link.requestSync(message);
   }
 
-  /** A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
+  /** @internal A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
     return this.link.request(message, signal);
   }
 
-  /** Lowest free descriptor, or -EBADF. It is taken with {@linkcode enter}. */
+  /** @internal Lowest free descriptor, or -EBADF. It is taken with {@linkcode enter}. */
   freeFd(): number {
     let fd = this.#firstFree;
     while (fd < FDS_MAX && this.#flows[fd] !== undefined) fd += 1;
@@ -294,13 +295,13 @@ export class OuroProcess implements Disposable {
     return fd < FDS_MAX ? fd : -Errno.EBADF;
   }
 
-  /** Puts a flow in the table. */
+  /** @internal Puts a flow in the table. */
   enter(flow: OwnedFlow): void {
     this.#flows[flow.fd] = flow;
     this.#byId.set(flow.id, flow);
   }
 
-  /** Takes a flow out of the table; its descriptor is free again. */
+  /** @internal Takes a flow out of the table; its descriptor is free again. */
   leave(flow: OwnedFlow): void {
     if (this.#flows[flow.fd] !== flow) return;
     this.#flows[flow.fd] = undefined;
@@ -310,17 +311,17 @@ export class OuroProcess implements Disposable {
     this.served.delete(flow);
   }
 
-  /** The flow with a descriptor. */
+  /** @internal The flow with a descriptor. */
   flowOf(fd: number): OwnedFlow | undefined {
     return this.#flows[fd];
   }
 
-  /** The flow with a flow id; undefined for ids that aren't ours. */
+  /** @internal The flow with a flow id; undefined for ids that aren't ours. */
   flowById(id: number): OwnedFlow | undefined {
     return this.#byId.get(id);
   }
 
-  /** Reserves a queue of the flow set, lowest first, or -ENOMEM when all are in use. */
+  /** @internal Reserves a queue of the flow set, lowest first, or -ENOMEM when all are in use. */
   takeIndex(): number {
     for (;;) {
       const used = Atomics.load(this.indexes, 0);
@@ -331,20 +332,20 @@ export class OuroProcess implements Disposable {
     }
   }
 
-  /** Empties a queue and gives it back. */
+  /** @internal Empties a queue and gives it back. */
   giveIndex(idx: number): void {
     if (idx < 0 || idx >= FQUEUES_MAX) return;
     this.set.zero(idx);
     Atomics.and(this.indexes, 0, ~(1 << idx));
   }
 
-  /** The queue that this thread's waiter watches; starts the waiter on first use. */
+  /** @internal The queue that this thread's waiter watches; starts the waiter on first use. */
   asyncIndex(): number {
     this.waiter();
     return this.#asyncIndex;
   }
 
-  /** The waiter thread of this thread's flows, started on first use. */
+  /** @internal The waiter thread of this thread's flows, started on first use. */
   waiter(): Waiter {
     if (this.#waiter !== undefined) return this.#waiter;
     if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the process is closed");
@@ -362,7 +363,7 @@ export class OuroProcess implements Disposable {
     return this.#waiter;
   }
 
-  /** Makes sure `flow.onDeadline` is called by `atNs`, by the event loop or by a blocking call. */
+  /** @internal Makes sure `flow.onDeadline` is called by `atNs`, by the event loop or by a blocking call. */
   arm(flow: OwnedFlow, atNs: number): void {
     if (!this.timers.arm(flow, atNs)) return;
     if (atNs >= this.#timerAtNs) return;
@@ -382,7 +383,7 @@ export class OuroProcess implements Disposable {
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
-  /** When a thread that blocks must come back for {@linkcode tick}, ns. */
+  /** @internal When a thread that blocks must come back for {@linkcode tick}, ns. */
   wakeAtNs(): number {
     const next = this.timers.nextNs;
     return this.served.size === 0 ? next : Math.min(next, this.#servedAtNs + this.#serviceNs());

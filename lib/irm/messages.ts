@@ -54,6 +54,7 @@ export interface FlowInfo extends SduLimits {
   mpl: number;
   /** One of `FlowState`. */
   state: number;
+  /** What was granted. */
   qos: QosSpec;
   /** Whose pool holds the packets; 0 = GSPP. */
   uid: number;
