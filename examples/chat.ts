@@ -63,6 +63,7 @@ async function join(name: string, who: string): Promise<void> {
   await flow.write(bytes.encode(who));
   const hear = (async () => {
     for await (const line of flow.readable) console.log(text.decode(line));
+    if (flow.isClosed) return; // we left ourselves
     console.log("* the server is gone");
     Deno.exit(0);
   })();

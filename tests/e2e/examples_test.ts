@@ -34,7 +34,8 @@ Deno.test("examples/chat.ts passes lines on, in order, and tells who comes and l
   for (let i = 0; !alice.out.includes("bob"); i++) {
     assert(i < 20, `alice hears nothing: ${alice.out}${alice.err}`);
     const bob = start(node, "chat.ts", ["town", "bob"], { input: "one\ntwo\nthree\n" });
-    assertEquals((await bob.wait()).code, 0);
+    const { code, out } = await bob.wait();
+    assertEquals([code, out.includes("the server is gone")], [0, false]);
   }
   await alice.waitForLine(/\* bob comes in\nbob: one\nbob: two\nbob: three\n\* bob leaves/);
 });
