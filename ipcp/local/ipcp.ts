@@ -115,13 +115,19 @@ export class LocalIpcp implements IpcpType {
   }
 
   flowDealloc(flowId: number, lingerSec: number): number {
+    const lingering = this.#lingering.get(flowId);
+    if (lingering !== undefined && lingerSec === 0) lingering();
+    if (lingering !== undefined) return 0;
     if (this.#machine!.flowState(flowId) === undefined) return -Errno.EPERM;
-    if (lingerSec > 0) setTimeout(() => this.#dealloc(flowId), lingerSec * 1000);
-    else this.#dealloc(flowId);
+    this.#dealloc(flowId, lingerSec);
     return 0;
   }
 
-  async #dealloc(flowId: number): Promise<void> {
+  /**
+   * Nothing is lost or overtaken here, so that there is nothing to linger for but the id: the partner hears at once,
+   * the IRMd after the linger time.
+   */
+  async #dealloc(flowId: number, lingerSec = 0): Promise<void> {
     const plane = this.#plane, pid = this.#held?.pid(flowId) ?? 0;
     const partner = this.#machine?.partnerOf(flowId) ?? 0;
     if (plane === undefined) return;
@@ -131,7 +137,20 @@ export class LocalIpcp implements IpcpType {
     this.#held?.forget(flowId);
     if (partner !== 0) plane.table.setPartner(partner, 0);
     this.#pump();
+    if (lingerSec > 0) await this.#linger(flowId, lingerSec);
     await this.#context.irm.flowDealloc(flowId, pid);
+  }
+
+  /** Flows that are gone here and whose ids the IRMd gets back later; the call ends the wait. */
+  readonly #lingering = new Map<number, () => void>();
+
+  async #linger(flowId: number, lingerSec: number): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const timer = setTimeout(over.resolve, lingerSec * 1000);
+    this.#lingering.set(flowId, over.resolve);
+    await over.promise;
+    clearTimeout(timer);
+    this.#lingering.delete(flowId);
   }
 
   /** Do what the machine wants. */

@@ -2,7 +2,7 @@
 // IRMd does not make. Flows between whole nodes are in ipcp_local_test.ts, ipcp_udp_test.ts, ipcp_eth_test.ts.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { IpcpCode, type IpcpMsg, IrmCode } from "../../lib/irm/messages.ts";
+import { IpcpCode, type IpcpMsg, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { kill } from "../../lib/sys/process.ts";
 import { SeqSocket } from "../../lib/sys/socket.ts";
@@ -109,6 +109,27 @@ Deno.test("a local flow: query, request, verdict, packets both ways, dealloc tel
   });
   await until("server sees its flow down", () => (server.rx.acl() & 2) !== 0);
   assertEquals(await irmd.result(ipcp, dealloc), -1);
+});
+
+Deno.test("local: a flow that lingers is down for the partner at once, its id is kept", async () => {
+  await using irmd = new FakeIrmd();
+  const ipcp = await irmd.bootstrapped("local", "n1", {});
+  await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
+  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  irmd.onRequest = () => server;
+  assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
+  assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
+  await irmd.heard("reply", (m) => m.code === IrmCode.IPCP_FLOW_ALLOC_REPLY);
+  client.write(Uint8Array.of(9));
+  const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: client.id };
+  assertEquals(await irmd.result(ipcp, { ...dealloc, timeoSec: 131 }), 0);
+  assertEquals(await server.read(), Uint8Array.of(9));
+  await until("server sees its flow down", () => (server.rx.acl() & 2) !== 0);
+  const told = (m: IrmMsg) => m.code === IrmCode.IPCP_FLOW_DEALLOC && m.flowInfo?.id === client.id;
+  assertEquals(irmd.said.some(told), false);
+  // The process ended meanwhile: nobody lingers any more.
+  assertEquals(await irmd.result(ipcp, { ...dealloc, timeoSec: 0 }), 0);
+  await irmd.heard("dealloc", told);
 });
 
 Deno.test("local: a refusal of the IRMd is the result, a negative verdict the reply", async () => {
