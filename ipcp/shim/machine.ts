@@ -117,7 +117,7 @@ export class ShimMachine {
   readonly #flows = new Map<number, Flow>();
   /** Flow ids by endpoint id, for replies. */
   readonly #byEid = new Map<number, number>();
-  readonly #gate = new RequestGate();
+  readonly #gate = new RequestGate<{ hash: Uint8Array; qos: QosSpec; data: Uint8Array }>();
   readonly #early = new EarlyVerdicts();
   readonly #out: Effect[] = [];
 
@@ -277,10 +277,14 @@ export class ShimMachine {
       this.counters.malformed++;
       return;
     }
-    const ask = this.#gate.enter(nowMs, from, m.requesterEid, bytes);
-    if (typeof ask === "string") this.counters[ask]++;
-    else {
-      const { hash, qos, data } = m;
+    const { hash, qos, data } = m;
+    const ask = this.#gate.enter(nowMs, from, m.requesterEid, bytes, () => ({
+      hash: hash.slice(),
+      qos,
+      data: data.slice(),
+    }));
+    if (ask === "flooded" || ask === "replayed") this.counters[ask]++;
+    else if (ask !== "waiting") {
       this.#out.push({ do: "ask_irmd", ask, peer: from, hash, qos, data });
     }
   }
@@ -333,6 +337,9 @@ export class ShimMachine {
   asked(nowMs: number, ask: number, result: number, flowId: number): boolean {
     const asking = this.#gate.leave(ask);
     if (asking === undefined) return false;
+    for (let w = this.#gate.next(nowMs); w !== undefined; w = this.#gate.next(nowMs)) {
+      this.#out.push({ do: "ask_irmd", ask: w.ask, peer: w.from, ...w.request });
+    }
     const { peer, requesterEid } = asking;
     const refuse = (response: number) => {
       const reply = { requesterEid, responderEid: 0, response, data: EMPTY };

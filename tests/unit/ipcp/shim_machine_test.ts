@@ -4,8 +4,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
-import { ASKING_PER_SOURCE_MAX } from "../../../ipcp/shim/gate.ts";
-import { REQUEST_LIFE_MS } from "../../../ipcp/shim/machine.ts";
+import {
+  ASKING_PER_SOURCE_MAX,
+  WAITING_LIFE_MS,
+  WAITING_PER_SOURCE_MAX,
+} from "../../../ipcp/shim/gate.ts";
+import { REQUEST_LIFE_MS, type ShimMachine } from "../../../ipcp/shim/machine.ts";
 import * as t from "./machine_support.ts";
 
 Deno.test("query() asks everybody, repeats at 50 and 100 ms, and answers all who wait", () => {
@@ -259,11 +263,46 @@ Deno.test("a copy of a request is dropped, one from another endpoint is not", ()
 Deno.test("a flood of requests from one source does not keep others out", () => {
   const m = t.machine();
   m.register(t.SRV);
-  for (let i = 1; i <= 1000; i++) m.onMgmt(0, t.MAC_EVIL, t.bytesOf(t.request(i)));
+  for (let i = 1; i <= 2000; i++) m.onMgmt(0, t.MAC_EVIL, t.bytesOf(t.request(i)));
   assertEquals(t.drain(m).length, ASKING_PER_SOURCE_MAX);
-  assertEquals(m.counters.flooded, 1000 - ASKING_PER_SOURCE_MAX);
+  assertEquals(m.counters.flooded, 2000 - ASKING_PER_SOURCE_MAX - WAITING_PER_SOURCE_MAX);
   m.onMgmt(0, t.MAC_A, t.bytesOf(t.request()));
   assertEquals(t.drain(m).length, 1);
+});
+
+/** What an effect asks the IRMd, as `[ask, peer]`. */
+function asks(m: ShimMachine): [number, Uint8Array][] {
+  return t.drain(m).map((e) => {
+    if (e.do !== "ask_irmd") throw new Error(e.do);
+    return [e.ask, e.peer];
+  });
+}
+
+Deno.test("more requests at once than the IRMd is asked get their turn as others are answered", () => {
+  const m = t.machine();
+  m.register(t.SRV);
+  for (let i = 1; i <= 100; i++) m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(i)));
+  const pending = asks(m);
+  assertEquals(pending.length, ASKING_PER_SOURCE_MAX);
+  let answered = 0;
+  for (let got = pending.shift(); got !== undefined; got = pending.shift()) {
+    assertEquals(m.asked(1, got[0], 0, 1000 + answered++), true);
+    pending.push(...asks(m));
+  }
+  assertEquals([answered, m.flowCount, m.askingCount, m.counters.flooded], [100, 100, 0, 0]);
+});
+
+Deno.test("a request that waited too long for its turn is forgotten, a copy of a waiting one dropped", () => {
+  const m = t.machine();
+  m.register(t.SRV);
+  for (let i = 1; i <= 100; i++) m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(i)));
+  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(100)));
+  assertEquals(m.counters.replayed, 1);
+  const [first, second] = asks(m);
+  m.asked(WAITING_LIFE_MS - 1, first![0], 0, 1000);
+  assertEquals(asks(m).length, 1);
+  m.asked(WAITING_LIFE_MS, second![0], 0, 1001);
+  assertEquals(asks(m), []);
 });
 
 Deno.test("an arrived flow without verdict is released", () => {
