@@ -47,7 +47,7 @@ export class FlowSetShm implements Disposable {
   private constructor(mapping: Mapping) {
     assertLayout();
     this.#mapping = mapping;
-    this.i32 = new Int32Array(mapping.buffer);
+    this.i32 = mapping.words;
     this.#mutex = new Mutex(mapping, L.LOCK);
     for (let i = 0; i < FQUEUES_MAX; i++) {
       this.#conds.push(new Cond(mapping, L.CONDS + COND_BYTES * i));

@@ -62,7 +62,7 @@ export abstract class PoolMemory implements Disposable {
     this.mapping = mapping;
     this.#object = object;
     this.u8 = new Uint8Array(mapping.buffer);
-    this.i32 = new Int32Array(mapping.buffer);
+    this.i32 = mapping.words;
     this.u16 = new Uint16Array(mapping.buffer);
     for (let c = 0; c < CLASSES; c++) {
       for (let s = 0; s < SHARDS; s++) {

@@ -49,7 +49,7 @@ export class Rbuff implements Disposable {
   private constructor(mapping: Mapping) {
     assertLayout();
     this.#mapping = mapping;
-    this.i32 = new Int32Array(mapping.buffer);
+    this.i32 = mapping.words;
     this.#mutex = new Mutex(mapping, L.MUTEX);
     this.#add = new Cond(mapping, L.ADD);
     this.#del = new Cond(mapping, L.DEL);

@@ -63,25 +63,37 @@ const SNATCHES_MAX = 100;
 
 /** A view of a condition variable in mapped memory. */
 export class Cond {
-  readonly #words: Int32Array<ArrayBuffer>;
-  readonly #longs: BigInt64Array<ArrayBuffer>;
-  readonly #patience = new Patience();
+  // Made when somebody waits: every ring has two conditions, and hardly any has a waiter.
+  #wordsMade: Int32Array<ArrayBuffer> | undefined;
+  #longsMade: BigInt64Array<ArrayBuffer> | undefined;
+  #patienceMade: Patience | undefined;
 
   /** The condition variable at `offset` of a mapping. */
-  constructor(private readonly mapping: Mapping, private readonly offset: number) {
-    this.#words = new Int32Array(mapping.buffer, offset, COND_BYTES >> 2);
-    this.#longs = new BigInt64Array(mapping.buffer, offset, 2);
+  constructor(private readonly mapping: Mapping, private readonly offset: number) {}
+
+  get #words(): Int32Array<ArrayBuffer> {
+    const { mapping, offset } = this;
+    return this.#wordsMade ??= mapping.words.subarray(offset >> 2, (offset + COND_BYTES) >> 2);
+  }
+
+  get #longs(): BigInt64Array<ArrayBuffer> {
+    return this.#longsMade ??= new BigInt64Array(this.mapping.buffer, this.offset, 2);
+  }
+
+  get #patience(): Patience {
+    return this.#patienceMade ??= new Patience();
   }
 
   /** Makes a fresh one, without waiters, of whatever is there. */
   init(): void {
-    this.#words.fill(0);
-    this.#words[WREFS] = FLAGS;
+    const words = this.#words;
+    words.fill(0);
+    words[WREFS] = FLAGS;
   }
 
   /** Whether somebody waits; waiters come with the mutex held. */
   get waited(): boolean {
-    return this.#words[WREFS]! >>> 3 !== 0;
+    return this.mapping.words[(this.offset >> 2) + WREFS]! >>> 3 !== 0;
   }
 
   /**

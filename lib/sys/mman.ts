@@ -98,11 +98,15 @@ export class Mapping implements Disposable {
   constructor(pointer: MemRef, readonly bytes: number, readonly name: string) {
     this.#pointer = pointer;
     this.buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
+    this.words = new Int32Array(this.buffer, 0, bytes >> 2);
     Mapping.live += 1;
   }
 
   /** The memory itself. Not to be touched after {@linkcode unmap}. */
   readonly buffer: ArrayBuffer;
+
+  /** The same as words; one view for all who use a mapping, since there are many mappings. */
+  readonly words: Int32Array<ArrayBuffer>;
 
   /** The address of a byte, for the typed handles of `lib/sys`. Throws when out of range or unmapped. */
   ref(offset: number, bytes = 1): MemRef {

@@ -22,7 +22,7 @@ export const MUTEX_BYTES = 40;
 /** Byte offsets of the words used: lock (owner's thread id and two flags), count, owner, kind. */
 export const MutexLayout = { LOCK: 0, COUNT: 4, OWNER: 8, KIND: 16 } as const;
 
-const LOCK = MutexLayout.LOCK >> 2;
+/** The same as words behind the first, the lock. */
 const COUNT = MutexLayout.COUNT >> 2;
 const OWNER = MutexLayout.OWNER >> 2;
 const KIND = MutexLayout.KIND >> 2;
@@ -51,24 +51,28 @@ const YIELDS_MIN = 50;
 /** A view of a mutex in mapped memory, for one thread. */
 export class Mutex {
   readonly #words: Int32Array<ArrayBuffer>;
+  /** Index of the lock word. */
+  readonly #lock: number;
   readonly #self = LockOwner.self;
   readonly #entry: number;
-  readonly #patience = new Patience();
+  /** Made when it is needed: few locks ever try it. */
+  #patience: Patience | undefined;
 
   /** The mutex at `offset` of a mapping; `inherit`, as what it was made, is not asked of the memory. */
   constructor(
     private readonly mapping: Mapping,
-    private readonly offset: number,
+    offset: number,
     private readonly inherit = false,
   ) {
-    this.#words = new Int32Array(mapping.buffer, offset, MUTEX_BYTES >> 2);
+    this.#words = mapping.words;
+    this.#lock = offset >> 2;
     this.#entry = entryOf(mapping.ref(offset, MUTEX_BYTES), inherit);
   }
 
   /** Makes an unlocked mutex of whatever is there. */
   init(): void {
-    this.#words.fill(0);
-    this.#words[KIND] = this.inherit ? KIND_ROBUST_PI : KIND_ROBUST;
+    this.#words.fill(0, this.#lock, this.#lock + (MUTEX_BYTES >> 2));
+    this.#words[this.#lock + KIND] = this.inherit ? KIND_ROBUST_PI : KIND_ROBUST;
   }
 
   /**
@@ -76,40 +80,42 @@ export class Mutex {
    * be half changed.
    */
   lock(): boolean {
-    const self = this.#self;
-    self.held[0] = this.#entry;
-    if (Atomics.compareExchange(this.#words, LOCK, 0, self.tid) !== 0) return this.#lockBusy();
-    this.#words[OWNER] = self.tid;
+    const { tid, held } = this.#self;
+    held[0] = this.#entry;
+    if (Atomics.compareExchange(this.#words, this.#lock, 0, tid) !== 0) return this.#lockBusy();
+    this.#words[this.#lock + OWNER] = tid;
     return true;
   }
 
   /** Unlocks what this thread locked. */
   unlock(): void {
     const words = this.#words;
+    const lock = this.#lock;
     const { tid, held } = this.#self;
-    words[COUNT] = 1;
-    words[OWNER] = 0;
+    words[lock + COUNT] = 1;
+    words[lock + OWNER] = 0;
     // Something else there: waiters, or the lock was taken from us.
-    if (Atomics.compareExchange(words, LOCK, tid, 0) !== tid) this.#unlockContended();
+    if (Atomics.compareExchange(words, lock, tid, 0) !== tid) this.#unlockContended();
     held[0] = 0;
   }
 
   #unlockContended(): void {
-    const word = this.#words[LOCK]!;
+    const word = this.#words[this.#lock]!;
     if ((word & TID) !== this.#self.tid) return;
-    if (this.inherit && futexUnlockPi(this.mapping.ref(this.offset))) return;
-    Atomics.store(this.#words, LOCK, 0);
-    futexWake(this.mapping.ref(this.offset), 1);
+    const at = this.mapping.ref(this.#lock << 2);
+    if (this.inherit && futexUnlockPi(at)) return;
+    Atomics.store(this.#words, this.#lock, 0);
+    futexWake(at, 1);
   }
 
   #lockBusy(): boolean {
     for (let k = 0; k < LOOKS_MAX; k++) {
-      if (Atomics.load(this.#words, LOCK) === 0 && this.#take(0)) return true;
+      if (Atomics.load(this.#words, this.#lock) === 0 && this.#take(0)) return true;
     }
-    const yields = this.#patience.over ? YIELDS_MIN : YIELDS_MAX;
+    const yields = this.#patience?.over ? YIELDS_MIN : YIELDS_MAX;
     for (let k = 0; k < yields; k++) {
       yieldCpu();
-      const word = Atomics.load(this.#words, LOCK);
+      const word = Atomics.load(this.#words, this.#lock);
       // Of a mutex with priority inheritance and waiters the kernel makes one of them the owner.
       const free = word === 0 || ((word & OWNER_DIED) !== 0 && !(this.inherit && word < 0));
       if (free && this.#take(word)) return word === 0;
@@ -120,9 +126,10 @@ export class Mutex {
   /** The lock is held for about a millisecond already. */
   #lockLate(): boolean {
     const { tid } = this.#self;
+    this.#patience ??= new Patience();
     let clean = true;
     const locked = this.#patience.await(() => {
-      const word = Atomics.load(this.#words, LOCK);
+      const word = Atomics.load(this.#words, this.#lock);
       const holder = word & TID;
       if (word !== 0 && holder !== tid && threadExists(holder)) return false;
       // Free, or nobody is there to unlock it.
@@ -131,17 +138,16 @@ export class Mutex {
     });
     if (locked) return clean;
     // No comparison: a word that never stays the same must not keep us here.
-    Atomics.store(this.#words, LOCK, tid);
+    Atomics.store(this.#words, this.#lock, tid);
     return false;
   }
 
   /** Becomes the owner, if the lock word is still `word`. */
   #take(word: number): boolean {
     const { tid } = this.#self;
-    if (Atomics.compareExchange(this.#words, LOCK, word, tid | (word & WAITERS)) !== word) {
-      return false;
-    }
-    this.#words[OWNER] = tid;
+    const taken = tid | (word & WAITERS);
+    if (Atomics.compareExchange(this.#words, this.#lock, word, taken) !== word) return false;
+    this.#words[this.#lock + OWNER] = tid;
     return true;
   }
 }
