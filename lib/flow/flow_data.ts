@@ -205,8 +205,13 @@ export abstract class FlowData {
    * of 1023 places and stop every process that shares the pool (spec 10 §8.2, §11.18).
    */
   protected takesTooMuch(len: number): boolean {
+    // The ring's counts are in the peer's cache: look only when enough was written to matter.
+    if (--this.#unlooked > 0) return false;
     const unread = this.rings.tx.queued();
-    if (unread < UNREAD_ALWAYS || --this.#unlooked > 0) return false;
+    if (unread < UNREAD_ALWAYS) {
+      this.#unlooked = UNREAD_ALWAYS - unread;
+      return false;
+    }
     const { pool } = this;
     const c = pool.classFor(len);
     if (c < 0) return false;
