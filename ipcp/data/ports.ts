@@ -66,8 +66,10 @@ export class Ports {
 
   /** Call for each open flow whose memory is there. */
   forEachOpen(call: (flowId: number, port: Port) => void): void {
-    for (let id = 1; id < FLOW_IDS_MAX; id++) {
+    let left = this.#table.size;
+    for (let id = 1; left > 0 && id < FLOW_IDS_MAX; id++) {
       if ((this.#table.generation(id) & 1) === 0) continue;
+      left--;
       const port = this.get(id);
       if (port !== undefined) call(id, port);
     }

@@ -37,13 +37,20 @@ export class FlowTable {
   readonly #rows: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #index: Int32Array;
+  readonly #size: Int32Array;
 
   constructor(buffer?: SharedArrayBuffer) {
     const rows = FLOW_IDS_MAX * ROW_WORDS * 4;
-    this.buffer = buffer ?? new SharedArrayBuffer(rows + INDEX_PLACES * 4);
+    this.buffer = buffer ?? new SharedArrayBuffer(rows + (INDEX_PLACES + 1) * 4);
     this.#rows = new Int32Array(this.buffer, 0, FLOW_IDS_MAX * ROW_WORDS);
     this.#bytes = new Uint8Array(this.buffer, 0, rows);
     this.#index = new Int32Array(this.buffer, rows, INDEX_PLACES);
+    this.#size = new Int32Array(this.buffer, rows + INDEX_PLACES * 4, 1);
+  }
+
+  /** Flows that are open. */
+  get size(): number {
+    return Atomics.load(this.#size, 0);
   }
 
   /** Publish a flow. */
@@ -56,7 +63,9 @@ export class FlowTable {
     rows[at + W.partner] = row.partner;
     rows[at + W.peerBytes] = row.peer.length;
     this.#bytes.set(row.peer, (at + W.peer) * 4);
-    Atomics.store(rows, at + W.gen, (rows[at + W.gen]! | 1) + (rows[at + W.gen]! & 1) * 2);
+    const gen = rows[at + W.gen]!;
+    Atomics.store(rows, at + W.gen, (gen | 1) + (gen & 1) * 2);
+    if ((gen & 1) === 0) Atomics.add(this.#size, 0, 1);
     if (row.localEid !== 0) Atomics.store(this.#index, row.localEid & 0xffff, flowId);
   }
 
@@ -68,6 +77,7 @@ export class FlowTable {
     const key = rows[at + W.localEid]! & 0xffff;
     if (this.#index[key] === flowId) Atomics.store(this.#index, key, 0);
     Atomics.store(rows, at + W.gen, gen + 1);
+    Atomics.sub(this.#size, 0, 1);
   }
 
   /** Change the other side of a local flow; 0 is none. */
