@@ -1,6 +1,6 @@
 /**
  * Asynchronous calls of a flow, its events and its options (spec 30 §8, §13), over the data path of
- * `flow_data.ts`. Calls reject with `OuroError` carrying the numbers of the blocking calls.
+ * `flow_read.ts`. Calls reject with `OuroError` carrying the numbers of the blocking calls.
  */
 
 import { setImmediate } from "node:timers";
@@ -9,7 +9,7 @@ import type { FrctStats } from "../frct/mod.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, monotonicUs } from "../sys/clock.ts";
 import { FlowFlag } from "./flags.ts";
-import type { CallOptions } from "./flow_data.ts";
+import type { CallOptions } from "./flow_base.ts";
 import { FlowPackets } from "./flow_packets.ts";
 import type { Keepalive } from "./keepalive.ts";
 import { tooLongText } from "./message_limit.ts";

@@ -1,12 +1,13 @@
 /**
  * Whole packets of a flow: written and read in place in the pool, or passed on as blocks (spec 30 §14),
- * beside the copying calls of `flow_data.ts`. Results are bytes, offsets or negative error numbers.
+ * beside the copying calls of `flow_read.ts`. Results are bytes, offsets or negative error numbers.
  */
 
 import { Errno } from "../errno.ts";
 import { Block, HEAD_SPACE } from "../shm/layout.ts";
 import { FLOW_ACCESS_MASK, FlowFlag } from "./flags.ts";
-import { type CallOptions, FlowData } from "./flow_data.ts";
+import type { CallOptions } from "./flow_base.ts";
+import { FlowRead } from "./flow_read.ts";
 import type { Packet } from "./packet.ts";
 import { deadlineNs } from "./wait.ts";
 
@@ -17,7 +18,7 @@ const NO_BYTES = new Uint8Array(0);
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 /** In-place packets and blocks. */
-export abstract class FlowPackets extends FlowData {
+export abstract class FlowPackets extends FlowRead {
   /**
    * Reserves a block for a message of `len` bytes and points `packet` at it. 0, or as `writeSync`.
    * Fill it and {@linkcode commit} it, or release it.
