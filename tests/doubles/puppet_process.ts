@@ -9,6 +9,7 @@
 
 import { currentInstance, ipcpSocketPath, irmSocketPath } from "../../lib/instance.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
+import { pidAlive } from "../../lib/sys/process.ts";
 import { onSignals, Signal } from "../../lib/sys/signals.ts";
 import { SeqListener, SeqSocket } from "../../lib/sys/socket.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
@@ -53,6 +54,9 @@ export interface SendResult {
   /** errno of a failure. */
   error?: number;
 }
+
+/** How often a played IPCP looks whether its IRMd lives, ms. */
+const LOOK_MS = 200;
 
 const [dir, role, ...rest] = Deno.args;
 const instance = currentInstance();
@@ -201,6 +205,11 @@ if (role === "ipcp") {
     Deno.removeSync(ipcpSocketPath(instance, Deno.pid));
     Deno.exit(0);
   });
+  // It leaves with its IRMd, killed or not: tests kill IRMds.
+  const irmd = Number(rest[1]);
+  setInterval(() => {
+    if (!pidAlive(irmd)) Deno.exit(0);
+  }, LOOK_MS);
   serveControl();
   await player.start();
 } else {
