@@ -88,6 +88,10 @@ const IMPURE: readonly (readonly [RegExp, string])[] = [
 const AHEAD: Readonly<Record<string, string>> = {
   "lib/wire/cep_msg.ts": "unicast IPCP: connection establishment",
   "lib/wire/enroll_msg.ts": "unicast IPCP: enrollment",
+  "lib/wire/dt_pci.ts": "unicast IPCP: data transfer",
+  "lib/wire/fa_msg.ts": "unicast IPCP: flow allocator",
+  "lib/wire/link_state.ts": "unicast IPCP: routing",
+  "lib/wire/dht_msg.ts": "unicast IPCP: directory",
 };
 
 /** Words of unfinished or foreign origin. */
