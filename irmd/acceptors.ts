@@ -51,7 +51,6 @@ export async function findAcceptor(
     }
     const servedBefore = record.served;
     const waiter = d.registry.awaitAcceptor(name, direct);
-    d.settle();
     let hungUp = false;
     const watch = started === undefined ? () => {} : d.children.onEnd(started.pid, (code) => {
       started!.status = code;

@@ -1,7 +1,7 @@
 /** The configuration file: read, checked as a whole, then applied from inside the daemon (spec 21 part B). */
 
 import { fileCause } from "../lib/cli/reason.ts";
-import { BIND_AUTO, COMP_MANAGEMENT, IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
+import { BIND_AUTO, COMP_MANAGEMENT, IrmCode } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS } from "../lib/qos.ts";
 import type { Outcome } from "./answer.ts";
@@ -141,7 +141,6 @@ async function applyIpcp(
       if (d.registry.bindProcess(pid, n) < 0) return `Failed to bind ${pid} to ${n}.`;
       d.log.info(`Bound process ${pid} to name ${n}.`);
     }
-    d.settle();
   }
   for (const n of entry.reg) {
     d.registry.createName({ name: n, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
@@ -161,7 +160,7 @@ async function connectAll(
 ): Promise<string | undefined> {
   for (const dst of join.conn) {
     for (const comp of join.components) {
-      const msg: IrmMsg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos: QOS.raw };
+      const msg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos: QOS.raw };
       const cause = causeOf(await ipcps.connect(msg, true));
       const what = comp === COMP_MANAGEMENT ? "management" : "data transfer";
       if (cause !== undefined) return `Failed to connect ${name} to ${dst} (${what}): ${cause}.`;

@@ -51,15 +51,17 @@ export class Children {
     /** Fourth word of IPCPs: they log to syslog. */
     readonly toSyslog: boolean,
     readonly ipcpDir: string | undefined,
+    /** Looks up a variable that children may be handed. */
+    readonly variable: (name: string) => string | undefined,
     readonly events: ChildrenEvents,
   ) {}
 
   /** Environment of every child. */
   #env(): Record<string, string> {
-    const env: Record<string, string> = { PATH: Deno.env.get("PATH") || PATH };
+    const env: Record<string, string> = { PATH: this.variable("PATH") || PATH };
     if (this.instance.prefix !== "") env.OURO_PREFIX = this.instance.prefix;
     for (const name of KEPT_VARIABLES) {
-      const value = Deno.env.get(name);
+      const value = this.variable(name);
       if (value !== undefined) env[name] = value;
     }
     return env;

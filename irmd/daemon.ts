@@ -37,12 +37,8 @@ export interface Daemon {
   readonly oap: OapService;
   readonly children: Children;
   readonly upkeep: Upkeep;
-  /** Users that asked for the security paths of a name, where that was not root (spec 40 §18.21). */
-  readonly askers: Map<string, { readonly uid: number; readonly gids: readonly number[] }>;
   /** Processes that said farewell and live on: what they still hold of the global pool comes back when they end. */
   readonly leaving: Set<number>;
   /** Monotonic, ms. */
   nowMs(): number;
-  /** Does what the registry asks for (its effects); to be called after every change. */
-  settle(): void;
 }

@@ -7,33 +7,29 @@ import { isPrivileged } from "../lib/sys/users.ts";
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
 import type { RingId, UnreadPackets } from "./objects.ts";
-import type { ProcRecord, ProgRecord } from "./registry/mod.ts";
+import type { Effect, ProcRecord, ProgRecord } from "./registry/mod.ts";
 import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
-/** Does everything in the registry's queue, also what that adds to it. */
-export function applyEffects(d: Daemon): void {
-  for (let effects = d.registry.takeEffects(); effects.length > 0;) {
-    for (const e of effects) {
-      switch (e.kind) {
-        case "rings-destroy":
-          free(d, d.objects.removeRings(e.flowId, e.pids));
-          break;
-        case "flow-down": {
-          flowDown(d, e.flowId, e.pid, e.otherPid);
-          break;
-        }
-        case "ipcp-dealloc":
-          tellDealloc(d, e.ipcpPid, e.flowId, e.timeoSec);
-          break;
-        case "flow-set-destroy":
-          d.objects.removeFlowSet(e.pid);
-          break;
-        case "pool-destroy":
-          d.objects.removePup(e.uid);
-          break;
-      }
+/** Does what a call of the registry has left to do. */
+export function applyEffects(d: Daemon, effects: readonly Effect[]): void {
+  for (const e of effects) {
+    switch (e.kind) {
+      case "rings-destroy":
+        free(d, d.objects.removeRings(e.flowId, e.pids));
+        break;
+      case "flow-down":
+        flowDown(d, e.flowId, e.pid, e.otherPid);
+        break;
+      case "ipcp-dealloc":
+        tellDealloc(d, e.ipcpPid, e.flowId, e.timeoSec);
+        break;
+      case "flow-set-destroy":
+        d.objects.removeFlowSet(e.pid);
+        break;
+      case "pool-destroy":
+        d.objects.removePup(e.uid);
+        break;
     }
-    effects = d.registry.takeEffects();
   }
 }
 

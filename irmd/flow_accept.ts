@@ -1,34 +1,25 @@
 /** IRM_FLOW_ACCEPT (spec 20 §7.3): waits for a request, runs the server half of OAP, answers both sides. */
 
 import { Errno } from "../lib/errno.ts";
-import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { isOapFailure } from "../security/oap/mod.ts";
 import { failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import {
-  DATA_BYTES_MAX,
-  giveUp,
-  granted,
-  NO_BYTES,
-  notAnnounced,
-  refusals,
-  securityOf,
-} from "./flows.ts";
+import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, notAnnounced, securityOf } from "./flows.ts";
 import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord } from "./registry/mod.ts";
+import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** Serves an accept; without reply when the process went away. */
-export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">): Promise<Outcome> {
   const stage = "flow accept";
   const info = msg.flowInfo;
-  if (info === undefined) return invalid(stage, "no flow_info");
   const data = msg.pk ?? NO_BYTES;
   if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
   const leftMs = msg.timeo === undefined ? Infinity : timeoMs(msg.timeo);
   const r = d.registry.accept(info.nPid, info.qos);
-  d.settle();
   if (typeof r === "number") return failed(r, stage, acceptCause(d, r, info.nPid));
   const { flow } = r;
   const outcome = await settled(
@@ -37,7 +28,6 @@ export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Ou
     leftMs,
     (by) => d.registry.acceptEnd(flow, by === "deadline" ? -Errno.ETIMEDOUT : -Errno.EPIPE),
   );
-  d.settle();
   if (outcome.kind === "failed") {
     return outcome.code === -Errno.EPIPE ? undefined : failed(outcome.code, stage);
   }
@@ -49,8 +39,7 @@ export async function accept(d: Daemon, client: Client, msg: IrmMsg): Promise<Ou
   }
   const oap = await d.oap.serve(securityOf(d, record), name, request, data);
   if (isOapFailure(oap)) {
-    if (direct) refusals.set(flow, oap.reason);
-    await refuse(d, flow, direct, oap.code);
+    await refuse(d, flow, direct, oap.code, oap.reason);
     return failed(oap.code, "oap", oap.reason);
   }
   if (!d.registry.flows.holds(flow)) {
@@ -81,15 +70,21 @@ function acceptCause(d: Daemon, code: number, pid: number): string {
 }
 
 /** The server half failed: the far side gets the code, the flow goes. */
-async function refuse(d: Daemon, flow: FlowRecord, direct: boolean, code: number): Promise<void> {
+async function refuse(
+  d: Daemon,
+  flow: FlowRecord,
+  direct: boolean,
+  code: number,
+  why?: string,
+): Promise<void> {
   if (!direct && d.registry.flows.holds(flow)) {
     const told = await allocResp(d, flow, code, undefined);
     // It still holds the flow: its id must rest until it has let go.
     if (told.kind !== "reply") return giveUp(d, flow, flow.nPid);
   }
   // A client of this host is told -ECRYPT whatever the reason (spec 40 §11).
-  d.registry.drop(flow, direct ? -Errno.ECRYPT : code);
-  d.settle();
+  // It is the same user or privileged as the server is, so the reason may name files.
+  d.registry.drop(flow, direct ? -Errno.ECRYPT : code, why);
 }
 
 async function allocResp(

@@ -5,7 +5,7 @@
 
 import { Errno, errnoText } from "../lib/errno.ts";
 import { nameHash } from "../lib/hash.ts";
-import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { isOapFailure } from "../security/oap/mod.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
@@ -19,18 +19,18 @@ import {
   NO_BYTES,
   noRings,
   notAnnounced,
-  refusals,
   securityOf,
   timedOut,
 } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import type { IpcpRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
+import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** An allocation on its way. */
 interface AllocRequest {
   readonly client: Client;
-  readonly msg: IrmMsg;
+  readonly msg: Having<"flowInfo">;
   readonly dst: string;
   readonly data: Uint8Array;
   readonly proc: ProcRecord;
@@ -42,10 +42,13 @@ interface AllocRequest {
 }
 
 /** Serves an allocation; without reply when the client went away. */
-export async function alloc(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+export async function alloc(
+  d: Daemon,
+  client: Client,
+  msg: Having<"flowInfo" | "dst">,
+): Promise<Outcome> {
   const stage = "flow alloc";
   const { dst, flowInfo: info } = msg;
-  if (info === undefined || dst === undefined) return invalid(stage, "no flow_info or no dst");
   const data = msg.pk ?? NO_BYTES;
   if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
   const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
@@ -87,36 +90,31 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
     if (isOapFailure(oap)) {
       d.registry.release(reservation);
-      d.settle();
       return failed(oap.code, "oap", oap.reason);
     }
     if (!d.registry.stillReserved(reservation)) continue;
-    const rings = d.objects.createRings(flow.id, flow.nPid, proc.pid, proc.flowUid);
-    if (rings < 0) {
+    using rings = d.objects.makeRings(flow.id, flow.nPid, proc.pid, proc.flowUid);
+    if (rings.code < 0) {
       d.registry.release(reservation);
-      d.settle();
-      return noRings(rings);
+      return noRings(rings.code);
     }
     const waiter = d.registry.direct(reservation, {
       clientPid: proc.pid,
-      qos: q.msg.flowInfo!.qos,
+      qos: q.msg.flowInfo.qos,
       request: oap.request,
     });
-    if (typeof waiter === "number") {
-      d.objects.removeRings(flow.id, [flow.nPid, proc.pid]);
-      continue;
-    }
+    if (typeof waiter === "number") continue;
+    rings.handOver();
     let late = false;
     const outcome = await settled(waiter, q.client, q.endMs - d.nowMs(), (by) => {
       late = by === "deadline";
       giveUp(d, flow, proc.pid);
     });
-    d.settle();
     if (outcome.kind === "failed") {
       if (late) return timedOut(dst);
       if (q.client.gone) return undefined;
       if (outcome.code === -Errno.EPIPE) continue; // The acceptor died; there may be others.
-      const reason = refusals.get(flow)?.replace(/\.$/, "");
+      const reason = outcome.why?.replace(/\.$/, "");
       return failed(
         outcome.code,
         "oap",
@@ -137,11 +135,10 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
 /** Goes over a layer (spec 20 §8.4). */
 async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const { proc, dst } = q;
-  const flow = d.registry.alloc(proc.pid, q.msg.flowInfo!.qos);
+  const flow = d.registry.alloc(proc.pid, q.msg.flowInfo.qos);
   if (typeof flow === "number") return failed(flow, "flow alloc", "no flow id is free");
   const abandon = (answer: Outcome): Outcome => {
     d.registry.drop(flow, -Errno.EPIPE);
-    d.settle();
     return answer;
   };
   const ipcp = await query(d, dst, q.endMs);
@@ -154,13 +151,13 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
   if (!d.registry.flows.holds(flow)) return undefined;
-  const rings = d.objects.createRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
-  if (rings < 0) return abandon(noRings(rings));
+  using rings = d.objects.makeRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
+  if (rings.code < 0) return abandon(noRings(rings.code));
   const waiter = d.registry.allocOver(flow, ipcp.pid);
   if (typeof waiter === "number") {
-    d.objects.removeRings(flow.id, [proc.pid, ipcp.pid]);
     return abandon(failed(waiter, "flow alloc", "the IPCP or the process has gone"));
   }
+  rings.handOver();
   let by: string | undefined;
   const outcome = settled(waiter, q.client, q.endMs - d.nowMs(), (why) => {
     by = why;
@@ -173,7 +170,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
       flowId: flow.id,
       pid: proc.pid,
       uid: proc.flowUid,
-      qos: q.msg.flowInfo!.qos,
+      qos: q.msg.flowInfo.qos,
       hash,
       pk: oap.request,
     }),
@@ -185,12 +182,10 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     // Without an answer it may have taken the flow all the same, or take it later.
     if (asked.kind === "reply") d.registry.drop(flow, -Errno.EIPCP);
     else d.registry.giveUp(flow, proc.pid, d.nowMs());
-    d.settle();
     const who = `ipcpd ${ipcp.name}`;
     return failed(-Errno.EIPCP, "flow alloc", causeOf(asked), processOf(asked, who));
   }
   const end = await outcome;
-  d.settle();
   if (end.kind === "failed") {
     if (by === "deadline") return timedOut(dst);
     if (by === "hang-up" || q.client.gone) return undefined;

@@ -2,22 +2,26 @@
 
 import { Errno } from "../lib/errno.ts";
 import { nameHash } from "../lib/hash.ts";
-import { IpcpCode, type IrmMsg, timeoMs } from "../lib/irm/messages.ts";
+import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import { ALLOC_MS, giveUp, noRings, notAnnounced, timedOut } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
+import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** Linger a client may ask an IPCP for, s; the library's own values are below a minute. */
 const LINGER_S_MAX = 3600;
 
 /** Serves a join of a layer; the flow has no OAP. */
-export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+export async function join(
+  d: Daemon,
+  client: Client,
+  msg: Having<"flowInfo" | "dst">,
+): Promise<Outcome> {
   const stage = "flow join";
   const { dst, flowInfo: info } = msg;
-  if (info === undefined || dst === undefined) return invalid(stage, "no flow_info or no dst");
   const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
   const proc = d.registry.procs.get(info.nPid);
   if (proc === undefined) return invalid(stage, notAnnounced(info.nPid));
@@ -29,13 +33,13 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
   }
   const flow = d.registry.alloc(proc.pid, info.qos);
   if (typeof flow === "number") return failed(flow, stage, "no flow id is free");
-  const rings = d.objects.createRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
-  const waiter = rings < 0 ? rings : d.registry.allocOver(flow, ipcp.pid);
+  using rings = d.objects.makeRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
+  const waiter = rings.code < 0 ? rings.code : d.registry.allocOver(flow, ipcp.pid);
   if (typeof waiter === "number") {
     d.registry.drop(flow, waiter);
-    d.settle();
-    return noRings(waiter);
+    return rings.code < 0 ? noRings(waiter) : failed(waiter, stage, "the IPCP has gone");
   }
+  rings.handOver();
   let by: string | undefined;
   const outcome = settled(waiter, client, endMs - d.nowMs(), (why) => {
     by = why;
@@ -52,7 +56,6 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
     // Without an answer it may have joined all the same, or join later.
     if (reply.kind === "reply") d.registry.drop(flow, -Errno.ENOTALLOC);
     else d.registry.giveUp(flow, proc.pid, d.nowMs());
-    d.settle();
     await outcome;
     const cause = resultOf(reply) === -Errno.ENOTSUP
       ? `layer "${dst}" is no broadcast layer`
@@ -60,7 +63,6 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
     return failed(-Errno.ENOTALLOC, stage, cause, processOf(reply, `ipcpd ${ipcp.name}`));
   }
   const end = await outcome;
-  d.settle();
   if (end.kind === "failed") {
     if (by === "deadline") return timedOut(dst);
     if (by === "hang-up" || client.gone) return undefined;
@@ -70,12 +72,10 @@ export async function join(d: Daemon, client: Client, msg: IrmMsg): Promise<Outc
 }
 
 /** Serves a dealloc; of flow_info only id and n_pid mean anything. */
-export function dealloc(d: Daemon, msg: IrmMsg): Outcome | Promise<Outcome> {
+export function dealloc(d: Daemon, msg: Having<"flowInfo">): Outcome | Promise<Outcome> {
   const info = msg.flowInfo;
-  if (info === undefined) return invalid("flow dealloc", "no flow_info");
   const sec = msg.timeo === undefined ? 0 : Math.min(LINGER_S_MAX, Number(msg.timeo.sec));
   const r = d.registry.dealloc(info.nPid, info.id, sec, d.nowMs());
-  d.settle();
   if (r.code < 0) {
     return failed(r.code, "flow dealloc", `process ${info.nPid} has no flow ${info.id}`);
   }
@@ -106,7 +106,6 @@ export function tellDealloc(d: Daemon, ipcpPid: number, flowId: number, timeoSec
     if (outcome?.msg.result === 0 || flow === undefined || !d.registry.flows.holds(flow)) return;
     // It never took the flow, so it will not confirm either.
     d.registry.ipcpDealloc(ipcpPid, flowId);
-    d.settle();
   }).catch((e) => {
     d.log.error(`Failed to deallocate flow ${flowId} at IPCP ${ipcpPid}: ${e}.`);
   });

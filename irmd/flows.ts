@@ -41,7 +41,6 @@ export function granted(
 /** An end will not use the flow. */
 export function giveUp(d: Daemon, flow: FlowRecord, pid: number): void {
   d.registry.giveUp(flow, pid, d.nowMs());
-  d.settle();
 }
 
 /** The deadline has passed. */
@@ -64,18 +63,12 @@ export function noRings(code: number): Answer {
   );
 }
 
-/**
- * Why the server half of OAP failed, for the client of a direct flow. It is the same user, or privileged as the
- * server is, so the reason may name files. A flow over a layer carries the number alone.
- */
-export const refusals: WeakMap<FlowRecord, string> = new WeakMap();
-
 /** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */
 export function securityOf(d: Daemon, record: NameRecord): NameSecurity {
   const { paths } = record;
   const defaults = d.registry.defaultPaths(record.name);
   const given = (key: keyof typeof paths) => paths[key] === defaults[key] ? "" : paths[key];
-  const owner = d.askers.get(record.name);
+  const { asker: owner } = record;
   return {
     server: { enc: given("senc"), crt: given("scrt"), key: given("skey") },
     client: { enc: given("cenc"), crt: given("ccrt"), key: given("ckey") },

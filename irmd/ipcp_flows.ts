@@ -2,11 +2,11 @@
 
 import { Errno } from "../lib/errno.ts";
 import { hashBytes } from "../lib/hash.ts";
-import type { IrmMsg } from "../lib/irm/messages.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
+import type { Having } from "./requests.ts";
 
 const NONE = new Uint8Array(0);
 /** How long an IPCP waits for the acceptor of a request at most, ms. */
@@ -17,11 +17,10 @@ export async function requestArrived(
   d: Daemon,
   pid: number,
   client: Client,
-  msg: IrmMsg,
+  msg: Having<"flowInfo" | "hash">,
 ): Promise<Outcome> {
   const stage = "flow request";
   const { flowInfo: info, hash } = msg;
-  if (info === undefined || hash === undefined) return invalid(stage, "no flow_info or no hash");
   const ipcp = d.registry.ipcps.get(pid);
   if (ipcp === undefined) return failed(-Errno.EIPCP, stage, `no IPCP ${pid}`);
   if (hash.length !== hashBytes(ipcp.hashAlgo)) return invalid(stage, "wrong length of hash");
@@ -42,10 +41,9 @@ export async function requestArrived(
     }
     const { reservation } = found;
     const { flow } = reservation;
-    const rings = d.objects.createRings(flow.id, flow.nPid, pid, flow.uid);
-    if (rings < 0) {
+    using rings = d.objects.makeRings(flow.id, flow.nPid, pid, flow.uid);
+    if (rings.code < 0) {
       d.registry.release(reservation);
-      d.settle();
       return failed(-Errno.EBADF, "ring buffers", "cannot make the ring buffers");
     }
     const arrived = d.registry.arrive(reservation, {
@@ -56,43 +54,37 @@ export async function requestArrived(
       sdu: info,
     });
     if (typeof arrived !== "number") {
-      d.settle();
-      return ok({ flowInfo: arrived }, () => {
-        d.registry.ipcpDealloc(pid, flow.id);
-        d.settle();
-      });
+      rings.handOver();
+      return ok({ flowInfo: arrived }, () => d.registry.ipcpDealloc(pid, flow.id));
     }
-    d.objects.removeRings(flow.id, [flow.nPid, pid]);
     if (!d.registry.ipcps.has(pid)) return failed(arrived, stage, `no IPCP ${pid}`);
   }
 }
 
 /** IPCP_FLOW_ALLOC_REPLY from the IPCP `pid`; of flow_info only id, mpl and the layer's limits count. */
-export function allocReplied(d: Daemon, pid: number, msg: IrmMsg): Outcome {
+export function allocReplied(
+  d: Daemon,
+  pid: number,
+  msg: Having<"flowInfo" | "response">,
+): Outcome {
   const stage = "flow reply";
   const { flowInfo: info, response } = msg;
-  if (info === undefined || response === undefined) {
-    return invalid(stage, "no flow_info or no response");
-  }
   const code = d.registry.allocReply(pid, info.id, {
     response,
     mpl: info.mpl,
     data: msg.pk ?? NONE,
     sdu: info,
   });
-  d.settle();
   return code < 0 ? failed(code, stage, `no allocation ${info.id} waits at IPCP ${pid}`) : ok();
 }
 
 /** IPCP_FLOW_DEALLOC from the IPCP `pid`; of flow_info only id counts. */
-export function deallocConfirmed(d: Daemon, pid: number, msg: IrmMsg): Outcome {
+export function deallocConfirmed(d: Daemon, pid: number, msg: Having<"flowInfo">): Outcome {
   const stage = "flow dealloc";
   const info = msg.flowInfo;
-  if (info === undefined) return invalid(stage, "no flow_info");
   const flow = d.registry.flows.get(info.id);
   const process = flow?.nPid ?? 0;
   const code = d.registry.ipcpDealloc(pid, info.id);
-  d.settle();
   if (code < 0) return failed(code, stage, `IPCP ${pid} carries no flow ${info.id}`);
   d.log.info(`Completed deallocation of flow_id ${info.id} by process ${process}.`);
   return ok();

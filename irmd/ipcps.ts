@@ -9,7 +9,6 @@ import {
   IpcpCode,
   type IpcpMsg,
   IpcpType,
-  type IrmMsg,
   NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
 import { kill } from "../lib/sys/process.ts";
@@ -18,6 +17,7 @@ import { type Answer, failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
 import { causeOf, type IpcpCall, processOf, resultOf } from "./ipcp_client.ts";
 import type { IpcpRecord } from "./registry/mod.ts";
+import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** Time for an IPCP from its start to IPCP_CREATE_R, ms: 500 in the prototype, ours start slower. */
@@ -35,9 +35,8 @@ export class Ipcps {
   constructor(readonly d: Daemon) {}
 
   /** IRM_CREATE_IPCP. */
-  async create(msg: IrmMsg): Promise<Outcome> {
+  async create(msg: Having<"ipcpInfo">): Promise<Outcome> {
     const info = msg.ipcpInfo;
-    if (info === undefined) return invalid("create ipcp", "no ipcp_info");
     const r = await this.start(info.type, info.name);
     return r.pid === undefined ? r.answer : ok();
   }
@@ -88,17 +87,15 @@ export class Ipcps {
   }
 
   /** IPCP_CREATE_R from the IPCP itself. */
-  ready(msg: IrmMsg): Outcome {
-    const info = msg.ipcpInfo!;
+  ready(msg: Having<"ipcpInfo">): Outcome {
+    const info = msg.ipcpInfo;
     const code = this.d.registry.ipcpReady(info.pid, info.type, info.name, info.state);
-    this.d.settle();
     return code < 0 ? failed(code, "create ipcp", `no IPCP ${info.pid} was started here`) : ok();
   }
 
   /** IRM_DESTROY_IPCP. */
-  async destroy(msg: IrmMsg): Promise<Outcome> {
+  async destroy(msg: Having<"pid">): Promise<Outcome> {
     const stage = "destroy ipcp";
-    if (msg.pid === undefined) return invalid(stage, "no pid");
     if (!this.d.registry.ipcps.has(msg.pid)) return unknownIpcp(stage, msg.pid, -Errno.EPERM);
     await this.stop(msg.pid);
     this.d.log.info(`Destroyed IPCP ${msg.pid}.`);
@@ -128,10 +125,9 @@ export class Ipcps {
   }
 
   /** IRM_BOOTSTRAP_IPCP. */
-  async bootstrap(msg: IrmMsg): Promise<Outcome> {
+  async bootstrap(msg: Having<"pid" | "conf">): Promise<Outcome> {
     const stage = "bootstrap";
     const { pid, conf } = msg;
-    if (pid === undefined || conf === undefined) return invalid(stage, "no pid or no conf");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
     if (conf.ipcpType !== ipcp.type) return invalid(stage, "configuration of another IPCP type");
@@ -146,10 +142,9 @@ export class Ipcps {
   }
 
   /** IRM_ENROLL_IPCP. */
-  async enroll(msg: IrmMsg): Promise<Outcome> {
+  async enroll(msg: Having<"pid">): Promise<Outcome> {
     const stage = "enroll";
     const { pid, dst } = msg;
-    if (pid === undefined) return invalid(stage, "no pid");
     if (dst === undefined) return failed(-Errno.EPERM, stage, "no dst");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
@@ -182,13 +177,9 @@ export class Ipcps {
   }
 
   /** IRM_CONNECT_IPCP and IRM_DISCONNECT_IPCP. */
-  async connect(msg: IrmMsg, on: boolean): Promise<Outcome> {
+  async connect(msg: Having<"pid" | "dst" | "comp">, on: boolean): Promise<Outcome> {
     const stage = on ? "connect" : "disconnect";
     const { pid, dst, comp, qos } = msg;
-    if (pid === undefined || dst === undefined || comp === undefined) {
-      return invalid(stage, "no pid, dst or component");
-    }
-    if (on && qos === undefined) return invalid(stage, "no qosspec");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid);
     if (ipcp.type !== IpcpType.UNICAST && ipcp.type !== IpcpType.BROADCAST) {
@@ -213,10 +204,9 @@ export class Ipcps {
   }
 
   /** IRM_REG_NAME and IRM_UNREG_NAME. */
-  async register(msg: IrmMsg, on: boolean): Promise<Outcome> {
+  async register(msg: Having<"name" | "pid">, on: boolean): Promise<Outcome> {
     const stage = on ? "register" : "unregister";
     const { name, pid } = msg;
-    if (name === undefined || pid === undefined) return invalid(stage, "no name or no pid");
     if (!this.d.registry.names.has(name)) {
       return failed(-Errno.ENAME, stage, `name "${name}" is not known (irm name create ${name})`);
     }

@@ -56,15 +56,21 @@ interface Arguments {
   readonly ipcpDir: string | undefined;
 }
 
+/** Looks a variable up. */
+type Environment = (name: string) => string | undefined;
+
+/** The process's own; looked up here and handed on. */
+const environment: Environment = (name) => Deno.env.get(name);
+
 /** Runs the daemon until it is told to end; gives the exit code. */
 export async function main(args: string[]): Promise<number> {
   const words = takePrefix(args);
   if (words === undefined) return 1;
-  if (words[0] === UPKEEP_WORD) return await upkeepMain();
-  const parsed = parse(words);
+  const instance = currentInstance();
+  if (words[0] === UPKEEP_WORD) return await upkeepMain(instance);
+  const parsed = parse(words, environment);
   if (typeof parsed === "number") return parsed;
   keepHeapSmall();
-  const instance = currentInstance();
   const ownUid = effectiveUid();
   if (ownUid !== 0 && instance.prefix === "") {
     print("IPC Resource Manager must be run as root.\n");
@@ -96,12 +102,12 @@ function complain(text: string): void {
 }
 
 /** What the words ask for, or the exit code when that is all. */
-function parse(words: readonly string[]): Arguments | number {
+function parse(words: readonly string[], variable: Environment): Arguments | number {
   let toStdout = false;
   let debug = false;
   let direct: boolean | undefined;
   let config: string | undefined;
-  let ipcpDir = Deno.env.get("OURO_IPCP_DIR") || undefined;
+  let ipcpDir = variable("OURO_IPCP_DIR") || undefined;
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     if (word === "--stdout") toStdout = true;
@@ -231,10 +237,7 @@ async function serve(
     log,
     (client, packet) => dispatch(d, ipcps, client, packet),
   );
-  const sanitizer = setInterval(() => {
-    d.registry.expire(d.nowMs());
-    d.settle();
-  }, SANITIZER_MS);
+  const sanitizer = setInterval(() => d.registry.expire(d.nowMs()), SANITIZER_MS);
   let code = 0;
   try {
     log.info("Ouroboros IPC Resource Manager daemon started...");
@@ -284,8 +287,8 @@ function assemble(
   const registry: Registry = new Registry({
     securityDir: instance.securityDir,
     mayInherit: (proc, prog) => mayInherit(d, proc, prog),
-  });
-  const children = new Children(instance, log, !options.toStdout, options.ipcpDir, {
+  }, (effects) => applyEffects(d, effects));
+  const children = new Children(instance, log, !options.toStdout, options.ipcpDir, environment, {
     started: (pid, path) => registry.spawned.set(pid, { pid, kind: "program", what: path }),
     ended: (pid, code) => ended(pid, code),
   });
@@ -294,7 +297,6 @@ function assemble(
     instance,
     options,
     ownUid,
-    askers: new Map(),
     leaving: new Set(),
     log,
     ipcpLog,
@@ -305,7 +307,6 @@ function assemble(
     children,
     upkeep: new Upkeep(children),
     nowMs: () => performance.now() - startMs,
-    settle: () => applyEffects(d),
   };
   const ipcps = new Ipcps(d);
   const ended = (pid: number, code: number) => {
@@ -314,7 +315,6 @@ function assemble(
     if (gone?.ipcp !== undefined && !life.ending) {
       log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
     }
-    d.settle();
     ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);
     if (gone?.proc !== undefined) reclaimLater(d, pid, gone.proc.flowUid);

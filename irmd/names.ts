@@ -18,6 +18,7 @@ import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import { baseName } from "./registry/mod.ts";
+import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** How long a bind waits for the process to announce itself, ms (spec 20 §1). */
@@ -28,10 +29,10 @@ const LONG_LIST_BYTES_MAX = 1_000_000;
 const EXEC_WORDS_MAX = 256;
 
 /** IRM_PROC_ANNOUNCE; the kernel says who it is. */
-export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
+export function announce(d: Daemon, client: Client, msg: Having<"prog">): Outcome {
   const stage = "announce";
   const { prog } = msg;
-  if (prog === undefined || prog === "") return invalid(stage, "no program name");
+  if (prog === "") return invalid(stage, "no program name");
   const { pid, uid, gid } = client.cred;
   const flowUid = isPrivileged(uid, d.ownUid) ? 0 : uid;
   if (flowUid !== 0 && d.ownUid !== 0) {
@@ -53,7 +54,6 @@ export function announce(d: Daemon, client: Client, msg: IrmMsg): Outcome {
   d.registry.announce({ pid, prog: baseName(prog), uid, gid, flowUid });
   d.children.watch(pid);
   d.log.info(`Process added: ${pid} (${prog}).`);
-  d.settle();
   return ok();
 }
 
@@ -65,53 +65,45 @@ export function processExit(d: Daemon, pid: number): Outcome {
   if (proc?.flowUid === 0) d.leaving.add(pid);
   else d.children.unwatch(pid);
   if (proc !== undefined) d.log.info(`Process removed: ${pid}.`);
-  d.settle();
   return ok();
 }
 
 /** IRM_CREATE_NAME. Paths of security files must be readable by who asks. */
-export function createName(d: Daemon, client: Client, msg: IrmMsg): Outcome {
+export function createName(d: Daemon, client: Client, msg: Having<"nameInfo">): Outcome {
   const stage = "create name";
   const info = msg.nameInfo;
-  if (info === undefined) return invalid(stage, "no name");
   const paths = [info.skey, info.scrt, info.ckey, info.ccrt, info.senc ?? "", info.cenc ?? ""];
   const { uid } = client.cred;
   const trusted = uid === d.ownUid || uid === 0;
   const gids = trusted ? [] : client.gids;
   const refusal = trusted ? undefined : checkPathsReadableBy(paths, uid, gids);
   if (refusal !== undefined) return failed(-Errno.EPERM, stage, refusal);
-  if (d.registry.createName(info)) {
+  if (d.registry.createName(info, trusted ? undefined : { uid, gids })) {
     d.log.info(`Created new name: ${info.name}.`);
-    if (trusted) d.askers.delete(info.name);
-    else d.askers.set(info.name, { uid, gids });
   } else d.log.info(`Name ${info.name} already exists.`);
-  d.settle();
   return ok();
 }
 
 /** IRM_DESTROY_NAME. */
-export function destroyName(d: Daemon, msg: IrmMsg): Outcome {
+export function destroyName(d: Daemon, msg: Having<"name">): Outcome {
   const stage = "destroy name";
   const { name } = msg;
-  if (name === undefined) return invalid(stage, "no name");
   const code = d.registry.destroyName(name);
-  d.settle();
   if (code < 0) return failed(code, stage, `name "${name}" is not known`);
   d.log.info(`Destroyed name: ${name}.`);
   return ok();
 }
 
 /** IRM_BIND_PROGRAM. The last element of exec is dropped, as the prototype's client appends one. */
-export function bindProgram(d: Daemon, msg: IrmMsg): Outcome {
+export function bindProgram(d: Daemon, msg: Having<"name">): Outcome {
   const stage = "bind program";
   const { name, exec, opts } = msg;
-  if (name === undefined || name === "") return invalid(stage, "no name");
+  if (name === "") return invalid(stage, "no name");
   const argv = exec?.slice(0, -1) ?? [];
   if (argv.length === 0 || argv[0] === "") return invalid(stage, "no program");
   if (argv.length > EXEC_WORDS_MAX) return invalid(stage, `more than ${EXEC_WORDS_MAX} words`);
   if (new TextEncoder().encode(argv[0]).length > 255) return invalid(stage, "path over 255 bytes");
   const code = d.registry.bindProgram(argv, name, ((opts ?? 0) & BIND_AUTO) !== 0);
-  d.settle();
   if (code < 0) {
     return failed(code, stage, `program "${baseName(argv[0]!)}" is bound to "${name}" already`);
   }
@@ -123,12 +115,11 @@ export function bindProgram(d: Daemon, msg: IrmMsg): Outcome {
  * IRM_UNBIND_PROGRAM by base name. A path is unknown here, as in the prototype; `AdminClient` sends the base
  * name of one, so that commands accept both (spec 20 §19.17).
  */
-export function unbindProgram(d: Daemon, msg: IrmMsg): Outcome {
+export function unbindProgram(d: Daemon, msg: Having<"prog">): Outcome {
   const stage = "unbind program";
-  if (msg.prog === undefined || msg.prog === "") return invalid(stage, "no program");
+  if (msg.prog === "") return invalid(stage, "no program");
   const { prog, name } = msg;
   const code = d.registry.unbindProgram(prog, name);
-  d.settle();
   if (code < 0) {
     const cause = name === undefined
       ? `program "${prog}" is not bound to any name`
@@ -144,12 +135,14 @@ export function unbindProgram(d: Daemon, msg: IrmMsg): Outcome {
 }
 
 /** IRM_BIND_PROCESS. */
-export async function bindProcess(d: Daemon, client: Client, msg: IrmMsg): Promise<Outcome> {
+export async function bindProcess(
+  d: Daemon,
+  client: Client,
+  msg: Having<"pid" | "name">,
+): Promise<Outcome> {
   const stage = "bind process";
   const { pid, name } = msg;
-  if (pid === undefined || name === undefined || name === "") {
-    return invalid(stage, "no pid or name");
-  }
+  if (name === "") return invalid(stage, "no name");
   const waiter = d.registry.awaitProcess(pid);
   const there = await settled(
     waiter,
@@ -163,24 +156,22 @@ export async function bindProcess(d: Daemon, client: Client, msg: IrmMsg): Promi
     return failed(-Errno.EPERM, stage, cause);
   }
   const code = d.registry.bindProcess(pid, name);
-  d.settle();
   if (code < 0) return failed(code, stage, `process ${pid} is bound to "${name}" already`);
   d.log.info(`Bound process ${pid} to name ${name}.`);
   return ok();
 }
 
 /** IRM_UNBIND_PROCESS. */
-export function unbindProcess(d: Daemon, msg: IrmMsg): Outcome {
+export function unbindProcess(d: Daemon, msg: Having<"pid">): Outcome {
   const stage = "unbind process";
   const { pid, name } = msg;
-  if (pid === undefined || pid < 1) return invalid(stage, "no pid");
+  if (pid < 1) return invalid(stage, "no pid");
   if (name === undefined) {
     const outcome = processExit(d, pid);
     d.log.info(`Process ${pid} unbound.`);
     return outcome;
   }
   const code = d.registry.unbindProcess(pid, name);
-  d.settle();
   if (code < 0) {
     const cause = !d.registry.names.has(name)
       ? `name "${name}" is not known`

@@ -91,10 +91,15 @@ export class Objects {
   }
 
   /**
-   * Makes both ring buffers of a flow, the upper process's first. Returns 0 or a negative errno; then
-   * neither is left.
+   * Makes both ring buffers of a flow, the upper process's first. They go with the handle unless a flow takes them
+   * over. With a negative `code` there are none.
    */
-  createRings(flowId: number, nPid: number, n1Pid: number, flowUid: number): number {
+  makeRings(flowId: number, nPid: number, n1Pid: number, flowUid: number): Rings {
+    const code = this.#createRings(flowId, nPid, n1Pid, flowUid);
+    return new Rings(code, () => this.removeRings(flowId, [nPid, n1Pid]));
+  }
+
+  #createRings(flowId: number, nPid: number, n1Pid: number, flowUid: number): number {
     let made = 0;
     try {
       for (const pid of [nPid, n1Pid]) {
@@ -235,6 +240,26 @@ export class Objects {
     this.#gspp.close();
     this.#gspp = undefined;
     Pool.unlink(this.#instance, 0);
+  }
+}
+
+/** Both rings of a flow that does not have them yet; disposal removes them. */
+export class Rings implements Disposable {
+  #remove: (() => void) | undefined;
+
+  /** @param code 0, or a negative errno when they could not be made */
+  constructor(readonly code: number, remove: () => void) {
+    if (code === 0) this.#remove = remove;
+  }
+
+  /** The registry's flow owns them from now on. */
+  handOver(): void {
+    this.#remove = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#remove?.();
+    this.#remove = undefined;
   }
 }
 

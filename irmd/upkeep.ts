@@ -5,7 +5,6 @@
  */
 
 import type { Instance } from "../lib/instance.ts";
-import { currentInstance } from "../lib/instance.ts";
 import { Pool } from "../lib/shm/pool.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { becomeUser, effectiveUid } from "../lib/sys/users.ts";
@@ -103,12 +102,12 @@ export class Upkeep {
 }
 
 /** The child: does the job on its standard input as its user. Gives the exit code. */
-export async function upkeepMain(): Promise<number> {
+export async function upkeepMain(instance: Instance): Promise<number> {
   const job = readJob(await new Response(Deno.stdin.readable).text());
   if (job === undefined) return 1;
   try {
     if (effectiveUid() !== job.uid) becomeUser(job.uid, job.gid);
-    await work(currentInstance(), job);
+    await work(instance, job);
     return 0;
   } catch (e) {
     // The pool may have gone with the user's last process.

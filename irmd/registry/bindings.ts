@@ -1,34 +1,17 @@
 /**
  * The part of the registry that says who is there and what is bound to what: processes, names, programs, IPCPs
- * (spec 20 §5, §6). Flows build on it in `registry.ts`.
+ * (spec 20 §5, §6). Flows build on it in `flows.ts`.
+ *
+ * Pure.
  */
 
 import { Errno } from "../../lib/errno.ts";
 import { IpcpState, IpcpType, type NameInfo, NOT_ENROLLED, PolLb } from "../../lib/irm/messages.ts";
-import { type FlowRecord, FlowTable, Reservation } from "./flow.ts";
-import { type NamePaths, NameRecord, NameTable } from "./name.ts";
-import {
-  type IpcpRecord,
-  IpcpTable,
-  PoolTable,
-  type ProcRecord,
-  type ProgRecord,
-  type SpawnedRecord,
-} from "./tables.ts";
+import { type FlowRecord, Reservation } from "./flow.ts";
+import { type Asker, type NamePaths, NameRecord } from "./name.ts";
+import type { Records } from "./records.ts";
+import type { IpcpRecord, ProcRecord, ProgRecord } from "./tables.ts";
 import { Waiter } from "./waiter.ts";
-
-/** What the shell must do after a call. */
-export type Effect =
-  /** Unlink ring buffers (pid, id) of both pids. */
-  | { kind: "rings-destroy"; flowId: number; pids: [number, number] }
-  /** The other end is gone for good: mark the rings of the flow as down and wake `pid`. */
-  | { kind: "flow-down"; flowId: number; pid: number; otherPid: number }
-  /** Send IPCP_FLOW_DEALLOC for a flow nobody uses any more. */
-  | { kind: "ipcp-dealloc"; flowId: number; ipcpPid: number; timeoSec: number }
-  /** Unlink the flow set of a process that left. */
-  | { kind: "flow-set-destroy"; pid: number }
-  /** Unlink the pool of a user without processes. */
-  | { kind: "pool-destroy"; uid: number };
 
 /** A process that announces itself; uid and gid as the kernel says. */
 export interface Announcement {
@@ -54,29 +37,15 @@ export interface RegistryOptions {
 
 /** See the file's comment. */
 export class Bindings {
-  readonly names = new NameTable();
-  readonly progs = new Map<string, ProgRecord>();
-  readonly procs = new Map<number, ProcRecord>();
-  readonly ipcps = new IpcpTable();
-  readonly flows = new FlowTable();
-  readonly pools = new PoolTable();
-  readonly spawned = new Map<number, SpawnedRecord>();
-
+  readonly #s: Records;
   readonly #securityDir: string;
   readonly #mayInherit: MayInherit;
   readonly #procWaits = new Map<number, Waiter<number>[]>();
-  protected effects: Effect[] = [];
 
-  constructor(options: RegistryOptions) {
+  constructor(records: Records, options: RegistryOptions) {
+    this.#s = records;
     this.#securityDir = options.securityDir;
     this.#mayInherit = options.mayInherit ?? (() => true);
-  }
-
-  /** What there is to do, in order; the queue is empty afterwards. */
-  takeEffects(): Effect[] {
-    const out = this.effects;
-    if (out.length > 0) this.effects = [];
-    return out;
   }
 
   // Processes.
@@ -86,13 +55,13 @@ export class Bindings {
    * 0, or -EPERM when the pid is announced already. The pool of its flowUid gains a user.
    */
   announce(a: Announcement): number {
-    if (this.procs.has(a.pid)) return -Errno.EPERM;
+    if (this.#s.procs.has(a.pid)) return -Errno.EPERM;
     const proc: ProcRecord = { ...a, names: new Set(), accepts: [] };
-    this.procs.set(a.pid, proc);
-    this.pools.ref(a.flowUid, a.flowUid === 0 ? 0 : a.gid);
-    const prog = this.progs.get(a.prog);
+    this.#s.procs.set(a.pid, proc);
+    this.#s.pools.ref(a.flowUid, a.flowUid === 0 ? 0 : a.gid);
+    const prog = this.#s.progs.get(a.prog);
     if (prog !== undefined && this.#mayInherit(proc, prog)) {
-      for (const n of prog.names) this.bind(proc, this.names.get(n));
+      for (const n of prog.names) this.bind(proc, this.#s.names.get(n));
     }
     const waits = this.#procWaits.get(a.pid);
     this.#procWaits.delete(a.pid);
@@ -103,7 +72,7 @@ export class Bindings {
   /** Settled with 0 when the process is announced. End with {@linkcode endProcessWait}. */
   awaitProcess(pid: number): Waiter<number> {
     const w = new Waiter<number>();
-    if (this.procs.has(pid)) w.settle(0);
+    if (this.#s.procs.has(pid)) w.settle(0);
     else this.#procWaits.set(pid, [...this.#procWaits.get(pid) ?? [], w]);
     return w;
   }
@@ -133,29 +102,29 @@ export class Bindings {
   }
 
   /** Creates a name; true when it is new, false when it exists (it stays as it is). */
-  createName(info: NameInfo): boolean {
-    if (this.names.has(info.name)) return false;
+  createName(info: NameInfo, asker?: Asker): boolean {
+    if (this.#s.names.has(info.name)) return false;
     const d = this.defaultPaths(info.name);
-    this.names.add(
-      new NameRecord(info.name, info.polLb, {
-        senc: info.senc || d.senc,
-        scrt: info.scrt || d.scrt,
-        skey: info.skey || d.skey,
-        cenc: info.cenc || d.cenc,
-        ccrt: info.ccrt || d.ccrt,
-        ckey: info.ckey || d.ckey,
-      }),
-    );
+    const record = new NameRecord(info.name, info.polLb, {
+      senc: info.senc || d.senc,
+      scrt: info.scrt || d.scrt,
+      skey: info.skey || d.skey,
+      cenc: info.cenc || d.cenc,
+      ccrt: info.ccrt || d.ccrt,
+      ckey: info.ckey || d.ckey,
+    });
+    record.asker = asker;
+    this.#s.names.add(record);
     return true;
   }
 
   /** Removes a name from everywhere; who waits for its acceptors fails with -ENAME. 0, or -EPERM: unknown. */
   destroyName(name: string): number {
-    const record = this.names.get(name);
+    const record = this.#s.names.get(name);
     if (record === undefined) return -Errno.EPERM;
-    for (const pid of [...record.procs]) this.unbind(this.procs.get(pid)!, record);
-    for (const prog of this.progs.values()) prog.names.delete(name);
-    this.names.delete(name);
+    for (const pid of [...record.procs]) this.unbind(this.#s.procs.get(pid)!, record);
+    for (const prog of this.#s.progs.values()) prog.names.delete(name);
+    this.#s.names.delete(name);
     for (const w of record.waits.splice(0)) {
       w.waiter.settle({ kind: "failed", code: -Errno.ENAME });
     }
@@ -170,15 +139,15 @@ export class Bindings {
     const path = argv[0] ?? "";
     const prog = baseName(path);
     if (name === "" || prog === "") return -Errno.EINVAL;
-    const bound = this.progs.get(prog)?.names.has(name) ?? false;
-    if (bound || this.names.get(name)?.hasProgram(path)) return -Errno.EPERM;
+    const bound = this.#s.progs.get(prog)?.names.has(name) ?? false;
+    if (bound || this.#s.names.get(name)?.hasProgram(path)) return -Errno.EPERM;
     this.#spilloverName(name);
-    const record = this.names.get(name)!;
-    let p = this.progs.get(prog);
-    if (p === undefined) this.progs.set(prog, p = { prog, path, names: new Set() });
+    const record = this.#s.names.get(name)!;
+    let p = this.#s.progs.get(prog);
+    if (p === undefined) this.#s.progs.set(prog, p = { prog, path, names: new Set() });
     p.names.add(name);
     if (auto) record.addProgram(argv);
-    for (const proc of this.procs.values()) {
+    for (const proc of this.#s.procs.values()) {
       if (proc.prog === prog && this.#mayInherit(proc, p)) this.bind(proc, record);
     }
     return 0;
@@ -189,15 +158,15 @@ export class Bindings {
    * more, but processes that inherited keep what they have. 0, or -EPERM: unknown or not bound.
    */
   unbindProgram(prog: string, name?: string): number {
-    const p = this.progs.get(prog);
+    const p = this.#s.progs.get(prog);
     if (p === undefined) return -Errno.EPERM;
     const same = (path: string) => baseName(path) === prog;
     if (name === undefined) {
-      for (const record of this.names.list()) record.removePrograms(same);
-      this.progs.delete(prog);
+      for (const record of this.#s.names.list()) record.removePrograms(same);
+      this.#s.progs.delete(prog);
       return 0;
     }
-    const record = this.names.get(name);
+    const record = this.#s.names.get(name);
     if (record === undefined || !p.names.delete(name)) return -Errno.EPERM;
     record.removePrograms(same);
     return 0;
@@ -205,16 +174,16 @@ export class Bindings {
 
   /** Binds an announced process to a name, which is created (spillover) when missing. 0, or -EPERM: unknown process, or bound already. */
   bindProcess(pid: number, name: string): number {
-    const proc = this.procs.get(pid);
+    const proc = this.#s.procs.get(pid);
     if (proc === undefined) return -Errno.EPERM;
     this.#spilloverName(name);
-    return this.bind(proc, this.names.get(name)) ? 0 : -Errno.EPERM;
+    return this.bind(proc, this.#s.names.get(name)) ? 0 : -Errno.EPERM;
   }
 
   /** Takes a name from a process. 0, or -EPERM: unknown or not bound. */
   unbindProcess(pid: number, name: string): number {
-    const proc = this.procs.get(pid);
-    const record = this.names.get(name);
+    const proc = this.#s.procs.get(pid);
+    const record = this.#s.names.get(name);
     if (proc === undefined || record === undefined || !proc.names.has(name)) return -Errno.EPERM;
     this.unbind(proc, record);
     return 0;
@@ -224,34 +193,34 @@ export class Bindings {
 
   /** An IPCP was started: in state INIT, entered as child too. False when the pid has an entry. */
   createIpcp(pid: number, type: number, name: string): boolean {
-    if (!this.ipcps.create(pid, type, name)) return false;
-    this.spawned.set(pid, { pid, kind: "ipcp", what: name });
+    if (!this.#s.ipcps.create(pid, type, name)) return false;
+    this.#s.spawned.set(pid, { pid, kind: "ipcp", what: name });
     return true;
   }
 
   /** Settled with 0 when the IPCP has booted, negative when it failed or went. End with {@linkcode endBoot}. */
   awaitBoot(pid: number): Waiter<number> {
     const w = new Waiter<number>();
-    if (!this.ipcps.has(pid)) w.settle(-Errno.EIPCP);
+    if (!this.#s.ipcps.has(pid)) w.settle(-Errno.EIPCP);
     else {
-      this.ipcps.boots.get(pid)?.settle(-Errno.EIPCP);
-      this.ipcps.boots.set(pid, w);
+      this.#s.ipcps.boots.get(pid)?.settle(-Errno.EIPCP);
+      this.#s.ipcps.boots.set(pid, w);
     }
     return w;
   }
 
   /** Ends the wait for a boot: -ETIMEDOUT at a deadline. */
   endBoot(pid: number, code: number = -Errno.ETIMEDOUT): void {
-    const w = this.ipcps.boots.get(pid);
-    this.ipcps.boots.delete(pid);
+    const w = this.#s.ipcps.boots.get(pid);
+    this.#s.ipcps.boots.delete(pid);
     w?.settle(code);
   }
 
   /** CREATE_R: the IPCP says what it is. 0, or -EIPCP: no IPCP of that pid. */
   ipcpReady(pid: number, type: number, name: string, state: number): number {
-    const ipcp = this.ipcps.get(pid);
+    const ipcp = this.#s.ipcps.get(pid);
     if (ipcp === undefined) return -Errno.EIPCP;
-    this.ipcps.update(ipcp, type, name, state);
+    this.#s.ipcps.update(ipcp, type, name, state);
     this.endBoot(pid, state === IpcpState.NULL ? -Errno.EIPCP : 0);
     return 0;
   }
@@ -263,7 +232,7 @@ export class Bindings {
     hashAlgo: number,
     how: "bootstrapped" | "enrolled",
   ): number {
-    const ipcp = this.ipcps.get(pid);
+    const ipcp = this.#s.ipcps.get(pid);
     if (ipcp === undefined) return -Errno.EIPCP;
     if (ipcp.state < IpcpState.BOOT || ipcp.state > IpcpState.ENROLLED) return -Errno.EIPCPSTATE;
     ipcp.layer = layer;
@@ -274,7 +243,7 @@ export class Bindings {
 
   /** IPCPs to ask for a destination, in order of preference. */
   candidates(): IpcpRecord[] {
-    return this.ipcps.list().filter((i) =>
+    return this.#s.ipcps.list().filter((i) =>
       i.type !== IpcpType.BROADCAST && i.layer !== NOT_ENROLLED
     );
   }
@@ -282,12 +251,12 @@ export class Bindings {
   // Steps shared with the flows.
 
   #spilloverName(name: string): void {
-    if (this.names.has(name)) return;
+    if (this.#s.names.has(name)) return;
     this.createName({ name, polLb: PolLb.SPILLOVER, skey: "", scrt: "", ckey: "", ccrt: "" });
   }
 
   /** True when the binding is new. Pending accepts become active for the name. */
-  protected bind(proc: ProcRecord, record: NameRecord | undefined): boolean {
+  bind(proc: ProcRecord, record: NameRecord | undefined): boolean {
     if (record === undefined || proc.names.has(record.name)) return false;
     proc.names.add(record.name);
     record.procs.add(proc.pid);
@@ -298,7 +267,8 @@ export class Bindings {
     return true;
   }
 
-  protected unbind(proc: ProcRecord, record: NameRecord | undefined): void {
+  /** Takes a name from a process that has it. */
+  unbind(proc: ProcRecord, record: NameRecord | undefined): void {
     if (record === undefined) return;
     proc.names.delete(record.name);
     record.procs.delete(proc.pid);
@@ -306,15 +276,15 @@ export class Bindings {
   }
 
   /** Gives acceptors of a name to who waits for one. */
-  protected serve(record: NameRecord): void {
+  serve(record: NameRecord): void {
     while (record.waits.length > 0 && record.active.length > 0) {
       const { waiter, direct } = record.waits.shift()!;
-      const proc = this.procs.get(record.active.head())!;
+      const proc = this.#s.procs.get(record.active.head())!;
       if (direct !== undefined && (proc.flowUid !== direct.uid || proc.pid === direct.pid)) {
         waiter.settle({ kind: "foreign" });
         continue;
       }
-      const flow = this.flows.get(proc.accepts.at(-1)!)!;
+      const flow = this.#s.flows.get(proc.accepts.at(-1)!)!;
       this.deactivate(proc, flow);
       if (flow.wait.kind === "accept") flow.wait.reserved = true;
       flow.name = record.name;
@@ -324,11 +294,11 @@ export class Bindings {
   }
 
   /** Takes a pending accept out of its process's list and of the queues of the names. */
-  protected deactivate(proc: ProcRecord, flow: FlowRecord): void {
+  deactivate(proc: ProcRecord, flow: FlowRecord): void {
     const at = proc.accepts.lastIndexOf(flow.id);
     if (at < 0) return;
     proc.accepts.splice(at, 1);
-    for (const n of proc.names) this.names.get(n)!.active.remove(proc.pid);
+    for (const n of proc.names) this.#s.names.get(n)!.active.remove(proc.pid);
   }
 }
 

@@ -26,12 +26,19 @@ export type AcceptOutcome =
     /** Whether the requester is a process of this host. */
     direct: boolean;
   }
-  | { kind: "failed"; code: number };
+  | Refused;
+
+/** How a wait failed: a negative error number, and the reason where there is more to say. */
+export interface Refused {
+  readonly kind: "failed";
+  readonly code: number;
+  readonly why?: string | undefined;
+}
 
 /** What ends the wait of an allocation or join. */
 export type AllocOutcome =
   | { kind: "response"; /** OAP response, handed over once. */ response: Uint8Array }
-  | { kind: "failed"; code: number };
+  | Refused;
 
 /** What a flow record waits for. */
 export type FlowWait =

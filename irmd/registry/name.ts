@@ -116,6 +116,12 @@ export class ActiveQueue {
   }
 }
 
+/** A user, with all its groups. */
+export interface Asker {
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
 /** One name. Only the registry changes it. */
 export class NameRecord {
   readonly name: string;
@@ -127,6 +133,8 @@ export class NameRecord {
   /** Bound processes. */
   readonly procs = new Set<number>();
   readonly active: ActiveQueue;
+  /** Who asked for its security paths, where that was not root (spec 40 §18.21). */
+  asker: Asker | undefined;
   /** Requesters that wait for an acceptor, first come first served. */
   readonly waits: AcceptorWait[] = [];
   /** How often an acceptor was given to who waited for one. */

@@ -1,9 +1,9 @@
 /**
  * The registry of the IRMd (spec 20 §5 – §8): names, programs, processes, IPCPs, flows, pools, children.
  *
- * Pure: no socket, process, shared memory, clock or timer. Requests come in as method calls with the time in
+ * Pure. No socket, process, shared memory, clock or timer. Requests come in as method calls with the time in
  * milliseconds where it matters; results are values (0 or a negative error number, a record, a waiter); what
- * must be done outside as a consequence is queued as {@linkcode Effect}s, which the shell takes after every call.
+ * must be done outside as a consequence are {@linkcode Effect}s, handed to the shell before the call returns.
  *
  * A wait (for a request, an answer, an acceptor, a boot) is a {@linkcode Waiter}. The shell adds the deadline and watches
  * the client, and ends the wait with the method named beside it, never by settling it itself.
@@ -23,25 +23,10 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import { type FlowInfo, FlowState, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
-import type { QosSpec } from "../../lib/qos.ts";
-import { Bindings } from "./bindings.ts";
-import {
-  type AcceptOutcome,
-  type AllocOutcome,
-  type FlowBelow,
-  FlowRecord,
-  NOTHING_AWAITED,
-  Reservation,
-} from "./flow.ts";
-import type { AcceptorOutcome } from "./name.ts";
+import { Bindings, type RegistryOptions } from "./bindings.ts";
+import { Flows } from "./flows.ts";
+import { type Effect, Records } from "./records.ts";
 import type { IpcpRecord, ProcRecord, SpawnedRecord } from "./tables.ts";
-import { Waiter } from "./waiter.ts";
-
-/** MPL of a direct flow, ms (spec 20 §1). */
-export const DIRECT_MPL_MS = 1;
-/** A flow that was let go is given up when the IPCP has not confirmed this long after its time-out, ms. */
-export const LINGER_MS = 30_000;
 
 /** What left with a pid. */
 export interface Gone {
@@ -50,375 +35,233 @@ export interface Gone {
   spawned: SpawnedRecord | undefined;
 }
 
-/** See the file's comment. */
-export class Registry extends Bindings {
-  // Ends of processes.
+/** See the file's comment. What each method does stands at the part that does it. */
+export class Registry {
+  readonly #records = new Records();
+  readonly #bindings: Bindings;
+  readonly #flows: Flows;
+  readonly #onEffects: ((effects: readonly Effect[]) => void) | undefined;
+  #settling = false;
+
+  /** @param onEffects does what a call leaves to do, before it returns; without it they wait for `takeEffects` */
+  constructor(options: RegistryOptions, onEffects?: (effects: readonly Effect[]) => void) {
+    this.#bindings = new Bindings(this.#records, options);
+    this.#flows = new Flows(this.#records, this.#bindings);
+    this.#onEffects = onEffects;
+  }
+
+  get names(): Records["names"] {
+    return this.#records.names;
+  }
+  get progs(): Records["progs"] {
+    return this.#records.progs;
+  }
+  get procs(): Records["procs"] {
+    return this.#records.procs;
+  }
+  get ipcps(): Records["ipcps"] {
+    return this.#records.ipcps;
+  }
+  get flows(): Records["flows"] {
+    return this.#records.flows;
+  }
+  get pools(): Records["pools"] {
+    return this.#records.pools;
+  }
+  get spawned(): Records["spawned"] {
+    return this.#records.spawned;
+  }
+
+  /** What there is to do, in order; the queue is empty afterwards. */
+  takeEffects(): Effect[] {
+    const { effects } = this.#records;
+    if (effects.length > 0) this.#records.effects = [];
+    return effects;
+  }
+
+  /** The one place where what a call has left to do is done. A call from there leaves its own to the loop. */
+  #settle<T>(result: T): T {
+    if (this.#onEffects === undefined || this.#settling) return result;
+    this.#settling = true;
+    try {
+      for (let e = this.takeEffects(); e.length > 0; e = this.takeEffects()) this.#onEffects(e);
+    } finally {
+      this.#settling = false;
+    }
+    return result;
+  }
 
   /**
    * A process, IPCP or child is gone (it said so, or it died): its bindings, waits and flows end, IPCPs that
    * carry its flows are told, other ends see their flows go down. Undefined when nothing was known of it.
    */
   processGone(pid: number, nowMs: number): Gone | undefined {
-    const proc = this.procs.get(pid);
-    const ipcp = this.ipcps.get(pid);
-    const spawned = this.spawned.get(pid);
-    for (const flow of this.flows.of(pid)) {
-      if (flow.isUser(pid)) {
-        const { below } = flow;
-        const server = pid === flow.nPid;
-        if (below.kind === "direct" && (server ? below.upperGone : below.lowerGone)) {
-          // It may have died between its dealloc and telling the other end.
-          this.#down(flow, server ? flow.n1Pid : flow.nPid, pid);
-        } else this.giveUp(flow, pid, nowMs);
-      }
-      if (flow.below.kind === "ipcp" && flow.n1Pid === pid) this.#lowerGone(flow);
-    }
+    const { procs, names, ipcps, spawned: children, pools, effects } = this.#records;
+    const proc = procs.get(pid);
+    const ipcp = ipcps.get(pid);
+    const spawned = children.get(pid);
+    this.#flows.endOf(pid, nowMs);
     if (proc !== undefined) {
-      for (const n of proc.names) this.unbind(proc, this.names.get(n));
-      this.procs.delete(pid);
-      this.effects.push({ kind: "flow-set-destroy", pid });
-      if (this.pools.unref(proc.flowUid) === 0) {
-        this.effects.push({ kind: "pool-destroy", uid: proc.flowUid });
+      for (const n of proc.names) this.#bindings.unbind(proc, names.get(n));
+      procs.delete(pid);
+      effects.push({ kind: "flow-set-destroy", pid });
+      if (pools.unref(proc.flowUid) === 0) {
+        effects.push({ kind: "pool-destroy", uid: proc.flowUid });
       }
     }
     if (ipcp !== undefined) {
-      this.ipcps.delete(pid);
-      this.endBoot(pid, -Errno.EIPCP);
+      ipcps.delete(pid);
+      this.#bindings.endBoot(pid, -Errno.EIPCP);
     }
-    this.spawned.delete(pid);
+    children.delete(pid);
+    this.#settle(undefined);
     if (proc === undefined && ipcp === undefined && spawned === undefined) return undefined;
     return { proc, ipcp, spawned };
   }
 
-  // Flows: acceptors.
+  // Processes, names, programs, IPCPs: `bindings.ts`.
 
-  /**
-   * A process accepts. The waiter is settled with the request, or with a failure. -EINVAL: not announced, or
-   * all its names have an unknown policy; -EBADF: no flow id. End with {@linkcode acceptEnd}.
-   */
-  accept(
-    pid: number,
-    qos: QosSpec,
-  ): { flow: FlowRecord; waiter: Waiter<AcceptOutcome> } | number {
-    const proc = this.procs.get(pid);
-    if (proc === undefined) return -Errno.EINVAL;
-    const names = [...proc.names].map((n) => this.names.get(n)!);
-    if (names.length > 0 && !names.some((n) => n.usable)) return -Errno.EINVAL;
-    const flow = this.flows.create(pid, proc.flowUid, qos);
-    if (typeof flow === "number") return flow;
-    const waiter = new Waiter<AcceptOutcome>();
-    flow.state = FlowState.ACCEPT_PENDING;
-    flow.wait = { kind: "accept", waiter, reserved: false };
-    proc.accepts.push(flow.id);
-    for (const n of names) if (n.usable) n.active.add(pid);
-    for (const n of names) this.serve(n);
-    return { flow, waiter };
+  /** {@linkcode Bindings.announce} */
+  announce(...a: Parameters<Bindings["announce"]>): ReturnType<Bindings["announce"]> {
+    return this.#settle(this.#bindings.announce(...a));
+  }
+  /** {@linkcode Bindings.awaitProcess} */
+  awaitProcess(...a: Parameters<Bindings["awaitProcess"]>): ReturnType<Bindings["awaitProcess"]> {
+    return this.#settle(this.#bindings.awaitProcess(...a));
+  }
+  /** {@linkcode Bindings.endProcessWait} */
+  endProcessWait(
+    ...a: Parameters<Bindings["endProcessWait"]>
+  ): ReturnType<Bindings["endProcessWait"]> {
+    return this.#settle(this.#bindings.endProcessWait(...a));
+  }
+  /** {@linkcode Bindings.defaultPaths} */
+  defaultPaths(...a: Parameters<Bindings["defaultPaths"]>): ReturnType<Bindings["defaultPaths"]> {
+    return this.#settle(this.#bindings.defaultPaths(...a));
+  }
+  /** {@linkcode Bindings.createName} */
+  createName(...a: Parameters<Bindings["createName"]>): ReturnType<Bindings["createName"]> {
+    return this.#settle(this.#bindings.createName(...a));
+  }
+  /** {@linkcode Bindings.destroyName} */
+  destroyName(...a: Parameters<Bindings["destroyName"]>): ReturnType<Bindings["destroyName"]> {
+    return this.#settle(this.#bindings.destroyName(...a));
+  }
+  /** {@linkcode Bindings.bindProgram} */
+  bindProgram(...a: Parameters<Bindings["bindProgram"]>): ReturnType<Bindings["bindProgram"]> {
+    return this.#settle(this.#bindings.bindProgram(...a));
+  }
+  /** {@linkcode Bindings.unbindProgram} */
+  unbindProgram(
+    ...a: Parameters<Bindings["unbindProgram"]>
+  ): ReturnType<Bindings["unbindProgram"]> {
+    return this.#settle(this.#bindings.unbindProgram(...a));
+  }
+  /** {@linkcode Bindings.bindProcess} */
+  bindProcess(...a: Parameters<Bindings["bindProcess"]>): ReturnType<Bindings["bindProcess"]> {
+    return this.#settle(this.#bindings.bindProcess(...a));
+  }
+  /** {@linkcode Bindings.unbindProcess} */
+  unbindProcess(
+    ...a: Parameters<Bindings["unbindProcess"]>
+  ): ReturnType<Bindings["unbindProcess"]> {
+    return this.#settle(this.#bindings.unbindProcess(...a));
+  }
+  /** {@linkcode Bindings.createIpcp} */
+  createIpcp(...a: Parameters<Bindings["createIpcp"]>): ReturnType<Bindings["createIpcp"]> {
+    return this.#settle(this.#bindings.createIpcp(...a));
+  }
+  /** {@linkcode Bindings.awaitBoot} */
+  awaitBoot(...a: Parameters<Bindings["awaitBoot"]>): ReturnType<Bindings["awaitBoot"]> {
+    return this.#settle(this.#bindings.awaitBoot(...a));
+  }
+  /** {@linkcode Bindings.endBoot} */
+  endBoot(...a: Parameters<Bindings["endBoot"]>): ReturnType<Bindings["endBoot"]> {
+    return this.#settle(this.#bindings.endBoot(...a));
+  }
+  /** {@linkcode Bindings.ipcpReady} */
+  ipcpReady(...a: Parameters<Bindings["ipcpReady"]>): ReturnType<Bindings["ipcpReady"]> {
+    return this.#settle(this.#bindings.ipcpReady(...a));
+  }
+  /** {@linkcode Bindings.setLayer} */
+  setLayer(...a: Parameters<Bindings["setLayer"]>): ReturnType<Bindings["setLayer"]> {
+    return this.#settle(this.#bindings.setLayer(...a));
+  }
+  /** {@linkcode Bindings.candidates} */
+  candidates(...a: Parameters<Bindings["candidates"]>): ReturnType<Bindings["candidates"]> {
+    return this.#settle(this.#bindings.candidates(...a));
   }
 
-  /** Ends a pending accept with a failure (deadline, hang-up) and removes it; false when it is over already. */
-  acceptEnd(flow: FlowRecord, code: number): boolean {
-    if (!this.flows.holds(flow) || flow.wait.kind !== "accept") return false;
-    this.drop(flow, code);
-    return true;
-  }
+  // Flows: `flows.ts`.
 
-  /**
-   * Waits for an acceptor of a name, first come first served. With `direct`, the acceptor must be another process
-   * of that uid, else `foreign`. End with {@linkcode endAcceptorWait}.
-   */
-  awaitAcceptor(
-    name: string,
-    direct?: { readonly pid: number; readonly uid: number },
-  ): Waiter<AcceptorOutcome> {
-    const waiter = new Waiter<AcceptorOutcome>();
-    const record = this.names.get(name);
-    if (record === undefined) waiter.settle({ kind: "failed", code: -Errno.ENAME });
-    else {
-      record.waits.push({ waiter, direct });
-      this.serve(record);
-    }
-    return waiter;
+  /** {@linkcode Flows.accept} */
+  accept(...a: Parameters<Flows["accept"]>): ReturnType<Flows["accept"]> {
+    return this.#settle(this.#flows.accept(...a));
   }
-
-  /** Ends a wait for an acceptor: -ETIMEDOUT at a deadline. */
+  /** {@linkcode Flows.acceptEnd} */
+  acceptEnd(...a: Parameters<Flows["acceptEnd"]>): ReturnType<Flows["acceptEnd"]> {
+    return this.#settle(this.#flows.acceptEnd(...a));
+  }
+  /** {@linkcode Flows.awaitAcceptor} */
+  awaitAcceptor(...a: Parameters<Flows["awaitAcceptor"]>): ReturnType<Flows["awaitAcceptor"]> {
+    return this.#settle(this.#flows.awaitAcceptor(...a));
+  }
+  /** {@linkcode Flows.endAcceptorWait} */
   endAcceptorWait(
-    name: string,
-    waiter: Waiter<AcceptorOutcome>,
-    code: number = -Errno.ETIMEDOUT,
-  ): void {
-    const waits = this.names.get(name)?.waits;
-    const at = waits?.findIndex((w) => w.waiter === waiter) ?? -1;
-    if (at >= 0) waits!.splice(at, 1);
-    waiter.settle({ kind: "failed", code });
+    ...a: Parameters<Flows["endAcceptorWait"]>
+  ): ReturnType<Flows["endAcceptorWait"]> {
+    return this.#settle(this.#flows.endAcceptorWait(...a));
   }
-
-  /** Whether the reserved accept still waits; it may have ended by deadline, hang-up or death. */
-  stillReserved(r: Reservation): boolean {
-    return this.flows.holds(r.flow) && r.flow.wait.kind === "accept" && r.flow.wait.reserved;
+  /** {@linkcode Flows.stillReserved} */
+  stillReserved(...a: Parameters<Flows["stillReserved"]>): ReturnType<Flows["stillReserved"]> {
+    return this.#settle(this.#flows.stillReserved(...a));
   }
-
-  /** Gives a reserved accept back; it is the next to be chosen. */
-  release(r: Reservation): void {
-    const { flow } = r;
-    if (!this.stillReserved(r) || flow.wait.kind !== "accept") return;
-    flow.wait.reserved = false;
-    const proc = this.procs.get(flow.nPid)!;
-    proc.accepts.push(flow.id);
-    const names = [...proc.names].map((n) => this.names.get(n)!).filter((n) => n.usable);
-    for (const n of names) n.active.add(proc.pid, true);
-    for (const n of names) this.serve(n);
+  /** {@linkcode Flows.release} */
+  release(...a: Parameters<Flows["release"]>): ReturnType<Flows["release"]> {
+    return this.#settle(this.#flows.release(...a));
   }
-
-  /**
-   * A request that arrived at an IPCP goes to the reserved acceptor. The flow as the IPCP is told it,
-   * or -EIPCP: unknown IPCP, or the acceptor is gone. Rings (n_pid, id) and (IPCP, id) exist.
-   */
-  arrive(
-    r: Reservation,
-    q: { ipcpPid: number; mpl: number; qos: QosSpec; request: Uint8Array; sdu?: SduLimits },
-  ): FlowInfo | number {
-    if (!this.stillReserved(r) || !this.ipcps.has(q.ipcpPid)) return -Errno.EIPCP;
-    if (q.sdu !== undefined) r.flow.sdu = sduLimitsOf(q.sdu);
-    this.#take(r, "ipcp", q.ipcpPid, q.mpl, q.qos, q.request);
-    return r.flow.info(r.flow.nPid);
+  /** {@linkcode Flows.arrive} */
+  arrive(...a: Parameters<Flows["arrive"]>): ReturnType<Flows["arrive"]> {
+    return this.#settle(this.#flows.arrive(...a));
   }
-
-  /**
-   * A process of this host gets the reserved acceptor directly. The waiter is settled with the OAP response;
-   * end with {@linkcode giveUp}. -EBADF: the acceptor is gone; -EPERM: not its user, or itself. Rings exist.
-   */
-  direct(
-    r: Reservation,
-    q: { clientPid: number; qos: QosSpec; request: Uint8Array },
-  ): Waiter<AllocOutcome> | number {
-    const client = this.procs.get(q.clientPid);
-    if (client === undefined || !this.stillReserved(r)) return -Errno.EBADF;
-    if (client.flowUid !== r.flow.uid || client.pid === r.flow.nPid) return -Errno.EPERM;
-    const waiter = new Waiter<AllocOutcome>();
-    this.#take(r, "direct", q.clientPid, DIRECT_MPL_MS, q.qos, q.request, waiter);
-    return waiter;
+  /** {@linkcode Flows.direct} */
+  direct(...a: Parameters<Flows["direct"]>): ReturnType<Flows["direct"]> {
+    return this.#settle(this.#flows.direct(...a));
   }
-
-  /** The server's OAP response of a direct flow. 0, or -EBADF: the client does not wait any more. */
-  directRespond(flow: FlowRecord, response: Uint8Array): number {
-    if (!this.flows.holds(flow) || flow.below.kind !== "direct") return -Errno.EBADF;
-    if (flow.wait.kind !== "response") return -Errno.EBADF;
-    const { waiter } = flow.wait;
-    flow.wait = NOTHING_AWAITED;
-    waiter.settle({ kind: "response", response });
-    return 0;
+  /** {@linkcode Flows.directRespond} */
+  directRespond(...a: Parameters<Flows["directRespond"]>): ReturnType<Flows["directRespond"]> {
+    return this.#settle(this.#flows.directRespond(...a));
   }
-
-  // Flows: requesters.
-
-  /** A new flow in INIT for an allocation or join. -EINVAL: not announced; -EBADF: no flow id. */
-  alloc(pid: number, qos: QosSpec): FlowRecord | number {
-    const proc = this.procs.get(pid);
-    if (proc === undefined) return -Errno.EINVAL;
-    return this.flows.create(pid, proc.flowUid, qos);
+  /** {@linkcode Flows.alloc} */
+  alloc(...a: Parameters<Flows["alloc"]>): ReturnType<Flows["alloc"]> {
+    return this.#settle(this.#flows.alloc(...a));
   }
-
-  /**
-   * The flow goes over an IPCP; to be called before IPCP_FLOW_ALLOC or IPCP_FLOW_JOIN is sent. The waiter is settled by
-   * {@linkcode allocReply}; end with {@linkcode giveUp}, or {@linkcode drop} when the IPCP refused.
-   * -EIPCP: no such IPCP; -EBADF: the flow is gone (its process left). Rings (n_pid, id), (IPCP, id) exist.
-   */
-  allocOver(flow: FlowRecord, ipcpPid: number): Waiter<AllocOutcome> | number {
-    if (!this.flows.holds(flow) || flow.state !== FlowState.INIT) return -Errno.EBADF;
-    if (!this.ipcps.has(ipcpPid)) return -Errno.EIPCP;
-    const waiter = new Waiter<AllocOutcome>();
-    this.flows.attach(flow, ipcpPid);
-    flow.below = { kind: "ipcp", upperGone: false, lowerGone: false };
-    flow.rings = true;
-    flow.state = FlowState.ALLOC_PENDING;
-    flow.wait = { kind: "response", waiter };
-    return waiter;
+  /** {@linkcode Flows.allocOver} */
+  allocOver(...a: Parameters<Flows["allocOver"]>): ReturnType<Flows["allocOver"]> {
+    return this.#settle(this.#flows.allocOver(...a));
   }
-
-  /** IPCP_FLOW_ALLOC_REPLY. 0, or -EBADF: no allocation of that id waits at that IPCP. */
-  allocReply(
-    ipcpPid: number,
-    id: number,
-    q: { response: number; mpl: number; data: Uint8Array; sdu?: SduLimits },
-  ): number {
-    const flow = this.flows.get(id);
-    if (flow === undefined || flow.below.kind !== "ipcp" || flow.n1Pid !== ipcpPid) {
-      return -Errno.EBADF;
-    }
-    if (flow.state !== FlowState.ALLOC_PENDING || flow.wait.kind !== "response") {
-      // Given up meanwhile; a refusal also says that the IPCP holds nothing any more.
-      if (q.response !== 0 && flow.state === FlowState.DEALLOC_PENDING && flow.below.upperGone) {
-        this.#remove(flow);
-      }
-      return -Errno.EBADF;
-    }
-    if (q.response !== 0) {
-      this.drop(flow, q.response < 0 ? q.response : -Errno.ECRYPT);
-      return 0;
-    }
-    const { waiter } = flow.wait;
-    flow.state = FlowState.ALLOCATED;
-    flow.mpl = q.mpl;
-    if (q.sdu !== undefined) flow.sdu = sduLimitsOf(q.sdu);
-    flow.wait = NOTHING_AWAITED;
-    waiter.settle({ kind: "response", response: q.data });
-    return 0;
+  /** {@linkcode Flows.allocReply} */
+  allocReply(...a: Parameters<Flows["allocReply"]>): ReturnType<Flows["allocReply"]> {
+    return this.#settle(this.#flows.allocReply(...a));
   }
-
-  // Flows: ends.
-
-  /** Removes a flow at once; its waiter fails with `code`. Nothing happens when it is gone already. */
-  drop(flow: FlowRecord, code: number): void {
-    if (!this.flows.holds(flow)) return;
-    const { wait } = flow;
-    this.#remove(flow);
-    if (wait.kind !== "nothing") wait.waiter.settle({ kind: "failed", code });
+  /** {@linkcode Flows.drop} */
+  drop(...a: Parameters<Flows["drop"]>): ReturnType<Flows["drop"]> {
+    return this.#settle(this.#flows.drop(...a));
   }
-
-  /**
-   * The process `pid` at an end of the flow will not use it (any more): dead, hung up, too late, or OAP failed.
-   * The other end is told: an IPCP by dealloc, a process by its flow going down.
-   */
-  giveUp(flow: FlowRecord, pid: number, nowMs: number): void {
-    if (!this.flows.holds(flow) || !flow.isUser(pid)) return;
-    const { below, wait } = flow;
-    if (below.kind === "nothing") return this.drop(flow, -Errno.EPIPE);
-    const server = pid === flow.nPid;
-    const gone = server ? below.upperGone : below.lowerGone;
-    if (gone) return;
-    if (below.kind === "direct" && wait.kind === "response" && server) {
-      return this.drop(flow, -Errno.EPIPE); // The client never got it, so nothing is left.
-    }
-    flow.wait = NOTHING_AWAITED;
-    if (server) below.upperGone = true;
-    else below.lowerGone = true;
-    flow.name = "";
-    if (below.upperGone && below.lowerGone) this.#remove(flow);
-    else {
-      flow.state = FlowState.DEALLOC_PENDING;
-      if (below.kind === "ipcp") {
-        flow.expiresMs = nowMs + LINGER_MS;
-        this.effects.push({
-          kind: "ipcp-dealloc",
-          flowId: flow.id,
-          ipcpPid: flow.n1Pid,
-          timeoSec: 0,
-        });
-      } else this.#down(flow, server ? flow.n1Pid : flow.nPid, pid);
-    }
-    if (wait.kind !== "nothing") wait.waiter.settle({ kind: "failed", code: -Errno.EPIPE });
+  /** {@linkcode Flows.giveUp} */
+  giveUp(...a: Parameters<Flows["giveUp"]>): ReturnType<Flows["giveUp"]> {
+    return this.#settle(this.#flows.giveUp(...a));
   }
-
-  /**
-   * IRM_FLOW_DEALLOC. `code` is 0; -ENOTALLOC for a flow that is unknown or not allocated yet, -EPERM for another's.
-   * `ipcpPid` is the IPCP to send IPCP_FLOW_DEALLOC to, if any.
-   */
-  dealloc(
-    pid: number,
-    id: number,
-    timeoSec: number,
-    nowMs: number,
-  ): { code: number; ipcpPid: number | undefined } {
-    const flow = this.flows.get(id);
-    const none = { code: 0, ipcpPid: undefined };
-    if (flow === undefined) return { ...none, code: -Errno.ENOTALLOC };
-    if (!flow.isUser(pid)) return { ...none, code: -Errno.EPERM };
-    const { below } = flow;
-    const held = flow.state === FlowState.ALLOCATED || flow.state === FlowState.DEALLOC_PENDING;
-    if (!held || below.kind === "nothing") return { ...none, code: -Errno.ENOTALLOC };
-    if (pid === flow.nPid) below.upperGone = true;
-    else below.lowerGone = true;
-    if (below.upperGone && below.lowerGone) {
-      this.#remove(flow);
-      return none;
-    }
-    flow.state = FlowState.DEALLOC_PENDING;
-    flow.name = "";
-    if (below.kind === "direct") return none;
-    flow.expiresMs = nowMs + timeoSec * 1000 + LINGER_MS;
-    return { code: 0, ipcpPid: flow.n1Pid };
+  /** {@linkcode Flows.dealloc} */
+  dealloc(...a: Parameters<Flows["dealloc"]>): ReturnType<Flows["dealloc"]> {
+    return this.#settle(this.#flows.dealloc(...a));
   }
-
-  /** IPCP_FLOW_DEALLOC: the IPCP has torn the flow down. 0, or -EBADF: it carries no flow of that id. */
-  ipcpDealloc(ipcpPid: number, id: number): number {
-    const flow = this.flows.get(id);
-    if (flow === undefined || flow.below.kind !== "ipcp" || flow.n1Pid !== ipcpPid) {
-      return -Errno.EBADF;
-    }
-    this.#lowerGone(flow);
-    return 0;
+  /** {@linkcode Flows.ipcpDealloc} */
+  ipcpDealloc(...a: Parameters<Flows["ipcpDealloc"]>): ReturnType<Flows["ipcpDealloc"]> {
+    return this.#settle(this.#flows.ipcpDealloc(...a));
   }
-
-  /** Removes flows whose IPCP should have confirmed long ago. Returns how many. */
-  expire(nowMs: number): number {
-    let n = 0;
-    for (const flow of [...this.flows.all()]) {
-      if (flow.expiresMs > nowMs) continue;
-      this.#remove(flow);
-      n++;
-    }
-    return n;
-  }
-
-  // Steps of the methods above.
-
-  #take(
-    r: Reservation,
-    kind: "direct" | "ipcp",
-    n1Pid: number,
-    mpl: number,
-    qos: QosSpec,
-    request: Uint8Array,
-    waiter?: Waiter<AllocOutcome>,
-  ): void {
-    const { flow } = r;
-    const { wait } = flow;
-    this.flows.attach(flow, n1Pid);
-    const below: FlowBelow = { kind, upperGone: false, lowerGone: false };
-    flow.below = below;
-    flow.rings = true;
-    flow.mpl = mpl;
-    flow.qos = qos;
-    flow.state = FlowState.ALLOCATED;
-    flow.wait = waiter === undefined ? NOTHING_AWAITED : { kind: "response", waiter };
-    if (wait.kind === "accept") {
-      wait.waiter.settle({ kind: "request", request, name: r.name, direct: kind === "direct" });
-    }
-  }
-
-  /** The IPCP below has left the flow. */
-  #lowerGone(flow: FlowRecord): void {
-    const { below, wait } = flow;
-    if (below.kind !== "ipcp" || below.lowerGone) return;
-    below.lowerGone = true;
-    if (below.upperGone || wait.kind === "response") {
-      this.drop(flow, -Errno.EIPCP);
-      return;
-    }
-    flow.state = FlowState.DEALLOC_PENDING;
-    flow.expiresMs = Infinity;
-    this.#down(flow, flow.nPid, flow.n1Pid);
-  }
-
-  #down(flow: FlowRecord, pid: number, otherPid: number): void {
-    this.effects.push({ kind: "flow-down", flowId: flow.id, pid, otherPid });
-  }
-
-  /** Takes a record out of everything; its state is DEALLOCATED then. */
-  #remove(flow: FlowRecord): void {
-    const proc = this.procs.get(flow.nPid);
-    if (proc !== undefined) this.deactivate(proc, flow);
-    this.flows.delete(flow);
-    if (flow.rings) {
-      flow.rings = false;
-      this.effects.push({
-        kind: "rings-destroy",
-        flowId: flow.id,
-        pids: [flow.nPid, flow.n1Pid],
-      });
-    }
-    flow.state = FlowState.DEALLOCATED;
-    flow.wait = NOTHING_AWAITED;
-    flow.expiresMs = Infinity;
+  /** {@linkcode Flows.expire} */
+  expire(...a: Parameters<Flows["expire"]>): ReturnType<Flows["expire"]> {
+    return this.#settle(this.#flows.expire(...a));
   }
 }

@@ -7,19 +7,23 @@ import { assert, assertEquals } from "@std/assert";
 import type { Client } from "../../../irmd/client.ts";
 import type { Daemon } from "../../../irmd/daemon.ts";
 import { createName } from "../../../irmd/names.ts";
+import type { Asker } from "../../../irmd/registry/mod.ts";
 import { IrmCode, type NameInfo } from "../../../lib/irm/messages.ts";
 import { KeptLog, SecDir } from "./support.ts";
 
 /** As much of a daemon as creating a name needs. */
 function daemon() {
   const created: string[] = [];
-  const askers: Daemon["askers"] = new Map();
+  const askers = new Map<string, Asker | undefined>();
   const d = {
     ownUid: 0,
-    askers,
     log: new KeptLog().logger,
-    registry: { createName: (i: NameInfo) => created.push(i.name) > 0 },
-    settle() {},
+    registry: {
+      createName: (i: NameInfo, asker?: Asker) => {
+        askers.set(i.name, asker);
+        return created.push(i.name) > 0;
+      },
+    },
   } as unknown as Daemon;
   return { d, created, askers };
 }
