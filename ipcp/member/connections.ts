@@ -1,0 +1,661 @@
+/**
+ * The connections of a member of a layer: made, accepted, made again after a failure, ended (spec 60 §10). Pure.
+ *
+ * A connection is a flow of the layer below that two components agreed on (`cep.ts`). Three kinds of them: Enrollment
+ * flows live for one enrollment (`enrollment.ts`); Management and Data Transfer ones until somebody disconnects.
+ *
+ *     connect ─▶ asking ─▶ greeting ─▶ up ◀──▶ down ─▶ over
+ *                  ▲                              │
+ *                  └── back-off, if we made it ◀──┘
+ *
+ * The shell allocates and accepts flows, and moves messages; every decision and every time-out is here. What this side
+ * made is made again when it breaks, until it is disconnected; what the other side made ends when it says so, or when
+ * nothing came for its time. Several flows to one neighbour may exist for a while (it restarted, or both connected): the
+ * newest counts.
+ */
+
+import { Errno } from "../../lib/errno.ts";
+import type { Failure } from "../../lib/failure.ts";
+import type { IpcpConfig } from "../../lib/irm/ipcp_config.ts";
+import { QOS, type QosSpec } from "../../lib/qos.ts";
+import { dotted } from "../../lib/wire/dt_pci.ts";
+import {
+  checkAnswer,
+  type Component,
+  ENROLLMENT,
+  farewell,
+  farewellOf,
+  judge,
+  MANAGEMENT,
+  presentation,
+  REFUSAL,
+} from "./cep.ts";
+import { Enrollee, EnrollmentServer, type EnrollmentStep, type Joining } from "./enrollment.ts";
+
+/** How long the other side has to present itself, µs; the prototype gives 1 s. */
+export const GREETING_US = 3e6;
+/** How long the layer below has to give us a flow, ms. */
+export const ALLOC_MS = 10_000;
+/** Time between tries to make a broken connection again, µs: the first, and the most. */
+export const RETRY_FIRST_US = 250e3;
+export const RETRY_MAX_US = 15e6;
+/** How long a flow that is down may come back before a new one is tried, µs. */
+export const DOWN_GRACE_US = 500e3;
+/** How long a flow that the other side made may be down before it is given up, µs. */
+export const DOWN_LIFE_US = 180e6;
+/** Flows that may be in their greeting or enrollment at once; more are refused. */
+export const GREETINGS_MAX = 128;
+/** Flows to one neighbour for one component. */
+export const TWINS_MAX = 4;
+
+/** A connection that is agreed on. */
+export interface Connection {
+  /** Flow id in the layer below. */
+  readonly flow: number;
+  readonly component: Component;
+  /** Address of the neighbour; 0 for components without addresses. */
+  readonly address: number;
+  /** The name it was made to; empty if the other side made it. */
+  readonly dst: string;
+}
+
+/** Everything that the machine can ask for. */
+export type ConnectionEffect =
+  /** Ask the layer below for a flow, and say {@linkcode Connections.allocated}. */
+  | {
+    readonly kind: "alloc";
+    readonly ask: number;
+    readonly dst: string;
+    readonly qos: QosSpec;
+    readonly timeoutMs: number;
+  }
+  /** Send a message on a flow of ours; one that cannot be sent is lost. */
+  | { readonly kind: "write"; readonly flow: number; readonly bytes: Uint8Array }
+  /** Let the flow go. */
+  | { readonly kind: "close"; readonly flow: number }
+  /** A command is answered; without `failure` it succeeded. */
+  | { readonly kind: "answer"; readonly token: number; readonly failure?: Failure }
+  /** Enrollment: start with this configuration, then say {@linkcode Connections.started}. */
+  | {
+    readonly kind: "joined";
+    readonly dst: string;
+    readonly joining: Joining;
+  }
+  /** The connection is the component's from now on. */
+  | { readonly kind: "up"; readonly connection: Connection }
+  /** It cannot be used just now (its interface is down), or can be again. */
+  | { readonly kind: "usable"; readonly connection: Connection; readonly usable: boolean }
+  /** It is gone; the flow is closed by a `close` of its own. */
+  | { readonly kind: "gone"; readonly connection: Connection; readonly cause: string }
+  /** A message of an open connection for its component. */
+  | { readonly kind: "message"; readonly connection: Connection; readonly bytes: Uint8Array }
+  | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly line: string };
+
+/** What the machine is made with. */
+export interface ConnectionOptions {
+  /** Number of the IPCP type, which an enrollment must name. */
+  readonly ipcpType: number;
+  /** Components other than Enrollment. */
+  readonly components: readonly Component[];
+  /** 8 random bytes. */
+  readonly randomId: () => Uint8Array;
+  /** A uniform random 32-bit number. */
+  readonly random: () => number;
+  /** µs since 1970 at a time of the machine's clock. */
+  readonly wallUs: (nowUs: number) => number;
+}
+
+/** A connection that this side wants, or the enrollment it makes. */
+interface Wish {
+  readonly dst: string;
+  readonly component: Component;
+  readonly qos: QosSpec;
+  /** The command that waits for the outcome. */
+  token: number | undefined;
+  state: "asking" | "greeting" | "up" | "waiting";
+  /** It was up once, so that it is made again. */
+  proven: boolean;
+  retryUs: number;
+  atUs: number;
+  flow: number;
+  cancelled: boolean;
+}
+
+interface Link {
+  readonly flow: number;
+  state: "greeting" | "enrolling" | "up";
+  wish: Wish | undefined;
+  component: Component | undefined;
+  connection: Connection | undefined;
+  enrollee: Enrollee | undefined;
+  server: EnrollmentServer | undefined;
+  untilUs: number;
+  /** Not usable since, µs. */
+  downUs: number | undefined;
+}
+
+const NO_TOKEN = 0;
+
+export class Connections {
+  readonly #options: ConnectionOptions;
+  readonly #components: readonly Component[];
+  readonly #links = new Map<number, Link>();
+  readonly #wishes = new Set<Wish>();
+  readonly #asks = new Map<number, Wish>();
+  readonly #out: ConnectionEffect[] = [];
+  #nextAsk = 1;
+  #address = 0;
+  #conf: IpcpConfig | undefined;
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#components = [ENROLLMENT, ...options.components];
+  }
+
+  /** The next thing to do, oldest first. */
+  poll(): ConnectionEffect | undefined {
+    return this.#out.shift();
+  }
+
+  /**
+   * We are in a layer: `conf` is handed to nodes that enrol here, `address` is our own. Until this is said nobody can
+   * enrol or connect.
+   */
+  setLayer(conf: IpcpConfig, address: number): void {
+    this.#conf = conf;
+    this.#address = address;
+  }
+
+  /** Open connections, the oldest first. */
+  *open(): IterableIterator<Connection> {
+    for (const { connection } of this.#links.values()) {
+      if (connection !== undefined) yield connection;
+    }
+  }
+
+  /** The connection on a flow. */
+  of(flow: number): Connection | undefined {
+    return this.#links.get(flow)?.connection;
+  }
+
+  /** Flows that are not agreed on yet. */
+  get pending(): number {
+    let n = 0;
+    for (const link of this.#links.values()) if (link.state !== "up") n++;
+    return n;
+  }
+
+  // Commands.
+
+  /** ENROLL: becomes a member of the layer of `dst`. One at a time. */
+  enroll(_nowUs: number, dst: string, token: number): void {
+    for (const wish of this.#wishes) {
+      if (wish.component !== ENROLLMENT) continue;
+      return this.#answer(token, {
+        code: -Errno.EIPCPSTATE,
+        stage: "enroll",
+        cause: `an enrollment with "${wish.dst}" is under way`,
+      });
+    }
+    this.#wish(dst, ENROLLMENT, QOS.raw, token);
+  }
+
+  /** The components run with the configuration of the `joined` effect, or why they do not. */
+  started(_nowUs: number, failure?: Failure): void {
+    for (const link of this.#links.values()) {
+      const ack = link.enrollee?.started(failure?.code ?? 0);
+      if (ack === undefined) continue;
+      this.#write(link.flow, ack);
+      const wish = link.wish;
+      this.#end(link);
+      if (wish !== undefined) this.#settle(wish, failure);
+      return;
+    }
+  }
+
+  /** CONNECT: a component, by its name, to the member that `dst` names. */
+  connect(nowUs: number, dst: string, name: string, qos: QosSpec, token: number): void {
+    const component = this.#options.components.find((c) => c.name === name);
+    const refuse = (code: number, cause: string) => {
+      this.#answer(token, { code, stage: "connect", cause });
+    };
+    if (component === undefined) return refuse(-Errno.EPERM, `no such component: ${name}`);
+    if (this.#conf === undefined) {
+      return refuse(-Errno.EIPCPSTATE, "it is in no layer yet (bootstrap or enroll it first)");
+    }
+    const wish = this.#wishOf(dst, component);
+    if (wish === undefined) return void this.#wish(dst, component, qos, token);
+    if (wish.state === "up") return this.#answer(token);
+    if (wish.token !== undefined) {
+      return refuse(-Errno.EBUSY, `a connection with "${dst}" is being made already`);
+    }
+    // It is being made again: the command waits for that.
+    wish.token = token;
+    if (wish.state === "waiting") this.#ask(wish, nowUs);
+  }
+
+  /**
+   * DISCONNECT: the connection that was made to `dst`, or one that the other side made, by its address. Succeeds if
+   * there is none.
+   */
+  disconnect(_nowUs: number, dst: string, name: string, token: number): void {
+    const component = this.#components.find((c) => c.name === name);
+    if (component === undefined || component === ENROLLMENT) {
+      const cause = `no such component: ${name}`;
+      return this.#answer(token, { code: -Errno.EPERM, stage: "disconnect", cause });
+    }
+    const wish = this.#wishOf(dst, component);
+    if (wish !== undefined) {
+      this.#drop(wish, `disconnected from "${dst}"`);
+      return this.#answer(token);
+    }
+    for (const link of [...this.#links.values()]) {
+      const c = link.connection;
+      if (c === undefined || c.component !== component || !component.addressed) continue;
+      if (dst === dotted(c.address) || dst === `${c.address}`) {
+        this.#leave(link, `disconnected from ${dst}`);
+      }
+    }
+    this.#answer(token);
+  }
+
+  // What happens below.
+
+  /** The flow that an `alloc` effect asked for, or why there is none. */
+  allocated(nowUs: number, ask: number, flow: number | Failure): void {
+    const wish = this.#asks.get(ask);
+    this.#asks.delete(ask);
+    if (typeof flow !== "number") {
+      if (wish !== undefined && this.#wishes.has(wish)) this.#failed(nowUs, wish, flow);
+      return;
+    }
+    if (wish === undefined || wish.cancelled || this.#closed) return this.#close(flow);
+    wish.state = "greeting";
+    wish.flow = flow;
+    const link = this.#link(flow, nowUs);
+    link.wish = wish;
+    link.component = wish.component;
+    this.#write(flow, presentation(wish.component, this.#address));
+  }
+
+  /** Somebody allocated a flow to one of our names. */
+  accepted(nowUs: number, flow: number): void {
+    if (this.#closed || this.pending >= GREETINGS_MAX) return this.#close(flow);
+    this.#link(flow, nowUs);
+  }
+
+  /** A message came on a flow. */
+  onMessage(nowUs: number, flow: number, bytes: Uint8Array): void {
+    const link = this.#links.get(flow);
+    if (link === undefined || bytes.length === 0) return;
+    switch (link.state) {
+      case "greeting":
+        return link.wish === undefined
+          ? this.#onPresentation(nowUs, link, bytes)
+          : this.#onAnswer(nowUs, link, link.wish, bytes);
+      case "enrolling":
+        return this.#onEnrollment(nowUs, link, bytes);
+      case "up":
+        return this.#onComponent(link, bytes);
+    }
+  }
+
+  /** The interface below went down, or came back: the flow is not gone. */
+  onUsable(nowUs: number, flow: number, usable: boolean): void {
+    const link = this.#links.get(flow);
+    if (link === undefined) return;
+    const connection = link.connection;
+    if (connection === undefined) {
+      if (!usable) this.#lost(nowUs, link, "the flow went down", -Errno.EFLOWDOWN);
+      return;
+    }
+    if (usable === (link.downUs === undefined)) return;
+    link.downUs = usable ? undefined : nowUs;
+    link.untilUs = usable
+      ? Infinity
+      : nowUs + (link.wish === undefined ? DOWN_LIFE_US : DOWN_GRACE_US);
+    this.#out.push({ kind: "usable", connection, usable });
+  }
+
+  /** The flow is over: the other side closed it, or was silent for its time. */
+  onGone(nowUs: number, flow: number, cause: string): void {
+    const link = this.#links.get(flow);
+    if (link !== undefined) this.#lost(nowUs, link, cause, -Errno.EFLOWPEER);
+  }
+
+  /** Do what is due. */
+  onTimer(nowUs: number): void {
+    for (const wish of this.#wishes) {
+      if (wish.state === "waiting" && wish.atUs <= nowUs) this.#ask(wish, nowUs);
+    }
+    for (const link of [...this.#links.values()]) {
+      if (link.enrollee !== undefined || link.server !== undefined) {
+        this.#step(nowUs, link, (link.enrollee ?? link.server)!.onTimer(nowUs));
+      } else if (link.untilUs <= nowUs) {
+        if (link.state === "greeting") {
+          const cause = `it did not answer within ${GREETING_US / 1e6} s`;
+          this.#lost(nowUs, link, cause, -Errno.ETIMEDOUT);
+        } else this.#lost(nowUs, link, "the flow stayed down", -Errno.EFLOWDOWN);
+      }
+    }
+  }
+
+  /** When {@linkcode onTimer} has something to do next, µs, or Infinity. */
+  deadlineUs(): number {
+    let at = Infinity;
+    for (const wish of this.#wishes) if (wish.state === "waiting") at = Math.min(at, wish.atUs);
+    for (const link of this.#links.values()) {
+      at = Math.min(at, link.untilUs, (link.enrollee ?? link.server)?.deadlineUs() ?? Infinity);
+    }
+    return at;
+  }
+
+  /** The IPCP stops: every connection is left, every command answered. */
+  close(_nowUs: number): void {
+    this.#closed = true;
+    const cause = "the IPCP stops";
+    // Farewells go over Management flows, so these are left last.
+    const links = [...this.#links.values()];
+    const [last, first] = [true, false].map((mgmt) =>
+      links.filter((l) => (l.component === MANAGEMENT) === mgmt)
+    );
+    for (const link of [...first!, ...last!]) this.#leave(link, cause);
+    for (const wish of [...this.#wishes]) {
+      this.#settle(wish, { code: -Errno.EIPCPSTATE, stage: "connect", cause });
+    }
+  }
+
+  // Wishes.
+
+  #wishOf(dst: string, component: Component): Wish | undefined {
+    for (const wish of this.#wishes) {
+      if (wish.dst === dst && wish.component === component) return wish;
+    }
+    return undefined;
+  }
+
+  #wish(dst: string, component: Component, qos: QosSpec, token: number): Wish {
+    const wish: Wish = {
+      dst,
+      component,
+      qos,
+      token,
+      state: "asking",
+      proven: false,
+      retryUs: RETRY_FIRST_US,
+      atUs: Infinity,
+      flow: NO_TOKEN,
+      cancelled: false,
+    };
+    this.#wishes.add(wish);
+    this.#ask(wish, 0);
+    return wish;
+  }
+
+  #ask(wish: Wish, _nowUs: number): void {
+    const ask = this.#nextAsk++;
+    wish.state = "asking";
+    wish.atUs = Infinity;
+    this.#asks.set(ask, wish);
+    const { dst, qos } = wish;
+    this.#out.push({ kind: "alloc", ask, dst, qos, timeoutMs: ALLOC_MS });
+  }
+
+  /** The wish came true or is given up; whoever waits hears of it. */
+  #settle(wish: Wish, failure?: Failure): void {
+    wish.cancelled = true;
+    this.#wishes.delete(wish);
+    if (wish.token !== undefined) this.#answer(wish.token, failure);
+    wish.token = undefined;
+  }
+
+  /** A try failed: the command hears of it; what had been up before is tried again later. */
+  #failed(nowUs: number, wish: Wish, failure: Failure): void {
+    if (!wish.proven) return this.#settle(wish, failure);
+    if (wish.token !== undefined) this.#answer(wish.token, failure);
+    wish.token = undefined;
+    wish.state = "waiting";
+    wish.flow = NO_TOKEN;
+    // Spread, so that neighbours that lost each other do not meet in step.
+    const spread = 0.75 + (this.#options.random() >>> 0) / 2 ** 33;
+    wish.atUs = nowUs + wish.retryUs * spread;
+    wish.retryUs = Math.min(wish.retryUs * 2, RETRY_MAX_US);
+  }
+
+  /** Nobody wants it any more. */
+  #drop(wish: Wish, cause: string): void {
+    const link = this.#links.get(wish.flow);
+    this.#settle(wish, { code: -Errno.EPERM, stage: "connect", cause });
+    if (link !== undefined) this.#leave(link, cause);
+  }
+
+  // Greetings.
+
+  #link(flow: number, nowUs: number): Link {
+    const link: Link = {
+      flow,
+      state: "greeting",
+      wish: undefined,
+      component: undefined,
+      connection: undefined,
+      enrollee: undefined,
+      server: undefined,
+      untilUs: nowUs + GREETING_US,
+      downUs: undefined,
+    };
+    this.#links.set(flow, link);
+    return link;
+  }
+
+  #onAnswer(nowUs: number, link: Link, wish: Wish, bytes: Uint8Array): void {
+    const peer = checkAnswer(wish.component, this.#address, bytes);
+    if ("code" in peer) return this.#lost(nowUs, link, peer.cause, peer.code);
+    if (wish.component !== ENROLLMENT) return this.#up(link, wish.component, peer.address);
+    const wallUs = this.#options.wallUs(nowUs);
+    const enrollee = new Enrollee(
+      this.#options.ipcpType,
+      this.#options.randomId(),
+      nowUs,
+      wallUs,
+    );
+    link.state = "enrolling";
+    link.enrollee = enrollee;
+    link.untilUs = Infinity;
+    this.#log("info", `[${enrollee.idText}] Requesting enrollment.`);
+    this.#write(link.flow, enrollee.request());
+  }
+
+  #onPresentation(nowUs: number, link: Link, bytes: Uint8Array): void {
+    const answer = judge(this.#components, this.#address, bytes);
+    if (answer.kind === "refused") {
+      this.#log("error", `Refused a connection: ${answer.failure.cause}.`);
+      if (answer.tell) this.#write(link.flow, REFUSAL);
+      return this.#end(link);
+    }
+    const { component, peer } = answer;
+    if (component === ENROLLMENT) {
+      this.#write(link.flow, presentation(component, this.#address));
+      link.state = "enrolling";
+      link.server = new EnrollmentServer(nowUs);
+      link.untilUs = Infinity;
+      return;
+    }
+    if (this.#conf === undefined) {
+      this.#write(link.flow, REFUSAL);
+      return this.#end(link);
+    }
+    this.#write(link.flow, presentation(component, this.#address));
+    this.#up(link, component, peer.address);
+  }
+
+  #up(link: Link, component: Component, address: number): void {
+    const wish = link.wish;
+    const connection = { flow: link.flow, component, address, dst: wish?.dst ?? "" };
+    link.state = "up";
+    link.component = component;
+    link.connection = connection;
+    link.untilUs = Infinity;
+    this.#out.push({ kind: "up", connection });
+    const who = component.addressed ? ` with ${dotted(address)}` : "";
+    this.#log("info", `${component.name} connection${who} is up (flow ${link.flow}).`);
+    if (component.addressed) this.#endOldest(connection);
+    if (wish === undefined) return;
+    wish.state = "up";
+    wish.proven = true;
+    wish.retryUs = RETRY_FIRST_US;
+    if (wish.token !== undefined) this.#answer(wish.token);
+    wish.token = undefined;
+  }
+
+  /** A neighbour that connects again and again cannot pile up flows. */
+  #endOldest(connection: Connection): void {
+    const twins = this.#twins(connection);
+    const accepted = twins.filter((l) => l.wish === undefined);
+    for (let i = 0; i < twins.length - TWINS_MAX && i < accepted.length; i++) {
+      this.#leave(accepted[i]!, "a newer connection took its place");
+    }
+  }
+
+  #onComponent(link: Link, bytes: Uint8Array): void {
+    const connection = link.connection!;
+    if (connection.component === MANAGEMENT) {
+      const name = farewellOf(bytes, connection.address);
+      if (name !== undefined) return this.#onFarewell(connection.address, name);
+    }
+    this.#out.push({ kind: "message", connection, bytes });
+  }
+
+  /** The neighbour has closed its flows of a component to us. */
+  #onFarewell(address: number, name: string): void {
+    for (const link of [...this.#links.values()]) {
+      const c = link.connection;
+      if (c === undefined || c.component.name !== name || c.address !== address) continue;
+      const wish = link.wish;
+      link.wish = undefined;
+      // It does not want us: making it again would be refused or undone.
+      if (wish !== undefined) {
+        this.#settle(wish, {
+          code: -Errno.ECONNRESET,
+          stage: "connect",
+          cause: "the other side disconnected",
+        });
+      }
+      this.#gone(link, "the other side disconnected");
+    }
+  }
+
+  // Enrollment.
+
+  #onEnrollment(nowUs: number, link: Link, bytes: Uint8Array): void {
+    const step = link.enrollee !== undefined
+      ? link.enrollee.onMessage(nowUs, bytes)
+      : link.server!.onMessage(nowUs, this.#options.wallUs(nowUs), bytes, this.#conf);
+    this.#step(nowUs, link, step);
+  }
+
+  #step(nowUs: number, link: Link, step: EnrollmentStep): void {
+    switch (step.kind) {
+      case "wait":
+        return;
+      case "write":
+        this.#log("info", "Handling incoming enrollment.");
+        return this.#write(link.flow, step.bytes);
+      case "joined": {
+        const { joining } = step;
+        if (joining.clockOff) {
+          const ms = Math.round(joining.clockOffsetUs / 1000);
+          this.#log("warn", `Clock offset above threshold: ${ms} ms.`);
+        }
+        const dst = link.wish?.dst ?? "";
+        return void this.#out.push({ kind: "joined", dst, joining });
+      }
+      case "over": {
+        const { failure } = step;
+        if (link.wish !== undefined && failure !== undefined) {
+          return this.#lost(nowUs, link, failure.cause, failure.code, failure.stage);
+        }
+        if (failure === undefined) this.#log("info", "Enrollment completed.");
+        else this.#log("error", `Enrollment failed: ${failure.cause}.`);
+        return this.#end(link);
+      }
+    }
+  }
+
+  // Ends.
+
+  /** A flow broke, was refused, or was silent too long. */
+  #lost(
+    nowUs: number,
+    link: Link,
+    cause: string,
+    code: number,
+    stage = "connection establishment",
+  ): void {
+    const { wish } = link;
+    link.wish = undefined;
+    this.#gone(link, cause);
+    if (wish === undefined) return;
+    this.#failed(nowUs, wish, { code, stage, cause: `"${wish.dst}": ${cause}` });
+  }
+
+  /** We end it ourselves: a neighbour of our kind is told where there is a way to. */
+  #leave(link: Link, cause: string): void {
+    const c = link.connection;
+    if (c !== undefined && c.component.addressed) {
+      for (const other of this.#links.values()) {
+        const m = other.connection;
+        if (m?.component !== MANAGEMENT || m.address !== c.address) continue;
+        this.#write(other.flow, farewell(c.component, this.#address));
+        break;
+      }
+    }
+    this.#gone(link, cause);
+  }
+
+  /** The connection, if it was one, is over, and so is the flow. */
+  #gone(link: Link, cause: string): void {
+    const { connection } = link;
+    const twins = connection === undefined ? [] : this.#twins(connection);
+    const newest = twins.at(-1) === link;
+    this.#end(link);
+    if (connection === undefined) return;
+    this.#out.push({ kind: "gone", connection, cause });
+    const who = connection.component.addressed ? ` with ${dotted(connection.address)}` : "";
+    this.#log("info", `${connection.component.name} connection${who} is over: ${cause}.`);
+    // An older flow to the same neighbour takes its place.
+    const twin = twins.findLast((l) => l !== link && l.downUs === undefined)?.connection;
+    if (newest && twin !== undefined) this.#out.push({ kind: "up", connection: twin });
+  }
+
+  /** The flows to one neighbour for one component, the oldest first. */
+  #twins({ component, address }: Connection): Link[] {
+    if (!component.addressed) return [];
+    return [...this.#links.values()].filter(({ connection: c }) =>
+      c?.component === component && c.address === address
+    );
+  }
+
+  #end(link: Link): void {
+    if (!this.#links.delete(link.flow)) return;
+    this.#close(link.flow);
+  }
+
+  #close(flow: number): void {
+    this.#out.push({ kind: "close", flow });
+  }
+
+  #write(flow: number, bytes: Uint8Array): void {
+    this.#out.push({ kind: "write", flow, bytes });
+  }
+
+  #answer(token: number, failure?: Failure): void {
+    this.#out.push(
+      failure === undefined ? { kind: "answer", token } : { kind: "answer", token, failure },
+    );
+  }
+
+  #log(level: "info" | "warn" | "error", line: string): void {
+    this.#out.push({ kind: "log", level, line });
+  }
+}
