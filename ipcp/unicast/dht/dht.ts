@@ -1,0 +1,634 @@
+/**
+ * The directory of a unicast layer as a Kademlia-like DHT among its nodes. Source: spec 70, improvements §13. Pure.
+ *
+ * Reading first: spec 70 §6 (messages), §8 (procedures), §13.1. Parts: `contacts.ts` (who is known), `values.ts` (what is
+ * stored), `lookup.ts` (one search). What it does beyond the prototype, which lives with it in one layer:
+ *
+ * - Lookups iterate; what is nowhere is said as soon as nobody is left to ask, and remembered a moment.
+ * - A name is stored at the k nodes nearest to its hash, and at all that are known while those are few, because a
+ *   prototype asks its first contacts only. A node that is new is told what it should hold.
+ * - Values have a short expiry and are renewed; whoever unregisters withdraws with an expiry of now, which prototypes
+ *   take for nothing new.
+ * - Routing says who can be reached: others are not asked, and their values not given while there are better ones.
+ * - What others say of nodes is hearsay until those answer; answers count from the address that was asked alone.
+ * - Answers are limited by source, memory in all things.
+ */
+
+import { type DhtContact, type DhtMsg, encode, parse } from "../../../lib/wire/dht_msg.ts";
+import { isWireError } from "../../../lib/wire/mod.ts";
+import type { Directory, DirectoryEffect } from "../directory.ts";
+import type { DhtSettings } from "../settings.ts";
+import { Contacts, SMALL } from "./contacts.ts";
+import { KeyMap } from "./keys.ts";
+import { Lookup, type LookupRequest } from "./lookup.ts";
+import { Values, VALUES_TOLD_MAX } from "./values.ts";
+
+/** Longest message, bytes: fits one Ethernet frame below (spec 70 §5). */
+const MESSAGE_BYTES_MAX = 1481;
+/** While so many nodes or fewer are known, each holds every name. */
+export const FULL_COPY_CONTACTS = 20;
+/** How long an answer may take: four smoothed round trips within these bounds, µs. */
+const PATIENCE_MIN_US = 40_000;
+const PATIENCE_MAX_US = 250_000;
+/** How long a found and a missing name are remembered, µs. */
+const FOUND_LIFE_US = 10e6;
+const MISSING_LIFE_US = 1e6;
+const ANSWERS_KEPT_MAX = 4096;
+/** Lookups under way, and tokens that wait for one. */
+const LOOKUPS_MAX = 1024;
+const WAITERS_MAX = 256;
+/** Longest lookup, µs. */
+const LOOKUP_LIFE_US = 5e6;
+/** Join tries: first pause, last pause, µs. */
+const JOIN_FIRST_US = 100_000;
+const JOIN_LAST_US = 10e6;
+/** How often values that have expired are dropped, µs. */
+const SWEEP_US = 10e6;
+/** Shortest and longest time between two looks at what is to be renewed, µs. */
+const RENEW_MIN_US = 100_000;
+/** Names renewed in one look. */
+const RENEW_MOST = 64;
+/** Requests of one source that are answered: at once, and a second. */
+const ANSWERS_BURST = 256;
+const ANSWERS_PER_SEC = 128;
+const SOURCES_MAX = 4096;
+
+/** What a directory has done, for people and the RIB. */
+export interface DhtCounters {
+  malformed: number;
+  received: number;
+  sent: number;
+  /** Answers to nothing that was asked. */
+  unasked: number;
+  /** Requests not answered, because there were too many. */
+  limited: number;
+  stores: number;
+  refused: number;
+  lookups: number;
+  found: number;
+}
+
+interface Search {
+  readonly lookup: Lookup;
+  /** Tokens of queries that wait for it. */
+  readonly waiters: number[];
+  /** What happens to the nearest nodes when it ends. */
+  readonly then: "publish" | "nothing";
+}
+
+interface KeptAnswer {
+  readonly addrs: readonly number[];
+  readonly untilUs: number;
+}
+
+const NONE: readonly number[] = [];
+
+export class Dht implements Directory {
+  readonly counters: DhtCounters = {
+    malformed: 0,
+    received: 0,
+    sent: 0,
+    unasked: 0,
+    limited: 0,
+    stores: 0,
+    refused: 0,
+    lookups: 0,
+    found: 0,
+  };
+  readonly self: DhtContact;
+  readonly #settings: DhtSettings;
+  readonly #hashBytes: number;
+  readonly #random: () => number;
+  readonly #contacts: Contacts;
+  readonly #values = new Values();
+  /** Searches for values and for nodes, by key. */
+  readonly #valueSearches = new KeyMap<Search>();
+  readonly #nodeSearches = new KeyMap<Search>();
+  readonly #answers = new KeyMap<KeptAnswer>();
+  readonly #out: DirectoryEffect[] = [];
+  /** Tokens left of each source, and when that was counted. */
+  readonly #sources = new Map<number, { left: number; atUs: number }>();
+  /** Who can be reached, as routing says; undefined: it has not said. */
+  #members: Set<number> | undefined;
+  /** Seconds since 1970 at time 0 of the machine's clock. */
+  #epochSec: number;
+  #roundTripUs = PATIENCE_MAX_US / 4;
+  #seeds: number[];
+  #joined = false;
+  #joinAtUs: number;
+  #joinPauseUs = JOIN_FIRST_US;
+  #sweepAtUs: number;
+  #renewAtUs = Infinity;
+  #refreshAtUs: number;
+
+  /**
+   * @param id ours, uniformly random, as long as the layer's hashes
+   * @param unixSec seconds since 1970, at `nowUs`
+   * @param random uniform 32-bit numbers
+   */
+  constructor(
+    nowUs: number,
+    self: DhtContact,
+    settings: DhtSettings,
+    unixSec: number,
+    random: () => number,
+  ) {
+    this.self = self;
+    this.#settings = settings;
+    this.#hashBytes = self.id.length;
+    this.#random = random;
+    this.#contacts = new Contacts(self, settings.k);
+    this.#epochSec = unixSec - nowUs / 1e6;
+    this.#seeds = settings.peer === 0 || settings.peer === self.addr ? [] : [settings.peer];
+    this.#joinAtUs = this.#seeds.length === 0 ? Infinity : nowUs;
+    this.#sweepAtUs = nowUs + SWEEP_US;
+    this.#refreshAtUs = nowUs + this.#jitter(settings.refreshSec * 1e6);
+  }
+
+  /** The wall clock was looked at again. */
+  onClock(nowUs: number, unixSec: number): void {
+    this.#epochSec = unixSec - nowUs / 1e6;
+  }
+
+  /** The next thing to do, oldest first. */
+  poll(): DirectoryEffect | undefined {
+    return this.#out.shift();
+  }
+
+  // What is known, for people and tests.
+
+  /** The nodes that were heard. */
+  get contacts(): Contacts {
+    return this.#contacts;
+  }
+  /** What is stored here. */
+  get values(): Values {
+    return this.#values;
+  }
+  /** Searches under way. */
+  get searches(): number {
+    return this.#valueSearches.size + this.#nodeSearches.size;
+  }
+
+  #jitter(us: number): number {
+    return us * (0.9 + 0.2 * (this.#random() / 0x100000000));
+  }
+
+  #cookie(): bigint {
+    const n = (BigInt(this.#random() >>> 0) << 32n) | BigInt(this.#random() >>> 0);
+    return n === 0n ? 1n : n;
+  }
+
+  #patience(): number {
+    return Math.max(PATIENCE_MIN_US, Math.min(PATIENCE_MAX_US, this.#roundTripUs * 4));
+  }
+
+  #reaches(addr: number): boolean {
+    return this.#members?.has(addr) ?? true;
+  }
+
+  #send(dst: number, m: DhtMsg): void {
+    this.counters.sent += 1;
+    this.#out.push({ kind: "send", dst, bytes: encode(m) });
+  }
+
+  // Commands.
+
+  register(nowUs: number, hash: Uint8Array): void {
+    if (this.#values.own.get(hash) === undefined) {
+      this.#values.own.set(hash.slice(), { publishAtUs: nowUs });
+    }
+    this.#answers.delete(hash);
+    this.#publish(nowUs, hash);
+  }
+
+  unregister(nowUs: number, hash: Uint8Array): boolean {
+    if (!this.#values.own.delete(hash)) return false;
+    const value = this.self.addr, expires = Math.floor(this.#unix(nowUs));
+    for (const c of this.#contacts.closest(hash, SMALL, (a) => this.#reaches(a))) {
+      this.#send(c.addr, { kind: "store", src: this.self, key: hash, value, expires });
+    }
+    return true;
+  }
+
+  query(nowUs: number, hash: Uint8Array, token: number): void {
+    const known = this.#known(nowUs, hash);
+    if (known.length > 0) return this.#found(token, known);
+    const kept = this.#answers.get(hash);
+    if (kept !== undefined && kept.untilUs > nowUs) return this.#found(token, kept.addrs);
+    const under = this.#valueSearches.get(hash);
+    if (under !== undefined) {
+      if (under.waiters.length >= WAITERS_MAX) return this.#found(token, NONE);
+      under.waiters.push(token);
+      return;
+    }
+    this.#search(nowUs, hash, "value", "nothing", [token]);
+  }
+
+  #found(token: number, addrs: readonly number[]): void {
+    if (addrs.length > 0) this.counters.found += 1;
+    this.#out.push({ kind: "found", token, addrs });
+  }
+
+  /** Addresses that are stored here and can be reached; ours is not among them. */
+  #known(nowUs: number, hash: Uint8Array): number[] {
+    return this.#good(this.#values.get(nowUs, hash));
+  }
+
+  #good(addrs: readonly number[]): number[] {
+    return addrs.filter((a) => a !== this.self.addr && this.#reaches(a));
+  }
+
+  // Searches.
+
+  #search(
+    nowUs: number,
+    key: Uint8Array,
+    wants: "value" | "node",
+    then: Search["then"],
+    waiters: number[],
+  ): void {
+    const searches = wants === "value" ? this.#valueSearches : this.#nodeSearches;
+    if (searches.size >= LOOKUPS_MAX) {
+      for (const token of waiters) this.#found(token, NONE);
+      return;
+    }
+    const { alpha, k } = this.#settings;
+    const own = key.slice();
+    const lookup = new Lookup(nowUs, own, wants, this.self.addr, alpha, k, () => this.#cookie());
+    lookup.offer(this.#contacts.closest(own, Math.max(k, alpha), (a) => this.#reaches(a)));
+    searches.set(own, { lookup, waiters, then });
+    this.counters.lookups += 1;
+    this.#advance(nowUs, searches.get(own)!);
+  }
+
+  #ask(lookup: Lookup, requests: readonly LookupRequest[]): void {
+    const kind = lookup.wants === "value" ? "find_value_req" : "find_node_req";
+    for (const { to, cookie } of requests) {
+      this.#send(to.addr, { kind, src: this.self, cookie, key: lookup.key });
+    }
+  }
+
+  /** Ask on, or end the search when nobody is left. */
+  #advance(nowUs: number, search: Search): void {
+    const { lookup } = search;
+    this.#ask(lookup, lookup.next(nowUs, this.#patience()));
+    if (lookup.isExhausted || nowUs - lookup.sinceUs > LOOKUP_LIFE_US) this.#end(nowUs, search);
+  }
+
+  #end(nowUs: number, { lookup, waiters, then }: Search): void {
+    const searches = lookup.wants === "value" ? this.#valueSearches : this.#nodeSearches;
+    searches.delete(lookup.key);
+    if (lookup.wants === "value") {
+      this.#keepAnswer(lookup.key, NONE, nowUs + MISSING_LIFE_US);
+      for (const token of waiters) this.#found(token, NONE);
+    }
+    if (then === "publish") {
+      this.#storeAt(nowUs, lookup.key, lookup.closest(this.#settings.k).map((c) => c.addr));
+    }
+  }
+
+  #keepAnswer(key: Uint8Array, addrs: readonly number[], untilUs: number): void {
+    if (this.#answers.size >= ANSWERS_KEPT_MAX) {
+      for (const [oldest] of this.#answers) {
+        this.#answers.delete(oldest);
+        break;
+      }
+    }
+    this.#answers.set(key, { addrs, untilUs });
+  }
+
+  // Publishing.
+
+  #unix(nowUs: number): number {
+    return nowUs / 1e6 + this.#epochSec;
+  }
+
+  /** How long a value of ours is believed, s: three renewals, or what the layer allows. */
+  #lifeSec(): number {
+    return Math.min(this.#settings.expireSec, 3 * this.#settings.replicateSec);
+  }
+
+  /** Make a registration of ours known: to all while few are known, else to the nearest, who are searched. */
+  #publish(nowUs: number, hash: Uint8Array): void {
+    const own = this.#values.own.get(hash);
+    if (own === undefined) return;
+    own.publishAtUs = nowUs + this.#jitter(this.#settings.replicateSec * 1e6);
+    this.#renewAtUs = Math.min(this.#renewAtUs, own.publishAtUs);
+    const reachable = this.#contacts.closest(hash, FULL_COPY_CONTACTS + 1, (a) => this.#reaches(a));
+    if (reachable.length <= FULL_COPY_CONTACTS) {
+      this.#storeAt(nowUs, hash, reachable.map((c) => c.addr));
+    } else if (this.#nodeSearches.get(hash) === undefined) {
+      this.#search(nowUs, hash, "node", "publish", []);
+    }
+  }
+
+  #storeAt(nowUs: number, key: Uint8Array, addrs: readonly number[]): void {
+    if (this.#values.own.get(key) === undefined) return;
+    const expires = Math.floor(this.#unix(nowUs)) + this.#lifeSec();
+    for (const dst of addrs) {
+      const m = { src: this.self, key, value: this.self.addr, expires };
+      this.#send(dst, { kind: "store", ...m });
+    }
+  }
+
+  /** A node that is new gets what it should hold. */
+  #welcome(nowUs: number, to: DhtContact): void {
+    const { k } = this.#settings;
+    const everything = this.#contacts.size <= FULL_COPY_CONTACTS;
+    const isItsOwn = (key: Uint8Array) =>
+      everything || this.#contacts.isAmongClosest(key, to.id, k);
+    let most = RENEW_MOST;
+    for (const [key] of this.#values.own) {
+      if (most === 0) break;
+      if (!isItsOwn(key)) continue;
+      this.#storeAt(nowUs, key, [to.addr]);
+      most -= 1;
+    }
+    for (const [key, values] of this.#values.stored) {
+      if (most === 0) break;
+      if (!isItsOwn(key)) continue;
+      most -= 1;
+      this.#sendOn(nowUs, key, values, [to.addr]);
+    }
+  }
+
+  #sendOn(
+    nowUs: number,
+    key: Uint8Array,
+    values: readonly { addr: number; expiresUs: number }[],
+    to: readonly number[],
+  ): void {
+    for (const { addr: value, expiresUs } of values) {
+      if (expiresUs <= nowUs) continue;
+      const expires = Math.floor(this.#unix(expiresUs));
+      for (const dst of to) {
+        if (dst !== value) this.#send(dst, { kind: "store", src: this.self, key, value, expires });
+      }
+    }
+  }
+
+  // Messages.
+
+  onMessage(nowUs: number, bytes: Uint8Array): void {
+    const m = parse(bytes, this.#hashBytes);
+    if (isWireError(m) || m.src.addr === this.self.addr) {
+      this.counters.malformed += 1;
+      return;
+    }
+    this.counters.received += 1;
+    switch (m.kind) {
+      case "store":
+        this.#onStore(nowUs, m);
+        return this.#heard(nowUs, m.src);
+      case "find_node_req":
+      case "find_value_req":
+        if (!this.#mayAnswer(nowUs, m.src.addr)) {
+          this.counters.limited += 1;
+          return;
+        }
+        this.#heard(nowUs, m.src);
+        return this.#respond(nowUs, m);
+      case "find_node_rsp":
+      case "find_value_rsp":
+        return this.#onAnswer(nowUs, m);
+    }
+  }
+
+  #heard(nowUs: number, src: DhtContact): void {
+    if (!this.#reaches(src.addr)) return;
+    if (!this.#contacts.heard(nowUs, src)) return;
+    this.#welcome(nowUs, src);
+  }
+
+  #onStore(nowUs: number, m: DhtMsg & { readonly kind: "store" }): void {
+    const { key, value, expires, src } = m;
+    this.counters.stores += 1;
+    if (value === this.self.addr) return; // Our own, sent on by somebody.
+    const lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
+    if (lifeSec <= 0 && value === src.addr) return this.#withdrawn(key, value);
+    const near = () => this.#contacts.isAmongClosest(key, this.self.id, this.#settings.k);
+    if (lifeSec < 0 || !this.#values.store(nowUs, key, value, nowUs + lifeSec * 1e6, near)) {
+      this.counters.refused += 1;
+      return;
+    }
+    this.#renewAtUs = Math.min(this.#renewAtUs, nowUs + this.#settings.replicateSec * 1e6);
+    const kept = this.#answers.get(key);
+    if (kept !== undefined && kept.addrs.length === 0) this.#answers.delete(key);
+    // Whoever searches it here need not wait for the others.
+    const search = this.#valueSearches.get(key);
+    if (search !== undefined && this.#reaches(value)) this.#settle(nowUs, search, [value]);
+  }
+
+  #withdrawn(key: Uint8Array, value: number): void {
+    this.#values.withdraw(key, value);
+    const kept = this.#answers.get(key);
+    if (kept?.addrs.includes(value)) this.#answers.delete(key);
+  }
+
+  #mayAnswer(nowUs: number, addr: number): boolean {
+    let source = this.#sources.get(addr);
+    if (source === undefined) {
+      if (this.#sources.size >= SOURCES_MAX) this.#sources.clear();
+      this.#sources.set(addr, source = { left: ANSWERS_BURST, atUs: nowUs });
+    }
+    const earned = (nowUs - source.atUs) / 1e6 * ANSWERS_PER_SEC;
+    source.left = Math.min(ANSWERS_BURST, source.left + earned);
+    source.atUs = nowUs;
+    if (source.left < 1) return false;
+    source.left -= 1;
+    return true;
+  }
+
+  #respond(
+    nowUs: number,
+    m: DhtMsg & { readonly kind: "find_node_req" | "find_value_req" },
+  ): void {
+    const { cookie, key } = m;
+    const src = this.self;
+    const values: number[] = [];
+    if (m.kind === "find_value_req") {
+      if (this.#values.own.get(key) !== undefined) values.push(this.self.addr);
+      const stored = this.#values.get(nowUs, key);
+      const good = stored.filter((a) => this.#reaches(a));
+      values.push(...(good.length > 0 ? good : stored));
+      values.length = Math.min(values.length, VALUES_TOLD_MAX);
+    }
+    // Ids and addresses take at most 10 bytes beside the hash, values 10 each.
+    const room = MESSAGE_BYTES_MAX - 60 - 2 * this.#hashBytes - 10 * values.length;
+    const most = Math.min(this.#settings.k, Math.floor(room / (this.#hashBytes + 12)));
+    const contacts = this.#contacts.closest(key, most, (a) => this.#reaches(a));
+    if (m.kind === "find_node_req") {
+      return this.#send(m.src.addr, { kind: "find_node_rsp", src, cookie, key, contacts });
+    }
+    this.#send(m.src.addr, { kind: "find_value_rsp", src, cookie, key, contacts, values });
+  }
+
+  #onAnswer(
+    nowUs: number,
+    m: DhtMsg & { readonly kind: "find_node_rsp" | "find_value_rsp" },
+  ): void {
+    const searches = m.kind === "find_value_rsp" ? this.#valueSearches : this.#nodeSearches;
+    const search = searches.get(m.key);
+    const took = search?.lookup.answered(nowUs, m.src.addr, m.cookie) ?? -1;
+    if (search === undefined || took < 0) {
+      this.counters.unasked += 1;
+      return;
+    }
+    this.#roundTripUs += (took - this.#roundTripUs) / 8;
+    this.#joined = true;
+    this.#joinAtUs = Infinity;
+    this.#heard(nowUs, m.src);
+    search.lookup.offer(m.contacts.filter((c) => this.#reaches(c.addr)));
+    if (m.kind === "find_value_rsp") {
+      const good = this.#good(m.values);
+      if (good.length > 0) return this.#settle(nowUs, search, good);
+    }
+    this.#advance(nowUs, search);
+  }
+
+  /** A search has found addresses. */
+  #settle(nowUs: number, search: Search, addrs: readonly number[]): void {
+    const { key } = search.lookup;
+    this.#valueSearches.delete(key);
+    this.#keepAnswer(key, [...new Set(addrs)], nowUs + FOUND_LIFE_US);
+    for (const token of search.waiters) this.#found(token, addrs);
+  }
+
+  // Routing.
+
+  onMembers(nowUs: number, addrs: readonly number[]): void {
+    const before = this.#members;
+    this.#members = new Set(addrs);
+    this.#members.delete(this.self.addr);
+    for (const c of [...this.#contacts.all()]) {
+      if (!this.#members.has(c.addr)) this.#contacts.remove(c.addr);
+    }
+    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
+      for (const [, search] of [...searches]) {
+        for (const addr of before ?? []) {
+          if (!this.#members.has(addr)) search.lookup.unreachable(addr);
+        }
+        this.#advance(nowUs, search);
+      }
+    }
+    // In a small layer everybody should know everybody; in a large one a few doors are enough.
+    const strangers = [...this.#members].filter((a) => !this.#contacts.has(a));
+    this.#seeds = strangers.slice(0, Math.max(0, SMALL - this.#contacts.size));
+    if (this.#seeds.length === 0) {
+      this.#joinAtUs = Infinity;
+      return;
+    }
+    this.#joinPauseUs = JOIN_FIRST_US;
+    this.#joinAtUs = Math.min(this.#joinAtUs, nowUs + 1000);
+  }
+
+  onUnanswered(_nowUs: number, hash: Uint8Array, addr: number): void {
+    const kept = this.#answers.get(hash);
+    if (kept?.addrs.includes(addr)) this.#answers.delete(hash);
+    this.#contacts.failed(addr);
+  }
+
+  /** Ask for our own id those whom we know by address alone. */
+  #join(nowUs: number): void {
+    const unknown = this.#seeds.filter((a) => this.#reaches(a) && !this.#contacts.has(a));
+    if (unknown.length === 0 && (this.#joined || this.#contacts.size > 0)) {
+      this.#joinAtUs = Infinity;
+      return;
+    }
+    this.#joinAtUs = nowUs + this.#jitter(this.#joinPauseUs);
+    this.#joinPauseUs = Math.min(this.#joinPauseUs * 2, JOIN_LAST_US);
+    let search = this.#nodeSearches.get(this.self.id);
+    if (search === undefined) {
+      const { alpha, k } = this.#settings;
+      const most = Math.max(alpha, unknown.length);
+      const lookup = new Lookup(
+        nowUs,
+        this.self.id,
+        "node",
+        this.self.addr,
+        most,
+        Math.max(k, most),
+        () => this.#cookie(),
+      );
+      search = { lookup, waiters: [], then: "nothing" };
+      this.#nodeSearches.set(this.self.id, search);
+    }
+    // Their ids are not known: any will do until they answer.
+    search.lookup.offer(unknown.map((addr) => ({ id: this.self.id, addr })));
+    search.lookup.offer(this.#contacts.closest(this.self.id, this.#settings.k));
+    this.#advance(nowUs, search);
+  }
+
+  // Time.
+
+  onTimer(nowUs: number): void {
+    if (nowUs >= this.#joinAtUs) this.#join(nowUs);
+    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
+      for (const [, search] of [...searches]) {
+        const { lookup } = search;
+        if (lookup.deadlineUs() > nowUs) continue;
+        const again = lookup.late(nowUs, this.#patience(), (addr) => this.#contacts.failed(addr));
+        this.#ask(lookup, again);
+        this.#advance(nowUs, search);
+      }
+    }
+    if (nowUs >= this.#sweepAtUs) {
+      this.#values.sweep(nowUs);
+      this.#sweepAtUs = nowUs + SWEEP_US;
+    }
+    if (nowUs >= this.#renewAtUs) this.#renew(nowUs);
+    if (nowUs >= this.#refreshAtUs) this.#refresh(nowUs);
+  }
+
+  /** Publish own names that are due, and send on values of others that nobody else did. */
+  #renew(nowUs: number): void {
+    this.#renewAtUs = Infinity;
+    const periodUs = this.#settings.replicateSec * 1e6;
+    let most = RENEW_MOST, nextUs = Infinity;
+    for (const [key, own] of this.#values.own) {
+      if (own.publishAtUs <= nowUs && most > 0) {
+        most -= 1;
+        this.#publish(nowUs, key);
+      }
+      nextUs = Math.min(nextUs, own.publishAtUs);
+    }
+    for (const [key, values] of this.#values.stored) {
+      // Owners of our kind renew in time; this is for those of prototypes, and for owners that fell silent.
+      const due = values.filter((v) => nowUs - v.storedUs >= periodUs * 1.5);
+      if (due.length > 0 && most > 0) {
+        most -= 1;
+        const near = this.#contacts.closest(key, this.#settings.k, (a) => this.#reaches(a));
+        this.#sendOn(nowUs, key, due, near.map((c) => c.addr));
+        for (const v of due) v.storedUs = nowUs;
+      }
+      for (const v of values) nextUs = Math.min(nextUs, v.storedUs + periodUs * 1.5);
+    }
+    if (nextUs < Infinity) this.#renewAtUs = Math.max(nextUs, nowUs + RENEW_MIN_US);
+  }
+
+  /** Search an id of each bucket, so that nodes that came and went are noticed. */
+  #refresh(nowUs: number): void {
+    this.#refreshAtUs = nowUs + this.#jitter(this.#settings.refreshSec * 1e6);
+    const buckets = Math.min(this.#contacts.bucketsInUse(), 24);
+    for (let bits = 0; bits < buckets; bits++) {
+      const id = this.self.id.slice();
+      for (let i = bits >> 3; i < id.length; i++) {
+        const random = this.#random() & 0xff;
+        const keep = i === bits >> 3 ? 0xff00 >> (bits & 7) & 0xff : 0;
+        id[i] = (id[i]! & keep) | (random & ~keep);
+      }
+      const bit = 0x80 >> (bits & 7); // The first that differs.
+      id[bits >> 3] = (id[bits >> 3]! & ~bit) | (~this.self.id[bits >> 3]! & bit);
+      this.#search(nowUs, id, "node", "nothing", []);
+    }
+  }
+
+  deadlineUs(): number {
+    let at = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#renewAtUs, this.#refreshAtUs);
+    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
+      for (const [, { lookup }] of searches) at = Math.min(at, lookup.deadlineUs());
+    }
+    return at;
+  }
+}

@@ -1,0 +1,460 @@
+/**
+ * The flow allocator of a unicast node: asks other nodes for flows and answers them.
+ * Source: spec 60 §8, improvements W3, W7, W9 and "Flow allocation" of §19. Pure.
+ *
+ * A flow is `requested` (we asked, no answer yet), `arrived` (a node asked, the acceptor has not decided), `open`, or not
+ * in the table. Rules that it keeps:
+ *
+ * - A flow is published to the data path before its request or its acceptance leaves, so no packet meets nothing.
+ * - A reply is believed once, for a requested flow. Its only proof is the random half of our EID.
+ * - What the IRMd or the acceptor refuses is answered at once, with the cause for our own kind.
+ * - A name may have several addresses: one that does not answer in {@linkcode TRY_US} is left for the next.
+ * - A flow that ends is told to the other end (a message that prototypes ignore).
+ */
+
+import { CAUSE_BYTES_MAX, type Eid, encode, type FaMsg } from "../../lib/wire/fa_msg.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
+import { Errno } from "../../lib/errno.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+import { ARRIVAL_LIFE_US, Arrivals, type AskIrmd } from "../arrivals.ts";
+import { Deadlines } from "../deadlines.ts";
+import { EidPool } from "./eids.ts";
+
+/** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
+export const REQUEST_LIFE_US = 22e6;
+/** How long one address of several may take to answer, µs. */
+export const TRY_US = 1e6;
+/** EIDs of tries that were given up and may still be answered. */
+const LATE_MAX = 1024;
+
+/** The far end of a flow. */
+export interface FlowPeer {
+  readonly addr: number;
+  readonly eid: Eid;
+}
+
+/** What the data path needs of a flow; `remoteEid` is all ones while the answer is awaited. */
+export interface PublishedFlow {
+  readonly flowId: number;
+  readonly localEid: Eid;
+  readonly remoteEid: Eid;
+  readonly peer: number;
+}
+
+/** What the flow allocator asks for. */
+export type FlowEffect =
+  /** A message to the flow allocator of another node (EID 0). */
+  | { readonly kind: "send"; readonly dst: number; readonly bytes: Uint8Array }
+  | AskIrmd<FlowPeer>
+  /** FLOW_ALLOC_REPLY to the IRMd. */
+  | {
+    readonly kind: "alloc_reply";
+    readonly flowId: number;
+    readonly response: number;
+    readonly cause: string;
+    readonly data: Uint8Array;
+  }
+  /** The answer to a command. */
+  | { readonly kind: "answer"; readonly token: number; readonly result: number }
+  /** Packets may flow; published again when the other end is known. */
+  | { readonly kind: "publish"; readonly flow: PublishedFlow }
+  /** The flow came to nothing: let go of what is held for it. */
+  | { readonly kind: "release"; readonly flowId: number }
+  /** The other end has closed the flow. */
+  | { readonly kind: "down"; readonly flowId: number }
+  /** An address does not answer flow requests for a name. */
+  | { readonly kind: "unanswered"; readonly hash: Uint8Array; readonly addr: number };
+
+/** The EID of a peer that has not answered. */
+const UNKNOWN: Eid = { hi: 0xffffffff, lo: 0xffffffff };
+const NONE: Eid = { hi: 0, lo: 0 };
+const EMPTY = new Uint8Array(0);
+
+interface Request {
+  readonly hash: Uint8Array;
+  readonly qos: QosSpec;
+  readonly data: Uint8Array;
+  /** Addresses not tried yet. */
+  readonly others: number[];
+}
+
+interface Flow {
+  readonly flowId: number;
+  localEid: Eid;
+  remoteEid: Eid;
+  peer: number;
+  state: "requested" | "arrived" | "open";
+  /** When a flow that is not open is given up, µs. */
+  untilUs: number;
+  request: Request | undefined;
+}
+
+/** What was dropped, by reason. */
+export interface FlowAllocCounters {
+  requests: number;
+  unregistered: number;
+  replayed: number;
+  flooded: number;
+  /** Replies and deallocs for no flow of ours, or not in that state. */
+  forged: number;
+}
+
+export class FlowAllocator {
+  readonly counters: FlowAllocCounters = {
+    requests: 0,
+    unregistered: 0,
+    replayed: 0,
+    flooded: 0,
+    forged: 0,
+  };
+  readonly #self: number;
+  readonly #isRegistered: (hash: Uint8Array) => boolean;
+  readonly #eids: EidPool;
+  readonly #flows = new Map<number, Flow>();
+  /** Flows by slot of their EID. */
+  readonly #bySlot = new Map<number, Flow>();
+  /** Addresses asked with EIDs that were given up, by slot; oldest first. */
+  readonly #late = new Map<number, { readonly eid: Eid; readonly addr: number }>();
+  readonly #arrivals = new Arrivals<FlowPeer>();
+  readonly #deadlines = new Deadlines<number>();
+  readonly #out: FlowEffect[] = [];
+
+  constructor(
+    self: number,
+    random: () => number,
+    isRegistered: (hash: Uint8Array) => boolean,
+  ) {
+    this.#self = self;
+    this.#isRegistered = isRegistered;
+    this.#eids = new EidPool(random);
+  }
+
+  /** The next thing to do, oldest first. */
+  poll(): FlowEffect | undefined {
+    return this.#out.shift() ?? this.#arrivals.poll();
+  }
+
+  /** Flows in the table. */
+  get size(): number {
+    return this.#flows.size;
+  }
+  /** The state of a flow, or undefined. */
+  flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
+    return this.#flows.get(flowId)?.state;
+  }
+  /** All flows, for people and the RIB. */
+  flows(): (PublishedFlow & { readonly state: string })[] {
+    return [...this.#flows.values()].map((f) => ({ ...published(f), state: f.state }));
+  }
+
+  // Commands of the IRMd.
+
+  /** FLOW_ALLOC, once the directory has given addresses: 0 when the request is on its way, or why not. */
+  request(
+    nowUs: number,
+    flowId: number,
+    addrs: readonly number[],
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): number {
+    if (this.#flows.has(flowId)) return -Errno.EEXIST;
+    if (addrs.length === 0) return -Errno.EPERM;
+    const localEid = this.#eids.take();
+    if (localEid === undefined) return -Errno.EBUSY;
+    const request = { hash, qos, data, others: addrs.slice(1) };
+    const flow: Flow = {
+      flowId,
+      localEid,
+      remoteEid: UNKNOWN,
+      peer: addrs[0]!,
+      state: "requested",
+      untilUs: nowUs + REQUEST_LIFE_US,
+      request,
+    };
+    this.#flows.set(flowId, flow);
+    this.#bySlot.set(localEid.lo, flow);
+    if (!this.#try(nowUs, flow, request)) {
+      this.#forget(flow);
+      return -Errno.EMSGSIZE;
+    }
+    return 0;
+  }
+
+  /** Send the request to the flow's present peer; false if it is too long. */
+  #try(nowUs: number, flow: Flow, request: Request): boolean {
+    const bytes = encode({
+      kind: "request",
+      srcAddr: this.#self,
+      srcEid: flow.localEid,
+      qos: request.qos,
+      hash: request.hash,
+      data: request.data,
+    });
+    if (isWireError(bytes)) return false;
+    const patience = request.others.length > 0 ? TRY_US : Infinity;
+    this.#deadlines.set(flow.flowId, Math.min(flow.untilUs, nowUs + patience));
+    this.#out.push({ kind: "publish", flow: published(flow) });
+    this.#out.push({ kind: "send", dst: flow.peer, bytes });
+    return true;
+  }
+
+  /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
+  respond(
+    nowUs: number,
+    flowId: number,
+    response: number,
+    data: Uint8Array,
+    token: number,
+  ): void {
+    const flow = this.#flows.get(flowId);
+    if (flow !== undefined) {
+      this.#answer(token, this.#verdict(flow, response, data));
+    } else if (!this.#arrivals.keepVerdict(nowUs, flowId, { token, response, data })) {
+      this.#answer(token, -Errno.EPERM);
+    }
+  }
+
+  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The other end is told. */
+  dealloc(flowId: number): number {
+    const flow = this.#flows.get(flowId);
+    if (flow === undefined) return -Errno.EPERM;
+    if (flow.state === "open") {
+      this.#send(flow.peer, { kind: "dealloc", dstEid: flow.remoteEid, srcEid: flow.localEid });
+    } else if (flow.state === "arrived") {
+      this.#refuse({ addr: flow.peer, eid: flow.remoteEid }, -Errno.EPERM, "");
+    } else this.#keepLate(flow);
+    this.#forget(flow);
+    return 0;
+  }
+
+  #answer(token: number, result: number): void {
+    this.#out.push({ kind: "answer", token, result });
+  }
+
+  #send(dst: number, m: FaMsg): boolean {
+    const bytes = encode(m);
+    if (isWireError(bytes)) return false;
+    this.#out.push({ kind: "send", dst, bytes });
+    return true;
+  }
+
+  #refuse(to: FlowPeer, response: number, cause: string): void {
+    const short = cause.slice(0, CAUSE_BYTES_MAX / 3);
+    const reply = { dstEid: to.eid, srcEid: NONE, response, data: EMPTY, cause: short };
+    this.#send(to.addr, { kind: "reply", ...reply });
+  }
+
+  #forget(flow: Flow): void {
+    this.#flows.delete(flow.flowId);
+    this.#bySlot.delete(flow.localEid.lo);
+    this.#eids.give(flow.localEid);
+    this.#deadlines.delete(flow.flowId);
+  }
+
+  /** Whoever was asked may still answer: then it is told that the flow is not wanted. */
+  #keepLate(flow: Flow): void {
+    const oldest = this.#late.keys().next().value;
+    if (this.#late.size >= LATE_MAX && oldest !== undefined) this.#late.delete(oldest);
+    this.#late.set(flow.localEid.lo, { eid: flow.localEid, addr: flow.peer });
+  }
+
+  // The layer.
+
+  /** A message of another flow allocator. Updates are the data path's. */
+  onMessage(nowUs: number, m: FaMsg): void {
+    switch (m.kind) {
+      case "request": {
+        this.counters.requests += 1;
+        const peer = { addr: m.srcAddr, eid: m.srcEid };
+        if (!this.#isRegistered(m.hash)) {
+          this.counters.unregistered += 1;
+          return this.#refuse(peer, -Errno.ENAME, "the name is not registered there");
+        }
+        const copy = `${m.srcEid.hi} ${m.srcEid.lo}`;
+        const { hash, qos, data } = m;
+        const took = this.#arrivals.enter(nowUs, String(m.srcAddr), copy, {
+          peer,
+          hash,
+          qos,
+          data,
+        });
+        if (took === "flooded") {
+          this.counters.flooded += 1;
+          this.#refuse(peer, -Errno.EBUSY, "too many requests wait there");
+        } else if (took === "replayed") this.counters.replayed += 1;
+        return;
+      }
+      case "reply":
+        return this.#onReply(m);
+      case "dealloc": {
+        const flow = this.#flowOf(m.dstEid);
+        if (flow === undefined || flow.state !== "open" || !same(flow.remoteEid, m.srcEid)) {
+          this.counters.forged += 1;
+          return;
+        }
+        this.#out.push({ kind: "down", flowId: flow.flowId });
+        return;
+      }
+    }
+  }
+
+  #flowOf(eid: Eid): Flow | undefined {
+    const flow = this.#bySlot.get(eid.lo);
+    return flow !== undefined && flow.localEid.hi === eid.hi ? flow : undefined;
+  }
+
+  #onReply(m: FaMsg & { readonly kind: "reply" }): void {
+    const flow = this.#flowOf(m.dstEid);
+    if (flow === undefined || flow.state !== "requested") return this.#onLate(m);
+    const { flowId } = flow;
+    if (m.response !== 0) {
+      const { response, cause } = m;
+      this.#forget(flow);
+      this.#out.push({ kind: "alloc_reply", flowId, response, cause, data: EMPTY });
+      this.#out.push({ kind: "release", flowId });
+      return;
+    }
+    flow.state = "open";
+    flow.remoteEid = m.srcEid;
+    flow.request = undefined;
+    this.#deadlines.delete(flowId);
+    this.#out.push({ kind: "publish", flow: published(flow) });
+    this.#out.push({ kind: "alloc_reply", flowId, response: 0, cause: "", data: m.data });
+  }
+
+  #onLate(m: FaMsg & { readonly kind: "reply" }): void {
+    const late = this.#late.get(m.dstEid.lo);
+    if (late === undefined || !same(late.eid, m.dstEid)) {
+      this.counters.forged += 1;
+      return;
+    }
+    this.#late.delete(m.dstEid.lo);
+    if (m.response !== 0) return;
+    this.#send(late.addr, { kind: "dealloc", dstEid: m.srcEid, srcEid: m.dstEid });
+  }
+
+  // Answers of the IRMd.
+
+  /**
+   * FLOW_REQ_ARR was answered: 0 and the flow id, or a negative number and why, which go to the peer. Says whether the
+   * flow was taken up; if not, the shell lets go of it.
+   */
+  asked(nowUs: number, ask: number, result: number, flowId: number, cause: string): boolean {
+    const peer = this.#arrivals.answered(nowUs, ask);
+    if (peer === undefined) return false;
+    if (result < 0) {
+      this.#refuse(peer, result, cause);
+      return false;
+    }
+    const localEid = this.#flows.has(flowId) ? undefined : this.#eids.take();
+    if (localEid === undefined) {
+      this.#refuse(peer, -Errno.EBUSY, "no endpoint id is free there");
+      return false;
+    }
+    const flow: Flow = {
+      flowId,
+      localEid,
+      remoteEid: peer.eid,
+      peer: peer.addr,
+      state: "arrived",
+      untilUs: nowUs + ARRIVAL_LIFE_US,
+      request: undefined,
+    };
+    this.#flows.set(flowId, flow);
+    this.#bySlot.set(localEid.lo, flow);
+    this.#deadlines.set(flowId, flow.untilUs);
+    const early = this.#arrivals.takeVerdict(flowId);
+    if (early !== undefined) {
+      this.#answer(early.token, this.#verdict(flow, early.response, early.data));
+    }
+    return true;
+  }
+
+  #verdict(flow: Flow, response: number, data: Uint8Array): number {
+    if (flow.state !== "arrived") return -Errno.EPERM;
+    const peer = { addr: flow.peer, eid: flow.remoteEid };
+    if (response !== 0) {
+      this.#refuse(peer, response, "");
+      this.#forget(flow);
+      this.#out.push({ kind: "release", flowId: flow.flowId });
+      return 0;
+    }
+    const bytes = encode({
+      kind: "reply",
+      dstEid: flow.remoteEid,
+      srcEid: flow.localEid,
+      response,
+      data,
+      cause: "",
+    });
+    if (isWireError(bytes)) {
+      this.#refuse(peer, -Errno.EMSGSIZE, "its answer is too long for the layer");
+      this.#forget(flow);
+      this.#out.push({ kind: "release", flowId: flow.flowId });
+      return -Errno.EMSGSIZE;
+    }
+    flow.state = "open";
+    this.#deadlines.delete(flow.flowId);
+    this.#out.push({ kind: "publish", flow: published(flow) });
+    this.#out.push({ kind: "send", dst: flow.peer, bytes });
+    return 0;
+  }
+
+  // Time.
+
+  /** Do what is due. */
+  onTimer(nowUs: number): void {
+    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    for (;;) {
+      const flowId = this.#deadlines.take(nowUs);
+      if (flowId === undefined) return;
+      const flow = this.#flows.get(flowId);
+      if (flow !== undefined) this.#overdue(nowUs, flow);
+    }
+  }
+
+  /** A flow was not settled in time: the next address is tried, or it is given up. */
+  #overdue(nowUs: number, flow: Flow): void {
+    const { flowId, request } = flow;
+    if (request !== undefined) {
+      const { hash } = request;
+      this.#out.push({ kind: "unanswered", hash, addr: flow.peer });
+      this.#keepLate(flow);
+    }
+    const next = request?.others.shift();
+    const eid = next === undefined || nowUs >= flow.untilUs ? undefined : this.#eids.take();
+    if (request === undefined || next === undefined || eid === undefined) {
+      this.#forget(flow);
+      this.#out.push({ kind: "release", flowId });
+      return;
+    }
+    // A new EID, so that an answer tells who it is from.
+    this.#bySlot.delete(flow.localEid.lo);
+    this.#eids.give(flow.localEid);
+    flow.localEid = eid;
+    flow.peer = next;
+    this.#bySlot.set(eid.lo, flow);
+    this.#try(nowUs, flow, request);
+  }
+
+  /** When {@linkcode onTimer} has something to do next, µs. */
+  deadlineUs(): number {
+    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs());
+  }
+
+  /** The node stops: open flows are told to their other ends, what waits is answered. */
+  close(): void {
+    for (const token of this.#arrivals.clear()) this.#answer(token, -Errno.EIPCPSTATE);
+    for (const flowId of [...this.#flows.keys()]) this.dealloc(flowId);
+  }
+}
+
+function same(a: Eid, b: Eid): boolean {
+  return a.hi === b.hi && a.lo === b.lo;
+}
+
+function published(flow: Flow): PublishedFlow {
+  const { flowId, localEid, remoteEid, peer } = flow;
+  return { flowId, localEid, remoteEid, peer };
+}
