@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createSocket, type Socket } from "node:dgram";
 import { nameHash } from "../../lib/hash.ts";
-import { Prng } from "../sim/prng.ts";
+import { Prng } from "../../sim/prng.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
 import { script } from "./support/process.ts";
 

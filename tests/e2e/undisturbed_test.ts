@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { encodeIrmMsg, IrmCode } from "../../lib/irm/messages.ts";
 import { peer, serverPeer } from "../doubles/peer.ts";
 import { Puppet } from "../doubles/puppet.ts";
-import { Prng } from "../sim/prng.ts";
+import { Prng } from "../../sim/prng.ts";
 import { Bystanders, faultPeer, STACK_TRACE } from "./fault_support.ts";
 import { until } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";

@@ -10,7 +10,7 @@ import { Errno } from "../../lib/errno.ts";
 import { BufferPool, createFrct, type FrctEndpoint } from "../../lib/frct/mod.ts";
 import { distance, plus } from "../../lib/frct/seq.ts";
 import { describeFrct, encodeFrctPci } from "../../lib/wire/frct_pci.ts";
-import { Prng } from "../sim/prng.ts";
+import { Prng } from "../../sim/prng.ts";
 
 const RUNS = Number(Deno.env.get("OURO_FUZZ_RUNS") ?? 300);
 const ONE = Deno.env.get("OURO_SEED");

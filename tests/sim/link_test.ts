@@ -1,8 +1,8 @@
 /** The parts of the simulator that do harm really do it, as asked and the same for the same seed. */
 import { assert, assertEquals } from "@std/assert";
-import { EventQueue } from "./event_queue.ts";
-import { Link, type LinkOptions } from "./link.ts";
-import { Prng } from "./prng.ts";
+import { EventQueue } from "../../sim/event_queue.ts";
+import { Link, type LinkOptions } from "../../sim/link.ts";
+import { Prng } from "../../sim/prng.ts";
 
 const PACKETS = 20_000;
 

@@ -7,7 +7,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { BufferPool, createFrct, type FrctEndpoint } from "../../../lib/frct/mod.ts";
-import { Prng } from "../prng.ts";
+import { Prng } from "../../../sim/prng.ts";
 
 const SEEDS = 200;
 const ONE = Deno.env.get("OURO_SEED");

@@ -5,8 +5,8 @@
  * limits of inactivity.
  */
 import { assert } from "@std/assert";
-import type { LinkOptions } from "../link.ts";
-import { Prng } from "../prng.ts";
+import type { LinkOptions } from "../../../sim/link.ts";
+import { Prng } from "../../../sim/prng.ts";
 import { broken } from "./broken.ts";
 import { Prototype } from "./prototype.ts";
 import { sound } from "./scenario.ts";

@@ -1,7 +1,7 @@
 /** Scenarios from seeds, and the verdict on a run. */
 import { type BufferPool, createFrct, type FrctEndpoint } from "../../../lib/frct/mod.ts";
-import type { LinkOptions } from "../link.ts";
-import { Prng } from "../prng.ts";
+import type { LinkOptions } from "../../../sim/link.ts";
+import { Prng } from "../../../sim/prng.ts";
 import { type AppOptions, Violation, World, type WorldOptions } from "./world.ts";
 
 const START_US = 1000e6;

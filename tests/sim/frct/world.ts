@@ -9,9 +9,9 @@ import { Errno } from "../../../lib/errno.ts";
 import { BufferPool, type FrctEndpoint } from "../../../lib/frct/mod.ts";
 import { distance, extend24, plus } from "../../../lib/frct/seq.ts";
 import { describeFrct, newFrctPci, parseFrctPci, PciFlag } from "../../../lib/wire/frct_pci.ts";
-import { EventQueue } from "../event_queue.ts";
-import { Link, type LinkOptions } from "../link.ts";
-import { Prng } from "../prng.ts";
+import { EventQueue } from "../../../sim/event_queue.ts";
+import { Link, type LinkOptions } from "../../../sim/link.ts";
+import { Prng } from "../../../sim/prng.ts";
 
 /** What the application at one end does. */
 export interface AppOptions {

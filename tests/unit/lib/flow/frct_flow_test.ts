@@ -10,7 +10,7 @@ import { Flow, type OuroProcess, QOS, type QosSpec } from "../../../../lib/mod.t
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { PciFlag } from "../../../../lib/wire/frct_pci.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { Prng } from "../../../sim/prng.ts";
+import { Prng } from "../../../../sim/prng.ts";
 import { removeShm } from "../shm/support.ts";
 
 const NOW = { nonblock: true };

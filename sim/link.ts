@@ -21,8 +21,10 @@ export interface LinkOptions {
   /** Probability of an extra delay of up to `reorderUs`. */
   reorder?: number;
   reorderUs?: number;
-  /** Bits a second; no queue limit. */
+  /** Bits a second. */
   rate?: number;
+  /** Packets that may wait for their turn at that rate; more are dropped. No limit when absent. */
+  queuePackets?: number;
   /** Nothing passes in these spans of virtual time, µs. */
   outages?: readonly (readonly [number, number])[];
   /** From this time on the path only delays. */
@@ -39,6 +41,12 @@ export class Link {
   readonly #random: Prng;
   readonly #o: LinkOptions;
   readonly #deliver: (packet: Uint8Array) => void;
+  /** Nothing passes: the path is cut. */
+  cut = false;
+  /** Packets dropped because the queue was full, and the longest that it was. */
+  overflowed = 0;
+  queuedMost = 0;
+  #queued = 0;
   #burstLeft = 0;
   #busyUs = 0;
 
@@ -49,14 +57,31 @@ export class Link {
     this.#deliver = deliver;
   }
 
+  /** Packets that wait for their turn. */
+  get queued(): number {
+    return this.#queued;
+  }
+
   /** Takes a packet; the bytes become the link's. */
   send(packet: Uint8Array): void {
     this.sent++;
     const o = this.#o;
     const now = this.#queue.nowUs;
+    if (this.cut) {
+      this.dropped++;
+      return;
+    }
     let start = now;
     if (o.rate !== undefined) {
+      if (this.#queued >= (o.queuePackets ?? Infinity)) {
+        this.dropped++;
+        this.overflowed++;
+        return;
+      }
       start = this.#busyUs = Math.max(now, this.#busyUs) + (packet.length * 8e6) / o.rate;
+      this.#queued++;
+      this.queuedMost = Math.max(this.queuedMost, this.#queued);
+      this.#queue.at(start, () => void this.#queued--);
     }
     const healed = now >= (o.healUs ?? Infinity);
     if (!healed && this.#lost(now)) {
@@ -77,7 +102,9 @@ export class Link {
       this.reordered++;
       delay += this.#random.next() * (o.reorderUs ?? o.delayUs);
     }
-    this.#queue.at(start + delay, () => this.#deliver(packet));
+    this.#queue.at(start + delay, () => {
+      if (!this.cut) this.#deliver(packet);
+    });
   }
 
   #lost(now: number): boolean {

@@ -1,0 +1,385 @@
+/**
+ * One node of a simulated layer: the shipped control machine and forwarder, with simulated flows below and simple
+ * applications above. It decides nothing that a real node does not decide by the same code. Pure.
+ */
+
+import { FLAT_LAYOUT } from "../lib/wire/dt_pci.ts";
+import { encode as encodeFaMsg, parse as parseFaMsg } from "../lib/wire/fa_msg.ts";
+import { isWireError } from "../lib/wire/mod.ts";
+import { QOS, type QosSpec } from "../lib/qos.ts";
+import { drawAddress } from "../ipcp/unicast/address.ts";
+import {
+  type Congestion,
+  type CongestionContext,
+  NO_CONGESTION,
+} from "../ipcp/unicast/congestion.ts";
+import { Dht } from "../ipcp/unicast/dht/dht.ts";
+import { EID_FLOW_ALLOCATOR } from "../ipcp/unicast/eids.ts";
+import type { PublishedFlow } from "../ipcp/unicast/flow_alloc.ts";
+import { Forwarder, Verdict } from "../ipcp/unicast/forward.ts";
+import { mark, MbEcn } from "../ipcp/unicast/mb_ecn.ts";
+import { type NodeEffect, type Routing, UnicastNode } from "../ipcp/unicast/node.ts";
+import type { Settings } from "../ipcp/unicast/settings.ts";
+import { ForwardTable, HopState, HopStates } from "../ipcp/unicast/table.ts";
+import type { EventQueue } from "./event_queue.ts";
+import type { Link } from "./link.ts";
+import type { Prng } from "./prng.ts";
+
+/** Congestion avoidance by what packets met. */
+export const MB_ECN: Congestion = { flow: (nowNs) => new MbEcn(nowNs), mark };
+
+/** A flow of an application. */
+interface AppFlow {
+  readonly flowId: number;
+  readonly congestion: CongestionContext;
+  published: PublishedFlow | undefined;
+  /** Told to the application. */
+  onData: ((bytes: Uint8Array) => void) | undefined;
+}
+
+/** What happened to packets of a node. */
+export interface SimCounters {
+  relayed: number;
+  delivered: number;
+  /** For a flow that is not here. */
+  stray: number;
+  expired: number;
+  unroutable: number;
+  short: number;
+}
+
+/** Policies of a simulated layer that are not the shipped ones. */
+export interface SimPolicies {
+  readonly congestion?: Congestion;
+  readonly routing?: (self: number, settings: Settings, nowUs: number) => Routing;
+}
+
+export class SimNode {
+  readonly number: number;
+  readonly addr: number;
+  readonly control: UnicastNode;
+  readonly directory: Dht;
+  readonly counters: SimCounters = {
+    relayed: 0,
+    delivered: 0,
+    stray: 0,
+    expired: 0,
+    unroutable: 0,
+    short: 0,
+  };
+  /** Routes that were published. */
+  routesPublished = 0;
+  alive = true;
+  readonly #queue: EventQueue;
+  readonly #table: ForwardTable;
+  readonly #states = new HopStates(1024);
+  readonly #forwarder: Forwarder;
+  readonly #congestion: Congestion;
+  readonly #links = new Map<number, Link>();
+  readonly #flows = new Map<number, AppFlow>();
+  /** Flows by slot of their EID. */
+  readonly #bySlot = new Map<number, AppFlow>();
+  readonly #answers = new Map<number, (result: number) => void>();
+  readonly #replies = new Map<number, (response: number) => void>();
+  #nextFd = 1;
+  #nextFlow = 1;
+  #nextToken = 1;
+  #timerUs = Infinity;
+
+  constructor(
+    number: number,
+    queue: EventQueue,
+    random: Prng,
+    settings: Settings,
+    nodes: number,
+    policies: SimPolicies = {},
+    addr?: number,
+  ) {
+    this.number = number;
+    this.#queue = queue;
+    this.addr = addr ?? drawAddress(() => random.u32(), () => false);
+    const id = new Uint8Array(settings.hashBytes);
+    for (let i = 0; i < id.length; i++) id[i] = random.below(256);
+    const u32 = () => random.u32();
+    // Virtual time starts at 10^9 s, so that nothing takes it for a span.
+    const unixSec = 1e9 + queue.nowUs / 1e6;
+    const self = { id, addr: this.addr };
+    this.directory = new Dht(queue.nowUs, self, settings.dht, unixSec, u32);
+    this.control = new UnicastNode(queue.nowUs, {
+      settings,
+      self: this.addr,
+      directory: this.directory,
+      random: u32,
+      ...(policies.routing === undefined
+        ? {}
+        : { routing: policies.routing(this.addr, settings, queue.nowUs) }),
+    });
+    this.#congestion = policies.congestion ??
+      (settings.congestion === "mb-ecn" ? MB_ECN : NO_CONGESTION);
+    let buckets = 16;
+    while (buckets < 4 * nodes) buckets *= 2;
+    this.#table = new ForwardTable(buckets);
+    this.#forwarder = new Forwarder(
+      this.addr,
+      FLAT_LAYOUT,
+      settings.ttlMax,
+      settings.routing === "ecmp",
+      this.#congestion,
+      this.#table,
+      this.#states,
+    );
+  }
+
+  // Flows below.
+
+  /** A flow to a neighbour; its descriptor. */
+  attach(link: Link, state: number): number {
+    const fd = this.#nextFd++;
+    this.#links.set(fd, link);
+    this.#states.set(fd, state);
+    return fd;
+  }
+
+  /** It is gone. */
+  detach(fd: number): void {
+    this.#links.delete(fd);
+    this.#states.set(fd, HopState.absent);
+  }
+
+  /** Tell the machine something, and do what it then wants. */
+  tell(what: (control: UnicastNode, nowUs: number) => void): void {
+    if (!this.alive) return;
+    what(this.control, this.#queue.nowUs);
+    this.#pump();
+  }
+
+  setState(fd: number, up: boolean): void {
+    this.#states.set(fd, up ? HopState.up : HopState.down);
+  }
+
+  /** A packet of a Management flow. */
+  onManagement(fd: number, bytes: Uint8Array): void {
+    this.tell((control, nowUs) => control.onManagement(nowUs, fd, bytes));
+  }
+
+  /** A packet of a Data Transfer flow. */
+  onTransfer(fd: number, bytes: Uint8Array): void {
+    if (!this.alive) return;
+    const f = this.#forwarder;
+    switch (f.receive(bytes, 0, bytes.length, fd)) {
+      case Verdict.relay: {
+        const link = this.#links.get(f.out);
+        if (link === undefined) return void this.counters.unroutable++;
+        f.relay(bytes, 0, link.queued);
+        this.counters.relayed++;
+        return link.send(bytes);
+      }
+      case Verdict.flow:
+        return this.#deliver(bytes);
+      case Verdict.component:
+        return this.#component(f.pci.eidLo, bytes.subarray(f.layout.headerBytes));
+      case Verdict.expired:
+        return void this.counters.expired++;
+      case Verdict.unroutable:
+        return void this.counters.unroutable++;
+      default:
+        return void this.counters.short++;
+    }
+  }
+
+  #component(eid: number, payload: Uint8Array): void {
+    if (eid === EID_FLOW_ALLOCATOR) {
+      // Updates are the data path's, as in a real node.
+      const m = parseFaMsg(payload, this.control.settings.hashBytes);
+      if (!isWireError(m) && m.kind === "update") {
+        const flow = this.#bySlot.get(m.dstEid.lo);
+        if (flow?.published?.localEid.hi === m.dstEid.hi) flow.congestion.onUpdate(m.ece);
+        return;
+      }
+    }
+    this.tell((control, nowUs) => control.onComponent(nowUs, eid, payload.slice()));
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    const { pci, layout } = this.#forwarder;
+    const flow = this.#bySlot.get(pci.eidLo);
+    if (flow?.published === undefined || flow.published.localEid.hi !== pci.eidHi) {
+      this.counters.stray++;
+      return;
+    }
+    this.counters.delivered++;
+    const ece = flow.congestion.onReceive(bytes.length - layout.headerBytes, pci.ecn);
+    flow.onData?.(bytes.subarray(layout.headerBytes));
+    if (ece < 0) return;
+    const { peer, remoteEid } = flow.published;
+    const update = encodeFaMsg({ kind: "update", dstEid: remoteEid, ece });
+    if (!isWireError(update)) this.#transfer(peer, 0, EID_FLOW_ALLOCATOR, update);
+  }
+
+  #transfer(dst: number, eidHi: number, eidLo: number, payload: Uint8Array): void {
+    const f = this.#forwarder;
+    if (!f.route(dst, 0, eidHi, eidLo)) return void this.counters.unroutable++;
+    const link = this.#links.get(f.out);
+    if (link === undefined) return void this.counters.unroutable++;
+    const packet = new Uint8Array(f.layout.headerBytes + payload.length);
+    packet.set(payload, f.layout.headerBytes);
+    f.head(packet, 0, link.queued);
+    link.send(packet);
+  }
+
+  // Applications.
+
+  /** A name is served here; every flow to it is accepted. */
+  register(hash: Uint8Array): void {
+    this.tell((control, nowUs) => control.register(nowUs, hash));
+  }
+  unregister(hash: Uint8Array): void {
+    this.tell((control, nowUs) => control.unregister(nowUs, hash));
+  }
+
+  /** Is a name known? `done` is told 0 or a negative number. */
+  query(hash: Uint8Array, done: (result: number) => void): void {
+    const token = this.#nextToken++;
+    this.#answers.set(token, done);
+    this.tell((control, nowUs) => control.query(nowUs, hash, token));
+  }
+
+  /** Allocate a flow: `done` is told its id, or a negative number. */
+  alloc(hash: Uint8Array, done: (flowId: number) => void, qos: QosSpec = QOS.raw): void {
+    const flowId = this.#nextFlow++;
+    const token = this.#nextToken++;
+    this.#flow(flowId);
+    this.#replies.set(flowId, (response) => {
+      if (response < 0) this.#release(flowId);
+      done(response < 0 ? response : flowId);
+    });
+    this.#answers.set(token, (result) => {
+      if (result >= 0) return;
+      const reply = this.#replies.get(flowId);
+      this.#replies.delete(flowId);
+      reply?.(result);
+    });
+    const data = new Uint8Array(0);
+    this.tell((control, nowUs) => control.alloc(nowUs, flowId, hash, qos, data, token));
+  }
+
+  dealloc(flowId: number): void {
+    this.tell((control, nowUs) => control.dealloc(nowUs, flowId));
+    this.#release(flowId);
+  }
+
+  /** Who reads a flow. */
+  onData(flowId: number, onData: (bytes: Uint8Array) => void): void {
+    const flow = this.#flows.get(flowId);
+    if (flow !== undefined) flow.onData = onData;
+  }
+  /** Who reads the flows that others open to here. */
+  onAccepted: ((flowId: number) => void) | undefined;
+
+  /** A packet of an application: µs that it must wait before the next one (its policy paces it). */
+  send(flowId: number, payload: Uint8Array): number {
+    const flow = this.#flows.get(flowId);
+    if (flow?.published === undefined || !this.alive) return -1;
+    const waitNs = flow.congestion.onSend(this.#queue.nowUs * 1000, payload.length);
+    const { peer, remoteEid } = flow.published;
+    const go = () => this.#transfer(peer, remoteEid.hi, remoteEid.lo, payload);
+    if (waitNs > 0) this.#queue.at(this.#queue.nowUs + waitNs / 1000, go);
+    else go();
+    return waitNs / 1000;
+  }
+
+  /** The congestion context of a flow, to look at. */
+  congestionOf(flowId: number): CongestionContext | undefined {
+    return this.#flows.get(flowId)?.congestion;
+  }
+
+  /** Flows that are open. */
+  get flowCount(): number {
+    return this.#bySlot.size;
+  }
+
+  #flow(flowId: number): AppFlow {
+    const congestion = this.#congestion.flow(this.#queue.nowUs * 1000);
+    const flow: AppFlow = { flowId, congestion, published: undefined, onData: undefined };
+    this.#flows.set(flowId, flow);
+    return flow;
+  }
+
+  #release(flowId: number): void {
+    const flow = this.#flows.get(flowId);
+    if (flow === undefined) return;
+    this.#flows.delete(flowId);
+    if (flow.published !== undefined) this.#bySlot.delete(flow.published.localEid.lo);
+  }
+
+  // The machine.
+
+  #pump(): void {
+    for (let e = this.control.poll(); e !== undefined; e = this.control.poll()) this.#do(e);
+    const at = this.control.deadlineUs();
+    if (at >= this.#timerUs) return;
+    this.#timerUs = at;
+    this.#queue.at(at, () => {
+      if (!this.alive || this.#timerUs > this.#queue.nowUs) return;
+      this.#timerUs = Infinity;
+      this.tell((control, nowUs) => control.onTimer(nowUs));
+    });
+  }
+
+  #do(e: NodeEffect): void {
+    switch (e.kind) {
+      case "send_mgmt":
+        return this.#links.get(e.fd)?.send(e.bytes);
+      case "transfer":
+        return this.#transfer(e.dst, 0, e.eid, e.bytes);
+      case "routes":
+        this.routesPublished++;
+        return void this.#table.publish(e.routes);
+      case "publish": {
+        const flow = this.#flows.get(e.flow.flowId) ?? this.#flow(e.flow.flowId);
+        if (flow.published !== undefined) this.#bySlot.delete(flow.published.localEid.lo);
+        flow.published = e.flow;
+        this.#bySlot.set(e.flow.localEid.lo, flow);
+        return;
+      }
+      case "release":
+        return this.#release(e.flowId);
+      case "alloc_reply": {
+        const reply = this.#replies.get(e.flowId);
+        this.#replies.delete(e.flowId);
+        return reply?.(e.response);
+      }
+      case "answer": {
+        const answer = this.#answers.get(e.token);
+        this.#answers.delete(e.token);
+        return answer?.(e.result);
+      }
+      case "ask_irmd": {
+        const flowId = this.#nextFlow++;
+        const { ask } = e;
+        this.#flow(flowId);
+        // The IRMd and the acceptor answer at once.
+        this.#queue.at(this.#queue.nowUs, () =>
+          this.tell((control, nowUs) => {
+            control.asked(nowUs, ask, 0, flowId, "");
+            control.respond(nowUs, flowId, 0, new Uint8Array(0), 0);
+            this.onAccepted?.(flowId);
+          }));
+        return;
+      }
+      case "down": {
+        const { flowId } = e;
+        this.#queue.at(this.#queue.nowUs, () => this.dealloc(flowId));
+        return;
+      }
+      case "conflict":
+      case "neighbour":
+        return;
+    }
+  }
+
+  /** The node dies without a word. */
+  kill(): void {
+    this.alive = false;
+  }
+}
