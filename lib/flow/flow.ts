@@ -49,6 +49,8 @@ export interface FlowOptions {
 export interface SharedFlow {
   /** As the IRMd described the flow. */
   readonly info: FlowInfo;
+  /** The flow is given away for good: its signs of life go with it. */
+  readonly whole?: boolean | undefined;
 }
 
 /**
@@ -372,8 +374,20 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
   static attach(process: OuroProcess, shared: SharedFlow): Flow {
     const fd = process.freeFd();
     if (fd < 0) throw new OuroError(fd, "Cannot attach: all descriptors are in use");
-    const info = { ...shared.info, qos: { ...shared.info.qos, timeout: 0 } };
+    const { qos } = shared.info;
+    const timeout = shared.whole === true ? qos.timeout : 0;
+    const info = { ...shared.info, qos: { ...qos, timeout } };
     return Flow.#openEnd(process, { info, cipherNid: 0, symKey: new Uint8Array(0) }, fd);
+  }
+
+  /**
+   * @internal Gives the flow to another thread of the process, which attaches it: this thread's use ends, the flow
+   * lives on. -ENOTSUP as {@linkcode share}.
+   */
+  handOver(): SharedFlow {
+    const shared = { ...this.share(), whole: true };
+    this.detach();
+    return shared;
   }
 
   /** Ends the use of an attached flow; the flow itself lives on. */
