@@ -13,12 +13,14 @@ import { LocalIpcp } from "./local/ipcp.ts";
 import { IpcpProcess } from "./process.ts";
 import { EthIpcp } from "./eth/ipcp.ts";
 import { UdpIpcp } from "./udp/ipcp.ts";
+import { UnicastIpcp } from "./unicast/ipcp.ts";
 import { Type, type TypeName } from "./state.ts";
 import type { IpcpContext, IpcpType } from "./type.ts";
 
 /** Log prefixes by type (spec 50 §2). */
 const PREFIX: Partial<Record<TypeName, string>> = {
   local: "ipcpd-local",
+  unicast: "ipcpd-unicast",
   udp4: "ipcpd/udp4",
   udp6: "ipcpd/udp6",
   "eth-llc": "ipcpd/eth-llc",
@@ -29,6 +31,8 @@ function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
   switch (type) {
     case "local":
       return new LocalIpcp(context);
+    case "unicast":
+      return new UnicastIpcp(context);
     case "udp4":
     case "udp6":
       return new UdpIpcp(type, context);

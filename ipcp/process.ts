@@ -227,14 +227,14 @@ export class IpcpProcess {
     if (m.code === Command.bootstrap || m.code === Command.enroll) return await this.#join(m);
     const r = await this.#operate(m);
     if (typeof r === "number") return { code: IpcpCode.IPCP_REPLY, result: r };
-    return this.#refusal(m.code, r.code, r.cause);
+    return this.#refusal(m.code, r.code, r.cause, r.stage);
   }
 
   /** The reply to a command that failed, with the cause where there is one. */
-  #refusal(code: number, result: number, cause?: string): IpcpMsg {
+  #refusal(code: number, result: number, cause?: string, step?: string): IpcpMsg {
     if (cause === undefined) return { code: IpcpCode.IPCP_REPLY, result };
     const process = `ipcpd-${this.#typeName} ${this.#name}`;
-    const stage = OPERATIONS[code]?.toLowerCase() ?? "command";
+    const stage = step ?? OPERATIONS[code]?.toLowerCase() ?? "command";
     return { code: IpcpCode.IPCP_REPLY, result, error: { stage, process, cause } };
   }
 
@@ -263,10 +263,10 @@ export class IpcpProcess {
   }
 
   async #join(m: IpcpMsg): Promise<IpcpMsg> {
-    const refuse = (result: number, cause?: string): IpcpMsg => {
+    const refuse = (result: number, cause?: string, stage?: string): IpcpMsg => {
       if (cause !== undefined) this.#log.error(cause);
       this.#log.error("Failed to bootstrap IPCP.");
-      return this.#refusal(m.code, result, cause?.replace(/\.$/, ""));
+      return this.#refusal(m.code, result, cause?.replace(/\.$/, ""), stage);
     };
     if (m.code === Command.enroll) {
       if (m.dst === undefined) return refuse(-Errno.EINVAL);
@@ -280,7 +280,7 @@ export class IpcpProcess {
       if (HASH_BYTES[m.conf.layerInfo.dirHashAlgo] === undefined) return refuse(-Errno.EINVAL);
     }
     const layer = await this.#enter(m);
-    if (isFailure(layer)) return refuse(layer.code, layer.cause);
+    if (isFailure(layer)) return refuse(layer.code, layer.cause, layer.stage);
     if (!this.#life.operational()) {
       await this.#type.stop(); // A second bootstrap or a stop came in between.
       return refuse(-Errno.EIPCPSTATE);

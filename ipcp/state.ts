@@ -8,7 +8,8 @@
  *
  * "Operation unsupported" is tested before the state. Nothing is served in NULL, INIT and SHUTDOWN.
  * BOOT is never left before a bootstrap or enrollment has succeeded, so a failed one can be repeated.
- * Registrations are also taken in BOOT, as the prototype does; a type checks their length later.
+ * Registrations are also taken in BOOT, as the prototype does; a type checks their length later. In BOOT a unicast IPCP
+ * has no directory yet, and refuses them (there the prototype dies, spec 60 §3.1).
  */
 
 import { Errno } from "../lib/errno.ts";
@@ -95,6 +96,8 @@ const IN_BOOT: ReadonlySet<number> = new Set([
   Command.disconnect,
 ]);
 
+const REGISTERS: ReadonlySet<number> = new Set([Command.reg, Command.unreg]);
+
 /**
  * Whether a command may run: 0, or the result to answer with. -1 for an unknown code, -95 for one the
  * type does not have, -1004 in the wrong state.
@@ -104,7 +107,7 @@ export function admit(type: TypeName, state: StateName, code: number): number {
   if (!SUPPORTED[type].has(code)) return -Errno.ENOTSUP;
   const ok = state === "operational"
     ? code !== Command.bootstrap && code !== Command.enroll
-    : state === "boot" && IN_BOOT.has(code);
+    : state === "boot" && IN_BOOT.has(code) && !(type === "unicast" && REGISTERS.has(code));
   return ok ? 0 : -Errno.EIPCPSTATE;
 }
 

@@ -16,6 +16,8 @@ import type { Lifecycle, TypeName } from "./state.ts";
 export interface Failure {
   readonly code: number;
   readonly cause: string;
+  /** The step that failed, when the command alone does not say. */
+  readonly stage?: string | undefined;
 }
 
 /** A flow as the IRMd describes it in FLOW_ALLOC, FLOW_JOIN and FLOW_ALLOC_RESP. */
@@ -60,8 +62,8 @@ export interface IpcpType {
   flowAllocResp?(flow: FlowOrder, response: number, data: Uint8Array): Promise<number>;
   /** Answered at once; the flow goes `lingerSec` seconds later. */
   flowDealloc(flowId: number, lingerSec: number): number;
-  connect?(dst: string, comp: string, qos: QosSpec): Promise<number>;
-  disconnect?(dst: string, comp: string): Promise<number>;
+  connect?(dst: string, comp: string, qos: QosSpec): Promise<number | Failure>;
+  disconnect?(dst: string, comp: string): Promise<number | Failure>;
   /** Stop threads, close devices, let go of all flows; each step bounded. */
   stop(): Promise<void>;
 }

@@ -28,7 +28,7 @@ import {
 } from "./table.ts";
 
 /** Which of our data workers. */
-export type WorkerKind = "tx" | "rx" | "local";
+export type WorkerKind = "tx" | "rx" | "local" | "unicast";
 
 /** What a worker needs to start; posted to it once. */
 export interface WorkerInit {
@@ -41,6 +41,8 @@ export interface WorkerInit {
   readonly fd: number;
   readonly wakeFd: number;
   readonly framing: FramingSpec | undefined;
+  /** What the type of the IPCP gives its worker. */
+  readonly extra: unknown;
 }
 
 /** What a worker says. */
@@ -49,6 +51,10 @@ export type WorkerReport =
   | { readonly say: "closed"; readonly flowId: number }
   | { readonly say: "mgmt"; readonly from: Uint8Array; readonly bytes: Uint8Array }
   | { readonly say: "too_long"; readonly packets: LongPackets }
+  /** Something other than a packet happened on a lower flow. */
+  | { readonly say: "lower"; readonly flowId: number; readonly events: number }
+  /** The worker has let go of a lower flow. */
+  | { readonly say: "released"; readonly flowId: number }
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 
@@ -59,6 +65,9 @@ export interface PlaneEvents {
   tooLong(packets: LongPackets): void;
   /** A worker died: the data path is broken. */
   failed(why: string): void;
+  /** Events of a lower flow that the worker has; {@linkcode FlowEvent} bits. */
+  lower?(flowId: number, events: number): void;
+  released?(flowId: number): void;
 }
 
 /** How long a worker may take to start, to let go of a flow and to stop, ms. */
@@ -75,6 +84,10 @@ function startWorker(kind: WorkerKind): Worker {
       return new Worker(new URL("./rx_worker.ts", import.meta.url), { type: "module" });
     case "local":
       return new Worker(new URL("./local_worker.ts", import.meta.url), { type: "module" });
+    case "unicast":
+      return new Worker(new URL("../unicast/data/unicast_worker.ts", import.meta.url), {
+        type: "module",
+      });
   }
 }
 
@@ -123,7 +136,12 @@ export class DataPlane {
    * Start workers; whether all of them came up. The device is open by now, so this thread and the workers give
    * up every capability but the one that opens the memory of other users' processes.
    */
-  async start(kinds: WorkerKind[], fd = -1, framing?: FramingSpec): Promise<boolean> {
+  async start(
+    kinds: WorkerKind[],
+    fd = -1,
+    framing?: FramingSpec,
+    extra?: unknown,
+  ): Promise<boolean> {
     keepCapabilities([Cap.DAC_OVERRIDE, Cap.IPC_LOCK]);
     for (const kind of kinds) {
       const orders = new OrderRing();
@@ -150,6 +168,7 @@ export class DataPlane {
         fd,
         wakeFd: this.#wake.fd,
         framing,
+        extra,
       };
       worker.postMessage(init);
     }
@@ -169,6 +188,11 @@ export class DataPlane {
         return;
       case "too_long":
         return this.#events.tooLong(r.packets);
+      case "lower":
+        if (!this.#stopping) this.#events.lower?.(r.flowId, r.events);
+        return;
+      case "released":
+        return this.#events.released?.(r.flowId);
       case "closed": {
         const closing = this.#closing.get(r.flowId);
         if (closing !== undefined && --closing.left === 0) closing.done();
@@ -254,6 +278,11 @@ export class DataPlane {
 
   #order(order: number, flowId: number): void {
     for (const crew of this.#crew) crew.orders.put(order, flowId);
+    this.poke();
+  }
+
+  /** Let the workers look at what the main thread has for them. */
+  poke(): void {
     this.#set.notify(ORDERS_FLOW, FlowEvent.PKT);
     this.#wake.wake();
   }

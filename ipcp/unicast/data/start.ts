@@ -1,0 +1,42 @@
+/** What the main thread and the data worker of a unicast IPCP agree on. */
+
+import type { SharedProcess } from "../../../lib/flow/process.ts";
+import type { CongestionPolicy } from "../settings.ts";
+
+/** What the worker gets at its start, beside what every data worker gets. */
+export interface UnicastStart {
+  readonly process: SharedProcess;
+  readonly self: number;
+  readonly addrBytes: number;
+  readonly eidBytes: number;
+  readonly ttlMax: number;
+  /** Choose among all next hops by flow (ECMP). */
+  readonly spread: boolean;
+  readonly congestion: CongestionPolicy;
+  /** Shared memory of `table.ts`, and of the mailbox. */
+  readonly routes: SharedArrayBuffer;
+  readonly states: SharedArrayBuffer;
+  readonly mailbox: SharedArrayBuffer;
+}
+
+/** Kinds of letters to the worker. */
+export const Mail = {
+  /** Take a lower flow: its description as the IRMd's message. */
+  lower: 1,
+  /** Let a lower flow go: b is its id. */
+  release: 2,
+  /** Send the bytes to component c of node b. */
+  transfer: 3,
+} as const;
+
+/**
+ * A flow above in its row of the flow table (`ipcp/data/table.ts`): slots of the EIDs there, their random halves in the
+ * bytes of the peer, little endian, and the address of the far end as the partner.
+ */
+export function eidHalves(localHi: number, remoteHi: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, localHi, true);
+  view.setUint32(4, remoteHi, true);
+  return bytes;
+}
