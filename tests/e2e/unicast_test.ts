@@ -1,6 +1,9 @@
 // Layers that recurse, live: unicast over UDP on the loopback, several nodes of one user; chains; three layers deep.
 
+import { assertMatch } from "@std/assert";
 import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+
+const THREE = /3 packets transmitted, 3 received/;
 
 Deno.test("two nodes over UDP: bootstrap, enroll, connect, ping both ways", async () => {
   await using lab = await Loopback.make([["net.a"], ["net.b"]]);
@@ -8,7 +11,32 @@ Deno.test("two nodes over UDP: bootstrap, enroll, connect, ping both ways", asyn
   await first(a!, "net.a", "net", "wire");
   await joins(b!, "net.b", "net", "wire", "net.a");
   await pingServer(a!, "ping.a", "net");
-  await pinged(b!, "ping.a");
+  assertMatch((await pinged(b!, "ping.a")).out, THREE);
   await pingServer(b!, "ping.b", "net");
-  await pinged(a!, "ping.b");
+  assertMatch((await pinged(a!, "ping.b")).out, THREE);
+});
+
+Deno.test("a chain of three: the ends reach each other through the middle", async () => {
+  await using lab = await Loopback.make([["net.a"], ["net.b"], ["net.c"]]);
+  const [a, b, c] = lab.nodes;
+  await first(a!, "net.a", "net", "wire");
+  await joins(b!, "net.b", "net", "wire", "net.a");
+  await joins(c!, "net.c", "net", "wire", "net.b");
+  await pingServer(a!, "ping.a", "net");
+  for (const qos of ["raw", "best", "video", "voice", "data"]) {
+    assertMatch((await pinged(c!, "ping.a", 3, ["-q", qos])).out, THREE);
+  }
+  assertMatch((await pinged(c!, "ping.a", 3, ["-s", "8000"])).out, THREE);
+});
+
+Deno.test("three layers deep: unicast over unicast over UDP", async () => {
+  await using lab = await Loopback.make([["low.a"], ["low.b"], ["low.c"]]);
+  const [a, b, c] = lab.nodes;
+  await first(a!, "low.a", "low", "wire");
+  await joins(b!, "low.b", "low", "wire", "low.a");
+  await joins(c!, "low.c", "low", "wire", "low.b");
+  await first(a!, "high.a", "high", "low.a");
+  await joins(c!, "high.c", "high", "low.c", "high.a");
+  await pingServer(a!, "ping.a", "high");
+  assertMatch((await pinged(c!, "ping.a", 3, ["-q", "data"])).out, THREE);
 });
