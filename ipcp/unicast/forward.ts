@@ -46,8 +46,8 @@ export const VERDICT_WORDS = [
   "no component",
 ] as const;
 
-/** Components that take packets: the first EIDs. */
-const COMPONENTS = 3;
+/** Components that take packets: the first EIDs, flow allocator and directory. */
+const COMPONENTS = 2;
 
 export class Forwarder {
   /** The header of the packet looked at last. */
