@@ -212,7 +212,7 @@ export class Dht implements Directory {
   }
 
   query(nowUs: number, hash: Uint8Array, token: number): void {
-    const known = this.#known(nowUs, hash);
+    const known = this.#good(this.#values.get(hash));
     if (known.length > 0) return this.#found(token, known);
     const kept = this.#answers.get(hash);
     if (kept !== undefined && kept.untilUs > nowUs) return this.#found(token, kept.addrs);
@@ -230,11 +230,7 @@ export class Dht implements Directory {
     this.#out.push({ kind: "found", token, addrs });
   }
 
-  /** Addresses that are stored here and can be reached; ours is not among them. */
-  #known(nowUs: number, hash: Uint8Array): number[] {
-    return this.#good(this.#values.get(nowUs, hash));
-  }
-
+  /** Addresses of others that can be reached. */
   #good(addrs: readonly number[]): number[] {
     return addrs.filter((a) => a !== this.self.addr && this.#reaches(a));
   }
@@ -404,7 +400,8 @@ export class Dht implements Directory {
   #onStore(nowUs: number, m: DhtMsg & { readonly kind: "store" }): void {
     const { key, value, expires, src } = m;
     this.counters.stores += 1;
-    if (value === this.self.addr) return; // Our own, sent on by somebody.
+    // Our own, sent on by somebody.
+    if (value === this.self.addr && this.#values.own.get(key) !== undefined) return;
     const lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
     if (lifeSec <= 0 && value === src.addr) return this.#withdrawn(key, value);
     const near = () => this.#contacts.isAmongClosest(key, this.self.id, this.#settings.k);
@@ -449,7 +446,7 @@ export class Dht implements Directory {
     const values: number[] = [];
     if (m.kind === "find_value_req") {
       if (this.#values.own.get(key) !== undefined) values.push(this.self.addr);
-      const stored = this.#values.get(nowUs, key);
+      const stored = this.#values.get(key);
       const good = stored.filter((a) => this.#reaches(a));
       values.push(...(good.length > 0 ? good : stored));
       values.length = Math.min(values.length, VALUES_TOLD_MAX);

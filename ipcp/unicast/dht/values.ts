@@ -90,9 +90,9 @@ export class Values {
     else this.#stored.set(key, left);
   }
 
-  /** Addresses stored for a key, the freshest first, expired ones left out. */
-  get(nowUs: number, key: Uint8Array): number[] {
-    const values = this.#stored.get(key)?.filter((v) => v.expiresUs >= nowUs) ?? [];
+  /** Addresses stored for a key, the freshest first; served until they are swept. */
+  get(key: Uint8Array): number[] {
+    const values = [...this.#stored.get(key) ?? []];
     return values.sort((a, b) => b.expiresUs - a.expiresUs).map((v) => v.addr);
   }
 
