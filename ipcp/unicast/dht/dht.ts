@@ -384,7 +384,7 @@ export class Dht implements Directory {
           return;
         }
         this.#heard(nowUs, m.src);
-        return this.#respond(nowUs, m);
+        return this.#respond(m);
       case "find_node_rsp":
       case "find_value_rsp":
         return this.#onAnswer(nowUs, m);
@@ -437,10 +437,7 @@ export class Dht implements Directory {
     return true;
   }
 
-  #respond(
-    nowUs: number,
-    m: DhtMsg & { readonly kind: "find_node_req" | "find_value_req" },
-  ): void {
+  #respond(m: DhtMsg & { readonly kind: "find_node_req" | "find_value_req" }): void {
     const { cookie, key } = m;
     const src = this.self;
     const values: number[] = [];
