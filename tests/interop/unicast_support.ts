@@ -1,0 +1,129 @@
+/** Unicast layers over eth-dix on a chain of hosts, each the prototype's or ours. */
+
+import { NetLab } from "../e2e/support/netns.ts";
+import { until } from "../e2e/support/deadline.ts";
+import type { RunResult } from "../e2e/support/process.ts";
+import { CHost } from "./c_host.ts";
+
+/** Whose IRMd, IPCPs and tools a host has. */
+export type Kind = "c" | "ouro";
+
+/** Hosts in a line; between two neighbours a veth with an eth-dix IPCP at both ends. */
+export class Chain implements AsyncDisposable {
+  readonly hosts: CHost[] = [];
+  readonly namespaces: string[] = [];
+  readonly #net = new NetLab();
+  readonly #served = new Set<string>();
+
+  private constructor(readonly kinds: readonly Kind[]) {}
+
+  static async make(kinds: readonly Kind[]): Promise<Chain> {
+    const chain = new Chain(kinds);
+    try {
+      await chain.#build();
+      return chain;
+    } catch (e) {
+      await chain[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  async #build(): Promise<void> {
+    for (let i = 0; i < this.kinds.length; i++) {
+      this.namespaces.push(await this.#net.namespace(`u${i}`));
+    }
+    for (let i = 0; i + 1 < this.kinds.length; i++) {
+      const end = (at: number, dev: string) => ({ ns: this.namespaces[at]!, dev, addr: [] });
+      await this.#net.link(end(i, `r${i}`), end(i + 1, `l${i + 1}`));
+    }
+    await Promise.all(this.kinds.map(async (node, i) => {
+      const host = await CHost.start({ ns: this.namespaces[i]!, node });
+      this.hosts[i] = host;
+      for (const side of ["l", "r"]) {
+        if (i === (side === "l" ? 0 : this.kinds.length - 1)) continue;
+        const layer = `lan${side === "l" ? i - 1 : i}`;
+        const words = ["type", "eth-dix", "name", `${side}${i}`, "layer", layer];
+        await host.must("irm", "ipcp", "bootstrap", ...words, "dev", `${side}${i}`);
+      }
+    }));
+  }
+
+  /** The member of host i can be found by its neighbours. */
+  async #announce(i: number): Promise<void> {
+    for (const side of ["l", "r"]) {
+      if (i === (side === "l" ? 0 : this.kinds.length - 1)) continue;
+      await this.hosts[i]!.must("irm", "name", "reg", `net.${i}`, "ipcp", `${side}${i}`);
+    }
+  }
+
+  /** Host i is the first of layer `net`. */
+  async first(i: number, words: readonly string[] = []): Promise<void> {
+    const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "autobind", ...words];
+    await this.hosts[i]!.must("irm", "ipcp", "bootstrap", ...what);
+    await this.#announce(i);
+  }
+
+  /** Host i enrols with its neighbour. */
+  async enroll(i: number, at: number): Promise<void> {
+    const host = this.hosts[i]!;
+    for (const name of [`net.${at}`, `net.${i}`, "net"]) {
+      await host.run(host.tool("irm", "name", "create", name));
+    }
+    const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "dst", `net.${at}`];
+    await host.must("irm", "ipcp", "enroll", ...what, "autobind");
+    await this.#announce(i);
+  }
+
+  /** Host i connects to its neighbour. */
+  async connect(i: number, to: number): Promise<void> {
+    const host = this.hosts[i]!;
+    await host.run(host.tool("irm", "name", "create", `net.${to}`));
+    await host.must("irm", "ipcp", "connect", "name", `net.${i}`, "dst", `net.${to}`);
+  }
+
+  async disconnect(i: number, from: number): Promise<void> {
+    await this.hosts[i]!.must(
+      "irm",
+      "ipcp",
+      "disconnect",
+      "name",
+      `net.${i}`,
+      "dst",
+      `net.${from}`,
+    );
+  }
+
+  /** A layer of all hosts: the first bootstraps, each enrols with the one before it. */
+  async layer(words: readonly string[] = []): Promise<void> {
+    await this.first(0, words);
+    for (let i = 1; i < this.kinds.length; i++) {
+      await this.enroll(i, i - 1);
+      await this.connect(i, i - 1);
+    }
+  }
+
+  /** Pings a server at host `to` from host `from` until all of three are answered. */
+  async ping(from: number, to: number, words: readonly string[] = []): Promise<RunResult> {
+    const name = `ping.${to}`;
+    if (!this.#served.has(name)) {
+      this.#served.add(name);
+      await this.hosts[to]!.serve(name, "net");
+    }
+    const host = this.hosts[from]!;
+    await host.run(host.tool("irm", "name", "create", name));
+    let last: RunResult | undefined;
+    await until(`host ${from} pings host ${to}`, async () => {
+      last = await host.run(host.tool("oping", "-n", name, "-c", "3", "-i", "5", ...words));
+      return last.code === 0 && /3 packets transmitted, 3 received/.test(last.out);
+    }).catch((e) => {
+      const logs = this.hosts.map((h, i) => `--- host ${i}\n${h.irmd.out}`).join("\n");
+      throw new Error(`${e}\n${last?.out}${last?.err}\n${logs}`);
+    });
+    return last!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.hosts.map((h) => h?.[Symbol.asyncDispose]()));
+    await this.#net[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,45 @@
+// Unicast layers of our nodes and the prototype's: who enrols with whom, who relays, who serves. Needs OURO_PROTOTYPE
+// and root. Where a prototype cannot do something by itself (spec 60 §17), the test says so.
+
+import { assertMatch } from "@std/assert";
+import { canRunPrototype } from "./c_host.ts";
+import { Chain, type Kind } from "./unicast_support.ts";
+
+const ignore = !canRunPrototype;
+const THREE = /3 packets transmitted, 3 received/;
+
+const PAIRS: readonly (readonly Kind[])[] = [["ouro", "ouro"], ["c", "ouro"], ["ouro", "c"]];
+for (const kinds of PAIRS) {
+  Deno.test({
+    name: `${kinds[1]} enrols with ${kinds[0]}, connects, and both ping each other in every QoS`,
+    ignore,
+    async fn() {
+      await using chain = await Chain.make(kinds);
+      await chain.layer();
+      for (const qos of ["raw", "best", "video", "voice", "data"]) {
+        assertMatch((await chain.ping(1, 0, ["-q", qos])).out, THREE);
+        assertMatch((await chain.ping(0, 1, ["-q", qos])).out, THREE);
+      }
+    },
+  });
+}
+
+const CHAINS: readonly (readonly Kind[])[] = [
+  ["ouro", "c", "ouro"],
+  ["c", "ouro", "c"],
+  ["c", "c", "ouro"],
+  ["ouro", "ouro", "c"],
+];
+for (const kinds of CHAINS) {
+  Deno.test({
+    name: `a chain ${kinds.join(" - ")}: the ends ping each other through the middle`,
+    ignore,
+    async fn() {
+      await using chain = await Chain.make(kinds);
+      await chain.layer();
+      assertMatch((await chain.ping(2, 0)).out, THREE);
+      assertMatch((await chain.ping(0, 2)).out, THREE);
+      assertMatch((await chain.ping(1, 0, ["-q", "data"])).out, THREE);
+    },
+  });
+}
