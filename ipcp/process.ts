@@ -225,6 +225,10 @@ export class IpcpProcess {
       return this.#refusal(m.code, refused, this.#notNow(m.code, refused));
     }
     if (m.code === Command.bootstrap || m.code === Command.enroll) return await this.#join(m);
+    if (m.code === Command.countMembers) {
+      const response = this.#type.countMembers!();
+      return { code: IpcpCode.IPCP_REPLY, result: 0, response };
+    }
     const r = await this.#operate(m);
     if (typeof r === "number") return { code: IpcpCode.IPCP_REPLY, result: r };
     return this.#refusal(m.code, r.code, r.cause, r.stage);

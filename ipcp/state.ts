@@ -53,6 +53,8 @@ export const Command = {
   flowDealloc: 9,
   connect: 10,
   disconnect: 11,
+  /** Ours. */
+  countMembers: 100,
 } as const;
 
 const SHIM: ReadonlySet<number> = new Set([
@@ -84,6 +86,7 @@ const SUPPORTED: Record<TypeName, ReadonlySet<number>> = {
     Command.enroll,
     Command.connect,
     Command.disconnect,
+    Command.countMembers,
   ]),
 };
 
@@ -103,7 +106,8 @@ const REGISTERS: ReadonlySet<number> = new Set([Command.reg, Command.unreg]);
  * type does not have, -1004 in the wrong state.
  */
 export function admit(type: TypeName, state: StateName, code: number): number {
-  if (code < Command.bootstrap || code > Command.disconnect) return -Errno.EPERM;
+  const ours = code === Command.countMembers && type === "unicast";
+  if (!ours && (code < Command.bootstrap || code > Command.disconnect)) return -Errno.EPERM;
   if (!SUPPORTED[type].has(code)) return -Errno.ENOTSUP;
   const ok = state === "operational"
     ? code !== Command.bootstrap && code !== Command.enroll

@@ -63,6 +63,8 @@ export interface IpcpType {
   /** Answered at once; the flow goes `lingerSec` seconds later. */
   flowDealloc(flowId: number, lingerSec: number): number;
   connect?(dst: string, comp: string, qos: QosSpec): Promise<number | Failure>;
+  /** How many members of the layer can be reached, this one included. */
+  countMembers?(): number;
   disconnect?(dst: string, comp: string): Promise<number | Failure>;
   /** Stop threads, close devices, let go of all flows; each step bounded. */
   stop(): Promise<void>;

@@ -48,4 +48,8 @@ export interface Admin {
   destroyName(name: string): Promise<void>;
   regName(name: string, pid: number): Promise<void>;
   unregName(name: string, pid: number): Promise<void>;
+  /** The layer in which a name is known now; a failure if it is in none. */
+  queryName(name: string): Promise<string>;
+  /** How many members of a layer can be reached, the one here included. */
+  countMembers(layer: string): Promise<number>;
 }

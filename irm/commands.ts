@@ -9,6 +9,7 @@ import { connect, disconnect, enroll } from "./ipcp_links.ts";
 import * as name from "./name.ts";
 import * as unbind from "./unbind.ts";
 import { USAGE } from "./usage.ts";
+import * as wait from "./wait.ts";
 
 /** A command: takes its words and answers with an exit code. */
 type Command = (ctx: Context, args: readonly string[]) => Promise<number>;
@@ -24,7 +25,7 @@ interface Noun {
 }
 
 /** The objects in match order. */
-export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name", Noun>> = {
+export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name" | "wait", Noun>> = {
   ipcp: {
     verbs: {
       create: ipcp.create,
@@ -59,9 +60,14 @@ export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name", Noun>> 
     hint: "irm ipcp help", // sic: the prototype sends people to the wrong page.
     verbIsKey: false,
   },
+  wait: {
+    verbs: { name: wait.name, layer: wait.layer, ipcp: wait.ipcp },
+    hint: "irm wait help",
+    verbIsKey: true,
+  },
 };
 
-const OBJECTS = ["ipcp", "bind", "unbind", "name", "help"] as const;
+const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "help"] as const;
 
 /** Exit code of `irm` without a word. */
 const NO_WORDS = 255;

@@ -22,12 +22,14 @@ import {
 import { lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
 import { bindBoth } from "./ipcp_bootstrap.ts";
+import { joinLayer } from "./ipcp_join.ts";
+import { secondsOf } from "./wait.ts";
 
-/** `enroll name NAME [layer LAYER] [dst DST] [type TYPE] [autobind]`. */
+/** `enroll name NAME [layer LAYER] [dst DST] [type TYPE] [autobind]`; ours: `[connect] [wait SECONDS]`. */
 export async function enroll(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, {
-    keys: ["name", "type", "layer", "dst", "autobind"],
-    flags: ["autobind"],
+    keys: ["name", "type", "layer", "dst", "autobind", "connect", "wait"],
+    flags: ["autobind", "connect"],
   });
   if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "enroll_ipcp");
   const name = lastValue(parsed.pairs, "name");
@@ -41,6 +43,9 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   }
   const word = lastValue(parsed.pairs, "type") ?? "unicast";
   const autobind = lastValue(parsed.pairs, "autobind") !== undefined;
+  const timeoutS = secondsOf(lastValue(parsed.pairs, "wait"));
+  if (timeoutS === undefined) return usage(ctx, "ipcp enroll", "wait is a number of seconds");
+  const whole = lastValue(parsed.pairs, "connect") !== undefined;
   const action = `enroll IPCP "${name}"`;
   if (word !== "unicast" && word !== "broadcast") {
     ctx.complain(
@@ -52,7 +57,9 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   const targets = await findOrMake(ctx, name, type, action);
   if (targets === undefined) return 1;
   for (const target of targets) {
-    if (!await enrollOne(ctx, target, dst, layer, autobind)) return 1;
+    if (whole) {
+      if (!await joinLayer(ctx, target, { dst, layer, timeoutS })) return 1;
+    } else if (!await enrollOne(ctx, target, dst, layer, autobind)) return 1;
   }
   return 0;
 }

@@ -125,6 +125,14 @@ where COMPONENT in {dt mgmt}
 
 where TYPE = {unicast local udp4 udp6 eth-llc eth-dix}
 `,
+  // Ours.
+  "wait": `Usage: irm wait
+                name <name>              until a layer knows the name
+                layer <layer> [members <number> (default: 2)]
+                                         until so many members can be reached
+                ipcp <ipcp name>         until the IPCP is in a layer
+                [timeout <seconds> (default: 20)]
+`,
   "bind": `Usage: irm bind [OPERATION]
 
 where OPERATION in {program process ipcp help}

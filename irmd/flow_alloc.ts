@@ -207,7 +207,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
  * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
  * none, who did not answer, as the end of a sentence.
  */
-async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | string> {
+export async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | string> {
   const asked = d.registry.candidates().map((ipcp) => {
     const hash = nameHash(ipcp.hashAlgo, dst);
     const reply = typeof hash === "number" ? Promise.resolve(undefined) : d.ipcpClient.call(

@@ -16,6 +16,7 @@ import { dealloc, join } from "./flow_end.ts";
 import { allocReplied, deallocConfirmed, requestArrived } from "./ipcp_flows.ts";
 import type { Ipcps } from "./ipcps.ts";
 import * as names from "./names.ts";
+import { countMembers, queryName } from "./queries.ts";
 
 /** Who may make a request. */
 export type Who =
@@ -173,6 +174,14 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       ["name", "pid"],
       ({ ipcps }, m) => ipcps.register(m, false),
     ),
+  ],
+  [
+    IrmCode.IRM_QUERY_NAME,
+    request("query", "anyone", ["dst"], ({ d }, m) => queryName(d, m)),
+  ],
+  [
+    IrmCode.IRM_COUNT_MEMBERS,
+    request("members", "anyone", ["layer"], ({ d }, m) => countMembers(d, m)),
   ],
   // Flows of processes.
   [

@@ -35,7 +35,7 @@ import { Enrollee, EnrollmentServer, type EnrollmentStep, type Joining } from ".
 /** How long the other side has to present itself, µs; the prototype gives 1 s. */
 export const GREETING_US = 3e6;
 /** How long the layer below has to give us a flow, ms. */
-export const ALLOC_MS = 10_000;
+export const ALLOC_MS = 5_000;
 /** Time between tries to make a broken connection again, µs: the first, and the most. */
 export const RETRY_FIRST_US = 250e3;
 export const RETRY_MAX_US = 15e6;

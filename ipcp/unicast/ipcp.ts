@@ -62,7 +62,8 @@ interface Layer {
 export class UnicastIpcp implements IpcpType {
   readonly type = "unicast";
   readonly #context: IpcpContext;
-  readonly #connections: Connections;
+  /** Made anew for each try to become a member. */
+  #connections: Connections;
   readonly #waiters = new Waiters();
   /** Commands about connections that wait, by token. */
   readonly #commands = new Map<number, (failure: Failure | undefined) => void>();
@@ -80,19 +81,23 @@ export class UnicastIpcp implements IpcpType {
 
   constructor(context: IpcpContext) {
     this.#context = context;
-    this.#connections = new Connections({
-      ipcpType: TypeNumber.UNICAST,
-      components: [MANAGEMENT, UNICAST_DT],
-      randomId: () => crypto.getRandomValues(new Uint8Array(8)),
-      random: context.random,
-      wallUs: () => Date.now() * 1000,
-    });
+    this.#connections = this.#noConnections();
     this.#timer = new DeadlineTimer(() => {
       const nowUs = this.#nowUs();
       if (this.#connections.deadlineUs() <= nowUs) this.#connections.onTimer(nowUs);
       const node = this.#layer?.node;
       if (node !== undefined && node.deadlineUs() <= nowUs) node.onTimer(nowUs);
       this.#pump();
+    });
+  }
+
+  #noConnections(): Connections {
+    return new Connections({
+      ipcpType: TypeNumber.UNICAST,
+      components: [MANAGEMENT, UNICAST_DT],
+      randomId: () => crypto.getRandomValues(new Uint8Array(8)),
+      random: this.#context.random,
+      wallUs: () => Date.now() * 1000,
     });
   }
 
@@ -245,6 +250,10 @@ export class UnicastIpcp implements IpcpType {
     return await this.#command((token) => {
       this.#connections.connect(this.#nowUs(), dst, comp, qos, token);
     }) ?? 0;
+  }
+
+  countMembers(): number {
+    return 1 + (this.#layer?.node.members.length ?? 0);
   }
 
   async disconnect(dst: string, comp: string): Promise<number | Failure> {
@@ -546,6 +555,7 @@ export class UnicastIpcp implements IpcpType {
     }
     this.#layer = undefined;
     this.#lower = undefined;
+    this.#connections = this.#noConnections();
     lower?.close();
   }
 }

@@ -172,6 +172,22 @@ export class AdminClient {
     await this.#do(action, { code: IrmCode.IRM_UNREG_NAME, name, pid });
   }
 
+  /** The layer in which a name is known now. */
+  async queryName(name: string): Promise<string> {
+    const action = `Cannot find name ${quoted(name)}`;
+    checkName(action, "name", name);
+    const reply = await this.#do(action, { code: IrmCode.IRM_QUERY_NAME, dst: name });
+    return reply.layer ?? "";
+  }
+
+  /** How many members of a layer can be reached from here, the one here included. */
+  async countMembers(layer: string): Promise<number> {
+    const action = `Cannot count the members of layer ${quoted(layer)}`;
+    checkName(action, "layer", layer);
+    const reply = await this.#do(action, { code: IrmCode.IRM_COUNT_MEMBERS, layer });
+    return reply.response ?? 0;
+  }
+
   async #do(action: string, msg: IrmMsg): Promise<IrmMsg> {
     const reply = await irmRequest(this.#instance, msg, this.#options);
     const result = reply.result ?? -Errno.EIRMD;

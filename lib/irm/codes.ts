@@ -32,6 +32,10 @@ export const IrmCode = {
   IPCP_FLOW_REQ_ARR: 25,
   IPCP_FLOW_ALLOC_REPLY: 26,
   IRM_REPLY: 27,
+  /** Ours: which IPCP knows a name now. */
+  IRM_QUERY_NAME: 100,
+  /** Ours: how many members of a layer can be reached from here. */
+  IRM_COUNT_MEMBERS: 101,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */
@@ -48,6 +52,8 @@ export const IpcpCode = {
   IPCP_CONNECT: 10,
   IPCP_DISCONNECT: 11,
   IPCP_REPLY: 12,
+  /** Ours: how many members of its layer the IPCP can reach, itself included; the count is the response. */
+  IPCP_COUNT_MEMBERS: 100,
 } as const;
 
 /** IPCP types; the order is the order in which the IRMd asks IPCPs for a destination. */

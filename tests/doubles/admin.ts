@@ -188,6 +188,26 @@ export class FakeAdmin implements Admin {
     this.#known(name, pid);
   }
 
+  /** Names that a layer knows, and how many members a layer has. */
+  readonly reachable = new Map<string, string>();
+  readonly members = new Map<string, number>();
+
+  // deno-lint-ignore require-await -- a failure is a rejection
+  async queryName(name: string): Promise<string> {
+    this.#request(`query ${name}`);
+    const layer = this.reachable.get(name);
+    if (layer === undefined) throw fail(-1003, `no IPCP of this node knows "${name}"`);
+    return layer;
+  }
+
+  // deno-lint-ignore require-await -- a failure is a rejection
+  async countMembers(layer: string): Promise<number> {
+    this.#request(`count ${layer}`);
+    const n = this.members.get(layer);
+    if (n === undefined) throw fail(-1003, `no IPCP here is in layer "${layer}"`);
+    return n;
+  }
+
   #known(name: string, pid: number): void {
     if (!this.names.some((known) => known.name === name)) throw fail(-1007, "unknown name");
     this.#ipcp(pid);

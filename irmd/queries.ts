@@ -1,0 +1,34 @@
+/** What can be reached now: IRM_QUERY_NAME and IRM_COUNT_MEMBERS, which are ours. */
+
+import { Errno } from "../lib/errno.ts";
+import { IpcpCode } from "../lib/irm/messages.ts";
+import { failed, ok, type Outcome } from "./answer.ts";
+import type { Daemon } from "./daemon.ts";
+import { query } from "./flow_alloc.ts";
+import { resultOf } from "./ipcp_client.ts";
+import type { Having } from "./requests.ts";
+
+/** The reply names the IPCP whose layer knows the name. */
+export async function queryName(d: Daemon, { dst }: Having<"dst">): Promise<Outcome> {
+  const ipcp = await query(d, dst, Infinity);
+  if (typeof ipcp !== "string") return ok({ pid: ipcp.pid, layer: ipcp.layer });
+  return failed(-Errno.EIPCP, "query", `no IPCP of this node knows "${dst}"${ipcp}`);
+}
+
+/** The reply has the count of the IPCP of that layer that reaches most. */
+export async function countMembers(d: Daemon, { layer }: Having<"layer">): Promise<Outcome> {
+  const stage = "members";
+  const of = d.registry.ipcps.list().filter((ipcp) => ipcp.layer === layer);
+  if (of.length === 0) return failed(-Errno.EIPCP, stage, `no IPCP here is in layer "${layer}"`);
+  let most = -1;
+  for (const ipcp of of) {
+    const reply = await d.ipcpClient.call(ipcp.pid, "query", {
+      code: IpcpCode.IPCP_COUNT_MEMBERS,
+    });
+    if (reply.kind === "reply" && resultOf(reply) >= 0) {
+      most = Math.max(most, reply.msg.response ?? 0);
+    }
+  }
+  if (most >= 0) return ok({ response: most });
+  return failed(-Errno.ENOTSUP, stage, `the IPCP of layer "${layer}" does not count its members`);
+}
