@@ -419,8 +419,16 @@ export class UnicastIpcp implements IpcpType {
         return this.#connections.onGone(this.#nowUs(), flow, shared.cause);
       }
       this.#limits.set(flow, sduLimitsOf(shared.info));
-      const bytes = encodeIrmMsg({ code: IrmCode.IRM_REPLY, flowInfo: shared.info });
+      const { info: flowInfo, cipher } = shared;
+      const bytes = encodeIrmMsg({
+        code: IrmCode.IRM_REPLY,
+        flowInfo,
+        ...(cipher === undefined ? {} : { symKey: cipher }),
+      });
       this.#mail(Mail.lower, flow, 0, bytes);
+      // What encrypts the flow is the worker's alone from now on.
+      cipher?.fill(0);
+      bytes.fill(0);
     }
     layer.states.set(flow, HopState.up);
     layer.node.transferUp(this.#nowUs(), address, flow);

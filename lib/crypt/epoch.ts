@@ -20,6 +20,10 @@ export const EPOCH_KEY_BYTES = 32;
 export const ROTATION_BIT = 20;
 /** Label of the schedule. */
 const INFO = "o7s-key-rotation";
+/** SHA-256 of the session key. */
+const SALT_BYTES = 32;
+/** Epoch and key in a state. */
+const STATE_KEY_BYTES = 4 + EPOCH_KEY_BYTES;
 /** Epochs tried above the current one. */
 const AHEAD = 2;
 
@@ -30,9 +34,41 @@ export class KeySchedule {
   #newest = 0;
 
   /** Copies the session key. */
-  constructor(sessionKey: Uint8Array) {
-    this.#salt = createHash("sha256").update(sessionKey).digest();
-    this.#keys.set(0, sessionKey.slice());
+  constructor(sessionKey: Uint8Array);
+  /** @internal An empty schedule, for {@linkcode KeySchedule.fromState}. */
+  constructor(sessionKey: undefined, salt: Uint8Array);
+  constructor(sessionKey: Uint8Array | undefined, salt?: Uint8Array) {
+    this.#salt = salt ?? createHash("sha256").update(sessionKey!).digest();
+    if (sessionKey !== undefined) this.#keys.set(0, sessionKey.slice());
+  }
+
+  /** The schedule that {@linkcode KeySchedule.state} describes, undefined for other bytes. Copies the keys. */
+  static fromState(state: Uint8Array): KeySchedule | undefined {
+    const n = (state.length - SALT_BYTES) / STATE_KEY_BYTES;
+    if (!Number.isInteger(n) || n < 1) return undefined;
+    const view = new DataView(state.buffer, state.byteOffset, state.byteLength);
+    const schedule = new KeySchedule(undefined, state.slice(0, SALT_BYTES));
+    for (let i = 0; i < n; i++) {
+      const at = SALT_BYTES + i * STATE_KEY_BYTES;
+      const epoch = view.getUint32(at);
+      schedule.#keys.set(epoch, state.slice(at + 4, at + STATE_KEY_BYTES));
+      schedule.#newest = Math.max(schedule.#newest, epoch);
+    }
+    return schedule;
+  }
+
+  /** Salt and keys, secret: `salt`, then epoch (32 bits) and key of each. */
+  state(): Uint8Array<ArrayBuffer> {
+    const state = new Uint8Array(SALT_BYTES + this.#keys.size * STATE_KEY_BYTES);
+    const view = new DataView(state.buffer);
+    state.set(this.#salt);
+    let at = SALT_BYTES;
+    for (const [epoch, key] of this.#keys) {
+      view.setUint32(at, epoch);
+      state.set(key, at + 4);
+      at += STATE_KEY_BYTES;
+    }
+    return state;
   }
 
   /** Key of an epoch that is not forgotten; derives forward as needed. Owned by the schedule. */
@@ -68,11 +104,13 @@ export class KeySchedule {
 /** The epoch of one end of a flow. */
 export class EpochRule {
   readonly #epochPackets: number;
-  #epoch = 0;
-  #counted = 0;
+  #epoch: number;
+  #counted: number;
 
-  constructor(rotationBit: number = ROTATION_BIT) {
+  constructor(rotationBit: number = ROTATION_BIT, epoch = 0, counted = 0) {
     this.#epochPackets = 2 ** rotationBit;
+    this.#epoch = epoch;
+    this.#counted = counted;
   }
 
   /** The epoch that is sent with. */

@@ -17,6 +17,8 @@ export { cipherBackend } from "./backend.ts";
 
 /** Random bytes taken from the system at once. */
 const RANDOM_POOL_BYTES = 4096;
+/** Cipher id, epoch and packets counted, 32 bits each, in front of the keys of a state. */
+const STATE_FIXED_BYTES = 12;
 /** Views remembered; pool blocks come back in turn, so a few hundred are enough. */
 const VIEWS = 512;
 
@@ -52,7 +54,8 @@ export class PacketCipher implements Disposable {
 
   private constructor(
     info: CipherInfo,
-    key: Uint8Array,
+    schedule: KeySchedule,
+    rule: EpochRule,
     io: IvAndTag,
     first: CipherKey,
     o: PacketCipherOptions,
@@ -60,15 +63,16 @@ export class PacketCipher implements Disposable {
     this.#info = info;
     this.headroom = info.ivBytes;
     this.tailroom = info.tagBytes;
-    this.#schedule = new KeySchedule(key);
-    this.#rule = new EpochRule(o.rotationBit);
+    this.#schedule = schedule;
+    this.#rule = rule;
     this.#backend = o.backend;
     this.#fill = o.random ?? ((b) => void crypto.getRandomValues(b));
     this.#io = io;
     this.#iv = io.iv;
     this.#tag = io.tag;
-    this.#keys.set(0, first);
+    this.#keys.set(rule.epoch, first);
     this.#sendKey = first;
+    this.#sendEpoch = rule.epoch;
   }
 
   /**
@@ -83,7 +87,41 @@ export class PacketCipher implements Disposable {
     if (key.length !== EPOCH_KEY_BYTES) return -Errno.EINVAL;
     const io = new IvAndTag(info.tagBytes);
     const first = createKey(info, key, io, o.backend);
-    return first ? new PacketCipher(info, key, io, first, o) : -Errno.ENOMEM;
+    if (!first) return -Errno.ENOMEM;
+    return new PacketCipher(info, new KeySchedule(key), new EpochRule(o.rotationBit), io, first, o);
+  }
+
+  /**
+   * Goes on where {@linkcode takeState} stopped, in another thread. The caller wipes `state`.
+   * @returns as `create`; `-EINVAL` for bytes that are no state
+   */
+  static fromState(state: Uint8Array, o: PacketCipherOptions = {}): PacketCipher | number {
+    if (state.length < STATE_FIXED_BYTES) return -Errno.EINVAL;
+    const view = new DataView(state.buffer, state.byteOffset, state.byteLength);
+    const info = cipherByNid(view.getUint32(0));
+    if (!info) return -Errno.ENOMEM;
+    const epoch = view.getUint32(4);
+    const rule = new EpochRule(o.rotationBit, epoch, view.getUint32(8));
+    const schedule = KeySchedule.fromState(state.subarray(STATE_FIXED_BYTES));
+    const key = schedule?.key(epoch);
+    if (!schedule || !key) return -Errno.EINVAL;
+    const io = new IvAndTag(info.tagBytes);
+    const current = createKey(info, key, io, o.backend);
+    return current ? new PacketCipher(info, schedule, rule, io, current, o) : -Errno.ENOMEM;
+  }
+
+  /** What another thread needs to go on with this cipher: secret bytes. This one is wiped. */
+  takeState(): Bytes {
+    const keys = this.#schedule.state();
+    const state = new Uint8Array(STATE_FIXED_BYTES + keys.length);
+    const view = new DataView(state.buffer);
+    view.setUint32(0, this.#info.nid);
+    view.setUint32(4, this.#rule.epoch);
+    view.setUint32(8, this.#rule.counted);
+    state.set(keys, STATE_FIXED_BYTES);
+    keys.fill(0);
+    this.wipe();
+    return state;
   }
 
   /** Epoch that is sent with, from 0. */

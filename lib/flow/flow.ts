@@ -9,18 +9,12 @@
 import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, sduLimitsOf } from "../irm/messages.ts";
-import { QOS, type QosSpec } from "../qos.ts";
+import type { QosSpec } from "../qos.ts";
 import { SysError } from "../sys/ffi.ts";
 import { FlowEnd } from "./flow_end.ts";
 import { FrctDriver } from "./frct_driver.ts";
-import {
-  deallocRequest,
-  type FlowCall,
-  type FlowGrant,
-  flowRequest,
-  grantOf,
-  grantProblem,
-} from "./irmd.ts";
+import { ask, askSync, giveBackSync, type GrantOptions, wipeGrant } from "./grant.ts";
+import { type FlowCall, type FlowGrant, grantProblem } from "./irmd.ts";
 import { Keepalive } from "./keepalive.ts";
 import { messageLimit, pieceBytes } from "./message_limit.ts";
 import { OuroProcess } from "./process.ts";
@@ -28,21 +22,13 @@ import { Protection } from "./protection.ts";
 import { Rings } from "./rings.ts";
 
 /** How a flow is made. */
-export interface FlowOptions {
-  /** What the flow must provide, or a predefined spec by name; raw when absent. */
-  qos?: QosSpec | keyof typeof QOS | undefined;
-  /** Give up after so many ms (-ETIMEDOUT). Absent: the IRMd's 20 s for alloc, no limit for accept. */
-  timeoutMs?: number | undefined;
-  /** The same by its short name, ms. */
-  timeout?: number | undefined;
+export interface FlowOptions extends GrantOptions {
   /** Aborts the wait; the promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** The process that owns the flow; the thread's own when absent. */
   process?: OuroProcess | undefined;
   /** See {@linkcode Flow.lingerMs}; undefined: as long as FRCT would retransmit, 120 s. */
   lingerMs?: number | undefined;
-  /** Ask for a CRC when the QoS says `ber: 0`; both ends must be able to (default builds of C aren't). */
-  crc?: boolean | undefined;
 }
 
 /** Plain data with which another thread of the process takes part in a flow. */
@@ -51,6 +37,11 @@ export interface SharedFlow {
   readonly info: FlowInfo;
   /** The flow is given away for good: its signs of life go with it. */
   readonly whole?: boolean | undefined;
+  /**
+   * The cipher of a flow that is given away, as `PacketCipher.takeState` gave it: secret. Attaching wipes it; move it
+   * (`postMessage(shared, [shared.cipher.buffer])`) so that no copy stays behind.
+   */
+  readonly cipher?: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /**
@@ -74,18 +65,18 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
   /** This flow, for those who listen to it. */
   protected override readonly self: Flow = this;
 
-  private constructor(process: OuroProcess, rings: Rings, grant: FlowGrant, fd: number) {
-    super(process, rings, grant.info.id);
+  private constructor(
+    process: OuroProcess,
+    rings: Rings,
+    info: FlowInfo,
+    cipher: PacketCipher | null,
+    fd: number,
+  ) {
+    super(process, rings, info.id);
     this.fd = fd;
-    this.info = grant.info;
-    const { qos } = grant.info;
+    this.info = info;
+    const { qos } = info;
     const crc = qos.ber === 0;
-    let cipher: PacketCipher | null = null;
-    if (grant.cipherNid !== 0) {
-      const made = PacketCipher.create(grant.cipherNid, grant.symKey);
-      if (typeof made === "number") throw new OuroError(made, "Cannot encrypt the flow");
-      cipher = made;
-    }
     let overhead = 0;
     if (crc || cipher !== null || qos.inOrder !== 0) {
       this.plain = false;
@@ -100,15 +91,15 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
           this.id,
           this.counters,
           qos.loss === 0,
-          grant.info.mpl,
+          info.mpl,
         );
         overhead += this.frct.endpoint.headerBytes;
         process.served.add(this);
       }
     }
-    const sdu = sduLimitsOf(grant.info);
+    const sdu = sduLimitsOf(info);
     // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).
-    const direct = grant.info.mpl <= 1;
+    const direct = info.mpl <= 1;
     this.messageMax = messageLimit(this.pool.payloadBytesMax, overhead, sdu);
     this.pieceMax = pieceBytes(this.messageMax, overhead, sdu, direct);
     this.keepalive = qos.timeout > 0
@@ -282,11 +273,7 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
   }
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
-    const request = flowRequest(call, process.pid, dst, askedQos(o), askedTimeoutMs(o));
-    const grant = grantOf(process.requestSync(request), call, dst, process.pid);
-    const flow = Flow.#adopt(process, grant);
-    flow.lingerMs = o.lingerMs;
-    return flow;
+    return Flow.open(process, askSync(process, call, dst, o), o);
   }
 
   static async #make(
@@ -296,47 +283,58 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     o: FlowOptions,
   ): Promise<Flow> {
     const owner = process ?? o.process ?? OuroProcess.current();
-    o.signal?.throwIfAborted();
-    const request = flowRequest(call, owner.pid, dst, askedQos(o), askedTimeoutMs(o));
-    const grant = grantOf(await owner.request(request, o.signal), call, dst, owner.pid);
-    const flow = Flow.#adopt(owner, grant);
-    flow.lingerMs = o.lingerMs;
+    const flow = Flow.open(owner, await ask(owner, call, dst, o), o);
     if (flow.frct !== null) flow.place(owner.asyncIndex());
     return flow;
   }
 
-  /** Builds our end of a granted flow; gives the flow back to the IRMd when that fails. */
-  static #adopt(process: OuroProcess, grant: FlowGrant): Flow {
+  /**
+   * @internal Opens our end of a granted flow in this thread, which owns it from now on. Wipes the grant's key; gives
+   * the flow back to the IRMd and throws `OuroError` when it can't be opened.
+   */
+  static open(
+    process: OuroProcess,
+    grant: FlowGrant,
+    options: { lingerMs?: number | undefined } = {},
+  ): Flow {
     try {
       const problem = grantProblem(grant);
       if (problem < 0) throw new OuroError(problem, "Cannot use the flow: bad key from the IRMd");
       const fd = process.freeFd();
       if (fd < 0) throw new OuroError(fd, "Cannot use the flow: all descriptors are in use");
-      return Flow.#openEnd(process, grant, fd);
+      const cipher = grant.cipherNid === 0
+        ? null
+        : cipherOf(PacketCipher.create(grant.cipherNid, grant.symKey));
+      const flow = Flow.#openEnd(process, grant.info, cipher, fd);
+      flow.lingerMs = options.lingerMs;
+      return flow;
     } catch (e) {
-      try {
-        process.requestSync(deallocRequest(process.pid, grant.info.id, 0));
-      } catch {
-        // The first error says more.
-      }
+      giveBackSync(process, grant.info.id);
       throw e;
     } finally {
-      grant.symKey.fill(0);
+      wipeGrant(grant);
     }
   }
 
-  static #openEnd(process: OuroProcess, grant: FlowGrant, fd: number): Flow {
-    const { id, nPid, n1Pid } = grant.info;
+  static #openEnd(
+    process: OuroProcess,
+    info: FlowInfo,
+    cipher: PacketCipher | null,
+    fd: number,
+  ): Flow {
+    const { id, nPid, n1Pid } = info;
     let rings: Rings;
     try {
       rings = Rings.open(process.instance, process.peerSets, nPid, n1Pid, id);
     } catch (e) {
+      cipher?.wipe();
       if (!(e instanceof SysError)) throw e;
       throw new OuroError(-Errno.ENOMEM, `Cannot open the flow's memory (${e.message})`);
     }
     try {
-      return new Flow(process, rings, grant, fd);
+      return new Flow(process, rings, info, cipher, fd);
     } catch (e) {
+      cipher?.wipe();
       rings.close();
       throw e;
     }
@@ -372,20 +370,28 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
    * thread that made the flow deallocates it, here {@linkcode detach} ends the use.
    */
   static attach(process: OuroProcess, shared: SharedFlow): Flow {
-    const fd = process.freeFd();
-    if (fd < 0) throw new OuroError(fd, "Cannot attach: all descriptors are in use");
-    const { qos } = shared.info;
-    const timeout = shared.whole === true ? qos.timeout : 0;
-    const info = { ...shared.info, qos: { ...qos, timeout } };
-    return Flow.#openEnd(process, { info, cipherNid: 0, symKey: new Uint8Array(0) }, fd);
+    const { cipher: state, info } = shared;
+    try {
+      const fd = process.freeFd();
+      if (fd < 0) throw new OuroError(fd, "Cannot attach: all descriptors are in use");
+      const cipher = state === undefined ? null : cipherOf(PacketCipher.fromState(state));
+      const timeout = shared.whole === true ? info.qos.timeout : 0;
+      return Flow.#openEnd(process, { ...info, qos: { ...info.qos, timeout } }, cipher, fd);
+    } finally {
+      state?.fill(0);
+    }
   }
 
   /**
    * @internal Gives the flow to another thread of the process, which attaches it: this thread's use ends, the flow
-   * lives on. -ENOTSUP as {@linkcode share}.
+   * lives on, its cipher in the state it is in. -ENOTSUP with FRCT.
    */
   handOver(): SharedFlow {
-    const shared = { ...this.share(), whole: true };
+    if (this.frct !== null) {
+      throw new OuroError(-Errno.ENOTSUP, "Cannot hand over a flow with FRCT");
+    }
+    const cipher = this.protection?.takeCipherState();
+    const shared: SharedFlow = { info: this.info, whole: true, ...(cipher ? { cipher } : {}) };
     this.detach();
     return shared;
   }
@@ -406,27 +412,7 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
   -Errno.EBADF,
 ]);
 
-/** Refuses a time that is none before it reaches the wire. */
-function askedTimeoutMs(o: FlowOptions): number | undefined {
-  const ms = o.timeoutMs ?? o.timeout;
-  if (ms === undefined || ms === Infinity) return undefined;
-  if (ms >= 0) return ms;
-  throw badOption(`timeoutMs is ${ms}`);
-}
-
-function badOption(cause: string): OuroError {
-  return new OuroError(-Errno.EINVAL, "Cannot ask for a flow", {
-    stage: "options",
-    process: "flow library",
-    cause,
-  });
-}
-
-/** What is asked of the IRMd: `ber` 1 unless a CRC is wanted, as in default builds of the prototype. */
-function askedQos(o: FlowOptions): QosSpec {
-  const qos = typeof o.qos === "string" ? QOS[o.qos] : o.qos ?? QOS.raw;
-  if (qos === undefined) {
-    throw badOption(`qos is "${o.qos}", not one of ${Object.keys(QOS).join(", ")}`);
-  }
-  return o.crc === true ? qos : { ...qos, ber: 1 };
+function cipherOf(made: PacketCipher | number): PacketCipher {
+  if (typeof made !== "number") return made;
+  throw new OuroError(made, "Cannot encrypt the flow");
 }

@@ -15,8 +15,8 @@ export type FlowCall = "alloc" | "accept" | "join";
 export interface FlowGrant {
   readonly info: FlowInfo;
   readonly cipherNid: number;
-  /** 32 bytes when `cipherNid` isn't 0. The receiver wipes it. */
-  readonly symKey: Uint8Array;
+  /** 32 bytes in a buffer of their own when `cipherNid` isn't 0. The receiver wipes it. */
+  readonly symKey: Uint8Array<ArrayBuffer>;
 }
 
 const CODES: Record<FlowCall, number> = {
@@ -84,11 +84,9 @@ export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number)
       cause: `the IRMd answered with a flow that isn't ours (id ${info.id}, pid ${info.nPid})`,
     });
   }
-  return {
-    info,
-    cipherNid: reply.cipherNid ?? 0,
-    symKey: reply.symKey ?? new Uint8Array(0),
-  };
+  const symKey = new Uint8Array(reply.symKey ?? []);
+  reply.symKey?.fill(0);
+  return { info, cipherNid: reply.cipherNid ?? 0, symKey };
 }
 
 /** Why the local end of a granted flow can't be built, or 0. A key of another length is refused. */

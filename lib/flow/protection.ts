@@ -91,6 +91,11 @@ export class Protection {
     return n;
   }
 
+  /** The cipher's state, for the thread that goes on with it; undefined without encryption. */
+  takeCipherState(): Uint8Array<ArrayBuffer> | undefined {
+    return this.cipher?.takeState();
+  }
+
   /** Wipes keys and plaintext. */
   wipe(): void {
     this.cipher?.wipe();

@@ -186,11 +186,15 @@ export class UnicastPath {
   }
 
   #take(bytes: Uint8Array): void {
-    const m = decodeIrmMsg(bytes.slice());
+    const letter = bytes.slice();
+    bytes.fill(0);
+    const m = decodeIrmMsg(letter);
+    const cipher = isWireError(m) || m.symKey === undefined ? undefined : m.symKey.slice();
+    letter.fill(0);
     if (isWireError(m) || m.flowInfo === undefined) return;
     const { id } = m.flowInfo;
     try {
-      const flow = Flow.attach(this.#process, { info: m.flowInfo, whole: true });
+      const flow = Flow.attach(this.#process, { info: m.flowInfo, whole: true, cipher });
       this.#lowers[id] = flow;
       this.#lowerIds.add(id);
       flow.place(DATA_QUEUE);

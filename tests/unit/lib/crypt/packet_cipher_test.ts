@@ -234,3 +234,31 @@ Deno.test("KeySchedule.forgetBelow() wipes old keys and can still derive new one
   assertEquals(s.key(2), undefined);
   assertEquals(s.key(5), k5);
 });
+
+Deno.test("fromState() goes on where takeState() stopped, whatever the epoch", () => {
+  const key = new Uint8Array(32).fill(9);
+  for (const packets of [0, 3, 4, 9]) {
+    using a = make(901, key, { rotationBit: 2 });
+    using b = make(901, key, { rotationBit: 2 });
+    for (let i = 0; i < packets; i++) open(b, seal(a, new Uint8Array(1)));
+    const epoch = b.epoch;
+    const state = b.takeState();
+    const moved = PacketCipher.fromState(state, { rotationBit: 2 });
+    if (typeof moved === "number") throw new Error(`fromState: ${moved}`);
+    assertEquals(moved.epoch, epoch);
+    for (let i = 0; i < 20; i++) {
+      assertEquals(open(moved, seal(a, new Uint8Array(7))), new Uint8Array(7));
+      assertEquals(open(a, seal(moved, new Uint8Array(7))), new Uint8Array(7));
+    }
+    moved.wipe();
+  }
+});
+
+Deno.test("fromState() refuses bytes that are no state", () => {
+  using a = make(901, new Uint8Array(32).fill(9));
+  const state = a.takeState();
+  for (let n = 0; n < state.length; n++) {
+    assert(typeof PacketCipher.fromState(state.slice(0, n)) === "number", `${n} bytes`);
+  }
+  assert(typeof PacketCipher.fromState(new Uint8Array(80).fill(255)) === "number");
+});

@@ -1,0 +1,127 @@
+/**
+ * Asking the IRMd for a flow, apart from opening it in a thread (spec 30 §4, §5).
+ *
+ * A {@linkcode FlowGrant} is plain data: the main thread of an IPCP asks for it and may hand it to a Worker by
+ * `postMessage(grant, grantTransfer(grant))`, which joins the process and opens the flow with `Flow.open`. Exactly one
+ * thread opens a grant; opening wipes its key. A grant that nobody opens is given back, or the flow stays with the
+ * IRMd until the process ends.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import type { IrmMsg } from "../irm/messages.ts";
+import { QOS, type QosSpec } from "../qos.ts";
+import {
+  deallocRequest,
+  type FlowCall,
+  type FlowGrant,
+  flowRequest,
+  grantOf,
+  resultOf,
+} from "./irmd.ts";
+
+export type { FlowCall, FlowGrant } from "./irmd.ts";
+
+/** Who asks: a process, or what acts for one. `OuroProcess` is one. */
+export interface GrantAsker {
+  readonly pid: number;
+  requestSync(message: IrmMsg): IrmMsg;
+  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
+}
+
+/** What is asked for. */
+export interface GrantOptions {
+  /** What the flow must provide, or a predefined spec by name; raw when absent. */
+  qos?: QosSpec | keyof typeof QOS | undefined;
+  /** Give up after so many ms (-ETIMEDOUT). Absent: the IRMd's 20 s for alloc, no limit for accept. */
+  timeoutMs?: number | undefined;
+  /** The same by its short name, ms. */
+  timeout?: number | undefined;
+  /** Ask for a CRC when the QoS says `ber: 0`; both ends must be able to (default builds of C aren't). */
+  crc?: boolean | undefined;
+}
+
+/** Asks for a flow, blocking; `dst` is empty for an accept. Throws `OuroError` with the IRMd's code and reason. */
+export function askSync(
+  asker: GrantAsker,
+  call: FlowCall,
+  dst: string,
+  options: GrantOptions = {},
+): FlowGrant {
+  const request = requestOf(asker, call, dst, options);
+  return grantOf(asker.requestSync(request), call, dst, asker.pid);
+}
+
+/** As {@linkcode askSync} without blocking the thread. Rejects with `OuroError`, or the signal's reason. */
+export async function ask(
+  asker: GrantAsker,
+  call: FlowCall,
+  dst: string,
+  options: GrantOptions & { signal?: AbortSignal | undefined } = {},
+): Promise<FlowGrant> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const request = requestOf(asker, call, dst, options);
+  return grantOf(await asker.request(request, signal), call, dst, asker.pid);
+}
+
+/**
+ * Tells the IRMd that a flow is over, blocking; the layer below holds it for `lingerS` seconds. Returns the IRMd's
+ * result, or the code of the failure to reach it.
+ */
+export function giveBackSync(asker: GrantAsker, flowId: number, lingerS = 0): number {
+  try {
+    return resultOf(asker.requestSync(deallocRequest(asker.pid, flowId, lingerS)));
+  } catch (e) {
+    if (!(e instanceof OuroError)) throw e;
+    return e.code;
+  }
+}
+
+/** As {@linkcode giveBackSync} without blocking the thread. */
+export async function giveBack(asker: GrantAsker, flowId: number, lingerS = 0): Promise<number> {
+  try {
+    return resultOf(await asker.request(deallocRequest(asker.pid, flowId, lingerS)));
+  } catch (e) {
+    if (!(e instanceof OuroError)) throw e;
+    return e.code;
+  }
+}
+
+/** Wipes the key of a grant. Whoever opens one does it. */
+export function wipeGrant(grant: FlowGrant): void {
+  grant.symKey.fill(0);
+}
+
+/** What `postMessage` is to move instead of copy, so that the key is in one thread only. */
+export function grantTransfer(grant: FlowGrant): ArrayBuffer[] {
+  return grant.symKey.length === 0 ? [] : [grant.symKey.buffer];
+}
+
+function requestOf(asker: GrantAsker, call: FlowCall, dst: string, o: GrantOptions): IrmMsg {
+  return flowRequest(call, asker.pid, dst, askedQos(o), askedTimeoutMs(o));
+}
+
+/** Refuses a time that is none before it reaches the wire. */
+function askedTimeoutMs(o: GrantOptions): number | undefined {
+  const ms = o.timeoutMs ?? o.timeout;
+  if (ms === undefined || ms === Infinity) return undefined;
+  if (ms >= 0) return ms;
+  throw badOption(`timeoutMs is ${ms}`);
+}
+
+/** What is asked of the IRMd: `ber` 1 unless a CRC is wanted, as in default builds of the prototype. */
+function askedQos(o: GrantOptions): QosSpec {
+  const qos = typeof o.qos === "string" ? QOS[o.qos] : o.qos ?? QOS.raw;
+  if (qos === undefined) {
+    throw badOption(`qos is "${o.qos}", not one of ${Object.keys(QOS).join(", ")}`);
+  }
+  return o.crc === true ? qos : { ...qos, ber: 1 };
+}
+
+function badOption(cause: string): OuroError {
+  return new OuroError(-Errno.EINVAL, "Cannot ask for a flow", {
+    stage: "options",
+    process: "flow library",
+    cause,
+  });
+}
