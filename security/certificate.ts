@@ -4,28 +4,32 @@
  */
 
 import { Certificate } from "pkijs";
-import { parsePem } from "./pem.ts";
-import { keyKind, VerifyKey } from "./signature.ts";
-import { readTlv } from "./der.ts";
+import { isPemRefusal, onePem, readPem } from "./pem.ts";
+import { algorithmName, keyKind, VerifyKey } from "./signature.ts";
+import { parseSpki } from "./kex/spki.ts";
+import { commonNames } from "./x509/name_constraints.ts";
+import { parseX509, type X509 } from "./x509/parse.ts";
 
 /** Certificates beyond this are not parsed, bytes (the header's field is 16 bits). */
 const CERTIFICATE_BYTES_MAX = 65535;
 
-const OID_CN = "2.5.4.3";
-const OID_KEY_USAGE = "2.5.29.15";
-const OID_SAN = "2.5.29.17";
-const OID_BASIC = "2.5.29.19";
-const OID_EKU = "2.5.29.37";
-const SAN_DNS = 2;
+const FORM_DNS = 2;
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const ANY_PURPOSE = "2.5.29.37.0";
+const DIGITAL_SIGNATURE = 0x8000;
 
 /** A parsed certificate. */
 export class PeerCertificate {
+  #x509: Certificate | undefined;
+
   private constructor(
     readonly der: Uint8Array<ArrayBuffer>,
-    readonly x509: Certificate,
-    /** `undefined` when the key is of no signature type. */
+    /** As read strictly. */
+    readonly view: X509,
+    /** `undefined` when the key is of no signature type; {@linkcode keyReason} says why. */
     readonly key: VerifyKey | undefined,
-    /** Value of the one CN attribute; `undefined` when there is none or more than one. */
+    /** Value of the one CN attribute; `undefined` when there is none, more than one, or it may not be used. */
     readonly commonName: string | undefined,
     /** The first CN attribute, for logs alone. */
     readonly firstName: string | undefined,
@@ -33,26 +37,67 @@ export class PeerCertificate {
     readonly altNames: readonly string[],
   ) {}
 
-  /** Parses DER that must be exactly one certificate. */
-  static parse(der: Uint8Array): PeerCertificate | undefined {
-    const t = readTlv(der);
-    if (der.length > CERTIFICATE_BYTES_MAX || t?.to !== der.length) return undefined;
+  /** Parses DER that must be exactly one certificate; or why it is none. */
+  static read(der: Uint8Array): PeerCertificate | string {
+    if (der.length > CERTIFICATE_BYTES_MAX) return `it has ${der.length} bytes`;
     const owned = der.slice();
-    try {
-      const x509 = Certificate.fromBER(owned);
-      const spki = new Uint8Array(x509.subjectPublicKeyInfo.toSchema().toBER());
-      const names = commonNames(x509);
-      const one = names.length === 1 ? names[0] : undefined;
-      return new PeerCertificate(owned, x509, VerifyKey.of(spki), one, names[0], altNames(x509));
-    } catch {
-      return undefined;
-    }
+    const view = parseX509(owned);
+    if (typeof view === "string") return view;
+    const names = commonNames(view).filter((n) => n !== "");
+    const one = names.length === 1 ? names[0] : undefined;
+    const alt = view.altNames.flatMap((n) =>
+      n.form === FORM_DNS && n.text !== undefined ? [n.text] : []
+    );
+    return new PeerCertificate(owned, view, VerifyKey.of(view.spki), one, names[0], alt);
   }
 
-  /** The first `CERTIFICATE` block of a PEM file. */
+  /** As {@linkcode read}, without the reason. */
+  static parse(der: Uint8Array): PeerCertificate | undefined {
+    const c = PeerCertificate.read(der);
+    return typeof c === "string" ? undefined : c;
+  }
+
+  /** The one `CERTIFICATE` block of a PEM file, or why there is none. */
+  static readPem(text: string): PeerCertificate | string {
+    const block = onePem(text, "CERTIFICATE");
+    return isPemRefusal(block) ? block.reason : PeerCertificate.read(block);
+  }
+
+  /** Every certificate of a PEM file; or why one of them, or what is between them, is none. */
+  static readAllPem(text: string): PeerCertificate[] | string {
+    const { blocks, damage } = readPem(text);
+    if (damage !== undefined) return damage;
+    const found: PeerCertificate[] = [];
+    for (const { label, bytes } of blocks) {
+      if (label !== "CERTIFICATE") return `a block "${label}" is no certificate`;
+      const c = PeerCertificate.read(bytes);
+      if (typeof c === "string") return c;
+      found.push(c);
+    }
+    return found.length > 0 ? found : "no PEM certificate in it";
+  }
+
+  /** As {@linkcode readPem}, without the reason. */
   static fromPem(text: string): PeerCertificate | undefined {
-    const block = parsePem(text).find((b) => b.label === "CERTIFICATE");
-    return block && PeerCertificate.parse(block.bytes);
+    const c = PeerCertificate.readPem(text);
+    return typeof c === "string" ? undefined : c;
+  }
+
+  /** The same certificate, whose common name is no name to be believed (a CA of its path may not give it). */
+  withoutCommonName(): PeerCertificate {
+    const { der, view, key, firstName, altNames } = this;
+    return new PeerCertificate(der, view, key, undefined, firstName, altNames);
+  }
+
+  /** The certificate as pkijs shows it. */
+  get x509(): Certificate {
+    return this.#x509 ??= Certificate.fromBER(this.der);
+  }
+
+  /** Why the key cannot be used, with the name of its algorithm. */
+  get keyReason(): string {
+    const oid = parseSpki(this.view.spki)?.oid;
+    return `its key type is not supported (${oid === undefined ? "damaged" : algorithmName(oid)})`;
   }
 
   /** For logs: the first CN, else the first alternative name, else nothing. Never to be trusted. */
@@ -69,6 +114,19 @@ export class PeerCertificate {
     return this.commonName === name && !(strict && this.altNames.length > 0);
   }
 
+  /** Why a certificate made for the other role alone does not play this one; `undefined`: it may. */
+  roleReason(role: "server" | "client"): string | undefined {
+    const { purposes } = this.view;
+    const [wanted, other] = role === "server"
+      ? [SERVER_AUTH, CLIENT_AUTH]
+      : [CLIENT_AUTH, SERVER_AUTH];
+    if (purposes === undefined || purposes.includes(wanted) || purposes.includes(ANY_PURPOSE)) {
+      return undefined;
+    }
+    if (!purposes.includes(other)) return undefined; // Not about either: as the prototype, no reason.
+    return `it is for ${role === "server" ? "clients" : "servers"} alone (extended key usage)`;
+  }
+
   /**
    * What `strict-crt` refuses in a leaf: a CA, key usage without signatures, weak keys.
    * @returns the reason, `undefined` when there is none
@@ -78,34 +136,15 @@ export class PeerCertificate {
     if (kind && "bits" in kind && kind.type !== "ec" && kind.bits < 2048) {
       return `its RSA key has ${kind.bits} bits`;
     }
-    for (const e of this.x509.extensions ?? []) {
-      const value = e.parsedValue;
-      if (e.extnID === OID_BASIC && value?.cA === true) return "it is a CA certificate";
-      if (e.extnID === OID_KEY_USAGE) {
-        const bits = new Uint8Array(value?.valueBlock?.valueHexView ?? []);
-        if (((bits[0] ?? 0) & 0x80) === 0) return "its key usage has no digitalSignature";
-      }
-      if (e.extnID === OID_EKU) {
-        const purposes: string[] = value?.keyPurposes ?? [];
-        const wanted = role === "server" ? "1.3.6.1.5.5.7.3.1" : "1.3.6.1.5.5.7.3.2";
-        if (!purposes.includes(wanted) && !purposes.includes("2.5.29.37.0")) {
-          return `its extended key usage has no ${role}Auth`;
-        }
-      }
+    const { ca, keyUsage, purposes } = this.view;
+    if (ca === true) return "it is a CA certificate";
+    if (keyUsage !== undefined && (keyUsage & DIGITAL_SIGNATURE) === 0) {
+      return "its key usage has no digitalSignature";
+    }
+    const wanted = role === "server" ? SERVER_AUTH : CLIENT_AUTH;
+    if (purposes && !purposes.includes(wanted) && !purposes.includes(ANY_PURPOSE)) {
+      return `its extended key usage has no ${role}Auth`;
     }
     return undefined;
   }
-}
-
-function commonNames(x509: Certificate): string[] {
-  return x509.subject.typesAndValues.filter((t) => t.type === OID_CN)
-    .map((t) => t.value.valueBlock.value as unknown)
-    .filter((v): v is string => typeof v === "string" && v !== "");
-}
-
-function altNames(x509: Certificate): string[] {
-  const san = x509.extensions?.find((e) => e.extnID === OID_SAN)?.parsedValue;
-  const names: { type: number; value: unknown }[] = san?.altNames ?? [];
-  return names.filter((n) => n.type === SAN_DNS && typeof n.value === "string")
-    .map((n) => n.value as string);
 }

@@ -126,7 +126,7 @@ export class SecurityFiles {
     }
     const crt = await this.#load("crt", f.crt, f.explicit.crt ? f.owner : undefined, (b) => {
       const text = new TextDecoder().decode(b);
-      return Promise.resolve(PeerCertificate.fromPem(text) ?? "no PEM certificate in it");
+      return Promise.resolve(PeerCertificate.readPem(text));
     });
     const key = await this.#load("key", f.key, f.explicit.key ? f.owner : undefined, async (b) => {
       const blocks = parsePem(new TextDecoder().decode(b));

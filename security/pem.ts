@@ -10,13 +10,26 @@ export interface PemBlock {
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----\s*$/;
 
-/** The well-formed blocks of a text in order; damaged ones are left out. */
-export function parsePem(text: string): PemBlock[] {
+/** The blocks of a text, and what in it is none. */
+export interface PemText {
+  readonly blocks: readonly PemBlock[];
+  /** Why something that begins like a block is none; undefined if all are good. */
+  readonly damage: string | undefined;
+}
+
+/** The blocks of a text in order; whoever must not pass over anything looks at `damage`. */
+export function readPem(text: string): PemText {
   const blocks: PemBlock[] = [];
+  let damage: string | undefined;
   const lines = text.split(/\r\n|\n|\r/);
   for (let i = 0; i < lines.length; i++) {
     const label = BEGIN.exec(lines[i]!)?.[1];
-    if (!label) continue;
+    if (!label) {
+      if (/-----\s*(BEGIN|END)\b/.test(lines[i]!)) {
+        damage ??= `line ${i + 1} is no part of a PEM block`;
+      }
+      continue;
+    }
     let encrypted = false;
     let body = "";
     let j = i + 1;
@@ -26,15 +39,40 @@ export function parsePem(text: string): PemBlock[] {
       if (line.includes(":")) encrypted ||= /^Proc-Type:.*ENCRYPTED/.test(line);
       else body += line;
     }
-    if (j === lines.length) break;
-    i = j;
+    if (j === lines.length) {
+      damage ??= `the block that begins in line ${i + 1} has no end`;
+      break;
+    }
     try {
       blocks.push({ label, bytes: Uint8Array.fromBase64(body), encrypted });
     } catch {
-      // Not base64: no block.
+      damage ??= `the block that begins in line ${i + 1} is not base64`;
     }
+    i = j;
   }
-  return blocks;
+  return { blocks, damage };
+}
+
+/** The well-formed blocks of a text in order; damaged ones are left out. */
+export function parsePem(text: string): readonly PemBlock[] {
+  return readPem(text).blocks;
+}
+
+/** Why a text does not have the block that is asked for. */
+export interface PemRefusal {
+  readonly reason: string;
+}
+
+/** Whether {@linkcode onePem} found none. */
+export function isPemRefusal(x: Uint8Array | PemRefusal): x is PemRefusal {
+  return !(x instanceof Uint8Array);
+}
+
+/** The first block of a kind, or why there is none. */
+export function onePem(text: string, label: string): Uint8Array<ArrayBuffer> | PemRefusal {
+  const { blocks, damage } = readPem(text);
+  const block = blocks.find((b) => b.label === label);
+  return block?.bytes ?? { reason: damage ?? `no PEM ${label.toLowerCase()} in it` };
 }
 
 /** A block as text with newline at the end. */

@@ -6,7 +6,11 @@
  * holds in expanded form only.
  */
 
-import { p521 } from "@noble/curves/nist.js";
+import { ecdsa, weierstrass } from "@noble/curves/abstract/weierstrass.js";
+import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from "@noble/curves/misc.js";
+import { p256, p384, p521 } from "@noble/curves/nist.js";
+import { secp256k1 } from "@noble/curves/secp256k1.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from "@noble/post-quantum/ml-dsa.js";
 import {
   constants,
@@ -18,9 +22,17 @@ import {
   verify as nodeVerify,
 } from "node:crypto";
 import { digestByNid } from "../lib/wire/oap_ids.ts";
-import { children, contents, oid, oidText, readTlv, Tag, tlv } from "./der.ts";
-import { curveOfOid, Oid, parseSpki } from "./kex/spki.ts";
+import { children, contents, oid, oidText, readTlv, Tag, type Tlv, tlv, unsigned } from "./der.ts";
+import { Oid, parseSpki } from "./kex/spki.ts";
 import { latticeKey, parsePkcs8 } from "./kex/static.ts";
+import {
+  type PssParams,
+  RSA_BITS_MAX,
+  type RsaKey,
+  rsaKeyOf,
+  verifyPkcs1,
+  verifyPss,
+} from "./rsa.ts";
 
 /** How a key signs. */
 export type KeyKind =
@@ -33,6 +45,36 @@ const RSA = "1.2.840.113549.1.1.1";
 const RSA_PSS = "1.2.840.113549.1.1.10";
 const ED25519 = "1.3.101.112";
 const ED448 = "1.3.101.113";
+/** P-224 (FIPS 186-4 D.1.2.2), which the library does not ship. */
+const p224 = ecdsa(
+  weierstrass({
+    p: 2n ** 224n - 2n ** 96n + 1n,
+    n: 0xffffffffffffffffffffffffffff16a2e0b8f03e13dd29455c5c2a3dn,
+    h: 1n,
+    a: 2n ** 224n - 2n ** 96n + 1n - 3n,
+    b: 0xb4050a850c04b3abf54132565044b0b7d7bfd8ba270b39432355ffb4n,
+    Gx: 0xb70e0cbd6bb4bf7f321390b94a03c1d356c21122343280d6115c1d21n,
+    Gy: 0xbd376388b5f723fb4c22dfe6cd4375a05a07476444d5819985007e34n,
+  }),
+  sha256, // Never applied: digests are made before.
+);
+
+/** Curves on which signatures are verified, by object identifier; the first three sign, too. */
+const CURVES = {
+  "1.2.840.10045.3.1.7": { word: "prime256v1", bits: 256, curve: p256 },
+  "1.3.132.0.34": { word: "secp384r1", bits: 384, curve: p384 },
+  "1.3.132.0.35": { word: "secp521r1", bits: 521, curve: p521 },
+  "1.3.132.0.33": { word: "secp224r1", bits: 224, curve: p224 },
+  "1.3.132.0.10": { word: "secp256k1", bits: 256, curve: secp256k1 },
+  "1.3.36.3.3.2.8.1.1.7": { word: "brainpoolP256r1", bits: 256, curve: brainpoolP256r1 },
+  "1.3.36.3.3.2.8.1.1.11": { word: "brainpoolP384r1", bits: 384, curve: brainpoolP384r1 },
+  "1.3.36.3.3.2.8.1.1.13": { word: "brainpoolP512r1", bits: 512, curve: brainpoolP512r1 },
+} as const;
+
+function curveOf(id: string): (typeof CURVES)[keyof typeof CURVES] | undefined {
+  return CURVES[id as keyof typeof CURVES];
+}
+
 /** ML-DSA and SLH-DSA: NIST's arc of signature algorithms, `.17` to `.31`. */
 const NIST_SIGS = "2.16.840.1.101.3.4.3.";
 
@@ -217,9 +259,8 @@ export function keyKind(spki: Uint8Array): KeyKind | undefined {
   if (!parsed) return undefined;
   switch (parsed.oid) {
     case Oid.ecPublicKey: {
-      const curve = parsed.params && curveOfOid(oidText(parsed.params) ?? "");
-      return curve &&
-        { type: "ec", curve: curve.word, bits: curve.bytes === 66 ? 521 : curve.bytes * 8 };
+      const curve = parsed.params && curveOf(oidText(parsed.params) ?? "");
+      return curve && { type: "ec", curve: curve.word, bits: curve.bits };
     }
     case RSA:
     case RSA_PSS: {
@@ -241,10 +282,31 @@ export function keyKind(spki: Uint8Array): KeyKind | undefined {
     : { type: name.startsWith("ML-DSA") ? "ml-dsa" : "slh-dsa", name };
 }
 
+/** Which key and signature algorithm a name for people is of, or the identifier itself. */
+export function algorithmName(id: string): string {
+  return ALGORITHM_NAMES[id] ?? pqName(id) ?? curveOf(id)?.word ?? `algorithm ${id}`;
+}
+
+const ALGORITHM_NAMES: Record<string, string> = {
+  [RSA]: "RSA",
+  [RSA_PSS]: "RSA-PSS",
+  [ED25519]: "Ed25519",
+  [ED448]: "Ed448",
+  "1.2.840.10045.2.1": "EC",
+  "1.2.840.10040.4.1": "DSA",
+  "1.2.840.10040.4.3": "DSA with SHA-1",
+  "2.16.840.1.101.3.4.3.1": "DSA with SHA-224",
+  "2.16.840.1.101.3.4.3.2": "DSA with SHA-256",
+  "1.2.840.113549.1.1.2": "RSA with MD2",
+  "1.2.840.113549.1.1.3": "RSA with MD4",
+  "1.2.156.10197.1.501": "SM2 with SM3",
+};
+
 /** A public key that verifies, made once for a certificate. */
 export class VerifyKey {
   #pq: CryptoKey | undefined;
   #node: KeyObject | undefined;
+  #rsa: RsaKey | undefined;
 
   private constructor(
     readonly kind: KeyKind,
@@ -254,61 +316,97 @@ export class VerifyKey {
   /** Takes a SubjectPublicKeyInfo; `undefined` for key types that sign nothing here. */
   static of(spki: Uint8Array): VerifyKey | undefined {
     const kind = keyKind(spki);
+    if (kind !== undefined && "bits" in kind && kind.bits > RSA_BITS_MAX) return undefined;
     return kind && new VerifyKey(kind, spki.slice());
   }
 
   /** Verifies an OAP signature under the sender's digest id (0: default of the key type). */
   async verify(digestNid: number, data: Uint8Array, signature: Uint8Array): Promise<boolean> {
-    const pss = this.kind.type === "rsa-pss";
     const word = digestWord(this.kind, digestNid);
     if (word === undefined) return false;
+    const pss = this.kind.type === "rsa-pss" && word !== null
+      ? { digest: word, maskDigest: word, saltBytes: undefined }
+      : undefined;
     return await this.verifyDigest(word, pss, data, signature);
   }
 
-  /** Verifies under a digest by name; `pss` chooses the padding of RSA keys. */
+  /** Verifies under a digest by name; `pss` is the padding of RSA keys, PKCS#1 v1.5 when absent. */
   async verifyDigest(
     word: string | null,
-    pss: boolean,
+    pss: PssParams | undefined,
     data: Uint8Array,
     signature: Uint8Array,
   ): Promise<boolean> {
     const { kind } = this;
     if (signature.length === 0) return false;
     try {
-      if (kind.type === "ml-dsa" || kind.type === "slh-dsa") {
-        this.#pq ??= await pqSubtle.importKey("spki", this.spki, kind.name, false, ["verify"]);
-        return await pqSubtle.verify(kind.name, this.#pq, signature.slice(), data.slice());
-      }
-      if (kind.type === "ec" && kind.curve === "secp521r1") {
-        const hash = createHash(word!).update(data).digest();
-        if (hash.length < P521_DIGEST_BYTES_MIN) {
-          const point = parseSpki(this.spki)!.key;
-          return p521.verify(signature, hash, point, {
-            prehash: false,
-            lowS: false,
-            format: "der",
-          });
+      switch (kind.type) {
+        case "ml-dsa":
+        case "slh-dsa":
+          this.#pq ??= await pqSubtle.importKey("spki", this.spki, kind.name, false, ["verify"]);
+          return await pqSubtle.verify(kind.name, this.#pq, signature.slice(), data.slice());
+        case "rsa":
+        case "rsa-pss": {
+          const key = this.#rsa ??= rsaKeyOf(this.spki);
+          if (key === undefined || word === null) return false;
+          return pss === undefined
+            ? verifyPkcs1(key, word, data, signature)
+            : verifyPss(key, pss, data, signature);
         }
+        case "ec":
+          if (word === null) return false;
+          return this.#verifyEc(kind.curve, word, data, signature);
+        case "ed448":
+          // Bits 448 to 455 of both halves but the sign are zero (RFC 8032 §5.2.7).
+          if (signature.length !== 114 || (signature[56]! & 0x7f) !== 0 || signature[113] !== 0) {
+            return false;
+          }
+          return nodeVerify(word, data, this.#nodeKey(), signature);
+        case "ed25519":
+          return nodeVerify(word, data, this.#nodeKey(), signature);
       }
-      this.#node ??= createPublicKey({
-        key: this.spki as unknown as Buffer,
-        format: "der",
-        type: "spki",
-      });
-      const key = this.#node;
-      if (kind.type !== "rsa" && kind.type !== "rsa-pss") {
-        return nodeVerify(word, data, key, signature);
-      }
-      if (!pss) return nodeVerify(word, data, key, signature);
-      return nodeVerify(word, data, {
-        key,
-        padding: constants.RSA_PKCS1_PSS_PADDING,
-        saltLength: constants.RSA_PSS_SALTLEN_AUTO,
-      }, signature);
     } catch {
       return false; // A signature or key that the library does not even parse.
     }
   }
+
+  #nodeKey(): KeyObject {
+    return this.#node ??= createPublicKey({
+      key: this.spki as unknown as Buffer,
+      format: "der",
+      type: "spki",
+    });
+  }
+
+  #verifyEc(curve: string, word: string, data: Uint8Array, signature: Uint8Array): boolean {
+    if (!isEcdsaSignature(signature)) return false;
+    const hash = createHash(word).update(data).digest();
+    const short = curve === "secp521r1" && hash.length < P521_DIGEST_BYTES_MIN;
+    const native = curve === "prime256v1" || curve === "secp384r1" || curve === "secp521r1";
+    if (native && !short) return nodeVerify(word, data, this.#nodeKey(), signature);
+    const known = Object.values(CURVES).find((c) => c.word === curve);
+    const point = parseSpki(this.spki)?.key;
+    if (known === undefined || point === undefined) return false;
+    return known.curve.verify(signature, hash, point, {
+      prehash: false,
+      lowS: false,
+      format: "der",
+    });
+  }
+}
+
+/** Whether bytes are one SEQUENCE of two positive INTEGERs in their shortest form, and nothing else. */
+function isEcdsaSignature(signature: Uint8Array): boolean {
+  const t = readTlv(signature);
+  if (t?.tag !== Tag.sequence || t.to !== signature.length) return false;
+  const shortest = (length: number) => 2 + (length < 0x80 ? 0 : 1);
+  if (t.from !== shortest(t.to - t.from)) return false;
+  const parts = children(t);
+  return parts?.length === 2 && parts.every((part) => {
+    const c = contents(part);
+    const padded = c[0] === 0 && c.length > 1 && c[1]! < 0x80;
+    return part.from - part.at === 2 && unsigned(part) !== undefined && !padded;
+  });
 }
 
 /** Digest and padding of a certificate's signature algorithm. */
@@ -316,7 +414,8 @@ export interface CertificateAlgorithm {
   readonly type: KeyKind["type"];
   /** Digest word, `null` for pure schemes. */
   readonly word: string | null;
-  readonly pss: boolean;
+  /** Padding of RSA, PKCS#1 v1.5 when absent. */
+  readonly pss?: PssParams;
 }
 
 const ECDSA: Record<string, string> = {
@@ -331,7 +430,12 @@ const ECDSA: Record<string, string> = {
   "2.16.840.1.101.3.4.3.12": "sha3-512",
 };
 const RSA_PKCS1: Record<string, string> = {
+  "1.2.840.113549.1.1.4": "md5",
   "1.2.840.113549.1.1.5": "sha1",
+  "1.3.14.3.2.29": "sha1",
+  "1.2.840.113549.1.1.15": "sha512-224",
+  "1.2.840.113549.1.1.16": "sha512-256",
+  "2.16.840.1.101.3.4.3.13": "sha3-224",
   "1.2.840.113549.1.1.14": "sha224",
   "1.2.840.113549.1.1.11": "sha256",
   "1.2.840.113549.1.1.12": "sha384",
@@ -342,6 +446,10 @@ const RSA_PKCS1: Record<string, string> = {
 };
 const HASHES: Record<string, string> = {
   "1.3.14.3.2.26": "sha1",
+  "2.16.840.1.101.3.4.2.4": "sha224",
+  "2.16.840.1.101.3.4.2.5": "sha512-224",
+  "2.16.840.1.101.3.4.2.6": "sha512-256",
+  "2.16.840.1.101.3.4.2.7": "sha3-224",
   "2.16.840.1.101.3.4.2.1": "sha256",
   "2.16.840.1.101.3.4.2.2": "sha384",
   "2.16.840.1.101.3.4.2.3": "sha512",
@@ -355,24 +463,46 @@ export function certificateAlgorithm(
   id: string,
   params: Uint8Array | undefined,
 ): CertificateAlgorithm | undefined {
-  if (ECDSA[id]) return { type: "ec", word: ECDSA[id], pss: false };
-  if (RSA_PKCS1[id]) return { type: "rsa", word: RSA_PKCS1[id], pss: false };
+  if (ECDSA[id]) return { type: "ec", word: ECDSA[id] };
+  if (RSA_PKCS1[id]) return { type: "rsa", word: RSA_PKCS1[id] };
   if (id === RSA_PSS) {
-    const hash = pssHash(params);
-    return hash === undefined ? undefined : { type: "rsa-pss", word: hash, pss: true };
+    const pss = pssParams(params);
+    return pss === undefined ? undefined : { type: "rsa-pss", word: pss.digest, pss };
   }
-  if (id === ED25519) return { type: "ed25519", word: null, pss: false };
-  if (id === ED448) return { type: "ed448", word: null, pss: false };
+  if (id === ED25519) return { type: "ed25519", word: null };
+  if (id === ED448) return { type: "ed448", word: null };
   const name = pqName(id);
   if (!name) return undefined;
-  return { type: name.startsWith("ML-DSA") ? "ml-dsa" : "slh-dsa", word: null, pss: false };
+  return { type: name.startsWith("ML-DSA") ? "ml-dsa" : "slh-dsa", word: null };
 }
 
-/** Hash of RSASSA-PSS-params: SHA-1 unless `[0]` says otherwise. */
-function pssHash(params: Uint8Array | undefined): string | undefined {
+/** RSASSA-PSS-params (RFC 8017 §A.2.3): SHA-1, MGF1 with SHA-1 and 20 bytes of salt where they say nothing. */
+function pssParams(params: Uint8Array | undefined): PssParams | undefined {
   const t = params && readTlv(params);
-  const hash = t && children(t)?.find((c) => c.tag === 0xa0);
-  const algorithm = hash && children(hash)?.[0];
-  const id = algorithm && children(algorithm)?.[0];
-  return id ? HASHES[oidText(id) ?? ""] : "sha1";
+  const parts = t?.tag === Tag.sequence ? children(t) : undefined;
+  if (parts === undefined) return undefined;
+  let digest: string | undefined = "sha1", maskDigest: string | undefined = "sha1";
+  let saltBytes = 20;
+  for (const part of parts) {
+    const inner = children(part)?.[0];
+    if (inner === undefined) return undefined;
+    if (part.tag === 0xa0) digest = hashOf(inner);
+    else if (part.tag === 0xa1) {
+      const [mgf, hash] = children(inner) ?? [];
+      if (mgf === undefined || hash === undefined || oidText(mgf) !== MGF1) return undefined;
+      maskDigest = hashOf(hash);
+    } else if (part.tag === 0xa2) {
+      const n = unsigned(inner);
+      if (n === undefined || n > 2048n) return undefined;
+      saltBytes = Number(n);
+    } else if (part.tag !== 0xa3 || unsigned(inner) !== 1n) return undefined;
+  }
+  return digest && maskDigest ? { digest, maskDigest, saltBytes } : undefined;
+}
+
+const MGF1 = "1.2.840.113549.1.1.8";
+
+function hashOf(algorithm: Tlv): string | undefined {
+  const id = children(algorithm)?.[0];
+  return id && HASHES[oidText(id) ?? ""];
 }

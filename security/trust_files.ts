@@ -6,6 +6,7 @@
 
 import type { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "./certificate.ts";
+import { readPem } from "./pem.ts";
 import { TrustStore } from "./trust.ts";
 
 const DIRECTORIES = [
@@ -29,7 +30,9 @@ export class TrustFiles {
     const revoked: PeerCertificate[] = [];
     for (const { name, failed } of DIRECTORIES) {
       const dir = `${this.securityDir}/${name}`;
-      const reason = this.#loadDirectory(dir, name === "revoked" ? revoked : certificates);
+      const reason = name === "revoked"
+        ? this.#loadDirectory(dir, revoked, true)
+        : this.#loadDirectory(dir, certificates, false);
       if (reason !== undefined) {
         this.log.error(failed);
         this.#store = undefined;
@@ -68,7 +71,23 @@ export class TrustFiles {
     return parts.join("\n");
   }
 
-  #loadDirectory(dir: string, into: PeerCertificate[]): string | undefined {
+  /** The first certificate of a file, as the prototype takes it; others in it only mean fewer that are trusted. */
+  #first(path: string, text: string): PeerCertificate[] | string {
+    const c = PeerCertificate.readPem(text);
+    if (typeof c === "string") return c;
+    const { blocks, damage } = readPem(text);
+    if (damage !== undefined) this.log.warn(`${path}: ${damage}.`);
+    if (blocks.length > 1) {
+      this.log.warn(`${path} has ${blocks.length} blocks; only the first certificate counts.`);
+    }
+    return [c];
+  }
+
+  #loadDirectory(
+    dir: string,
+    into: PeerCertificate[],
+    isRevoked: boolean,
+  ): string | undefined {
     const { log } = this;
     let entries: string[];
     try {
@@ -92,20 +111,23 @@ export class TrustFiles {
           return `${path} is not a regular file`;
         }
       } catch {
-        log.dbg(`Failed to stat ${path}.`);
+        // A missing root refuses more; a missing revocation would let somebody in.
+        if (isRevoked) return `${path} cannot be read (a link to nothing?)`;
+        log.warn(`${path} cannot be read and is left out.`);
         continue;
       }
-      let certificate: PeerCertificate | undefined;
+      let found: PeerCertificate[] | string;
       try {
-        certificate = PeerCertificate.fromPem(Deno.readTextFileSync(path));
+        const text = Deno.readTextFileSync(path);
+        found = isRevoked ? PeerCertificate.readAllPem(text) : this.#first(path, text);
       } catch {
-        // Reported below like a damaged one.
+        found = "it cannot be read";
       }
-      if (!certificate) {
+      if (typeof found === "string") {
         log.error(`Failed to load certificate from ${path}.`);
-        return `${path} has no PEM certificate (take other files out of ${dir})`;
+        return `${path}: ${found} (take other files out of ${dir})`;
       }
-      into.push(certificate);
+      into.push(...found);
       log.dbg(`Loaded certificate: ${path}.`);
     }
     log.info(`Loaded certificates from ${dir}.`);

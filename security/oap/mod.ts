@@ -211,11 +211,13 @@ export class OapService {
     policy: Policy,
   ): Promise<PeerCertificate | PeerRefusal> {
     const hash = sha256(der).toHex();
-    const certificate = this.#peers.get(hash) ?? PeerCertificate.parse(der);
-    if (!certificate) return { line: "Failed to load crt.", reason: "it is damaged" };
+    const certificate = this.#peers.get(hash) ?? PeerCertificate.read(der);
+    if (typeof certificate === "string") {
+      return { line: "Failed to load crt.", reason: `it is damaged (${certificate})` };
+    }
     this.#log.dbg("Loaded peer crt.");
     if (!certificate.key) {
-      return { line: "Failed to get pubkey from crt.", reason: "its key type is not supported" };
+      return { line: "Failed to get pubkey from crt.", reason: certificate.keyReason };
     }
     const untrusted = (reason: string) => ({
       line: "Failed to verify peer with CA store.",
@@ -229,6 +231,8 @@ export class OapService {
       if (this.#peers.size >= PEERS_MAX) this.#peers.delete(this.#peers.keys().next().value!);
       this.#peers.set(hash, certificate);
     }
+    const wrongRole = certificate.roleReason(role);
+    if (wrongRole !== undefined) return untrusted(wrongRole);
     if (policy.strictCrt) {
       if (verdict.sha1) return untrusted("its chain is signed with SHA-1 (strict-crt)");
       if (verdict.weakRsaBits !== undefined) {
@@ -238,7 +242,7 @@ export class OapService {
       if (reason) return untrusted(`${reason} (strict-crt)`);
     }
     this.#log.dbg("Successfully verified peer crt.");
-    return certificate;
+    return verdict.commonNameAllowed ? certificate : certificate.withoutCommonName();
   }
 }
 
