@@ -11,8 +11,23 @@ import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
 import { init, leaf, type MakeOptions, revoke, staticKem } from "./make.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
+import { verify } from "./verify.ts";
 
-const STRINGS = ["security", "prefix", "key", "days", "org", "as", "kex", "cipher"] as const;
+const STRINGS = [
+  "security",
+  "prefix",
+  "key",
+  "days",
+  "org",
+  "as",
+  "kex",
+  "cipher",
+  "trust",
+  "untrusted",
+  "revoked",
+  "name",
+  "at",
+] as const;
 const SWITCHES = ["encrypt", "require-auth", "force", "json", "help"] as const;
 
 /** Runs `ouro pki` with these words; returns the exit code: 0, 1 failure, 2 not understood. */
@@ -62,7 +77,9 @@ export async function main(args: string[]): Promise<number> {
     force: flags.force,
   };
   try {
-    const report = await run(command, words, o, flags.as);
+    const report = command === "verify"
+      ? await verifyCommand(words, o.securityDir, flags)
+      : await run(command, words, o, flags.as);
     if (typeof report === "string") return misused(report);
     print(flags.json ? JSON.stringify(report.json, null, 2) + "\n" : report.text);
     return report.ok ? 0 : 1;
@@ -106,6 +123,43 @@ async function run(
       return await check(o.securityDir, name);
   }
   return `"${command}" is not a command`;
+}
+
+interface VerifyFlags {
+  readonly trust?: string;
+  readonly untrusted?: string;
+  readonly revoked?: string;
+  readonly name?: string;
+  readonly at?: string;
+}
+
+async function verifyCommand(
+  words: string[],
+  securityDir: string,
+  { trust, untrusted, revoked, name, at }: VerifyFlags,
+): Promise<Report | string> {
+  const [leaf, more] = words;
+  if (leaf === undefined || more !== undefined) return "verify needs the file of one certificate";
+  if (name === "") return "--name is empty";
+  const atMs = at === undefined ? Date.now() : timeOf(at);
+  if (Number.isNaN(atMs)) {
+    return `--at takes a time like 2026-01-31T12:00:00Z or seconds since 1970, not "${at}"`;
+  }
+  return await verify({
+    leaf,
+    securityDir,
+    cacert: trust,
+    untrusted,
+    revoked,
+    name,
+    atMs,
+  });
+}
+
+/** ms since 1970, or NaN. */
+function timeOf(text: string): number {
+  if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
+  return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
 }
 
 function misused(reason: string): number {

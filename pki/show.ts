@@ -21,8 +21,8 @@ export function show(path: string): Promise<Report> {
   } catch (e) {
     throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
   }
-  const c = PeerCertificate.fromPem(text);
-  if (!c) throw new PkiError(`${path} has no PEM certificate`);
+  const c = PeerCertificate.readPem(text);
+  if (typeof c === "string") throw new PkiError(`${path}: ${c}`);
   const issuer = c.x509.issuer.typesAndValues
     .map((t) => printable(String(t.value.valueBlock.value))).join(", ");
   const json = {

@@ -14,6 +14,7 @@ Commands:
   revoke server|client NAME   accept that certificate no more: copy it to revoked/
   kem NAME                static KEM key of NAME for kem_mode=client, both halves
   show FILE               what is in a certificate
+  verify FILE             whether that certificate is trusted: its path, or why there is none
   check [NAME]            whether files, modes, chains and settings are right
 
 Options:
@@ -28,6 +29,11 @@ Options:
   --cipher WORD    cipher in that enc.conf (implies --encrypt)
   --require-auth   that enc.conf refuses peers without certificate
   --force          overwrite files that exist
+  --trust DIR      verify: roots (default: cacert/ of the security directory)
+  --untrusted DIR  verify: intermediates (default: untrusted/)
+  --revoked DIR    verify: revoked certificates (default: revoked/)
+  --name NAME      verify: the certificate must be for NAME
+  --at TIME        verify: at that time, as 2026-01-31T12:00:00Z or seconds since 1970
   --json           print results as JSON
   --help           show this text
 

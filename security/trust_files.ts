@@ -15,13 +15,29 @@ const DIRECTORIES = [
   { name: "revoked", failed: "Failed to load revoked certificates." },
 ] as const;
 
+/** Where the certificates of a store are. */
+export interface TrustDirectories {
+  readonly cacert: string;
+  readonly untrusted: string;
+  readonly revoked: string;
+}
+
 /** The store of an IRMd. */
 export class TrustFiles {
   #store: TrustStore | undefined;
   #stamp = "";
   #failure = "";
 
-  constructor(readonly securityDir: string, readonly log: Logger) {}
+  readonly #directories: TrustDirectories;
+
+  /** The store below a security directory, or in the directories that are named. */
+  constructor(securityDir: string, readonly log: Logger, named: Partial<TrustDirectories> = {}) {
+    this.#directories = {
+      cacert: named.cacert ?? `${securityDir}/cacert`,
+      untrusted: named.untrusted ?? `${securityDir}/untrusted`,
+      revoked: named.revoked ?? `${securityDir}/revoked`,
+    };
+  }
 
   /** Loads the store; the reason when it cannot be loaded. */
   async load(): Promise<string | undefined> {
@@ -29,7 +45,7 @@ export class TrustFiles {
     const certificates: PeerCertificate[] = [];
     const revoked: PeerCertificate[] = [];
     for (const { name, failed } of DIRECTORIES) {
-      const dir = `${this.securityDir}/${name}`;
+      const dir = this.#directories[name];
       const reason = name === "revoked"
         ? this.#loadDirectory(dir, revoked, true)
         : this.#loadDirectory(dir, certificates, false);
@@ -59,7 +75,7 @@ export class TrustFiles {
   #stampNow(): string {
     const parts: string[] = [];
     for (const { name } of DIRECTORIES) {
-      const dir = `${this.securityDir}/${name}`;
+      const dir = this.#directories[name];
       try {
         for (const e of [...Deno.readDirSync(dir)].map((x) => x.name).sort()) {
           parts.push(e, stampOf(`${dir}/${e}`));

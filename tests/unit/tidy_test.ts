@@ -77,6 +77,7 @@ const PURE: readonly string[] = [
   "security/enc_conf.ts",
   "security/pem.ts",
   "security/printable.ts",
+  "security/x509/",
   "security/kex/ffdhe.ts",
   "security/kex/spki.ts",
   "security/oap/client.ts",

@@ -237,14 +237,14 @@ Deno.test("refuse-ctr: neither side has to take ciphers without integrity (spec 
 Deno.test("strict-crt: key usage, key size, digest and subjectAltName count", async () => {
   using sec = new SecDir();
   const o = await authenticated(sec);
-  // A client's certificate at a server: without strict-crt any certificate of the CA is good.
+  // A client's certificate does not play the server, strict or not.
   await leaf({ ...o, force: true }, "client", NAME, NAME);
   for (const file of ["crt.pem", "key.pem"]) {
     Deno.copyFileSync(`${sec.dir}/client/${NAME}/${file}`, `${sec.dir}/server/${NAME}/${file}`);
   }
-  agreed(await allocate(sec));
+  refused(await allocate(sec), -1008, "it is for clients alone");
   sec.write(`client/${NAME}/enc.conf`, "strict-crt=yes\nkex=X25519\n");
-  refused(await allocate(sec), -1008, "no serverAuth");
+  refused(await allocate(sec), -1008, "it is for clients alone");
 });
 
 Deno.test("replays: also in a race, only one of two equal signed requests is served", async () => {

@@ -1,0 +1,73 @@
+/** `ouro pki verify`: whether a certificate is trusted, by which path, or why not. */
+
+import { fileCause } from "../lib/cli/reason.ts";
+import { Logger, nullSink } from "../lib/log.ts";
+import { PeerCertificate } from "../security/certificate.ts";
+import { printable } from "../security/printable.ts";
+import { TrustFiles } from "../security/trust_files.ts";
+import { nameOf } from "../security/x509/path.ts";
+import { PkiError } from "./files.ts";
+import type { Report } from "./show.ts";
+
+/** What is asked. */
+export interface VerifyOptions {
+  /** File of the certificate. */
+  readonly leaf: string;
+  readonly securityDir: string;
+  /** Directories in place of those of the security directory. */
+  readonly cacert?: string | undefined;
+  readonly untrusted?: string | undefined;
+  readonly revoked?: string | undefined;
+  /** The name that it must be for. */
+  readonly name?: string | undefined;
+  /** ms since 1970. */
+  readonly atMs: number;
+}
+
+/** Verifies one certificate as the IRMd would. A store that cannot be loaded is a refusal, too. */
+export async function verify(o: VerifyOptions): Promise<Report> {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(o.leaf);
+  } catch (e) {
+    throw new PkiError(`cannot read ${o.leaf}: ${fileCause(e)}`);
+  }
+  const refused = (reason: string): Report => ({
+    ok: false,
+    text: `${o.leaf}: refused: ${reason}\n`,
+    json: { file: o.leaf, ok: false, reason },
+  });
+  for (const dir of [o.cacert, o.untrusted, o.revoked]) {
+    if (dir === undefined) continue;
+    try {
+      Deno.readDirSync(dir);
+    } catch (e) {
+      throw new PkiError(`cannot read ${dir}: ${fileCause(e)}`);
+    }
+  }
+  const leaf = PeerCertificate.readPem(text);
+  if (typeof leaf === "string") return refused(leaf);
+  const files = new TrustFiles(o.securityDir, new Logger(nullSink, "pki"), {
+    ...(o.cacert === undefined ? {} : { cacert: o.cacert }),
+    ...(o.untrusted === undefined ? {} : { untrusted: o.untrusted }),
+    ...(o.revoked === undefined ? {} : { revoked: o.revoked }),
+  });
+  const store = await files.current();
+  if (typeof store === "string") return refused(store);
+  if (leaf.key === undefined) return refused(leaf.keyReason);
+  const verdict = await store.verify(leaf, o.atMs);
+  if (!verdict.ok) return refused(printable(verdict.reason));
+  const named = verdict.commonNameAllowed ? leaf : leaf.withoutCommonName();
+  const names = [...new Set([...named.altNames, named.commonName ?? ""])].filter((n) => n !== "");
+  if (o.name !== undefined && !named.isFor(o.name, false)) {
+    const has = names.length === 0 ? "no name that counts" : `the name ${names.join(", ")}`;
+    return refused(`it is not for "${printable(o.name)}": it has ${printable(has)}`);
+  }
+  const path = verdict.path.map((c) => printable(nameOf(c)));
+  const lines = path.map((c, i) => `  ${i} ${c}\n`);
+  return {
+    ok: true,
+    text: `${o.leaf}: OK\n${lines.join("")}`,
+    json: { file: o.leaf, ok: true, names, path, sha1: verdict.sha1 },
+  };
+}
