@@ -1,6 +1,6 @@
 /**
  * The grammar that every `irm` command shares (spec 21 A1): words may be abbreviated to any prefix,
- * the first match in table order wins, and options are `key value` pairs in any order.
+ * the first match in table order wins, and options are `key value` pairs in any order. Pure.
  */
 
 /** The first word of `table` that starts with `word`; the empty word matches the first. */

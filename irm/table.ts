@@ -1,6 +1,9 @@
-/** The tables of `irm ipcp list` and `irm name list` (spec 21 A2.7, A3.5). Scripts read them. */
+/**
+ * The tables of `irm ipcp list` and `irm name list` (spec 21 A2.7, A3.5). Scripts read them.
+ * Pure.
+ */
 
-import { printable } from "./context.ts";
+import { printable } from "../lib/cli/reason.ts";
 
 /** A column: its head and its width in characters; longer values push the frame. */
 export interface Column {

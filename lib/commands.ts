@@ -1,5 +1,6 @@
 /**
  * The commands of the one binary: names, what they do, and which of them a command line means.
+ * Pure.
  *
  * A command is chosen by the name the binary is called by (a link) or else by the first word.
  */

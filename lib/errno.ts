@@ -1,5 +1,5 @@
 /**
- * Error numbers of the Ouroboros interfaces and what they mean to a person.
+ * Error numbers of the Ouroboros interfaces and what they mean to a person. Pure.
  *
  * Results on the IRMd socket, in the flow library and in OAP are negative values of these numbers:
  * Linux errno below 1000, the prototype's own from 1000 (spec 20 §4, spec 30 §2, spec 10 §12.5).

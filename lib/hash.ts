@@ -1,5 +1,5 @@
 /**
- * Hashes of names (spec 20 §3 `str_hash`): what IPCPs register, query and route by.
+ * Hashes of names (spec 20 §3 `str_hash`): what IPCPs register, query and route by. Pure.
  *
  * The input is the UTF-8 text of the name without terminator. CRC32 is given as four bytes, most
  * significant first (spec 70 §2).

@@ -1,5 +1,5 @@
 /**
- * Every limit of the system in one place; the unit is in the name.
+ * Every limit of the system in one place; the unit is in the name. Pure.
  *
  * The first block is fixed by compatibility with the prototype (spec section behind each), the second
  * is our own choice with its reason. One test a limit reaches it.

@@ -1,5 +1,5 @@
 /**
- * Quality of service: the specs a flow is asked with, their cubes and the predefined ones.
+ * Quality of service: the specs a flow is asked with, their cubes and the predefined ones. Pure.
  *
  * Source: spec 30 §11. `delay`, `max_gap` and `timeout` are milliseconds, `bandwidth` bits a second.
  */

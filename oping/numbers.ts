@@ -1,4 +1,4 @@
-/** Numbers of `oping` beyond those of all tools (lib/cli/numbers.ts). */
+/** Numbers of `oping` beyond those of all tools (lib/cli/numbers.ts). Pure. */
 
 import { fixed } from "../lib/cli/numbers.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Statistics over round-trip times (spec 80 §2.3): mean and deviation as the prototype computes them,
- * and beyond it jitter (RFC 3550), percentiles and a histogram, in constant memory.
+ * and beyond it jitter (RFC 3550), percentiles and a histogram, in constant memory. Pure.
  *
  * Percentiles come from counters on a logarithmic scale, 512 a factor of two: off by 0.2 % at most.
  */

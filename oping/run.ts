@@ -1,6 +1,6 @@
 /**
  * The accounts of one client run (spec 80 §2.3, §2.4): makes requests, judges replies, and says what
- * to print about them. No I/O and no clock; the shell is client.ts.
+ * to print about them. No I/O and no clock; the shell is client.ts. Pure.
  *
  * A reply counts when its type is 1 and its id was asked for. As in the prototype a duplicate counts
  * as received and out of order; it is counted apart as well. In the flood modes anything else is

@@ -1,4 +1,4 @@
-/** The usage texts of `oping`: the prototype's, and what is new. */
+/** The usage texts of `oping`: the prototype's, and what is new. Pure. */
 
 /** Exactly the prototype's text (spec 80 §1.2). */
 export const USAGE = `Usage: oping [OPTION]...

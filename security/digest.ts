@@ -1,5 +1,6 @@
 /**
  * The digests of OAP by id, HKDF over them and the two salts of the key derivation (spec 40 §3, §9).
+ * Pure.
  *
  * Synchronous, through `node:crypto`, which has all eight digests (WebCrypto has no BLAKE2).
  */

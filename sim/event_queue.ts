@@ -1,4 +1,4 @@
-/** The virtual clock of a simulation: events in order of time, then of insertion. */
+/** The virtual clock of a simulation: events in order of time, then of insertion. Pure. */
 
 interface Event {
   atUs: number;

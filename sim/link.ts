@@ -1,6 +1,6 @@
 /**
  * One direction of a simulated path: delay, jitter, loss (independent and in bursts), duplication, reordering, rate,
- * outages. Everything random comes from the seed; what it did to packets is counted.
+ * outages. Everything random comes from the seed; what it did to packets is counted. Pure.
  */
 import type { EventQueue } from "./event_queue.ts";
 import type { Prng } from "./prng.ts";

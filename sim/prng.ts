@@ -1,4 +1,7 @@
-/** Seeded random numbers for simulations: the same seed gives the same run on every machine. */
+/**
+ * Seeded random numbers for simulations: the same seed gives the same run on every machine.
+ * Pure.
+ */
 
 /** A small generator (mulberry32); good enough to shake protocols, useless for secrets. */
 export class Prng {

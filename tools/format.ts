@@ -1,4 +1,4 @@
-/** Columns of text. */
+/** Columns of text. Pure. */
 
 /** `%<width>…`: right-aligned. */
 export function right(text: string | number, width: number): string {

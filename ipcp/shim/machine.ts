@@ -1,5 +1,6 @@
 /**
  * The protocol machine of the shim IPCPs (udp4, udp6, eth-dix, eth-llc): flow allocation, names, ids.
+ * Pure.
  *
  * Reading first: spec 50 §7, §8, §10.1, then §18. It is given commands of the IRMd, management messages
  * of the network, answers of the IRMd and the time, and says what to do through {@linkcode poll}.

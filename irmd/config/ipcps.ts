@@ -1,4 +1,7 @@
-/** `[<type>.<ipcp name>]` of the configuration (spec 21 B3): what an IPCP joins and registers. */
+/**
+ * `[<type>.<ipcp name>]` of the configuration (spec 21 B3): what an IPCP joins and registers.
+ * Pure.
+ */
 
 import { bootstrapConfig } from "../../lib/irm/bootstrap_options.ts";
 import {

@@ -1,4 +1,4 @@
-/** `[name.<name>]` of the configuration (spec 21 B2). */
+/** `[name.<name>]` of the configuration (spec 21 B2). Pure. */
 
 import { PolLb } from "../../lib/irm/messages.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../../lib/limits.ts";

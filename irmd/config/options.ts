@@ -1,6 +1,6 @@
 /**
  * The bootstrap options of an IPCP in the configuration (spec 21 B4), checked in the prototype's order:
- * directory, data transfer, address authority, congestion.
+ * directory, data transfer, address authority, congestion. Pure.
  */
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";

@@ -1,4 +1,4 @@
-/** Keys and values of TOML (toml.ts): characters in, values with their line out. */
+/** Keys and values of TOML (toml.ts): characters in, values with their line out. Pure. */
 
 /** A table; `inline` ones cannot be extended. */
 export interface TomlTable {

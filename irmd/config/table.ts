@@ -1,6 +1,6 @@
 /**
  * Reading one table of the configuration: typed access to its keys, with an error for a value of the
- * wrong type and for every key that nobody asked for.
+ * wrong type and for every key that nobody asked for. Pure.
  */
 
 import { NAME_BYTES_MAX } from "../../lib/limits.ts";

@@ -1,6 +1,6 @@
 /**
  * TOML 1.0 with the line of every key and value, so that whoever reads a configuration can say where
- * it is wrong. (https://toml.io/en/v1.0.0; the sections named below are of that document.)
+ * it is wrong. (https://toml.io/en/v1.0.0; the sections named below are of that document.) Pure.
  *
  * Invariants: `parseToml` never throws; nesting is limited; dates are kept as text. The scanner is in
  * scanner.ts, the rules about what may be defined twice are here.

@@ -1,4 +1,4 @@
-/** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. */
+/** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. Pure. */
 
 import type { IpcpConfig } from "../../lib/irm/messages.ts";
 

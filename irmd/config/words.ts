@@ -1,5 +1,5 @@
 /**
- * Splitting the text of `args` into words (spec 21 B2).
+ * Splitting the text of `args` into words (spec 21 B2). Pure.
  *
  * Like the prototype at spaces; beyond it, quotes keep words together: `'…'` takes everything as it
  * is, in `"…"` and outside a backslash takes the next character as it is.

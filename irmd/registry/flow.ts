@@ -1,5 +1,5 @@
 /**
- * The record of one flow and the table of all flows (spec 20 §5, §8.1).
+ * The record of one flow and the table of all flows (spec 20 §5, §8.1). Pure.
  *
  *     INIT ──over an IPCP──> ALLOC_PENDING ──response 0──────> ALLOCATED ──dealloc──> DEALLOC_PENDING
  *     INIT ──accept────────> ACCEPT_PENDING ──request arrived──┘                        │ IPCP confirms,

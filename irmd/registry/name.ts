@@ -1,5 +1,6 @@
 /**
  * Names: who is bound to them, who accepts for them, who waits for an acceptor (spec 20 §5, §8.3).
+ * Pure.
  */
 
 import { nameHash } from "../../lib/hash.ts";

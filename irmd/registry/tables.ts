@@ -1,5 +1,5 @@
 /**
- * The small tables of the registry: programs, processes, IPCPs, pools, children (spec 20 §5).
+ * The small tables of the registry: programs, processes, IPCPs, pools, children (spec 20 §5). Pure.
  */
 
 import { IpcpState, NOT_ENROLLED } from "../../lib/irm/codes.ts";

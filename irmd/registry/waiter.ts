@@ -1,6 +1,6 @@
 /**
  * A wait that the registry ends: for a request to accept, for the answer to an allocation, for an
- * acceptor, an IPCP or a process. It is settled exactly once; whoever comes later is told so.
+ * acceptor, an IPCP or a process. It is settled exactly once; whoever comes later is told so. Pure.
  *
  * No promise and no timer here: the shell turns a waiter into a promise where it needs one, and ends it at
  * a deadline or a hang-up through the registry's method for that (so that the registry's own lists follow).

@@ -1,6 +1,6 @@
 /**
  * Numbers on command lines and in output as C has them (spec 80 §1.2, §2.3): `strtol`, time suffixes,
- * `%.3f`. Beyond the prototype times may have decimals and `us`.
+ * `%.3f`. Beyond the prototype times may have decimals and `us`. Pure.
  */
 
 /** A number and what follows it. */

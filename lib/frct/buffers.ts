@@ -1,5 +1,6 @@
 /**
  * Private copies of packets: buffers of a few sizes, kept for reuse so that the data path allocates nothing.
+ * Pure.
  *
  * One pool serves all flows of a thread. A buffer belongs to exactly one owner between `take` and `give`; the pool
  * counts what is out, so that a test can see that everything came back. Idle buffers above a bound are left to the

@@ -1,4 +1,7 @@
-/** Numbers of FRCT: first those of the specification, each with its clause, then our own, each with its reason. */
+/**
+ * Numbers of FRCT: first those of the specification, each with its clause, then our own, each with its reason.
+ * Pure.
+ */
 
 // Specification 31 §2.
 

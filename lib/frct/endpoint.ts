@@ -1,5 +1,5 @@
 /**
- * FRCT, flow and retransmission control: what the flow library drives (spec 31).
+ * FRCT, flow and retransmission control: what the flow library drives (spec 31). Pure.
  *
  * {@linkcode FrctEndpoint} is one end of one flow as a pure machine: it is given the time, packets and
  * messages, and says what to send, what to deliver and when to be called again. It owns no clock, timer, memory

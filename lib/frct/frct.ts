@@ -1,6 +1,6 @@
 /**
  * FRCT version 1: sender and receiver of one flow behind {@linkcode FrctEndpoint}, and the bytes between them
- * (spec 31; rules of its §10 and §12).
+ * (spec 31; rules of its §10 and §12). Pure.
  *
  * It leaves to others: encryption, CRC, the keepalive (an empty packet that never comes here), clock, timers, memory.
  * What it adds to the two halves is the order of things in a packet, and rule 1 of §10: the prototype opens its record of

@@ -1,6 +1,6 @@
 /**
  * Estimate of the share of packets lost, from the gaps the peer's acknowledgements show. It remembers about
- * eight windows and forgets smoothly; a single early loss does not make a lossy path.
+ * eight windows and forgets smoothly; a single early loss does not make a lossy path. Pure.
  */
 import { WINDOW_PACKETS } from "./constants.ts";
 

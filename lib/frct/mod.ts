@@ -1,5 +1,5 @@
 /**
- * FRCT, flow and retransmission control (spec 31): makes endpoints by header version.
+ * FRCT, flow and retransmission control (spec 31): makes endpoints by header version. Pure.
  *
  * `endpoint.ts` says how a shell drives one.
  */

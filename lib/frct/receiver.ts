@@ -1,6 +1,6 @@
 /**
  * The receiving half of an FRCT connection: run, reorder queue, delivery, and when to acknowledge
- * (spec 31 §5, §7, §8, §10).
+ * (spec 31 §5, §7, §8, §10). Pure.
  *
  * Queue positions count packets delivered or deliverable and are independent of sequence numbers, so that a gap of an
  * unreliable flow, or a new run, leaves no hole in the queue.

@@ -1,6 +1,6 @@
 /**
  * Statistics of an FRCT flow as the prototype's RIB shows them (spec 30 §12): 22 lines, label padded to 33 columns, value
- * right-aligned in 20. The counters that are ours alone are in {@linkcode FrctStats} only.
+ * right-aligned in 20. The counters that are ours alone are in {@linkcode FrctStats} only. Pure.
  */
 import type { FrctStats } from "./endpoint.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Round trip estimator (spec 31 §6), integers in ns; shifts of the specification are floor divisions here so that samples
- * of more than two seconds do not overflow.
+ * of more than two seconds do not overflow. Pure.
  */
 import {
   MDEV_INITIAL_NS,

@@ -1,5 +1,6 @@
 /**
  * The sending half of an FRCT connection: window, acknowledgements, loss and time-outs (spec 31 §4, §6, §7, §10, §12).
+ * Pure.
  *
  * It decides what may be sent and what must be sent again; the bytes are made in `frct.ts`.
  * Invariants: lwe ≤ seqno (modulo 2^32); at most a window of 256 packets is outstanding; the right edge never moves back

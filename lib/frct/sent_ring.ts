@@ -1,6 +1,7 @@
 /**
  * Packets sent and not yet acknowledged: a ring indexed by sequence number that holds a private copy of each payload.
  * It grows with what is outstanding, up to the window, so that an idle flow costs next to nothing.
+ * Pure.
  *
  * Invariant: slots are in use exactly for the sequence numbers the sender has outstanding.
  */

@@ -1,4 +1,4 @@
-/** Sequence numbers: unsigned 32 bits, compared modulo 2^32 (spec 31 §3). */
+/** Sequence numbers: unsigned 32 bits, compared modulo 2^32 (spec 31 §3). Pure. */
 
 /** Whether `a` comes before `b`. */
 export function before(a: number, b: number): boolean {

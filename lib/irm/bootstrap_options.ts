@@ -1,6 +1,6 @@
 /**
  * The options of bootstrapping an IPCP as people give them, on the command line or in `irmd.conf`
- * (spec 21 A2.3, B4), with their defaults and ranges, and the message made from them.
+ * (spec 21 A2.3, B4), with their defaults and ranges, and the message made from them. Pure.
  */
 
 import { AddrAuth, CongAvoid, DirPol, HashAlgo, IpcpType, LsPol, RoutingPol } from "./codes.ts";

@@ -1,6 +1,6 @@
 /**
  * Numbers carried in messages of the IRMd and the IPCPs (spec 20 §3): request codes, types, states,
- * policies. They are fixed by compatibility with the prototype.
+ * policies. They are fixed by compatibility with the prototype. Pure.
  */
 
 /** `irm_msg.code`. */

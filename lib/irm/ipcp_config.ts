@@ -1,6 +1,6 @@
 /**
  * Configuration of an IPCP as it travels in messages (`ipcp_config_msg`, spec 20 §3), used by bootstrap
- * requests and by enrollment.
+ * requests and by enrollment. Pure.
  *
  * `ipcpType` decides which sub-configuration is there; decoding refuses a message whose sub-configuration
  * is missing, so nobody has to look for it again.

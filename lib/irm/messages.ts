@@ -1,5 +1,6 @@
 /**
  * Messages on the sockets of the IRMd and of the IPCPs (spec 20 §3): `irm_msg` and `ipcp_msg`.
+ * Pure.
  *
  * Types here say what a message may hold; which fields a request needs is checked by whoever serves it.
  * Decoding never throws: a plain `WireError` means "not such a message" (close without reply), a

@@ -1,5 +1,5 @@
 /**
- * Connection establishment message of IPCP components (cep.proto, spec 30 §15, spec 60 §10).
+ * Connection establishment message of IPCP components (cep.proto, spec 30 §15, spec 60 §10). Pure.
  *
  * One message in each direction over a new flow: who connects and which protocol it speaks. The prototype reads at
  * most 128 bytes and sends fields 1, 2, 3, 5 and 8 only; an answer with an empty component name refuses.

@@ -1,5 +1,6 @@
 /**
  * Enrollment messages of broadcast and unicast IPCPs (enroll.proto, spec 20 §3, spec 60 §3.3, §10).
+ * Pure.
  *
  * The enrollee sends a request with a random id; the answer repeats the id and carries the time and, with response
  * 0, the configuration of the layer; an acknowledgement with the result ends it. An id is exactly 8 bytes.

@@ -1,5 +1,5 @@
 /**
- * Headers of the two Ethernet IPCPs, from the destination MAC to the payload.
+ * Headers of the two Ethernet IPCPs, from the destination MAC to the payload. Pure.
  *
  * Source: spec 50 §11 and §12. Big-endian.
  *

@@ -1,5 +1,5 @@
 /**
- * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts.
+ * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts. Pure.
  *
  * Source: spec 50 §11 (DIX, 39 bytes) and §12 (LLC, 37 bytes). Big-endian. After the fixed part come
  * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1).

@@ -1,5 +1,6 @@
 /**
  * FRCT PCI: protocol control information in front of every packet of a flow with order (spec 31 §1).
+ * Pure.
  *
  * Network byte order.
  *

@@ -1,5 +1,5 @@
 /**
- * What every wire module guarantees, written once.
+ * What every wire module guarantees, written once. Pure.
  *
  * - `parse` never throws, reads only `[at, end)` of its buffer, and keeps no reference to it unless
  *   its doc says so; it compares lengths before it reads.

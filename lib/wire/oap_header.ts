@@ -1,5 +1,5 @@
 /**
- * The header that two IRMds exchange while a flow is allocated (OAP, spec 40 §2).
+ * The header that two IRMds exchange while a flow is allocated (OAP, spec 40 §2). Pure.
  *
  * Big-endian, no padding, no type field: request and response have the same layout and the receiver
  * knows which it expects.

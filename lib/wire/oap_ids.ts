@@ -1,5 +1,6 @@
 /**
  * Identifiers of OAP: ciphers, digests (which also name the KDF) and key exchanges (spec 40 §3).
+ * Pure.
  *
  * Cipher and digest ids travel in the header; they are OpenSSL's NIDs. Key exchanges are recognised
  * from the key itself, their ids are internal. Each table has a strength rank that negotiation

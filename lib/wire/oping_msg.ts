@@ -1,5 +1,5 @@
 /**
- * The message of `oping` (spec 80 §2.2): one a packet, request and reply have the same form.
+ * The message of `oping` (spec 80 §2.2): one a packet, request and reply have the same form. Pure.
  *
  *     offset size
  *     0      4    type, big endian: 0 request, 1 reply

@@ -1,6 +1,6 @@
 /**
  * Protocol Buffers messages by field table: the encoding that the IRMd, the IPCPs, enrollment, CEP
- * and the directory share (proto2, spec 20 §3).
+ * and the directory share (proto2, spec 20 §3). Pure.
  *
  * A {@linkcode Schema} is a table of fields; it encodes in ascending field order and decodes without
  * ever throwing. Decoding follows proto2: unknown fields are skipped, of a repeated scalar field the

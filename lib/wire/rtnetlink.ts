@@ -1,5 +1,5 @@
 /**
- * Link messages of the kernel (rtnetlink): RTM_NEWLINK and RTM_DELLINK.
+ * Link messages of the kernel (rtnetlink): RTM_NEWLINK and RTM_DELLINK. Pure.
  *
  * Host byte order, little-endian here. A datagram holds messages, each padded to 4 bytes:
  * `nlmsghdr` {len u32, type u16, flags u16, seq u32, pid u32}, `ifinfomsg` {family u8, pad u8, type u16,

@@ -1,5 +1,6 @@
 /**
  * What the management messages of the shim IPCPs (UDP and Ethernet) say, whatever their layout.
+ * Pure.
  *
  * The layouts differ in order and widths, and UDP swaps the two endpoint ids of a reply with respect
  * to Ethernet (spec 50 §17.1). Here each id is named after the side it belongs to, so the swap stays

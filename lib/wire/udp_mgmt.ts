@@ -1,5 +1,5 @@
 /**
- * Datagrams of the UDP IPCPs: the endpoint id in front of each, and the management datagram.
+ * Datagrams of the UDP IPCPs: the endpoint id in front of each, and the management datagram. Pure.
  *
  * Source: spec 50 §13. Big-endian, packed. Every datagram starts with `eid` u32; 0 is management,
  * else the rest is the payload for the flow that reads from that endpoint. Management, 47 bytes and

@@ -1,4 +1,4 @@
-/** What the pure procedures of OAP are given: log, clock, random source and cryptography. */
+/** What the pure procedures of OAP are given: log, clock, random source and cryptography. Pure. */
 
 import type { OapHeader } from "../../lib/wire/oap_header.ts";
 import { describeLines, encode, encodedLength, parse } from "../../lib/wire/oap_header.ts";

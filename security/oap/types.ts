@@ -1,4 +1,4 @@
-/** What the IRMd hands to OAP and gets back (spec 40 §1, §10, §11). */
+/** What the IRMd hands to OAP and gets back (spec 40 §1, §10, §11). Pure. */
 
 /** Files of one side for a name; an empty string means the default path (spec 40 §13). */
 export interface SecurityPaths {
