@@ -297,6 +297,11 @@ export class DataPlane {
     this.#ports.get(flowId)?.setDown(down);
   }
 
+  /** Tell the process above that the other end has closed the flow; what came before can still be read. */
+  end(flowId: number): void {
+    this.#ports.get(flowId)?.end();
+  }
+
   /** Stop the workers and drop every flow; each step is bounded. */
   async stop(): Promise<void> {
     if (this.#stopping) return;

@@ -234,6 +234,13 @@ export class Port {
     this.#set.notify(this.flowId, down ? FlowEvent.DOWN : FlowEvent.UP);
   }
 
+  /** Tell the process above that the other end has closed the flow. */
+  end(): void {
+    this.tx.setAcl(Acl.FLOWDOWN);
+    this.rx.setAcl(Acl.FLOWDOWN);
+    this.#set.notify(this.flowId, FlowEvent.DEALLOC);
+  }
+
   /** Shut the flow down for good: both sides see it, what is unread is freed. */
   shut(): void {
     this.rx.setAcl(Acl.FLOWDOWN);

@@ -21,7 +21,13 @@
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
-import type { FlowReply, FlowReq, ShimMgmt, ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
+import type {
+  FlowEndMsg,
+  FlowReply,
+  FlowReq,
+  ShimMgmt,
+  ShimMgmtCodec,
+} from "../../lib/wire/shim_mgmt.ts";
 import { type Addr, Directory, Queries, Registrations, sameAddr } from "./directory.ts";
 import { EidPool, type EidRange } from "./eids.ts";
 import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
@@ -74,6 +80,8 @@ export type Effect =
   | { readonly do: "resolve"; readonly hash: Uint8Array }
   /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
   | { readonly do: "open"; readonly flow: OpenFlow }
+  /** The other end has closed the flow. */
+  | { readonly do: "ended"; readonly flowId: number }
   /** The allocation failed or was given up: release what the shell holds for the flow. */
   | { readonly do: "release"; readonly flowId: number };
 
@@ -82,7 +90,8 @@ interface Flow {
   readonly localEid: number;
   remoteEid: number;
   readonly peer: Addr;
-  state: "requested" | "arrived" | "open";
+  /** `ended`: closed at the other end, not here yet. */
+  state: "requested" | "arrived" | "open" | "ended";
   /** When a flow that is not open is given up, ms. */
   untilMs: number;
   /** Start of the request's data, which the answer repeats. */
@@ -141,7 +150,7 @@ export class ShimMachine {
     return this.#gate.size;
   }
   /** The state of a flow, or undefined. */
-  flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
+  flowState(flowId: number): "requested" | "arrived" | "open" | "ended" | undefined {
     return this.#flows.get(flowId)?.state;
   }
   /** The other end of a flow, or undefined. */
@@ -232,10 +241,14 @@ export class ShimMachine {
     }
   }
 
-  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The id rests, late packets find nobody. */
+  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The peer is told; the id rests, late packets find nobody. */
   dealloc(nowMs: number, flowId: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) return -Errno.EPERM;
+    if (flow.state === "open") {
+      const { localEid: senderEid, remoteEid: receiverEid, peer } = flow;
+      this.#send(peer, { kind: "flow_end", senderEid, receiverEid });
+    }
     this.#remove(nowMs, flow);
     return 0;
   }
@@ -254,6 +267,8 @@ export class ShimMachine {
         return this.#onFlowReq(nowMs, from, m, bytes);
       case "flow_reply":
         return this.#onFlowReply(nowMs, from, m);
+      case "flow_end":
+        return this.#onFlowEnd(from, m);
       case "name_query":
         if (this.names.has(m.hash)) this.#send(from, { kind: "name_reply", hash: m.hash });
         return;
@@ -312,6 +327,17 @@ export class ShimMachine {
     flow.remoteEid = m.responderEid;
     this.#open(flow);
     this.#out.push({ do: "alloc_reply", flowId, response: 0, data: m.data });
+  }
+
+  #onFlowEnd(from: Addr, m: FlowEndMsg): void {
+    const flow = this.#flows.get(this.#byEid.get(m.receiverEid) ?? -1);
+    const ours = flow?.state === "open" && flow.remoteEid === m.senderEid;
+    if (!ours || !sameAddr(flow.peer, from)) {
+      this.counters.forged++;
+      return;
+    }
+    flow.state = "ended";
+    this.#out.push({ do: "ended", flowId: flow.flowId });
   }
 
   /**

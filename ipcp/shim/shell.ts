@@ -154,6 +154,8 @@ export class ShimShell {
         const { localEid, remoteEid, peer } = e.flow;
         return this.#plane.publish(e.flow.flowId, { localEid, remoteEid, partner: 0, peer });
       }
+      case "ended":
+        return this.#plane.end(e.flowId);
       case "release":
         return this.#held.release(e.flowId);
     }

@@ -492,7 +492,7 @@ export class UnicastIpcp implements IpcpType {
       case "release":
         return layer.held.release(e.flowId);
       case "down":
-        return layer.plane.setDown(e.flowId, true);
+        return layer.plane.end(e.flowId);
       case "routes":
         layer.table.publish(e.routes);
         return;

@@ -25,7 +25,7 @@
 
 import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
-import type { ShimMgmt, ShimMgmtCodec } from "./shim_mgmt.ts";
+import { CODE_FLOW_END, type ShimMgmt, type ShimMgmtCodec } from "./shim_mgmt.ts";
 
 /** Bytes before hash and data in the two layouts. */
 export const DIX_LENGTH = 39;
@@ -91,6 +91,10 @@ function parse(l: Layout, b: Uint8Array, hashBytes: number): ShimMgmt | WireErro
       data: b.slice(l.length),
     };
   }
+  if (code === CODE_FLOW_END) {
+    const receiverEid = l.wideIds ? v.getUint16(l.receiver) : v.getUint8(l.receiver);
+    return { kind: "flow_end", senderEid: sender, receiverEid };
+  }
   if (code > Code.nameReply) return new WireError("code", `unknown: ${code}`);
   if (b.length < l.length + hashBytes) {
     return new WireError("hash", `short: ${b.length - l.length} of ${hashBytes} bytes`);
@@ -123,6 +127,7 @@ function encodedLength(l: Layout, m: ShimMgmt): number {
 const CODE_OF: Record<ShimMgmt["kind"], number> = {
   flow_req: Code.flowReq,
   flow_reply: Code.flowReply,
+  flow_end: CODE_FLOW_END,
   name_query: Code.nameQuery,
   name_reply: Code.nameReply,
 };
@@ -135,6 +140,10 @@ function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | 
   if (m.kind === "flow_reply") {
     sender = m.responderEid;
     receiver = m.requesterEid;
+  }
+  if (m.kind === "flow_end") {
+    sender = m.senderEid;
+    receiver = m.receiverEid;
   }
   const widest = l.wideIds ? 0xffff : 0xff;
   if (sender > widest || receiver > widest) {

@@ -45,8 +45,22 @@ export interface NameReply {
   readonly hash: Uint8Array;
 }
 
+/**
+ * "This flow is gone at my end." Ours: the prototype has no such message, logs an unknown code and goes on, and waits for
+ * its keepalive.
+ */
+export interface FlowEndMsg {
+  readonly kind: "flow_end";
+  /** Endpoint ids that sender and receiver of this message read from. */
+  readonly senderEid: number;
+  readonly receiverEid: number;
+}
+
+/** Code of {@linkcode FlowEndMsg}, in every layout. */
+export const CODE_FLOW_END = 42;
+
 /** Any management message. */
-export type ShimMgmt = FlowReq | FlowReply | NameQuery | NameReply;
+export type ShimMgmt = FlowReq | FlowReply | FlowEndMsg | NameQuery | NameReply;
 
 /** One layout of the management messages. */
 export interface ShimMgmtCodec {

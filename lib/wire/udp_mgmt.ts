@@ -16,13 +16,20 @@
  * | 28  | 4    | QoS loss      | 47  | n    | see below      |
  *
  * Request (code 1): s_eid is the requester's, then the 16-byte hash, then OAP. Reply (code 2): s_eid
- * is again the **requester's**, d_eid the responder's, no hash. Fields that a kind does not use are
+ * is again the **requester's**, d_eid the responder's, no hash. End (code 42, ours): s_eid is the sender's, d_eid the
+ * receiver's, nothing follows. Fields that a kind does not use are
  * written as zero and ignored on receipt. At most 2048 bytes: longer ones overflow a C peer's heap.
  */
 
 import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
-import type { FlowReply, FlowReq, ShimMgmt } from "./shim_mgmt.ts";
+import {
+  CODE_FLOW_END,
+  type FlowEndMsg,
+  type FlowReply,
+  type FlowReq,
+  type ShimMgmt,
+} from "./shim_mgmt.ts";
 import type { ShimMgmtCodec } from "./shim_mgmt.ts";
 
 /** Bytes of the endpoint id in front of every datagram. */
@@ -73,7 +80,10 @@ export function encodeEid(eid: number, into: Uint8Array, at: number): void {
 }
 
 /** Parse a management datagram, endpoint id included. */
-export function parse(b: Uint8Array, hashBytes = HASH_BYTES): FlowReq | FlowReply | WireError {
+export function parse(
+  b: Uint8Array,
+  hashBytes = HASH_BYTES,
+): FlowReq | FlowReply | FlowEndMsg | WireError {
   if (b.length < LENGTH) return new WireError("length", `short: ${b.length} of ${LENGTH} bytes`);
   if (b.length > MGMT_BYTES_MAX) return new WireError("length", `long: ${b.length} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, b.length);
@@ -86,6 +96,13 @@ export function parse(b: Uint8Array, hashBytes = HASH_BYTES): FlowReq | FlowRepl
       responderEid: v.getUint32(AT.dEid),
       response: v.getInt32(AT.response),
       data: b.slice(LENGTH),
+    };
+  }
+  if (code === CODE_FLOW_END) {
+    return {
+      kind: "flow_end",
+      senderEid: v.getUint32(AT.sEid),
+      receiverEid: v.getUint32(AT.dEid),
     };
   }
   if (code !== CODE_FLOW_REQ) return new WireError("code", `unknown: ${code}`);
@@ -126,8 +143,8 @@ export function encode(m: ShimMgmt, into: Uint8Array, at: number): number | Wire
   const v = new DataView(into.buffer, into.byteOffset + at, n);
   const qos = m.kind === "flow_req" ? m.qos : QOS_ZERO;
   v.setUint32(AT.eid, MGMT_EID);
-  v.setUint32(AT.sEid, m.requesterEid);
-  v.setUint32(AT.dEid, m.kind === "flow_reply" ? m.responderEid : 0);
+  v.setUint32(AT.sEid, m.kind === "flow_end" ? m.senderEid : m.requesterEid);
+  v.setUint32(AT.dEid, receiverOf(m));
   v.setInt32(AT.response, m.kind === "flow_reply" ? m.response : 0);
   v.setBigUint64(AT.bandwidth, qos.bandwidth);
   v.setUint32(AT.delay, qos.delay);
@@ -135,16 +152,29 @@ export function encode(m: ShimMgmt, into: Uint8Array, at: number): number | Wire
   v.setUint32(AT.ber, qos.ber);
   v.setUint32(AT.maxGap, qos.maxGap);
   v.setUint32(AT.timeout, qos.timeout);
-  v.setUint8(AT.code, m.kind === "flow_req" ? CODE_FLOW_REQ : CODE_FLOW_REPLY);
+  v.setUint8(AT.code, CODES[m.kind]);
   v.setUint8(AT.availability, qos.availability);
   v.setUint8(AT.inOrder, qos.inOrder);
   if (m.kind === "flow_req") {
     into.set(m.hash, at + LENGTH);
     into.set(m.data, at + LENGTH + m.hash.length);
-  } else {
+  } else if (m.kind === "flow_reply") {
     into.set(m.data, at + LENGTH);
   }
   return n;
+}
+
+const CODES = { flow_req: CODE_FLOW_REQ, flow_reply: CODE_FLOW_REPLY, flow_end: CODE_FLOW_END };
+
+function receiverOf(m: FlowReq | FlowReply | FlowEndMsg): number {
+  switch (m.kind) {
+    case "flow_reply":
+      return m.responderEid;
+    case "flow_end":
+      return m.receiverEid;
+    default:
+      return 0;
+  }
 }
 
 /** The layout as a {@linkcode ShimMgmtCodec}; endpoint ids are 1..2^32-2. */

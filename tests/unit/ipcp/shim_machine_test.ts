@@ -373,3 +373,36 @@ Deno.test("thousand flows open and close without leaving anything", () => {
   for (let i = 1; i <= 1000; i++) assertEquals(m.dealloc(2000, i), 0);
   assertEquals([m.flowCount, m.deadlineMs()], [0, Infinity]);
 });
+
+/** A machine with flow 1 open to B, and its endpoint id; B's is 200. */
+function opened(): { m: ShimMachine; eid: number } {
+  const m = t.machine();
+  const eid = t.requested(m, 0, 1);
+  m.onMgmt(1, t.MAC_B, t.bytesOf(t.reply(eid, 200)));
+  t.drain(m);
+  return { m, eid };
+}
+
+Deno.test("dealloc() of an open flow tells the peer", () => {
+  const { m, eid } = opened();
+  assertEquals(m.dealloc(2, 1), 0);
+  const [e] = t.drain(m);
+  assertEquals(e?.do === "send" && e.to, t.MAC_B);
+  assertEquals(t.parsed(e), { kind: "flow_end", senderEid: eid, receiverEid: 200 });
+});
+
+Deno.test("the end of a flow is believed of its peer with both its ids, once, and is not answered", () => {
+  const { m, eid } = opened();
+  const end = { kind: "flow_end", senderEid: 200, receiverEid: eid } as const;
+  m.onMgmt(2, t.MAC_EVIL, t.bytesOf(end));
+  m.onMgmt(2, t.MAC_B, t.bytesOf({ ...end, senderEid: 201 }));
+  m.onMgmt(2, t.MAC_B, t.bytesOf({ ...end, receiverEid: eid ^ 1 }));
+  assertEquals(t.drain(m), []);
+  assertEquals(m.counters.forged, 3);
+  m.onMgmt(2, t.MAC_B, t.bytesOf(end));
+  m.onMgmt(2, t.MAC_B, t.bytesOf(end));
+  assertEquals(t.drain(m), [{ do: "ended", flowId: 1 }]);
+  assertEquals(m.openFlows(), []); // an interface that comes back does not wake it
+  assertEquals(m.dealloc(3, 1), 0);
+  assertEquals(t.drain(m), []);
+});

@@ -1,0 +1,81 @@
+// What becomes of a unicast layer when members leave, die, come back, or do not read.
+
+import { assertStringIncludes } from "@std/assert";
+import { until } from "./support/deadline.ts";
+import type { TestNode } from "./support/node.ts";
+import { serve } from "./nodes_support.ts";
+import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+
+function members(node: TestNode, n: number, deadlineMs?: number): Promise<unknown> {
+  const there = async () => await node.admin().countMembers("net") === n;
+  return until(`${n} members`, there, deadlineMs);
+}
+
+async function pidOf(node: TestNode, ipcp: string): Promise<number> {
+  const found = (await node.admin().listIpcps()).find((i) => i.name === ipcp);
+  if (found === undefined) throw new Error(`no IPCP ${ipcp}`);
+  return found.pid;
+}
+
+/** A chain a - b - c, or a pair. */
+async function chain(n: 2 | 3): Promise<Loopback> {
+  const lab = await Loopback.make([["net.0"], ["net.1"], ["net.2"]].slice(0, n));
+  await first(lab.nodes[0]!, "net.0", "net", "wire");
+  for (let i = 1; i < n; i++) await joins(lab.nodes[i]!, `net.${i}`, "net", "wire", `net.${i - 1}`);
+  for (const node of lab.nodes) await members(node, n);
+  return lab;
+}
+
+Deno.test("disconnect is known at both ends at once, and connecting again makes it whole", async () => {
+  await using lab = await chain(2);
+  const [a, b] = lab.nodes;
+  await b!.must("irm", "ipcp", "disconnect", "name", "net.1", "dst", "net.0");
+  await Promise.all([members(a!, 1), members(b!, 1)]);
+  await b!.must("irm", "ipcp", "connect", "name", "net.1", "dst", "net.0");
+  await Promise.all([members(a!, 2), members(b!, 2)]);
+  await pingServer(a!, "ping.a", "net");
+  await pinged(b!, "ping.a");
+});
+
+Deno.test("a member that is killed is gone at once for its neighbours, and may join anew", async () => {
+  await using lab = await chain(3);
+  const [a, b, c] = lab.nodes;
+  Deno.kill(await pidOf(c!, "net.2"), "SIGKILL");
+  // Before the updates of its links would be missed, which takes 34 s.
+  await Promise.all([members(a!, 2, 20_000), members(b!, 2, 20_000)]);
+  await until("its IRMd forgets it", async () => {
+    return !(await c!.admin().listIpcps()).some((i) => i.name === "net.2");
+  });
+  await joins(c!, "net.2", "net", "wire", "net.1");
+  await Promise.all([a!, b!, c!].map((node) => members(node, 3)));
+  await pingServer(a!, "ping.a", "net");
+  await pinged(c!, "ping.a");
+});
+
+Deno.test("a member that comes back with another address is connected to again without a command", async () => {
+  await using lab = await chain(2);
+  const [a, b] = lab.nodes;
+  Deno.kill(await pidOf(a!, "net.0"), "SIGKILL");
+  await members(b!, 1);
+  await until("its IRMd forgets it", async () => {
+    return !(await a!.admin().listIpcps()).some((i) => i.name === "net.0");
+  });
+  await first(a!, "net.0", "net", "wire");
+  await Promise.all([members(a!, 2), members(b!, 2)]);
+  await pingServer(b!, "ping.b", "net");
+  await pinged(a!, "ping.b");
+});
+
+Deno.test("an application that never reads stops nobody else", async () => {
+  await using lab = await chain(3);
+  const [a, , c] = lab.nodes;
+  const server = await serve(a!, "ping.a", "net");
+  await c!.must("irm", "name", "create", "ping.a");
+  const flood = c!.spawn(["oping", "-n", "ping.a", "-i", "0", "-c", "10000000", "-Q"]);
+  await server.waitForLine(/New flow/);
+  server.kill("SIGSTOP");
+  await pingServer(a!, "other.a", "net");
+  assertStringIncludes((await pinged(c!, "other.a")).out, "3 received");
+  if (!flood.ended) flood.kill("SIGKILL");
+  server.kill("SIGKILL");
+});
