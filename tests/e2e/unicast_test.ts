@@ -1,6 +1,6 @@
 // Layers that recurse, live: unicast over UDP on the loopback, several nodes of one user; chains; three layers deep.
 
-import { assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
@@ -27,6 +27,27 @@ Deno.test("a chain of three: the ends reach each other through the middle", asyn
     assertMatch((await pinged(c!, "ping.a", 3, ["-q", qos])).out, THREE);
   }
   assertMatch((await pinged(c!, "ping.a", 3, ["-s", "8000"])).out, THREE);
+});
+
+Deno.test("flows to neighbours are encrypted where enc.conf of the name says so", async () => {
+  await using lab = await Loopback.make([["net.a"], ["net.b"]]);
+  const [a, b] = lab.nodes;
+  for (const [node, side] of [[a!, "server"], [b!, "client"]] as const) {
+    const dir = `${node.prefix}/etc/security/${side}/net.a`;
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.writeTextFile(`${dir}/enc.conf`, "kex=X25519\n");
+  }
+  await first(a!, "net.a", "net", "wire");
+  await joins(b!, "net.b", "net", "wire", "net.a");
+  await pingServer(a!, "ping.a", "net");
+  assertMatch((await pinged(b!, "ping.a")).out, THREE);
+  assertMatch((await pinged(b!, "ping.a", 3, ["-s", "8000"])).out, THREE);
+  assertMatch(b!.irmd!.out, /X25519/);
+  // A configuration that cannot be read refuses, in words.
+  await Deno.writeTextFile(`${b!.prefix}/etc/security/client/net.a/enc.conf`, "kex=rot13\n");
+  const no = await b!.run(["irm", "ipcp", "enroll", "name", "other", "dst", "net.a"]);
+  assertEquals(no.code, 1);
+  assertMatch(no.err, /no flow to "net\.a": .*enc\.conf/);
 });
 
 Deno.test("three layers deep: unicast over unicast over UDP", async () => {

@@ -179,8 +179,10 @@ export class UnicastPath {
   #readMail(): void {
     const letter = this.#letter;
     while (this.#mailbox.take(letter)) {
-      if (letter.kind === Mail.lower) this.#take(letter.bytes);
-      else if (letter.kind === Mail.release) this.#release(letter.b);
+      if (letter.kind === Mail.lower) {
+        this.#take(letter.bytes);
+        letter.bytes.fill(0); // a key may have been in it
+      } else if (letter.kind === Mail.release) this.#release(letter.b);
       else this.#sendControl(letter.b >>> 0, letter.c, letter.bytes);
     }
   }
