@@ -3,10 +3,17 @@
 import { NetLab } from "../e2e/support/netns.ts";
 import { until } from "../e2e/support/deadline.ts";
 import type { RunResult } from "../e2e/support/process.ts";
-import { CHost } from "./c_host.ts";
+import { CHost, type CHostOptions } from "./c_host.ts";
 
-/** Whose IRMd, IPCPs and tools a host has. */
-export type Kind = "c" | "ouro";
+/** Whose IRMd, IPCPs and tools a host has; or one's IRMd and tools with unicast IPCPs of the other. */
+export type Kind = "c" | "ouro" | "c irmd, our ipcps" | "our irmd, c ipcps";
+
+const OPTIONS: Record<Kind, CHostOptions> = {
+  "c": { node: "c" },
+  "ouro": { node: "ouro" },
+  "c irmd, our ipcps": { node: "c", ours: ["unicast", "eth-dix"] },
+  "our irmd, c ipcps": { node: "ouro", cIpcps: true },
+};
 
 /** Hosts in a line; between two neighbours a veth with an eth-dix IPCP at both ends. */
 export class Chain implements AsyncDisposable {
@@ -36,8 +43,8 @@ export class Chain implements AsyncDisposable {
       const end = (at: number, dev: string) => ({ ns: this.namespaces[at]!, dev, addr: [] });
       await this.#net.link(end(i, `r${i}`), end(i + 1, `l${i + 1}`));
     }
-    await Promise.all(this.kinds.map(async (node, i) => {
-      const host = await CHost.start({ ns: this.namespaces[i]!, node });
+    await Promise.all(this.kinds.map(async (kind, i) => {
+      const host = await CHost.start({ ns: this.namespaces[i]!, ...OPTIONS[kind] });
       this.hosts[i] = host;
       for (const side of ["l", "r"]) {
         if (i === (side === "l" ? 0 : this.kinds.length - 1)) continue;
@@ -91,6 +98,24 @@ export class Chain implements AsyncDisposable {
       "dst",
       `net.${from}`,
     );
+  }
+
+  /** Kills the unicast IPCP of host i, and waits until its IRMd has noticed. */
+  async kill(i: number): Promise<void> {
+    const host = this.hosts[i]!;
+    const row = () =>
+      host.must("irm", "ipcp", "list").then((out) => {
+        return out.split("\n").find((line) => line.includes(`net.${i}`));
+      });
+    const pid = Number(/\d+/.exec(await row() ?? "")?.[0]);
+    await host.run(["kill", "-9", `${pid}`]);
+    await until("the IPCP is gone", async () => await row() === undefined);
+  }
+
+  /** Sets an interface of host i up or down. */
+  async setLink(i: number, dev: string, up: boolean): Promise<void> {
+    const words = ["ip", "link", "set", dev, up ? "up" : "down"];
+    await this.#net.exec(this.namespaces[i]!, words);
   }
 
   /** A layer of all hosts: the first bootstraps, each enrols with the one before it. */

@@ -43,3 +43,53 @@ for (const kinds of CHAINS) {
     },
   });
 }
+
+for (const routing of ["lfa", "ecmp"]) {
+  Deno.test({
+    name: `a chain c - ouro - c with ${routing}, and another hash: the ends ping each other`,
+    ignore,
+    async fn() {
+      await using chain = await Chain.make(["c", "ouro", "c"]);
+      await chain.layer(["routing", routing, "hash", "SHA3_512"]);
+      assertMatch((await chain.ping(2, 0)).out, THREE);
+    },
+  });
+}
+
+const MIXTURES: readonly (readonly Kind[])[] = [
+  ["c irmd, our ipcps", "c"],
+  ["c", "c irmd, our ipcps"],
+  ["our irmd, c ipcps", "ouro"],
+  ["ouro", "our irmd, c ipcps"],
+];
+for (const kinds of MIXTURES) {
+  Deno.test({
+    name: `${kinds[1]} enrols with ${kinds[0]}, and they ping each other`,
+    ignore,
+    async fn() {
+      await using chain = await Chain.make(kinds);
+      await chain.layer();
+      assertMatch((await chain.ping(1, 0)).out, THREE);
+      assertMatch((await chain.ping(0, 1)).out, THREE);
+    },
+  });
+}
+
+for (const kinds of [["ouro", "c"], ["c", "ouro"]] as const) {
+  Deno.test({
+    name: `${kinds[1]} disconnects from ${kinds[0]} and connects again; is killed and joins anew`,
+    ignore,
+    async fn() {
+      await using chain = await Chain.make(kinds);
+      await chain.layer();
+      assertMatch((await chain.ping(1, 0)).out, THREE);
+      await chain.disconnect(1, 0);
+      await chain.connect(1, 0);
+      assertMatch((await chain.ping(1, 0)).out, THREE);
+      await chain.kill(1);
+      await chain.enroll(1, 0);
+      await chain.connect(1, 0);
+      assertMatch((await chain.ping(1, 0)).out, THREE);
+    },
+  });
+}
