@@ -41,8 +41,12 @@ export const GAP_ACKS = 6;
 export const DUPLICATE_ACK_US = 1_000;
 /** Duplicate acknowledgements that mean loss (31 §12). */
 export const DUPLICATE_ACKS_LOSS = 3;
-/** Added to the RTT before an unanswered tail is probed, µs: above every peer's ACK delay (10 to 15.5 ms). */
-export const PROBE_SLACK_US = 25_000;
+/** Shortest time before an unanswered tail is probed, µs: above every peer's ACK delay (10 to 15.5 ms). */
+export const PROBE_MIN_US = 25_000;
+/** Smoothed round trips after the newest packet before an unanswered tail is probed: a little above two. */
+export const PROBE_ROUND_TRIPS = 2.25;
+/** Probes of a tail before the time-out with its back-off: both get lost once in 150 at 8 %. */
+export const PROBES_MAX = 2;
 /** Shortest pause between RTT samples, µs: round trips of a direct flow are µs and would be sampled with each packet. */
 export const SAMPLE_MIN_US = 1_000;
 /** Longest pause between rendez-vous after back-off, µs. */

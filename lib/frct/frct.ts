@@ -300,6 +300,7 @@ export class Frct implements FrctEndpoint {
     const flags = pci.flags;
     const data = (flags & DATA) !== 0;
     this.#heardUs = nowUs;
+    this.#snd.heard(nowUs);
     if ((flags & DRF) !== 0 && (!rcv.open || (data && rcv.stale(nowUs, pci.seqno)))) {
       rcv.begin(pci.seqno);
     }

@@ -37,6 +37,11 @@ export class RttEstimator {
     return this.#rtoNs;
   }
 
+  /** Whether the time-out was doubled and nothing was heard since. */
+  get backedOff(): boolean {
+    return this.#rtoNs > this.#baseNs;
+  }
+
   /** Feeds one sample; ends back-off. */
   sample(ns: number): void {
     const m = Math.max(0, Math.floor(ns));

@@ -6,9 +6,10 @@
  * Invariants: lwe ≤ seqno (modulo 2^32); at most a window of 256 packets is outstanding; the right edge never moves back
  * once the peer has named one; nothing the peer says moves lwe beyond seqno.
  *
- * Loss is found in three ways: three duplicate acknowledgements (fast, our own peers give them), a probe of a silent tail
- * one RTT and an ACK delay after it, and the time-out with exponential back-off, which halves the congestion window and
- * sweeps forward from the oldest packet as acknowledgements return. After a loss every acknowledgement that stops short
+ * Loss is found in three ways: three duplicate acknowledgements (fast, our own peers give them), two probes of a silent
+ * tail, each a little more than two round trips after the packet before, and the time-out with exponential back-off, which
+ * halves the congestion window and sweeps forward from the oldest packet as acknowledgements return. The back-off starts
+ * anew whenever anything is heard of the peer: then the path is there, and packets are lost on it. After a loss every acknowledgement that stops short
  * shows the next gap, which is filled at once.
  *
  * Cumulative acknowledgements cost one round trip per window with a loss, whatever the retransmission rule. Where the
@@ -20,7 +21,9 @@ import {
   CWND_MIN_PACKETS,
   DUPLICATE_ACKS_LOSS,
   EDGE_DISTANCE_MAX,
-  PROBE_SLACK_US,
+  PROBE_MIN_US,
+  PROBE_ROUND_TRIPS,
+  PROBES_MAX,
   QUEUE_NS,
   R_US,
   RDVS_MAX_US,
@@ -81,7 +84,10 @@ export class Sender {
   #fastSeq = 0;
   #fastUs = 0;
   #timerUs = NEVER;
-  #tailProbed = false;
+  /** The time-out itself; `#timerUs` is this, or the probe before it. */
+  #timeoutUs = NEVER;
+  /** Probes sent since the last acknowledgement. */
+  #probes = 0;
   #rdvsUs = NEVER;
   #rdvsGapUs = RDVS_US;
   #duplicateAcks = 0;
@@ -169,7 +175,7 @@ export class Sender {
     this.#cwnd = Math.min(WINDOW_PACKETS, this.#cwnd + ahead);
     this.#duplicateAcks = 0;
     this.#headDue = 0;
-    this.#tailProbed = false;
+    this.#probes = 0;
     this.#timerUs = NEVER;
     if (this.outstanding > 0) this.#arm(nowUs);
     if (this.#sweeping) {
@@ -274,14 +280,33 @@ export class Sender {
     return this.windowed && !before(this.seqno, this.rwe);
   }
 
+  /** Something of the peer arrived: a time-out that was backed off starts anew. */
+  heard(nowUs: number): void {
+    if (!this.rtt.backedOff || this.#timerUs === NEVER) return;
+    this.rtt.progress();
+    this.#timeoutUs = Math.min(this.#timeoutUs, nowUs + this.rtt.rtoNs / 1000);
+    this.#timerUs = Math.min(this.#timerUs, this.#timeoutUs);
+  }
+
   #arm(nowUs: number): void {
-    const rtoUs = this.rtt.rtoNs / 1000;
-    let waitUs = rtoUs;
-    if (!this.#tailProbed && this.rtt.samples > 0) {
-      const rttUs = Math.max(2 * this.rtt.srttNs, this.rtt.srttNs + 4 * this.rtt.mdevNs) / 1000;
-      waitUs = Math.min(rtoUs, rttUs + PROBE_SLACK_US);
-    }
-    this.#timerUs = Math.min(nowUs + waitUs, this.ring.firstUs(this.lwe) + R_US);
+    const giveUpUs = this.ring.firstUs(this.lwe) + R_US;
+    this.#timeoutUs = Math.min(nowUs + this.rtt.rtoNs / 1000, giveUpUs);
+    this.#timerUs = Math.min(this.#timeoutUs, this.#probeUs());
+  }
+
+  /**
+   * When a silent tail is probed next: so long after the newest packet, or after the last probe, of which one is the packet
+   * sent last. The newest may move on; the timer asks again when it comes up.
+   */
+  #probeUs(): number {
+    if (this.#probes >= PROBES_MAX || this.rtt.samples === 0) return NEVER;
+    const newestUs = this.ring.firstUs(plus(this.seqno, -1));
+    return Math.max(newestUs, this.ring.lastUs(this.lwe)) + this.#probeWaitUs();
+  }
+
+  #probeWaitUs(): number {
+    const { srttNs } = this.rtt;
+    return Math.max(PROBE_ROUND_TRIPS * srttNs / 1000, PROBE_MIN_US);
   }
 
   #onTimeout(nowUs: number): void {
@@ -292,30 +317,42 @@ export class Sender {
       this.clear();
       return;
     }
+    const probe = nowUs < this.#timeoutUs;
+    if (probe) {
+      const probeUs = this.#probeUs();
+      if (probeUs > nowUs) {
+        this.#timerUs = Math.min(this.#timeoutUs, probeUs);
+        return;
+      }
+    }
     this.#headDue = this.#copies();
     this.#headFast = false;
     this.#duplicateAcks = 0;
     this.#recovering = true;
     this.#recover = this.seqno;
-    if (!this.#tailProbed && this.rtt.samples > 0) {
-      this.#tailProbed = true;
-    } else {
-      this.timeouts++;
-      this.#tailProbed = true;
-      this.loss.lost();
-      this.#cwnd = Math.max(CWND_MIN_PACKETS, this.#cwnd >> 1);
-      this.rtt.backOff();
-      this.#sweeping = true;
-      this.#sweepNext = plus(this.lwe, 1);
-      this.#sweepBudget = 1;
+    if (probe) {
+      this.#probes++;
+      // The probe leaves now: the next one is counted from here.
+      const againUs = this.#probes < PROBES_MAX ? nowUs + this.#probeWaitUs() : NEVER;
+      this.#timeoutUs = Math.max(this.#timeoutUs, nowUs + this.#probeWaitUs());
+      this.#timerUs = Math.min(this.#timeoutUs, againUs);
+      return;
     }
+    this.timeouts++;
+    this.#probes = PROBES_MAX;
+    this.loss.lost();
+    this.#cwnd = Math.max(CWND_MIN_PACKETS, this.#cwnd >> 1);
+    this.rtt.backOff();
+    this.#sweeping = true;
+    this.#sweepNext = plus(this.lwe, 1);
+    this.#sweepBudget = 1;
     this.#arm(nowUs);
   }
 
   /**
    * An RTT sample, at most one a round trip. Best from the newest packet acknowledged, if none of those was sent again (Karn)
    * and no gap was filled: then the acknowledgement tells when, not how long the way is. Where every window has a gap
-   * that never happens; then from a first fast retransmission, which the peer's own answers have shown to be needed
+   * that never happens; then the first sample may be too long, and the others come from a first fast retransmission, which the peer's own answers have shown to be needed
    * (unless a copy may have been on its way already).
    */
   #sample(nowUs: number, ackno: number): void {
@@ -327,7 +364,8 @@ export class Sender {
     if (this.lwe === this.#fastSeq && this.#fastUs > 0) {
       sentUs = this.#fastUs;
     } else if (
-      this.#duplicateAcks === 0 && !this.ring.wasResent(this.lwe) && !this.ring.wasResent(newest)
+      (this.#duplicateAcks === 0 || this.rtt.samples === 0) &&
+      !this.ring.wasResent(this.lwe) && !this.ring.wasResent(newest)
     ) {
       sentUs = this.ring.firstUs(newest);
     } else {
