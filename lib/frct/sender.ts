@@ -312,7 +312,8 @@ export class Sender {
   #onTimeout(nowUs: number): void {
     this.#timerUs = NEVER;
     if (this.outstanding === 0) return;
-    if (nowUs - this.ring.firstUs(this.lwe) >= R_US) {
+    // The same sum as in #arm: a difference may round to just below R at the time that was asked for.
+    if (nowUs >= this.ring.firstUs(this.lwe) + R_US) {
       this.down = true;
       this.clear();
       return;
