@@ -85,7 +85,10 @@ export class Chain implements AsyncDisposable {
   async connect(i: number, to: number): Promise<void> {
     const host = this.hosts[i]!;
     await host.run(host.tool("irm", "name", "create", `net.${to}`));
-    await host.must("irm", "ipcp", "connect", "name", `net.${i}`, "dst", `net.${to}`);
+    const words = ["ipcp", "connect", "name", `net.${i}`, "dst", `net.${to}`];
+    if (this.kinds[i] === "ouro") return void await host.must("irm", ...words);
+    // A prototype's IRMd asks the layer that is being connected for the name, and may give up meanwhile.
+    await until("connected", async () => (await host.run(host.tool("irm", ...words))).code === 0);
   }
 
   async disconnect(i: number, from: number): Promise<void> {
@@ -98,6 +101,22 @@ export class Chain implements AsyncDisposable {
       "dst",
       `net.${from}`,
     );
+  }
+
+  /** A second unicast layer `high` over `net` between the first host and the last, with a server `high.0`. */
+  async above(): Promise<void> {
+    const [a, b] = [this.hosts[0]!, this.hosts.at(-1)!];
+    const what = ["type", "unicast", "name", "up.0", "layer", "high", "autobind"];
+    await a.must("irm", "ipcp", "bootstrap", ...what);
+    await a.must("irm", "name", "reg", "up.0", "layer", "net");
+    for (const name of ["up.0", "up.1"]) await b.run(b.tool("irm", "name", "create", name));
+    await b.must("irm", "ipcp", "enroll", "type", "unicast", "name", "up.1", "dst", "up.0");
+    await b.must("irm", "ipcp", "connect", "name", "up.1", "dst", "up.0");
+    await a.serve("high.0", "high");
+    await b.run(b.tool("irm", "name", "create", "high.0"));
+    await until("the layer above is whole", async () => {
+      return (await b.run(b.tool("oping", "-n", "high.0", "-c", "1"))).out.includes("1 received");
+    });
   }
 
   /** Kills the unicast IPCP of host i, and waits until its IRMd has noticed. */
