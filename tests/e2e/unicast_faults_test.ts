@@ -66,6 +66,29 @@ Deno.test("a member that comes back with another address is connected to again w
   await pinged(a!, "ping.b");
 });
 
+Deno.test("a member that is killed at any moment of joining harms nobody, and joins in the end", async () => {
+  await using lab = await Loopback.make([["net.0"], ["net.1"]]);
+  const [a, b] = lab.nodes;
+  await first(a!, "net.0", "net", "wire");
+  for (const name of ["net.0", "net.1", "net"]) await b!.must("irm", "name", "create", name);
+  const words = ["ipcp", "enroll", "name", "net.1", "dst", "net.0", "connect"];
+  const gone = async () => !(await b!.admin().listIpcps()).some((i) => i.name === "net.1");
+  for (const delayMs of [0, 3, 10, 30, 60, 100, 150, 250]) {
+    const joining = b!.spawn(["irm", ...words]);
+    const pid = await until("it is there", () => pidOf(b!, "net.1").catch(() => undefined));
+    await new Promise((resolve) => setTimeout(resolve, delayMs)); // the moment, not a wait
+    Deno.kill(pid, "SIGKILL");
+    joining.kill("SIGKILL");
+    await joining.wait();
+    await until("its IRMd forgets it", gone);
+  }
+  await members(a!, 1);
+  await b!.must("irm", ...words);
+  await members(a!, 2);
+  await pingServer(a!, "ping.a", "net");
+  await pinged(b!, "ping.a");
+});
+
 Deno.test("an application that never reads stops nobody else", async () => {
   await using lab = await chain(3);
   const [a, , c] = lab.nodes;
