@@ -368,3 +368,35 @@ Deno.test("tidy: every test file has tests that can fail", () => {
     .map(({ path }) => path);
   assertEquals(found, []);
 });
+
+/** Sections that a page of `docs/spec` has: every `§M` that it names as its own. */
+function sectionsOf(page: string): Set<string> {
+  const text = Deno.readTextFileSync(join(ROOT, "docs/spec", page));
+  const own = text.replace(/\b\d\d §[\d.]+/g, "");
+  return new Set([...own.matchAll(/§([A-Z]?\d+(?:\.\d+)?)/g)].map((m) => m[1]!));
+}
+
+/** Citations `spec NN §M, §K` of a text: page and section. */
+function citationsOf(text: string): [string, string][] {
+  const list = /spec (\d\d) ((?:§\s?[A-Z]?\d+(?:\.\d+)?(?:[,–-]\s?)?(?:and )?)+)/g;
+  return [...text.matchAll(list)].flatMap(([, page, sections]) =>
+    [...sections!.matchAll(/§\s?([A-Z]?\d+(?:\.\d+)?)/g)].map((m) =>
+      [page!, m[1]!] as [string, string]
+    )
+  );
+}
+
+Deno.test("tidy: every cited section of the interfaces has its page and place", () => {
+  const pages = new Map<string, Set<string>>();
+  for (const { name } of Deno.readDirSync(join(ROOT, "docs/spec"))) {
+    if (/^\d\d-/.test(name)) pages.set(name.slice(0, 2), sectionsOf(name));
+  }
+  assert(citationsOf("spec 10 §11.12, §99 and spec 77 §1").length === 3);
+  const missing = sources.flatMap(({ path, text }) =>
+    path.endsWith("tidy_test.ts")
+      ? []
+      : citationsOf(text).filter(([page, section]) => !pages.get(page)?.has(section))
+        .map(([page, section]) => `${path}: spec ${page} §${section}`)
+  );
+  assertEquals(missing, []);
+});
