@@ -1,21 +1,26 @@
 /** `ouro pki check`: the files of names as the IRMd would load them, and what it would say. */
 
-import { Logger } from "../lib/log.ts";
+import { type Level, Logger } from "../lib/log.ts";
 import { kexByNid } from "../lib/wire/oap_ids.ts";
 import { isFileRefusal, SecurityFiles, type Side } from "../security/files.ts";
 import { TrustFiles } from "../security/trust_files.ts";
-import { nullSink } from "../lib/log.ts";
 import type { Report } from "./show.ts";
 
 interface Finding {
   readonly what: string;
   readonly ok: boolean;
   readonly text: string;
+  /** What is passed over or will not last; the files are used all the same. */
+  readonly warnings: readonly string[];
 }
 
 /** Checks the trust store and one name, or all that have files. */
 export async function check(securityDir: string, only: string | undefined): Promise<Report> {
-  const log = new Logger(nullSink, "pki");
+  const said: string[] = [];
+  const sink = (level: Level, _prefix: string, text: string) => {
+    if (level === "WW" && !text.startsWith("Failed to load")) said.push(text.replace(/\.$/, ""));
+  };
+  const log = new Logger(sink, "pki");
   const trust = new TrustFiles(securityDir, log);
   const findings: Finding[] = [];
   const failed = await trust.load();
@@ -24,18 +29,25 @@ export async function check(securityDir: string, only: string | undefined): Prom
     what: "trust store",
     ok: failed === undefined,
     text: failed ?? `${typeof store === "string" ? 0 : store.size} certificates`,
+    warnings: said.splice(0),
   });
   const files = new SecurityFiles(securityDir, log);
   for (const side of ["server", "client"] as const) {
     for (const name of only === undefined ? namesOf(securityDir, side) : [only]) {
-      findings.push(await checkName(files, trust, side, name));
+      const finding = await checkName(files, trust, side, name);
+      findings.push({ ...finding, warnings: said.splice(0) });
     }
   }
   return {
     ok: findings.every((f) => f.ok),
-    text: findings.map((f) => `${f.ok ? "ok  " : "FAIL"} ${f.what}: ${f.text}\n`).join(""),
+    text: findings.map(lines).join(""),
     json: { findings },
   };
+}
+
+function lines(f: Finding): string {
+  const warnings = f.warnings.map((w) => `warn ${f.what}: ${w}\n`);
+  return [`${f.ok ? "ok  " : "FAIL"} ${f.what}: ${f.text}\n`, ...warnings].join("");
 }
 
 function namesOf(securityDir: string, side: Side): string[] {
@@ -51,7 +63,7 @@ async function checkName(
   trust: TrustFiles,
   side: Side,
   name: string,
-): Promise<Finding> {
+): Promise<Omit<Finding, "warnings">> {
   const what = `${side} ${name}`;
   const bad = (text: string) => ({ what, ok: false, text });
   const located = files.locate(side, name, { enc: "", crt: "", key: "" }, "");

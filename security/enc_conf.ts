@@ -1,22 +1,44 @@
 /**
  * `enc.conf`: key exchange and ciphers of a name, and our policy (spec 40 §12).
  *
- * Pure. The grammar is the prototype's to the letter. Our own keywords are unknown to it and ignored
- * there; a bad value of one of them is an error, and they are also read after a `none` line, so that
- * none is lost (the prototype stops there). Lines without effect are reported, for a warning.
+ * Pure. The grammar is the prototype's. Our own keywords are unknown to it and ignored there; they are also read
+ * after a `none` line, so that none is lost (the prototype stops there). What loosens security when it is passed over
+ * is refused: a line that may be a slip of the hand in a keyword of ours, characters that nobody typed, a line that
+ * the prototype would cut to something else, a repeated key, settings that contradict each other. Other lines that the
+ * prototype's grammar passes over are reported, for a warning.
  *
  * | keyword | values | meaning |
  * |---|---|---|
  * | require-auth | yes no | the peer must present a valid certificate |
  * | allow-peer | names | and its name must be one of these (`*` alone: any); implies require-auth |
- * | min-kex | a kex word | weaker key exchanges are refused, also towards a server's `none` |
+ * | min-kex | a kex word | weaker key exchanges are refused |
  * | refuse-encryption | yes no | the server refuses requests with a key exchange |
- * | refuse-client-encap | yes no | the server refuses the mode without forward secrecy |
+ * | refuse-client-encap | yes no | the server refuses `kem_mode=client` |
+ * | allow-static-kem | yes no | `kem_mode=client` in the prototype's form, whose key a recorded request yields again |
+ * | require-binding | yes no | the server refuses requests that do not say that they are for it (the prototype's) |
  * | refuse-ctr | yes no | ciphers without integrity are refused |
  * | strict-crt | yes no | key usage, key size, digest and subjectAltName of certificates count |
  */
 
-import { CIPHERS, DIGESTS, kexByWord, KEXES, type KexWord } from "../lib/wire/oap_ids.ts";
+import {
+  type ConfLine,
+  confLines,
+  hiddenCharacter,
+  LineRefusal,
+  oddCharacter,
+  probablyMeant,
+  PROTOTYPE_LINE_BYTES,
+  tailsOf,
+  trimC as trim,
+} from "./conf_lines.ts";
+import {
+  cipherByNid,
+  CIPHERS,
+  DIGESTS,
+  kexByWord,
+  KEXES,
+  type KexWord,
+} from "../lib/wire/oap_ids.ts";
 
 /** Policy of ours; the defaults are the prototype's behaviour. */
 export interface Policy {
@@ -27,6 +49,8 @@ export interface Policy {
   readonly minKexNid: number;
   readonly refuseEncryption: boolean;
   readonly refuseClientEncap: boolean;
+  readonly allowStaticKem: boolean;
+  readonly requireBinding: boolean;
   readonly refuseCtr: boolean;
   readonly strictCrt: boolean;
 }
@@ -38,6 +62,8 @@ export const POLICY_NONE: Policy = Object.freeze({
   minKexNid: 0,
   refuseEncryption: false,
   refuseClientEncap: false,
+  allowStaticKem: false,
+  requireBinding: false,
   refuseCtr: false,
   strictCrt: false,
 });
@@ -72,7 +98,7 @@ export const ENC_DEFAULT: EncConf = Object.freeze({
   policy: POLICY_NONE,
 });
 
-/** A file that is refused (-22): the line, counted as the prototype does, and the reason. */
+/** A file that is refused (-22): the line (0 for the whole file) and the reason. */
 export class EncConfError {
   constructor(
     readonly line: number,
@@ -80,7 +106,7 @@ export class EncConfError {
   ) {}
 
   toString(): string {
-    return `line ${this.line}: ${this.reason}`;
+    return this.line === 0 ? this.reason : `line ${this.line}: ${this.reason}`;
   }
 }
 
@@ -91,9 +117,6 @@ export interface EncConfFile {
   readonly ignored: readonly EncConfError[];
 }
 
-/** Longest line, newline included; the rest is a line of its own (the prototype's buffer). */
-const LINE_BYTES_MAX = 255;
-
 const KEMS = new Map<string, number>(KEXES.map((k) => [k.word, k.nid]));
 const CIPHER_WORDS = new Map(CIPHERS.map((c) => [c.word, c.nid]));
 const DIGEST_WORDS = new Map(DIGESTS.map((d) => [d.word, d.nid]));
@@ -102,38 +125,117 @@ type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Parses the bytes of an `enc.conf`. */
 export function parseEncConf(bytes: Uint8Array): EncConfFile | EncConfError {
-  const conf: Draft<EncConf> = { ...ENC_DEFAULT };
-  const policy: Draft<Policy> = { ...POLICY_NONE };
-  const ignored: EncConfError[] = [];
-  let none = false;
-  let line = 0;
-  for (const text of lines(bytes)) {
-    line++;
-    if (text.startsWith("#") || text.startsWith("\n")) continue;
+  const r = new Reader();
+  for (const line of confLines(bytes)) {
+    if (line instanceof LineRefusal) return new EncConfError(line.line, line.reason);
+    const refused = r.read(line);
+    if (refused !== undefined) return new EncConfError(line.number, refused);
+  }
+  const conf: EncConf = { ...(r.none ? ENC_NONE : r.conf), policy: r.policy };
+  const against = contradiction(r, conf);
+  return against === undefined ? { conf, ignored: r.ignored } : new EncConfError(0, against);
+}
+
+/** Takes line after line; each either sets something, is reported, or is a reason to refuse the file. */
+class Reader {
+  readonly conf: Draft<EncConf> = { ...ENC_DEFAULT };
+  readonly policy: Draft<Policy> = { ...POLICY_NONE };
+  readonly ignored: EncConfError[] = [];
+  /** Where each key was set, and to what. */
+  readonly seen = new Map<string, { readonly line: number; readonly value: string }>();
+  none = false;
+
+  read(line: ConfLine): string | undefined {
+    const { text } = line;
     const trimmed = trim(text);
-    if (!none && trimmed === "none") {
-      none = true;
-      continue;
+    const isComment = text.startsWith("#");
+    if (isComment && line.bytes > PROTOTYPE_LINE_BYTES) {
+      const tail = tailsOf(text).map(trim).find((t) => !this.none && hasEffect(t));
+      if (tail === undefined) return undefined;
+      return `the comment has ${line.bytes} bytes: the C prototype would obey its end, "${tail}"`;
+    }
+    if (isComment || trimmed === "") return this.#passOver(line, undefined);
+    if (line.marked) return "a byte-order mark stands before it: save the file without one";
+    if (!this.none && trimmed === "none") {
+      this.none = true;
+      return undefined;
     }
     const equals = trimmed.indexOf("=");
     const key = trim(equals < 0 ? trimmed : trimmed.slice(0, equals));
-    if (equals < 0) {
-      if (key !== "" && !key.startsWith("#") && !none) {
-        ignored.push(new EncConfError(line, `"${key}" has no effect`));
-      }
-      continue;
-    }
+    if (key.startsWith("#")) return undefined;
+    const odd = oddCharacter(key);
+    if (odd !== undefined) return `the character ${odd} is in "${shown(key)}": type it anew`;
+    if (equals < 0) return this.#unknown(line, trimmed, `"${trimmed}" has no effect`);
     const value = trim(trimmed.slice(equals + 1));
-    const own = setPolicy(policy, key, value);
-    if (own === "bad") return new EncConfError(line, `bad value of ${key}: "${value}"`);
-    if (own === "set" || none) continue;
-    const known = setConf(conf, key, value);
-    if (known === "bad") return new EncConfError(line, `bad value of ${key}: "${value}"`);
-    if (known === "unknown" && !key.startsWith("#")) {
-      ignored.push(new EncConfError(line, `unknown key "${key}"`));
+    const own = setPolicy(this.policy, key, value);
+    const outcome = own !== "unknown" || this.none ? own : setConf(this.conf, key, value);
+    if (outcome === "unknown") {
+      if (this.none && PROTOTYPE_KEYS.includes(key)) {
+        return this.#passOver(line, `"${key}" has no effect behind none`);
+      }
+      return this.#unknown(line, trimmed, `unknown key "${key}"`);
     }
+    const hidden = outcome === "set" ? hiddenCharacter(value) : undefined;
+    if (hidden !== undefined) return `the character ${hidden} is in the value of ${key}`;
+    if (outcome === "bad") return `bad value of ${key}: "${shown(value)}"`;
+    const first = this.seen.get(key);
+    if (first !== undefined) return `${key} was set in line ${first.line} already`;
+    this.seen.set(key, { line: line.number, value });
+    return undefined;
   }
-  return { conf: { ...(none ? ENC_NONE : conf), policy }, ignored };
+
+  /** A line that sets nothing: a slip is refused, what the prototype passes over is reported. */
+  #unknown(line: ConfLine, trimmed: string, what: string): string | undefined {
+    if (line.bytes > PROTOTYPE_LINE_BYTES) return `it has ${line.bytes} bytes and sets nothing`;
+    const meant = probablyMeant(trimmed, POLICY_KEYS);
+    if (meant !== undefined) return `${what} (is ${meant} meant? "${meant} = …")`;
+    const odd = oddCharacter(trimmed);
+    if (odd !== undefined) return `${what}, and has the character ${odd}`;
+    return this.#passOver(line, what);
+  }
+
+  #passOver(line: ConfLine, what: string | undefined): undefined {
+    if (what !== undefined) this.ignored.push(new EncConfError(line.number, what));
+    if (line.marked) {
+      this.ignored.push(new EncConfError(line.number, "a byte-order mark has no effect"));
+    }
+    return undefined;
+  }
+}
+
+/** Whether the prototype would do something with a line. */
+function hasEffect(trimmed: string): boolean {
+  if (trimmed === "none") return true;
+  const equals = trimmed.indexOf("=");
+  const key = trim(equals < 0 ? trimmed : trimmed.slice(0, equals));
+  return equals >= 0 && PROTOTYPE_KEYS.includes(key);
+}
+
+/** A word for a message: without what a terminal would obey. */
+function shown(s: string): string {
+  return s.replace(/[\p{C}\p{Z}]/gu, (c) => c === " " ? c : "?").slice(0, 80);
+}
+
+/** Why settings cannot hold together; `undefined` when they can. */
+function contradiction(r: Reader, conf: EncConf): string | undefined {
+  const { policy } = conf;
+  const at = (key: string) => `${key} (line ${r.seen.get(key)?.line})`;
+  if (r.none && policy.minKexNid !== 0) {
+    return `${at("min-kex")} contradicts none, which lets flows be without key exchange`;
+  }
+  if (r.seen.has("allow-peer") && r.seen.get("require-auth")?.value === "no") {
+    return `${at("allow-peer")} contradicts ${at("require-auth")}`;
+  }
+  if (policy.refuseEncryption && !r.none) {
+    return `${at("refuse-encryption")} contradicts the key exchange of this file: write none`;
+  }
+  if (policy.allowStaticKem && policy.refuseClientEncap) {
+    return `${at("allow-static-kem")} contradicts ${at("refuse-client-encap")}`;
+  }
+  if (policy.refuseCtr && cipherByNid(conf.cipherNid)?.tagBytes === 0) {
+    return `${at("refuse-ctr")} contradicts ${at("cipher")}`;
+  }
+  return undefined;
 }
 
 type Outcome = "set" | "unknown" | "bad";
@@ -168,14 +270,19 @@ function setConf(conf: Draft<EncConf>, key: string, value: string): Outcome {
 
 const SWITCHES: Record<
   string,
-  "requireAuth" | "refuseEncryption" | "refuseClientEncap" | "refuseCtr" | "strictCrt"
+  Exclude<keyof Policy, "allowPeers" | "minKexNid">
 > = {
   "require-auth": "requireAuth",
   "refuse-encryption": "refuseEncryption",
   "refuse-client-encap": "refuseClientEncap",
+  "allow-static-kem": "allowStaticKem",
+  "require-binding": "requireBinding",
   "refuse-ctr": "refuseCtr",
   "strict-crt": "strictCrt",
 };
+
+const POLICY_KEYS = [...Object.keys(SWITCHES), "allow-peer", "min-kex"];
+const PROTOTYPE_KEYS = ["kex", "cipher", "kdf", "digest", "kem_mode"];
 
 function setPolicy(policy: Draft<Policy>, key: string, value: string): Outcome {
   const field = SWITCHES[key];
@@ -197,34 +304,4 @@ function setPolicy(policy: Draft<Policy>, key: string, value: string): Outcome {
     return "set";
   }
   return "unknown";
-}
-
-/** Lines as the prototype's `fgets` gives them, cut at a NUL as its string functions see them. */
-function* lines(bytes: Uint8Array): Generator<string> {
-  for (let at = 0; at < bytes.length;) {
-    const newline = bytes.indexOf(0x0a, at);
-    const end = Math.min(
-      newline < 0 ? bytes.length : newline + 1,
-      at + LINE_BYTES_MAX,
-    );
-    let text = "";
-    for (let i = at; i < end && bytes[i] !== 0; i++) text += String.fromCharCode(bytes[i]!);
-    yield decode(text);
-    at = end;
-  }
-}
-
-/** Bytes of a line as UTF-8 where they are (names in `allow-peer`), else byte by byte. */
-function decode(latin1: string): string {
-  const bytes = Uint8Array.from(latin1, (c) => c.charCodeAt(0));
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return latin1;
-  }
-}
-
-/** Trims what C's `isspace` takes for space. */
-function trim(s: string): string {
-  return s.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "");
 }

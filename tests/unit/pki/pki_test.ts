@@ -93,6 +93,19 @@ Deno.test("check: finds another pair's key, a readable key, another name, a bad 
   await found('bad value of kex: "nothing"');
 });
 
+Deno.test("check: lists lines that the prototype passes over, fails where a policy would be lost", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  const path = sec.write("client/srv/enc.conf", "none\nfoo = bar\n");
+  const listed = await check(sec.dir, "srv");
+  assertEquals(listed.ok, true, listed.text);
+  assert(listed.text.includes(`warn client srv: ${path}: line 2: unknown key "foo"`), listed.text);
+  sec.write("client/srv/enc.conf", "none\nrequire_auth = yes\n");
+  const lost = await check(sec.dir, "srv");
+  assertEquals(lost.ok, false);
+  assert(lost.text.includes("FAIL client srv") && lost.text.includes("line 2"), lost.text);
+});
+
 Deno.test("main() understands its words or says what it does not understand", async () => {
   using sec = new SecDir();
   const at = ["--security", sec.dir];

@@ -91,10 +91,12 @@ Deno.test("4: a misspelt none, unknown keys and lines without effect are warned 
 
 Deno.test("4: policy behind a none line is not lost, a bad value of it is an error", () => {
   const parse = (text: string) => parseEncConf(new TextEncoder().encode(text));
-  const good = parse("none\nrequire-auth = yes\nkex=nonsense\nmin-kex=X448\n");
+  const good = parse("none\nrequire-auth = yes\nkex=nonsense\n");
   ensure(!(good instanceof EncConfError));
   assertEquals([good.conf.kexNid, good.conf.policy.requireAuth], [0, true]);
-  assertEquals(good.conf.policy.minKexNid, 1035);
+  const strong = parse("kex=X448\nmin-kex=X448\n");
+  ensure(!(strong instanceof EncConfError));
+  assertEquals(strong.conf.policy.minKexNid, 1035);
   for (const bad of ["require-auth=1", "allow-peer=", "min-kex=P-256", "strict-crt=on"]) {
     ensure(parse(`none\n${bad}\n`) instanceof EncConfError, bad);
   }

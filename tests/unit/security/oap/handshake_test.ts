@@ -206,15 +206,18 @@ Deno.test("allow-peer: only the listed names of the CA's certificates get in (sp
   agreed(await allocate(sec));
 });
 
-Deno.test("min-kex: refuses weaker key exchanges also where the server has none of its own", async () => {
+Deno.test("min-kex: refuses weaker key exchanges than the server's own would", async () => {
   using sec = new SecDir();
-  sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nnone\n");
-  sec.write(`client/${NAME}/enc.conf`, "kex=X25519\n");
-  refused(await allocate(sec), -1008, "Client KEX X25519 too weak.");
+  sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nkex=X25519\n");
+  sec.write(`client/${NAME}/enc.conf`, "kex=X448\n");
+  refused(await allocate(sec), -1008, "Client KEX X448 too weak.");
   sec.write(`client/${NAME}/enc.conf`, "kex=X25519MLKEM768\n");
   agreed(await allocate(sec));
   Deno.removeSync(`${sec.dir}/client/${NAME}/enc.conf`);
-  agreed(await allocate(sec)); // Plain is another matter: kex= of the server asks for encryption.
+  refused(await allocate(sec), -1008, "KEX requested without info.");
+  // Beside none it would let plain flows be: refused with the reason.
+  sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nnone\n");
+  refused(await allocate(sec), -1008, "min-kex (line 1) contradicts none");
 });
 
 Deno.test("refuse-encryption: a server's none can mean no", async () => {
@@ -230,7 +233,7 @@ Deno.test("refuse-ctr: neither side has to take ciphers without integrity (spec 
   const warned = await allocate(sec);
   agreed(warned);
   ensure(warned.clientLog.has("aes-256-ctr has no integrity"));
-  sec.write(`server/${NAME}/enc.conf`, "kex=X25519\ncipher=aes-128-ctr\nrefuse-ctr=yes\n");
+  sec.write(`server/${NAME}/enc.conf`, "none\nrefuse-ctr=yes\n");
   refused(await allocate(sec), -1008, "refuse-ctr");
 });
 
