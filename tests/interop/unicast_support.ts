@@ -126,8 +126,10 @@ export class Chain implements AsyncDisposable {
       host.must("irm", "ipcp", "list").then((out) => {
         return out.split("\n").find((line) => line.includes(`net.${i}`));
       });
-    const pid = Number(/\d+/.exec(await row() ?? "")?.[0]);
-    await host.run(["kill", "-9", `${pid}`]);
+    const pid = /\d+/.exec(await row() ?? "")?.[0];
+    if (pid !== undefined) await host.run(["kill", "-9", pid]);
+    // A prototype's IRMd keeps listing an IPCP that died.
+    if (this.kinds[i] === "c") await host.run(["irm", "ipcp", "destroy", "name", `net.${i}`]);
     await until("the IPCP is gone", async () => await row() === undefined);
   }
 
