@@ -22,7 +22,7 @@ export const IRM_KEYS: Readonly<Record<string, readonly string[]>> = {
   "ipcp create": ["name", "type"],
   "ipcp destroy": ["name"],
   "ipcp bootstrap": BOOTSTRAP_KEYS,
-  "ipcp enroll": ["name", "layer", "dst", "type", "autobind"],
+  "ipcp enroll": ["name", "layer", "dst", "type", "autobind", "connect", "wait"],
   "ipcp connect": ["name", "dst", "component", "qos"],
   "ipcp disconnect": ["name", "dst", "component"],
   "ipcp list": ["type", "name", "--json"],
@@ -37,6 +37,9 @@ export const IRM_KEYS: Readonly<Record<string, readonly string[]>> = {
   "name register": ["ipcp", "layer"],
   "name unregister": ["ipcp", "layer"],
   "name list": ["list", "--json"],
+  "wait name": ["timeout"],
+  "wait layer": ["members", "timeout"],
+  "wait ipcp": ["timeout"],
 };
 
 /** Values of keys that choose among a few. */

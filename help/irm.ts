@@ -22,10 +22,15 @@ Bindings: who accepts flows for a name
 IPCPs: the members of layers on this node
   irm ipcp create name IPCP type TYPE
   irm ipcp bootstrap name IPCP layer LAYER [type TYPE] [OPTION]...
-  irm ipcp enroll name IPCP layer LAYER [autobind]
+  irm ipcp enroll name IPCP layer LAYER [autobind] [connect]
   irm ipcp connect|disconnect name IPCP dst IPCP [component dt|mgmt]
   irm ipcp destroy name IPCP
   irm ipcp list [--json]
+
+Waiting, for scripts: until it is so, or the time is up (exit code 2)
+  irm wait name NAME [timeout SECONDS]
+  irm wait layer LAYER [members N] [timeout SECONDS]
+  irm wait ipcp IPCP [timeout SECONDS]
 
 Words may be shortened as long as the first that fits is meant: irm b prog oping n oping.
 In names of IPCPs and layers a * stands for anything. Why something failed is told on
@@ -69,12 +74,13 @@ const NAME_LIST = `Usage: irm name list
 export function irmHelp(words: readonly string[]): string | undefined {
   const [first, second] = words;
   if (first === undefined) return OVERVIEW;
-  const object = matchWord(first, ["ipcp", "bind", "unbind", "name"]);
+  const object = matchWord(first, ["ipcp", "bind", "unbind", "name", "wait"]);
   if (object === undefined) return undefined;
   if (second === undefined) return USAGE[object];
   const verbs = (Object.keys(USAGE) as UsageOf[])
     .filter((of) => of.startsWith(`${object} `)).map((of) => of.slice(object.length + 1));
   if (object === "name") verbs.push("list");
+  if (object === "wait") return USAGE.wait;
   const verb = matchWord(second, verbs);
   if (verb === undefined) return undefined;
   const of = `${object} ${verb}`;

@@ -44,6 +44,7 @@ export { FrctFlag, type FrctStats } from "./frct/endpoint.ts";
 export { frctStatsText } from "./frct/rib.ts";
 export { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flow/flags.ts";
 export { Flow, type FlowOptions, type SharedFlow } from "./flow/flow.ts";
+export type { GrantOptions } from "./flow/grant.ts";
 export type { DeallocOptions, FlowEnd } from "./flow/flow_end.ts";
 export type { FlowInfo, SduLimits } from "./irm/messages.ts";
 export type { AsyncCallOptions, FlowAsync } from "./flow/flow_async.ts";

@@ -249,8 +249,11 @@ Deno.test("timeoMs() rounds up and caps, timeoOfMs() is its inverse", () => {
 Deno.test("irmCodeName() names known codes and shows others as numbers", () => {
   assertEquals(irmCodeName(IrmCode.IRM_FLOW_ALLOC), "IRM_FLOW_ALLOC");
   assertEquals(irmCodeName(99), "99");
-  assertEquals(new Set(Object.values(IrmCode)).size, 27);
-  assertEquals(new Set(Object.values(IpcpCode)).size, 12);
+  // The prototype's, and ours from 100 on.
+  const prototypes = (codes: object) => new Set(Object.values(codes).filter((c) => c < 100)).size;
+  assertEquals([prototypes(IrmCode), prototypes(IpcpCode)], [27, 12]);
+  const all = Object.values(IrmCode);
+  assertEquals(new Set(all).size, all.length);
 });
 
 Deno.test("decode(encode(m)) is m for any irm_msg", () => {
