@@ -177,6 +177,25 @@ export class LayerSim {
     }
   }
 
+  /** A node that died begins anew: the same process name, another address, no memory. Its neighbours connect again. */
+  restart(number: number, addr?: number): SimNode {
+    const old = [...this.connections.values()].filter((c) => c.a === number || c.b === number);
+    if (this.nodes[number]!.alive) this.nodes[number]!.kill();
+    for (const c of old) this.close(c.a, c.b);
+    const node = new SimNode(
+      number,
+      this.queue,
+      this.random,
+      this.settings,
+      this.#size,
+      this.#policies,
+      addr,
+    );
+    this.nodes[number] = node;
+    for (const c of old) this.connect(c.a, c.b);
+    return node;
+  }
+
   /** Run until `untilUs`, or `done` says so. Whether it did. */
   run(untilUs: number, done?: () => boolean): boolean {
     while (this.queue.nextUs <= untilUs) {

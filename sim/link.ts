@@ -91,7 +91,8 @@ export class Link {
     this.#schedule(start, packet, healed);
     if (!healed && this.#random.chance(o.duplicate ?? 0)) {
       this.duplicated++;
-      this.#schedule(start, packet, healed);
+      // Whoever gets the first copy may edit it in place.
+      this.#schedule(start, packet.slice(), healed);
     }
   }
 

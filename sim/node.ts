@@ -3,9 +3,10 @@
  * applications above. It decides nothing that a real node does not decide by the same code. Pure.
  */
 
-import { FLAT_LAYOUT } from "../lib/wire/dt_pci.ts";
+import { encode as encodePci, FLAT_LAYOUT } from "../lib/wire/dt_pci.ts";
 import { encode as encodeFaMsg, parse as parseFaMsg } from "../lib/wire/fa_msg.ts";
 import { isWireError } from "../lib/wire/mod.ts";
+import { Errno } from "../lib/errno.ts";
 import { QOS, type QosSpec } from "../lib/qos.ts";
 import { drawAddress } from "../ipcp/unicast/address.ts";
 import {
@@ -17,6 +18,7 @@ import { Dht } from "../ipcp/unicast/dht/dht.ts";
 import { EID_FLOW_ALLOCATOR } from "../ipcp/unicast/eids.ts";
 import type { PublishedFlow } from "../ipcp/unicast/flow_alloc.ts";
 import { Forwarder, Verdict } from "../ipcp/unicast/forward.ts";
+import { LinkStateRouting } from "../ipcp/unicast/link_state.ts";
 import { mark, MbEcn } from "../ipcp/unicast/mb_ecn.ts";
 import { type NodeEffect, type Routing, UnicastNode } from "../ipcp/unicast/node.ts";
 import type { Settings } from "../ipcp/unicast/settings.ts";
@@ -24,6 +26,8 @@ import { ForwardTable, HopState, HopStates } from "../ipcp/unicast/table.ts";
 import type { EventQueue } from "./event_queue.ts";
 import type { Link } from "./link.ts";
 import type { Prng } from "./prng.ts";
+
+const EMPTY = new Uint8Array(0);
 
 /** Congestion avoidance by what packets met. */
 export const MB_ECN: Congestion = { flow: (nowNs) => new MbEcn(nowNs), mark };
@@ -35,6 +39,22 @@ interface AppFlow {
   published: PublishedFlow | undefined;
   /** Told to the application. */
   onData: ((bytes: Uint8Array) => void) | undefined;
+}
+
+/** A flow that somebody opened to a name that is served here. */
+export interface Accepted {
+  readonly flowId: number;
+  readonly hash: Uint8Array;
+  /** What came with the request. */
+  readonly data: Uint8Array;
+}
+
+/** What a node saw that it could not use, or that should not be. */
+export interface SimAlarms {
+  /** Its address is used by somebody else, or somebody speaks for it. */
+  conflicts: number;
+  /** Neighbours that fell silent. */
+  silent: number;
 }
 
 /** What happened to packets of a node. */
@@ -69,7 +89,10 @@ export class SimNode {
   };
   /** Routes that were published. */
   routesPublished = 0;
+  readonly alarms: SimAlarms = { conflicts: 0, silent: 0 };
   alive = true;
+  /** Until when the node does nothing: its process was stopped, µs. */
+  #stoppedUntilUs = 0;
   readonly #queue: EventQueue;
   readonly #table: ForwardTable;
   readonly #states = new HopStates(1024);
@@ -146,9 +169,21 @@ export class SimNode {
     this.#states.set(fd, HopState.absent);
   }
 
+  /** Stop the process for a while: what arrives waits. */
+  stop(us: number): void {
+    this.#stoppedUntilUs = Math.max(this.#stoppedUntilUs, this.#queue.nowUs + us);
+  }
+
+  /** Put off what happens while the process is stopped; true if it was. */
+  #later(run: () => void): boolean {
+    if (this.#stoppedUntilUs <= this.#queue.nowUs) return false;
+    this.#queue.at(this.#stoppedUntilUs, run);
+    return true;
+  }
+
   /** Tell the machine something, and do what it then wants. */
   tell(what: (control: UnicastNode, nowUs: number) => void): void {
-    if (!this.alive) return;
+    if (!this.alive || this.#later(() => this.tell(what))) return;
     what(this.control, this.#queue.nowUs);
     this.#pump();
   }
@@ -159,12 +194,18 @@ export class SimNode {
 
   /** A packet of a Management flow. */
   onManagement(fd: number, bytes: Uint8Array): void {
+    if (!this.#links.has(fd)) return;
     this.tell((control, nowUs) => control.onManagement(nowUs, fd, bytes));
   }
 
   /** A packet of a Data Transfer flow. */
   onTransfer(fd: number, bytes: Uint8Array): void {
-    if (!this.alive) return;
+    if (!this.alive || !this.#links.has(fd)) return;
+    if (this.#later(() => this.onTransfer(fd, bytes))) return;
+    this.#receive(fd, bytes);
+  }
+
+  #receive(fd: number, bytes: Uint8Array): void {
     const f = this.#forwarder;
     switch (f.receive(bytes, 0, bytes.length, fd)) {
       case Verdict.relay: {
@@ -218,6 +259,14 @@ export class SimNode {
 
   #transfer(dst: number, eidHi: number, eidLo: number, payload: Uint8Array): void {
     const f = this.#forwarder;
+    if (dst === this.addr) {
+      // No table routes what a node sends to itself.
+      const packet = new Uint8Array(f.layout.headerBytes + payload.length);
+      packet.set(payload, f.layout.headerBytes);
+      const pci = { dst, cube: 0, ttl: this.control.settings.ttlMax, ecn: 0, eidHi, eidLo };
+      encodePci(pci, packet, 0, f.layout);
+      return this.#queue.at(this.#queue.nowUs, () => this.#receive(-1, packet));
+    }
     if (!f.route(dst, 0, eidHi, eidLo)) return void this.counters.unroutable++;
     const link = this.#links.get(f.out);
     if (link === undefined) return void this.counters.unroutable++;
@@ -245,7 +294,12 @@ export class SimNode {
   }
 
   /** Allocate a flow: `done` is told its id, or a negative number. */
-  alloc(hash: Uint8Array, done: (flowId: number) => void, qos: QosSpec = QOS.raw): void {
+  alloc(
+    hash: Uint8Array,
+    done: (flowId: number) => void,
+    qos: QosSpec = QOS.raw,
+    data: Uint8Array = EMPTY,
+  ): void {
     const flowId = this.#nextFlow++;
     const token = this.#nextToken++;
     this.#flow(flowId);
@@ -259,7 +313,6 @@ export class SimNode {
       this.#replies.delete(flowId);
       reply?.(result);
     });
-    const data = new Uint8Array(0);
     this.tell((control, nowUs) => control.alloc(nowUs, flowId, hash, qos, data, token));
   }
 
@@ -274,7 +327,18 @@ export class SimNode {
     if (flow !== undefined) flow.onData = onData;
   }
   /** Who reads the flows that others open to here. */
-  onAccepted: ((flowId: number) => void) | undefined;
+  onAccepted: ((flow: Accepted) => void) | undefined;
+  /** Who is told that the other end closed a flow. */
+  onClosed: ((flowId: number) => void) | undefined;
+
+  /** Send bytes of one's own making on a lower flow: what a hostile member may do. */
+  inject(fd: number, bytes: Uint8Array): void {
+    if (this.alive) this.#links.get(fd)?.send(bytes);
+  }
+  /** Lower flows, by descriptor. */
+  lowerFlows(): number[] {
+    return [...this.#links.keys()];
+  }
 
   /** A packet of an application: µs that it must wait before the next one (its policy paces it). */
   send(flowId: number, payload: Uint8Array): number {
@@ -291,6 +355,21 @@ export class SimNode {
   /** The congestion context of a flow, to look at. */
   congestionOf(flowId: number): CongestionContext | undefined {
     return this.#flows.get(flowId)?.congestion;
+  }
+
+  /** The address of a flow's other end, 0 for no flow. */
+  peerOf(flowId: number): number {
+    return this.#flows.get(flowId)?.published?.peer ?? 0;
+  }
+
+  /** The shipped routing, when no other policy is in its place. */
+  get linkState(): LinkStateRouting | undefined {
+    const { routing } = this.control;
+    return routing instanceof LinkStateRouting ? routing : undefined;
+  }
+  /** Flows that applications hold. */
+  get heldFlows(): number {
+    return this.#flows.size;
   }
 
   /** Flows that are open. */
@@ -342,8 +421,13 @@ export class SimNode {
         this.#bySlot.set(e.flow.localEid.lo, flow);
         return;
       }
-      case "release":
-        return this.#release(e.flowId);
+      case "release": {
+        const reply = this.#replies.get(e.flowId);
+        this.#replies.delete(e.flowId);
+        this.#release(e.flowId);
+        // Nobody answered; the IRMd's own patience ends about now.
+        return reply?.(-Errno.ETIMEDOUT);
+      }
       case "alloc_reply": {
         const reply = this.#replies.get(e.flowId);
         this.#replies.delete(e.flowId);
@@ -356,24 +440,29 @@ export class SimNode {
       }
       case "ask_irmd": {
         const flowId = this.#nextFlow++;
-        const { ask } = e;
+        const { ask, hash, data } = e;
         this.#flow(flowId);
         // The IRMd and the acceptor answer at once.
         this.#queue.at(this.#queue.nowUs, () =>
           this.tell((control, nowUs) => {
             control.asked(nowUs, ask, 0, flowId, "");
-            control.respond(nowUs, flowId, 0, new Uint8Array(0), 0);
-            this.onAccepted?.(flowId);
+            control.respond(nowUs, flowId, 0, EMPTY, 0);
+            this.onAccepted?.({ flowId, hash, data });
           }));
         return;
       }
       case "down": {
         const { flowId } = e;
-        this.#queue.at(this.#queue.nowUs, () => this.dealloc(flowId));
+        this.#queue.at(this.#queue.nowUs, () => {
+          this.onClosed?.(flowId);
+          this.dealloc(flowId);
+        });
         return;
       }
       case "conflict":
+        return void this.alarms.conflicts++;
       case "neighbour":
+        if (!e.alive) this.alarms.silent++;
         return;
     }
   }

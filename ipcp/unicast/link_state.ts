@@ -27,6 +27,11 @@ export const LINKS_PER_SOURCE_MAX = 256;
 export const SILENT_UPDATES = 2.25;
 /** How often the ages of links are looked at, µs. */
 const AGE_US = 1e6;
+/**
+ * How far a number may be ahead of the last: nobody counts so fast, so whoever jumps further is not the link's node. (A
+ * number at the end of the range could not be answered with a higher one.)
+ */
+const JUMP_MAX = 2 ** 32;
 /** Shortest time between two answers to somebody who speaks for our links, µs. */
 const DEFEND_US = 1e6;
 
@@ -59,13 +64,17 @@ interface Link {
   withdrawn: boolean;
 }
 
+interface TransferFlow {
+  readonly fd: number;
+  down: boolean;
+}
+
 interface Neighbour {
   readonly addr: number;
-  /** Descriptors, -1 none. */
-  mgmt: number;
-  dt: number;
-  /** The Data Transfer flow is down. */
-  down: boolean;
+  /** Descriptors of Management flows, the newest last: all are listened to, the newest is written to. */
+  readonly mgmts: number[];
+  /** Data Transfer flows, the newest last. The newest that is up is used; more than one is a spare. */
+  readonly dts: TransferFlow[];
   /** When the Management flow was heard last, µs. */
   heardUs: number;
   silent: boolean;
@@ -119,6 +128,17 @@ class Links {
   }
 }
 
+/** The Data Transfer flow to use, or -1: none is up. */
+function usable(n: Neighbour): number {
+  return n.dts.findLast((f) => !f.down)?.fd ?? -1;
+}
+
+/** The same, or one that is down when none is up: whoever forwards knows that it is. */
+function newest(n: Neighbour): number {
+  const fd = usable(n);
+  return fd >= 0 ? fd : n.dts.at(-1)?.fd ?? -1;
+}
+
 export class LinkStateRouting {
   readonly self: number;
   readonly counters: LinkStateCounters = {
@@ -161,59 +181,74 @@ export class LinkStateRouting {
   #neighbour(nowUs: number, addr: number): Neighbour {
     let n = this.#neighbours.get(addr);
     if (n === undefined) {
-      n = { addr, mgmt: -1, dt: -1, down: false, heardUs: nowUs, silent: false };
+      n = { addr, mgmts: [], dts: [], heardUs: nowUs, silent: false };
       this.#neighbours.set(addr, n);
     }
     return n;
   }
 
   #forgetEmpty(n: Neighbour): void {
-    if (n.mgmt < 0 && n.dt < 0) this.#neighbours.delete(n.addr);
+    if (n.mgmts.length === 0 && n.dts.length === 0) this.#neighbours.delete(n.addr);
   }
 
-  /** A Management flow with a neighbour is there, in place of an older one: it gets the whole database. */
+  /** A neighbour with our own address is somebody else who has it: there is no link to oneself. */
+  #isTwin(addr: number): boolean {
+    if (addr !== this.self) return false;
+    this.#out.push({ kind: "conflict", dst: addr });
+    return true;
+  }
+
+  /** A Management flow with a neighbour is there: it gets the whole database. */
   managementUp(nowUs: number, addr: number, fd: number): void {
+    if (this.#isTwin(addr)) return;
     const n = this.#neighbour(nowUs, addr);
-    n.mgmt = fd;
+    if (!n.mgmts.includes(fd)) n.mgmts.push(fd);
     this.#heard(nowUs, n);
     for (const link of this.#inOrder()) if (!link.withdrawn) this.#send(n, link);
   }
 
-  /** A Management flow is gone. One that was replaced already changes nothing. */
+  /** A Management flow is gone. */
   managementDown(addr: number, fd: number): void {
     const n = this.#neighbours.get(addr);
-    if (n === undefined || n.mgmt !== fd) return;
-    n.mgmt = -1;
+    const at = n?.mgmts.indexOf(fd) ?? -1;
+    if (n === undefined || at < 0) return;
+    n.mgmts.splice(at, 1);
     this.#forgetEmpty(n);
   }
 
-  /** A Data Transfer flow with a neighbour is there, in place of an older one. */
+  /** A Data Transfer flow with a neighbour is there. */
   transferUp(nowUs: number, addr: number, fd: number): void {
+    if (this.#isTwin(addr)) return;
     const n = this.#neighbour(nowUs, addr);
-    const before = n.dt;
-    n.dt = fd;
-    n.down = false;
-    if (before !== fd) this.#changed(nowUs);
+    const known = n.dts.find((f) => f.fd === fd);
+    const before = usable(n);
+    if (known === undefined) n.dts.push({ fd, down: false });
+    else known.down = false;
+    if (usable(n) !== before) this.#changed(nowUs);
     if (!n.silent) this.#announce(nowUs, addr, false);
   }
 
-  /** A Data Transfer flow is gone: its link is withdrawn. */
+  /** A Data Transfer flow is gone: without another, its link is withdrawn. */
   transferGone(nowUs: number, addr: number, fd: number): void {
     const n = this.#neighbours.get(addr);
-    if (n === undefined || n.dt !== fd) return;
-    n.dt = -1;
+    const at = n?.dts.findIndex((f) => f.fd === fd) ?? -1;
+    if (n === undefined || at < 0) return;
+    n.dts.splice(at, 1);
     this.#changed(nowUs);
-    this.#announce(nowUs, addr, true);
+    if (usable(n) < 0) this.#announce(nowUs, addr, true);
     this.#forgetEmpty(n);
   }
 
-  /** A Data Transfer flow is down for now, or up again: the link is withdrawn, or announced. */
+  /** A Data Transfer flow is down for now, or up again: without another, the link is withdrawn, or announced. */
   transferState(nowUs: number, addr: number, fd: number, up: boolean): void {
     const n = this.#neighbours.get(addr);
-    if (n === undefined || n.dt !== fd || n.down === !up) return;
-    n.down = !up;
+    const flow = n?.dts.find((f) => f.fd === fd);
+    if (n === undefined || flow === undefined || flow.down === !up) return;
+    const could = usable(n) >= 0;
+    flow.down = !up;
     this.#changed(nowUs);
-    if (!n.silent) this.#announce(nowUs, addr, !up);
+    const can = usable(n) >= 0;
+    if (can !== could && !n.silent) this.#announce(nowUs, addr, !can);
   }
 
   /** Something was heard from a neighbour on its Management flow. */
@@ -222,7 +257,7 @@ export class LinkStateRouting {
     if (!n.silent) return;
     n.silent = false;
     this.#out.push({ kind: "neighbour", addr: n.addr, alive: true });
-    if (n.dt >= 0 && !n.down) this.#announce(nowUs, n.addr, false);
+    if (usable(n) >= 0) this.#announce(nowUs, n.addr, false);
   }
 
   // Links of our own.
@@ -257,23 +292,24 @@ export class LinkStateRouting {
   }
 
   #send(n: Neighbour, u: Update): void {
-    if (n.mgmt < 0) return;
+    const fd = n.mgmts.at(-1);
+    if (fd === undefined) return;
     const bytes = new Uint8Array(24);
     encode(u, bytes);
     this.counters.sent += 1;
-    this.#out.push({ kind: "send_mgmt", fd: n.mgmt, bytes });
+    this.#out.push({ kind: "send_mgmt", fd, bytes });
   }
 
   /** To all Management neighbours but the one on `except`. */
   #flood(u: Update, except: number): void {
-    for (const n of this.#neighbours.values()) if (n.mgmt !== except) this.#send(n, u);
+    for (const n of this.#neighbours.values()) if (!n.mgmts.includes(except)) this.#send(n, u);
   }
 
   // Updates of others.
 
   /** A packet on a Management flow. */
   onPacket(nowUs: number, fd: number, bytes: Uint8Array): void {
-    for (const n of this.#neighbours.values()) if (n.mgmt === fd) this.#heard(nowUs, n);
+    for (const n of this.#neighbours.values()) if (n.mgmts.includes(fd)) this.#heard(nowUs, n);
     const u = parse(bytes);
     if (isWireError(u)) {
       this.counters.malformed += 1;
@@ -290,7 +326,7 @@ export class LinkStateRouting {
         this.counters.full += 1;
         return;
       }
-    } else if (u.seqno <= known.seqno) {
+    } else if (u.seqno <= known.seqno || u.seqno > known.seqno + JUMP_MAX) {
       this.counters.old += 1;
       return;
     }
@@ -313,6 +349,8 @@ export class LinkStateRouting {
     const exists = ours !== undefined && !ours.withdrawn;
     if (exists === u.withdrawn || !exists) this.#out.push({ kind: "conflict", dst: u.dst });
     if (!exists && u.withdrawn) return;
+    // No number is higher than the last of all: then it has to age out.
+    if (u.seqno >= Number.MAX_SAFE_INTEGER) return;
     if (nowUs - this.#defendedUs < DEFEND_US) return;
     this.#defendedUs = nowUs;
     this.#numbers.set(u.dst, Math.max(u.seqno, this.#numbers.get(u.dst) ?? -1));
@@ -334,11 +372,24 @@ export class LinkStateRouting {
     if (nowUs >= this.#ageAtUs) this.#age(nowUs);
     if (nowUs >= this.#updateAtUs) {
       this.#updateAtUs = nowUs + this.#times.updateUs;
-      for (const n of this.#neighbours.values()) {
-        if (n.dt >= 0 && !n.down && !n.silent) this.#announce(nowUs, n.addr, false);
-      }
+      this.#renew(nowUs);
     }
     if (nowUs >= this.#computeAtUs) this.#compute();
+  }
+
+  /** Announce our links again. Who has none says so, since silent neighbours wait for each other's first word. */
+  #renew(nowUs: number): void {
+    let announced = 0;
+    for (const n of this.#neighbours.values()) {
+      if (usable(n) < 0 || n.silent) continue;
+      this.#announce(nowUs, n.addr, false);
+      announced += 1;
+    }
+    if (announced > 0) return;
+    for (const n of this.#neighbours.values()) {
+      const seqno = this.#numbers.get(n.addr) ?? 0;
+      this.#send(n, { src: this.self, dst: n.addr, seqno, withdrawn: true });
+    }
   }
 
   /** Links that nobody renews and neighbours that say nothing leave. */
@@ -351,11 +402,11 @@ export class LinkStateRouting {
       this.#changed(nowUs);
     }
     for (const n of this.#neighbours.values()) {
-      if (n.silent || n.mgmt < 0) continue;
+      if (n.silent || n.mgmts.length === 0) continue;
       if (nowUs - n.heardUs <= this.#times.updateUs * SILENT_UPDATES) continue;
       n.silent = true;
       this.#out.push({ kind: "neighbour", addr: n.addr, alive: false });
-      if (n.dt >= 0 && !n.down) this.#announce(nowUs, n.addr, true);
+      if (usable(n) >= 0) this.#announce(nowUs, n.addr, true);
     }
     const quiet = this.#links.size === 0 && this.#neighbours.size === 0;
     this.#ageAtUs = quiet ? Infinity : nowUs + AGE_US;
@@ -369,7 +420,8 @@ export class LinkStateRouting {
     for (const [dst, hops] of routes) {
       const fds: number[] = [];
       for (const hop of hops) {
-        const fd = this.#neighbours.get(hop)?.dt ?? -1;
+        const n = this.#neighbours.get(hop);
+        const fd = n === undefined ? -1 : newest(n);
         if (fd >= 0) fds.push(fd);
       }
       if (fds.length > 0) this.#routes.set(dst, fds);
@@ -396,13 +448,14 @@ export class LinkStateRouting {
 
   /** Addresses of neighbours with a Data Transfer flow that is up. */
   transferNeighbours(): number[] {
-    return [...this.#neighbours.values()].filter((n) => n.dt >= 0 && !n.down).map((n) => n.addr);
+    return [...this.#neighbours.values()].filter((n) => usable(n) >= 0).map((n) => n.addr);
   }
 
   /** The neighbours, for people and the RIB; a descriptor of -1 is none. */
   neighbours(): { addr: number; mgmt: number; dt: number; up: boolean }[] {
     return [...this.#neighbours.values()].map((n) => {
-      return { addr: n.addr, mgmt: n.mgmt, dt: n.dt, up: !n.down && !n.silent };
+      const up = usable(n) >= 0 && !n.silent;
+      return { addr: n.addr, mgmt: n.mgmts.at(-1) ?? -1, dt: newest(n), up };
     }).sort((a, b) => b.addr - a.addr);
   }
 
@@ -415,6 +468,11 @@ export class LinkStateRouting {
     return this.#inOrder().filter((l) => !l.withdrawn).map(({ src, dst, seqno, heardUs }) => {
       return { src, dst, seqno, heardUs };
     });
+  }
+
+  /** Links in the database, withdrawn ones too. */
+  get linksHeld(): number {
+    return this.#links.size;
   }
 
   /** Whether an address other than ours announces that it is a neighbour of somebody. */

@@ -21,7 +21,7 @@ Deno.test("LayerSim: a line of five converges, a name is found and a flow carrie
   layer.runFor(1e6, () => flow !== 0);
   assert(flow > 0, `allocation: ${flow}`);
   let got = 0;
-  server.onAccepted = undefined;
+
   for (let id = 1; id < 10; id++) server.onData(id, () => got++);
   for (let i = 0; i < 10; i++) client.send(flow, new Uint8Array(100));
   layer.runFor(1e6);
