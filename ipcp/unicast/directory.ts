@@ -32,4 +32,6 @@ export interface Directory {
   onMembers(nowUs: number, addrs: readonly number[]): void;
   /** A flow request to an address that the directory gave was not answered. */
   onUnanswered(nowUs: number, hash: Uint8Array, addr: number): void;
+  /** An address that the directory gave says that it does not have the name. */
+  onDenied(nowUs: number, hash: Uint8Array, addr: number): void;
 }

@@ -8,7 +8,8 @@
  * - A flow is published to the data path before its request or its acceptance leaves, so no packet meets nothing.
  * - A reply is believed once, for a requested flow. Its only proof is the random half of our EID.
  * - What the IRMd or the acceptor refuses is answered at once, with the cause for our own kind.
- * - A name may have several addresses: one that does not answer in {@linkcode TRY_US} is left for the next.
+ * - A name may have several addresses: one that does not answer in {@linkcode TRY_US} is left for the next, as is one
+ *   that says it does not have the name. When all say so, the directory was told lies: it is asked again.
  * - A flow that ends is told to the other end (a message that prototypes ignore).
  */
 
@@ -26,6 +27,8 @@ export const REQUEST_LIFE_US = 22e6;
 export const TRY_US = 1e6;
 /** EIDs of tries that were given up and may still be answered. */
 const LATE_MAX = 1024;
+/** Addresses tried for one flow before the directory is believed no more. */
+const TRIES_MAX = 16;
 
 /** The far end of a flow. */
 export interface FlowPeer {
@@ -63,7 +66,11 @@ export type FlowEffect =
   /** The other end has closed the flow. */
   | { readonly kind: "down"; readonly flowId: number }
   /** An address does not answer flow requests for a name. */
-  | { readonly kind: "unanswered"; readonly hash: Uint8Array; readonly addr: number };
+  | { readonly kind: "unanswered"; readonly hash: Uint8Array; readonly addr: number }
+  /** An address says that it does not have a name. */
+  | { readonly kind: "denied"; readonly hash: Uint8Array; readonly addr: number }
+  /** No address of a name has it: look for others; answered with {@linkcode FlowAllocator.found}. */
+  | { readonly kind: "look_again"; readonly flowId: number; readonly hash: Uint8Array };
 
 /** The EID of a peer that has not answered. */
 const UNKNOWN: Eid = { hi: 0xffffffff, lo: 0xffffffff };
@@ -76,6 +83,8 @@ interface Request {
   readonly data: Uint8Array;
   /** Addresses not tried yet. */
   readonly others: number[];
+  /** Addresses that were tried. */
+  readonly tried: Set<number>;
 }
 
 interface Flow {
@@ -162,7 +171,8 @@ export class FlowAllocator {
     if (addrs.length === 0) return -Errno.EPERM;
     const localEid = this.#eids.take();
     if (localEid === undefined) return -Errno.EBUSY;
-    const request = { hash, qos, data, others: addrs.slice(1) };
+    const tried = new Set([addrs[0]!]);
+    const request = { hash, qos, data, others: addrs.slice(1), tried };
     const flow: Flow = {
       flowId,
       localEid,
@@ -286,7 +296,7 @@ export class FlowAllocator {
         return;
       }
       case "reply":
-        return this.#onReply(m);
+        return this.#onReply(nowUs, m);
       case "dealloc": {
         const flow = this.#flowOf(m.dstEid);
         if (flow === undefined || flow.state !== "open" || !same(flow.remoteEid, m.srcEid)) {
@@ -304,17 +314,47 @@ export class FlowAllocator {
     return flow !== undefined && flow.localEid.hi === eid.hi ? flow : undefined;
   }
 
-  #onReply(m: FaMsg & { readonly kind: "reply" }): void {
+  #fail(flow: Flow, response: number, cause: string): void {
+    const { flowId } = flow;
+    this.#forget(flow);
+    this.#out.push({ kind: "alloc_reply", flowId, response, cause, data: EMPTY });
+    this.#out.push({ kind: "release", flowId });
+  }
+
+  /** The address that was asked does not have the name. */
+  #onMisled(nowUs: number, flow: Flow, request: Request): void {
+    const { flowId } = flow;
+    const { hash, others, tried } = request;
+    this.#out.push({ kind: "denied", hash, addr: flow.peer });
+    if (others.length > 0) return this.#next(nowUs, flow, request);
+    if (tried.size >= TRIES_MAX) return this.#nowhere(flow);
+    // Until the directory answers nobody is asked; its search ends before this flow's patience does.
+    this.#deadlines.set(flowId, flow.untilUs);
+    this.#out.push({ kind: "look_again", flowId, hash });
+  }
+
+  #nowhere(flow: Flow): void {
+    this.#fail(flow, -Errno.ENAME, "the name is not registered where the directory says");
+  }
+
+  /** The directory was asked again: what it knows now. */
+  found(nowUs: number, flowId: number, addrs: readonly number[]): void {
+    const flow = this.#flows.get(flowId);
+    const request = flow?.request;
+    if (flow === undefined || request === undefined) return;
+    request.others.push(...addrs.filter((a) => !request.tried.has(a)));
+    if (request.others.length > 0) this.#next(nowUs, flow, request);
+    else this.#nowhere(flow);
+  }
+
+  #onReply(nowUs: number, m: FaMsg & { readonly kind: "reply" }): void {
     const flow = this.#flowOf(m.dstEid);
     if (flow === undefined || flow.state !== "requested") return this.#onLate(m);
     const { flowId } = flow;
-    if (m.response !== 0) {
-      const { response, cause } = m;
-      this.#forget(flow);
-      this.#out.push({ kind: "alloc_reply", flowId, response, cause, data: EMPTY });
-      this.#out.push({ kind: "release", flowId });
-      return;
+    if (m.response === -Errno.ENAME && flow.request !== undefined) {
+      return this.#onMisled(nowUs, flow, flow.request);
     }
+    if (m.response !== 0) return this.#fail(flow, m.response, m.cause);
     flow.state = "open";
     flow.remoteEid = m.srcEid;
     flow.request = undefined;
@@ -422,13 +462,21 @@ export class FlowAllocator {
       this.#out.push({ kind: "unanswered", hash, addr: flow.peer });
       this.#keepLate(flow);
     }
-    const next = request?.others.shift();
-    const eid = next === undefined || nowUs >= flow.untilUs ? undefined : this.#eids.take();
-    if (request === undefined || next === undefined || eid === undefined) {
-      this.#forget(flow);
-      this.#out.push({ kind: "release", flowId });
-      return;
+    if (request !== undefined && request.others.length > 0 && nowUs < flow.untilUs) {
+      return this.#next(nowUs, flow, request);
     }
+    this.#forget(flow);
+    this.#out.push({ kind: "release", flowId });
+  }
+
+  /** Try the next address of a name. */
+  #next(nowUs: number, flow: Flow, request: Request): void {
+    const next = request.others.shift();
+    const eid = this.#eids.take();
+    if (next === undefined || eid === undefined) {
+      return this.#fail(flow, -Errno.EBUSY, "no endpoint id is free");
+    }
+    request.tried.add(next);
     // A new EID, so that an answer tells who it is from.
     this.#bySlot.delete(flow.localEid.lo);
     this.#eids.give(flow.localEid);

@@ -25,7 +25,7 @@ import type { Settings } from "./settings.ts";
 
 /** What a node asks for. */
 export type NodeEffect =
-  | Exclude<FlowEffect, { kind: "send" | "unanswered" }>
+  | Exclude<FlowEffect, { kind: "send" | "unanswered" | "denied" | "look_again" }>
   | RoutingEffect
   /** A packet to component `eid` of another node. */
   | {
@@ -63,6 +63,8 @@ export interface NodeParts {
 /** What waits for the directory. */
 type Query =
   | { readonly kind: "query"; readonly token: number }
+  /** For the flow allocator, whose first addresses were wrong. */
+  | { readonly kind: "again"; readonly flowId: number }
   | {
     readonly kind: "alloc";
     readonly token: number;
@@ -131,6 +133,8 @@ export class UnicastNode {
       moved = true;
       if (e.kind === "send") this.#send(e.dst, EID_FLOW_ALLOCATOR, e.bytes);
       else if (e.kind === "unanswered") this.directory.onUnanswered(this.#nowUs, e.hash, e.addr);
+      else if (e.kind === "denied") this.directory.onDenied(this.#nowUs, e.hash, e.addr);
+      else if (e.kind === "look_again") this.#lookAgain(e.flowId, e.hash);
       else this.#out.push(e);
     }
     for (let own = this.#own.shift(); own !== undefined; own = this.#own.shift()) {
@@ -194,7 +198,7 @@ export class UnicastNode {
     this.#ask(nowUs, hash, { kind: "alloc", ...query });
   }
 
-  #ask(nowUs: number, hash: Uint8Array, query: Query): void {
+  #ask(nowUs: number, hash: Uint8Array, query: Exclude<Query, { kind: "again" }>): void {
     if (hash.length !== this.settings.hashBytes) return this.#answer(query.token, -Errno.EINVAL);
     if (this.#queries.size >= QUERIES_MAX) return this.#answer(query.token, -Errno.EBUSY);
     const token = this.#nextQuery++;
@@ -204,10 +208,18 @@ export class UnicastNode {
     else this.directory.query(nowUs, hash, token);
   }
 
+  #lookAgain(flowId: number, hash: Uint8Array): void {
+    if (this.#queries.size >= QUERIES_MAX) return this.flows.found(this.#nowUs, flowId, []);
+    const token = this.#nextQuery++;
+    this.#queries.set(token, { kind: "again", flowId });
+    this.directory.query(this.#nowUs, hash, token);
+  }
+
   #onFound(token: number, addrs: readonly number[]): void {
     const query = this.#queries.get(token);
     if (query === undefined) return;
     this.#queries.delete(token);
+    if (query.kind === "again") return this.flows.found(this.#nowUs, query.flowId, addrs);
     if (query.kind === "query") {
       return this.#answer(query.token, addrs.length > 0 ? 0 : -Errno.EPERM);
     }
@@ -313,7 +325,9 @@ export class UnicastNode {
   /** The node stops: what waits is answered, names are withdrawn, flows are told to their other ends. */
   close(nowUs: number): void {
     this.#nowUs = nowUs;
-    for (const { token } of this.#queries.values()) this.#answer(token, -Errno.EIPCPSTATE);
+    for (const query of this.#queries.values()) {
+      if (query.kind !== "again") this.#answer(query.token, -Errno.EIPCPSTATE);
+    }
     this.#queries.clear();
     this.flows.close();
   }

@@ -34,6 +34,9 @@ const PATIENCE_MAX_US = 250_000;
 const FOUND_LIFE_US = 10e6;
 const MISSING_LIFE_US = 1e6;
 const ANSWERS_KEPT_MAX = 4096;
+/** How long a value that proved wrong is not believed, µs; how many of them are remembered. */
+const WRONG_LIFE_US = 5e6;
+const WRONG_MAX = 1024;
 /** Lookups under way, and tokens that wait for one. */
 const LOOKUPS_MAX = 1024;
 const WAITERS_MAX = 256;
@@ -105,6 +108,8 @@ export class Dht implements Directory {
   readonly #valueSearches = new KeyMap<Search>();
   readonly #nodeSearches = new KeyMap<Search>();
   readonly #answers = new KeyMap<KeptAnswer>();
+  /** Values that proved wrong: addresses that do not have a name, and until when they are not believed. */
+  readonly #wrong = new KeyMap<Map<number, number>>();
   readonly #out: DirectoryEffect[] = [];
   /** Tokens left of each source, and when that was counted. */
   readonly #sources = new Map<number, { left: number; atUs: number }>();
@@ -212,7 +217,7 @@ export class Dht implements Directory {
   }
 
   query(nowUs: number, hash: Uint8Array, token: number): void {
-    const known = this.#good(this.#values.get(hash));
+    const known = this.#good(nowUs, hash, this.#values.get(hash));
     if (known.length > 0) return this.#found(token, known);
     const kept = this.#answers.get(hash);
     if (kept !== undefined && kept.untilUs > nowUs) return this.#found(token, kept.addrs);
@@ -231,8 +236,14 @@ export class Dht implements Directory {
   }
 
   /** Addresses of others that can be reached. */
-  #good(addrs: readonly number[]): number[] {
-    return addrs.filter((a) => a !== this.self.addr && this.#reaches(a));
+  #good(nowUs: number, key: Uint8Array, addrs: readonly number[]): number[] {
+    return addrs.filter((a) => {
+      return a !== this.self.addr && this.#reaches(a) && !this.#isWrong(nowUs, key, a);
+    });
+  }
+
+  #isWrong(nowUs: number, key: Uint8Array, addr: number): boolean {
+    return (this.#wrong.get(key)?.get(addr) ?? 0) > nowUs;
   }
 
   // Searches.
@@ -404,6 +415,7 @@ export class Dht implements Directory {
     if (value === this.self.addr && this.#values.own.get(key) !== undefined) return;
     const lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
     if (lifeSec <= 0 && value === src.addr) return this.#withdrawn(key, value);
+    if (value === src.addr) this.#wrong.get(key)?.delete(value);
     const near = () => this.#contacts.isAmongClosest(key, this.self.id, this.#settings.k);
     if (lifeSec < 0 || !this.#values.store(nowUs, key, value, nowUs + lifeSec * 1e6, near)) {
       this.counters.refused += 1;
@@ -414,7 +426,8 @@ export class Dht implements Directory {
     if (kept !== undefined && kept.addrs.length === 0) this.#answers.delete(key);
     // Whoever searches it here need not wait for the others.
     const search = this.#valueSearches.get(key);
-    if (search !== undefined && this.#reaches(value)) this.#settle(nowUs, search, [value]);
+    const good = this.#reaches(value) && !this.#isWrong(nowUs, key, value);
+    if (search !== undefined && good) this.#settle(nowUs, search, [value]);
   }
 
   #withdrawn(key: Uint8Array, value: number): void {
@@ -475,7 +488,7 @@ export class Dht implements Directory {
     this.#heard(nowUs, m.src);
     search.lookup.offer(m.contacts.filter((c) => this.#reaches(c.addr)));
     if (m.kind === "find_value_rsp") {
-      const good = this.#good(m.values);
+      const good = this.#good(nowUs, m.key, m.values);
       if (good.length > 0) return this.#settle(nowUs, search, good);
     }
     this.#advance(nowUs, search);
@@ -521,6 +534,21 @@ export class Dht implements Directory {
     const kept = this.#answers.get(hash);
     if (kept?.addrs.includes(addr)) this.#answers.delete(hash);
     this.#contacts.failed(addr);
+  }
+
+  onDenied(nowUs: number, hash: Uint8Array, addr: number): void {
+    this.#withdrawn(hash, addr);
+    let wrong = this.#wrong.get(hash);
+    if (wrong === undefined) {
+      if (this.#wrong.size >= WRONG_MAX) this.#forgetOldestWrong();
+      this.#wrong.set(hash.slice(), wrong = new Map());
+    }
+    if (wrong.size >= VALUES_TOLD_MAX * 4) wrong.clear();
+    wrong.set(addr, nowUs + WRONG_LIFE_US);
+  }
+
+  #forgetOldestWrong(): void {
+    for (const [oldest] of this.#wrong) return void this.#wrong.delete(oldest);
   }
 
   /** Ask for our own id those whom we know by address alone. */

@@ -11,7 +11,6 @@ function key(n: number): Uint8Array {
 Deno.test("LayerSim: a line of five converges, a name is found and a flow carries data", () => {
   const layer = LayerSim.of(line(5), { seed: 1 });
   assert(layer.runFor(2e6, () => layer.isConverged()), "not converged");
-  const took = layer.queue.nowUs;
   layer.runFor(1e6);
   const server = layer.nodes[4]!, client = layer.nodes[0]!;
   server.register(key(7));
@@ -26,13 +25,11 @@ Deno.test("LayerSim: a line of five converges, a name is found and a flow carrie
   for (let i = 0; i < 10; i++) client.send(flow, new Uint8Array(100));
   layer.runFor(1e6);
   assertEquals(got, 10);
-  console.log("converged", took, "us");
 });
 
 Deno.test("LayerSim: 100 nodes, every name resolves from everywhere", () => {
   for (const t of [ring(12), grid(6, 6), barabasiAlbert(100, 2, new Prng(3))]) {
     const layer = LayerSim.of(t, { seed: 2, settings: defaultSettings() });
-    const t0 = performance.now();
     assert(layer.runFor(20e6, () => layer.isConverged()), `${t.name} not converged`);
     layer.runFor(10e6);
     layer.nodes.forEach((n, i) => n.register(key(1000 + i)));
@@ -46,7 +43,6 @@ Deno.test("LayerSim: 100 nodes, every name resolves from everywhere", () => {
       });
     }
     layer.runFor(2e6);
-    console.log(t.name, ok, asked, Math.round(performance.now() - t0), "ms");
     assertEquals(ok, asked, t.name);
   }
 });
