@@ -25,7 +25,7 @@ import { checkPeerName } from "./peer_name.ts";
 import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";
 import type { OapPort, OwnSide } from "./port.ts";
-import { dhKey, kemKey } from "./session_key.ts";
+import { dhKey, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
 import { type OapCompleted, OapFailure } from "./types.ts";
 
 const PREPARE_FAILED = -Errno.EBADF;
@@ -35,7 +35,13 @@ const COMPLETE_FAILED = -Errno.ECRYPT;
 type Exchange =
   | { readonly how: "none" }
   | { readonly how: "pair"; readonly pair: KexPair }
-  | { readonly how: "encapsulated"; readonly secret: Secret; readonly serverPublic: Uint8Array };
+  | {
+    readonly how: "encapsulated";
+    readonly secret: Secret;
+    readonly serverPublic: Uint8Array;
+    /** Our fresh pair; undefined in the prototype's form. */
+    readonly fresh: KexPair | undefined;
+  };
 
 /** What a request is made from. */
 export interface ClientInput extends OwnSide {
@@ -197,6 +203,17 @@ export class OapClient {
       log.dbg(`Accepted server KDF ${digestByNid(checked.kdfNid)?.word ?? "sha256"}.`);
     }
     const exchange = this.#exchange;
+    if (exchange.how === "encapsulated" && exchange.fresh) {
+      const { fresh } = exchange;
+      const peer = peerKey(h.kex, false);
+      if (typeof peer === "string" || peer.kex !== FRESH_KEX) {
+        return "Server did not send its part of the key (a prototype wants allow-static-kem).";
+      }
+      const derived = await fresh.derive(peer);
+      if (!derived) return "Failed to derive secret.";
+      const { secret, serverPublic } = exchange;
+      return freshKemKey(checked.kdfNid, secret, derived, serverPublic, fresh.wire, h.kex);
+    }
     if (exchange.how === "encapsulated") {
       return kemKey(checked.kdfNid, exchange.secret, exchange.serverPublic);
     }
@@ -236,8 +253,16 @@ async function startExchange(
       return "the server's KEM key cannot be used";
     }
     const serverPublic = encodePublic(input.serverKey.kex, input.serverKey.raw);
-    const state: Exchange = { how: "encapsulated", secret: made.secret, serverPublic };
-    return { state, wire: made.ciphertext };
+    const { secret, ciphertext } = made;
+    if (conf.policy.allowStaticKem) {
+      const state: Exchange = { how: "encapsulated", secret, serverPublic, fresh: undefined };
+      return { state, wire: ciphertext };
+    }
+    const fresh = await port.generatePair(FRESH_KEX);
+    const wire = new Uint8Array(ciphertext.length + fresh.wire.length);
+    wire.set(ciphertext);
+    wire.set(fresh.wire, ciphertext.length);
+    return { state: { how: "encapsulated", secret, serverPublic, fresh }, wire };
   }
   const pair = await port.generatePair(kex);
   port.log.dbg(`${tag} Generated ephemeral ${kex.word} keys (${pair.wire.length} bytes).`);

@@ -23,6 +23,8 @@ import {
   staticPublicFromRaw,
 } from "../kex/static.ts";
 import { TrustFiles } from "../trust_files.ts";
+import { boundId, NONCE_BYTES } from "./binding.ts";
+import { ClockGuard } from "./clock_guard.ts";
 import { OapClient } from "./client.ts";
 import { NONE, type OapPort, type OwnSide, type PeerRefusal } from "./port.ts";
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
@@ -44,12 +46,14 @@ export interface OapOptions {
   readonly log: Logger;
   /** Wall clock, ns since the epoch. */
   readonly nowNs?: () => bigint;
-  /** Random bytes. */
+  /** Random bytes for ids; without it ids also say for which name they are. */
   readonly random?: (bytes: number) => Uint8Array;
   /** Source of ephemeral key pairs, for tests. */
   readonly generatePair?: (kex: KexInfo) => Promise<KexPair>;
   /** Requests with an earlier timestamp are refused; default: the time of construction, by the clock as it is set now. */
   readonly startedNs?: bigint;
+  /** A clock that is never set, ns; watched unless `startedNs` is given. */
+  readonly monotonicNs?: () => bigint;
 }
 
 /** A request under way; one response completes it. */
@@ -64,7 +68,7 @@ export interface OapClientSession {
 export class OapService {
   readonly #log: Logger;
   readonly #port: OapPort;
-  readonly #random: (bytes: number) => Uint8Array;
+  readonly #newId: (dst: string) => Uint8Array;
   readonly #memory: ServerMemory;
   readonly #files: SecurityFiles;
   readonly #trust: TrustFiles;
@@ -77,6 +81,9 @@ export class OapService {
     const startedMs = performance.now();
     // Whole ms and one more, because timestamps are cut to whole ms.
     const uptimeNs = () => BigInt(Math.ceil(performance.now() - startedMs) + 1) * 1_000_000n;
+    const guard = new ClockGuard();
+    const monotonicNs = options.monotonicNs ??
+      (() => BigInt(Math.trunc(performance.now() * 1000)) * 1000n);
     this.#files = new SecurityFiles(options.securityDir, log);
     this.#trust = new TrustFiles(options.securityDir, log);
     this.#memory = {
@@ -84,10 +91,17 @@ export class OapService {
       unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
       // Not a time noted then: a clock that was set back would refuse every request until it has caught up.
       get startedNs() {
-        return options.startedNs ?? nowNs() - uptimeNs();
+        if (options.startedNs !== undefined && !options.monotonicNs) return options.startedNs;
+        const now = nowNs();
+        const floor = guard.floorNs(now, monotonicNs());
+        const started = options.startedNs ?? now - uptimeNs();
+        return floor > started ? floor : started;
       },
     };
-    this.#random = options.random ?? ((n) => crypto.getRandomValues(new Uint8Array(n)));
+    const { random } = options;
+    this.#newId = random
+      ? () => random(ID_BYTES)
+      : (dst) => boundId(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)), dst);
     this.#port = {
       log,
       nowNs,
@@ -109,7 +123,9 @@ export class OapService {
     dst: string,
     data: Uint8Array = NONE,
   ): Promise<OapClientSession | OapFailure> {
-    const id = this.#random(ID_BYTES);
+    const id = this.#newId(dst);
+    // Looked at here too, so that a step of the clock is noticed early.
+    void this.#memory.startedNs;
     const fail = (line: string, reason: string) => {
       this.#log.error(`${idTag(id)} ${line}`);
       return new OapFailure(-Errno.EBADF, reason);

@@ -9,6 +9,8 @@
 
 /** How old a request may be, ms (`OAP_REPLAY_TIMER`). */
 export const AGE_MS_MAX = 20000;
+/** How much longer entries are kept, ms: so far a clock may be set back without any of them being forgotten. */
+export const KEEP_LONGER_MS = 1000;
 /** How far a request may come from the future, ms. */
 export const FUTURE_MS_MAX = 100;
 
@@ -17,6 +19,8 @@ export const FUTURE_MS_MAX = 100;
  * An entry takes some 80 bytes, so a flood costs a daemon 10 MB.
  */
 export const ENTRIES_MAX = 131_072;
+
+const KEEP_LONGER_NS = BigInt(KEEP_LONGER_MS) * 1_000_000n;
 
 /** Entries are kept in sets by the second of their timestamp. */
 const BUCKET_NS = 1_000_000_000n;
@@ -85,7 +89,7 @@ export class ReplayCache {
   expire(nowNs: bigint): void {
     for (const [second, bucket] of this.#buckets) {
       const newest = (second + 1n) * BUCKET_NS - 1n;
-      const age = checkAge(nowNs, newest);
+      const age = checkAge(nowNs - KEEP_LONGER_NS, newest);
       if (age.ok || age.why === "future") continue;
       this.#size -= bucket.size;
       this.#buckets.delete(second);

@@ -19,12 +19,14 @@ import {
 import { digest } from "../digest.ts";
 import { isReduced, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
 import { printable } from "../printable.ts";
+import type { StaticKemKey } from "../kex/static.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { bareHeader, dump, encodeSigned, NONE } from "./port.ts";
 import type { OapPort, OwnSide, StaticKeySource } from "./port.ts";
 import { checkAge, type ReplayCache } from "./replay_cache.ts";
-import { dhKey, kemKey } from "./session_key.ts";
+import { isBoundTo } from "./binding.ts";
+import { dhKey, FRESH_BYTES, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
 import { type OapAccepted, OapFailure } from "./types.ts";
 
 const AUTH_FAILED = -Errno.EAUTH;
@@ -131,8 +133,9 @@ function checkFresh(
     log.error(`${tag} OAP header from before the start of this IRMd.`);
     return fail("the request is older than this IRMd");
   }
-  const cache = h.crt.length > 0 ? memory.signed : memory.unsigned;
-  if (!cache.has(h.id, h.timestampNs)) return undefined;
+  // One list for both: a signed request without its certificate is no new one.
+  const { signed, unsigned } = memory;
+  if (!signed.has(h.id, h.timestampNs) && !unsigned.has(h.id, h.timestampNs)) return undefined;
   log.warn(`${tag} OAP header already known.`);
   return fail("OAP header already known");
 }
@@ -150,6 +153,11 @@ async function authenticate(
     log.error(`${tag} Failed to authenticate client.`);
     return new OapFailure(AUTH_FAILED, reason);
   };
+  if (policy.requireBinding && !isBoundTo(h.id, input.name)) {
+    const reason = `the request does not say that it is for ${input.name} (require-binding)`;
+    log.info(`${tag} Refused: ${reason}.`);
+    return fail(reason);
+  }
   if (h.crt.length === 0) {
     log.dbg(`${tag} No crt provided.`);
     if (!policy.requireAuth) return "";
@@ -185,8 +193,12 @@ function remember(
   h: ParsedOapHeader,
   tag: string,
 ): OapFailure | undefined {
-  const cache = h.crt.length > 0 ? memory.signed : memory.unsigned;
-  const outcome = cache.add(h.id, h.timestampNs, port.nowNs());
+  const [own, other] = h.crt.length > 0
+    ? [memory.signed, memory.unsigned]
+    : [memory.unsigned, memory.signed];
+  const outcome = other.has(h.id, h.timestampNs)
+    ? "known"
+    : own.add(h.id, h.timestampNs, port.nowNs());
   if (outcome === "added") return undefined;
   const line = outcome === "known" ? "OAP header already known." : "Replay cache is full.";
   port.log.warn(`${tag} ${line}`);
@@ -279,9 +291,41 @@ async function exchangeAsAsked(
   if (!key) return "Failed to decapsulate KEM.";
   const weak = checkMinKex(key.kex, input.conf.policy);
   if (weak) return weak.text;
+  const sizes = KEM_SIZES[key.kex.word]!;
+  if (h.kex.length === sizes.ciphertextBytes + FRESH_BYTES) {
+    return await exchangeFresh(port, key, sizes.ciphertextBytes, h, kdfNid);
+  }
+  if (!input.conf.policy.allowStaticKem) return STATIC_REFUSED;
   const secret = await key.decapsulate(h.kex);
   if (!secret) return "Failed to decapsulate KEM.";
   return { kex: key.kex, key: kemKey(kdfNid, secret, key.publicWire), wire: NONE, raw: false };
+}
+
+/** The prototype's form of `kem_mode=client` without the administrator's word. */
+const STATIC_REFUSED =
+  "Client encapsulation refused: whoever replays the request gets the same key (allow-static-kem).";
+
+/** Behind the ciphertext came the client's fresh key: ours is the answer. */
+async function exchangeFresh(
+  port: OapPort,
+  key: StaticKemKey,
+  ciphertextBytes: number,
+  h: ParsedOapHeader,
+  kdfNid: number,
+): Promise<Done> {
+  const field = h.kex.subarray(ciphertextBytes);
+  const peer = peerKey(field, false);
+  if (typeof peer === "string" || peer.kex !== FRESH_KEX) return "Failed to derive secret.";
+  const encapsulated = await key.decapsulate(h.kex.subarray(0, ciphertextBytes));
+  if (!encapsulated) return "Failed to decapsulate KEM.";
+  const pair = await port.generatePair(FRESH_KEX);
+  const derived = await pair.derive(peer);
+  if (!derived) {
+    encapsulated[Symbol.dispose]();
+    return "Failed to derive secret.";
+  }
+  const made = freshKemKey(kdfNid, encapsulated, derived, key.publicWire, field, pair.wire);
+  return { kex: key.kex, key: made, wire: pair.wire, raw: false };
 }
 
 async function exchangeDh(

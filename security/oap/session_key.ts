@@ -6,11 +6,19 @@
  */
 
 import { hkdf, sha256 } from "../digest.ts";
+import { kexByWord } from "../../lib/wire/oap_ids.ts";
 import type { Secret } from "../secret.ts";
+
+/** The fresh pairs that both sides add to `kem_mode=client`. */
+export const FRESH_KEX = kexByWord("X25519");
+/** SubjectPublicKeyInfo of one, bytes. */
+export const FRESH_BYTES = 44;
 
 /** Labels of the derivation. */
 const INFO_DHE = "o7s-ossl-dhe";
 const INFO_ENCAP = "o7s-ossl-encap";
+/** Ours: no prototype derives with it. */
+const INFO_FRESH = "ouro-encap-fresh";
 
 /** Salt of a DH exchange: the two fields as they were on the wire, lower one first. */
 export function dhSalt(a: Uint8Array, b: Uint8Array): Uint8Array {
@@ -32,6 +40,28 @@ export function dhKey(
 export function kemKey(kdfNid: number, secret: Secret, recipientPublic: Uint8Array): Uint8Array {
   using s = secret;
   return hkdf(kdfNid, s.bytes, sha256(recipientPublic), INFO_ENCAP);
+}
+
+/**
+ * Session key where the client encapsulates to the static key and both sides add a fresh pair: a recorded request yields
+ * another key each time, and the static key alone yields none. Both secrets are wiped.
+ */
+export function freshKemKey(
+  kdfNid: number,
+  encapsulated: Secret,
+  derived: Secret,
+  serverPublic: Uint8Array,
+  clientFresh: Uint8Array,
+  serverFresh: Uint8Array,
+): Uint8Array {
+  using first = encapsulated;
+  using second = derived;
+  const ikm = new Uint8Array(first.bytes.length + second.bytes.length);
+  ikm.set(first.bytes);
+  ikm.set(second.bytes, first.bytes.length);
+  const key = hkdf(kdfNid, ikm, sha256(serverPublic, clientFresh, serverFresh), INFO_FRESH);
+  ikm.fill(0);
+  return key;
 }
 
 /** Byte-wise order, the shorter first on a common prefix. */
