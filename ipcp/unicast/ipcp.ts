@@ -27,6 +27,7 @@ import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { dotted, dtPciLayout } from "../../lib/wire/dt_pci.ts";
 import { describe } from "../data/long_packets.ts";
+import { Mail, Mailbox } from "../data/mailbox.ts";
 import { DataPlane } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
@@ -36,8 +37,7 @@ import { LowerFlows } from "../member/lower_flows.ts";
 import type { FlowOrder, IpcpContext, IpcpType } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
 import { drawAddress } from "./address.ts";
-import { Mailbox } from "./data/mailbox.ts";
-import { eidHalves, Mail, type UnicastStart } from "./data/start.ts";
+import { eidHalves, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
 import { type NodeEffect, UnicastNode } from "./node.ts";
 import { isBadSetting, readSettings, type Settings } from "./settings.ts";
@@ -501,7 +501,7 @@ export class UnicastIpcp implements IpcpType {
         this.#lower?.write(e.fd, e.bytes);
         return;
       case "transfer":
-        return this.#mail(Mail.transfer, e.dst, e.eid, e.bytes);
+        return this.#mail(UnicastMail.transfer, e.dst, e.eid, e.bytes);
       case "conflict":
         return log.warn(`Somebody else announces links of our address (to ${dotted(e.dst)}).`);
       case "neighbour":

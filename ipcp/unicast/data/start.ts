@@ -19,14 +19,10 @@ export interface UnicastStart {
   readonly mailbox: SharedArrayBuffer;
 }
 
-/** Kinds of letters to the worker. */
-export const Mail = {
-  /** Take a lower flow: its description as the IRMd's message. */
-  lower: 1,
-  /** Let a lower flow go: b is its id. */
-  release: 2,
+/** Letters to the worker beside those of `mailbox.ts`. */
+export const UnicastMail = {
   /** Send the bytes to component c of node b. */
-  transfer: 3,
+  transfer: 16,
 } as const;
 
 /**

@@ -3,12 +3,12 @@
 import { OuroProcess } from "../../../lib/flow/process.ts";
 import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { dtPciLayout } from "../../../lib/wire/dt_pci.ts";
+import { Mailbox } from "../../data/mailbox.ts";
 import { report, serve } from "../../data/worker.ts";
 import { type Congestion, NO_CONGESTION } from "../congestion.ts";
 import { Forwarder } from "../forward.ts";
 import { mark, MbEcn } from "../mb_ecn.ts";
 import { BUCKETS_LIVE, ForwardTable, HopStates } from "../table.ts";
-import { Mailbox } from "./mailbox.ts";
 import { UnicastPath } from "./path.ts";
 import type { UnicastStart } from "./start.ts";
 
@@ -28,20 +28,21 @@ serve((init, parts) => {
     new ForwardTable(BUCKETS_LIVE, start.routes),
     new HopStates(0, start.states),
   );
-  const mailbox = new Mailbox(start.mailbox);
   const path = new UnicastPath(
-    parts,
-    set,
-    process,
-    mailbox,
+    {
+      parts,
+      set,
+      process,
+      mailbox: new Mailbox(start.mailbox),
+      events: {
+        lower: (flowId, events) => report({ say: "lower", flowId, events }),
+        released: (flowId) => report({ say: "released", flowId }),
+      },
+    },
     start.self,
     forwarder,
     congestion,
-    {
-      component: (eid, bytes) => report({ say: "mgmt", from: Uint8Array.of(eid), bytes }),
-      lower: (flowId, events) => report({ say: "lower", flowId, events }),
-      released: (flowId) => report({ say: "released", flowId }),
-    },
+    (eid, bytes) => report({ say: "mgmt", from: Uint8Array.of(eid), bytes }),
   );
   return () => {
     path.run();

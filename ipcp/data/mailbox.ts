@@ -15,6 +15,14 @@ const RECORD = 4;
 /** Words of the ring: 1 MiB. */
 const WORDS = 1 << 18;
 
+/** Kinds of letters that every worker of a member takes; each type adds its own from 16 on. */
+export const Mail = {
+  /** Take a lower flow: its description as the IRMd's message. */
+  lower: 1,
+  /** Let a lower flow go: b is its id. */
+  release: 2,
+} as const;
+
 /** What a record says; a, b, c are its words. */
 export interface Letter {
   kind: number;
