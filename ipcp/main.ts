@@ -12,6 +12,7 @@ import { syslogSink } from "../lib/sys/syslog.ts";
 import { LocalIpcp } from "./local/ipcp.ts";
 import { IpcpProcess } from "./process.ts";
 import { EthIpcp } from "./eth/ipcp.ts";
+import { BroadcastIpcp } from "./broadcast/ipcp.ts";
 import { UdpIpcp } from "./udp/ipcp.ts";
 import { UnicastIpcp } from "./unicast/ipcp.ts";
 import { Type, type TypeName } from "./state.ts";
@@ -21,6 +22,7 @@ import type { IpcpContext, IpcpType } from "./type.ts";
 const PREFIX: Partial<Record<TypeName, string>> = {
   local: "ipcpd-local",
   unicast: "ipcpd-unicast",
+  broadcast: "ipcpd-broadcast",
   udp4: "ipcpd/udp4",
   udp6: "ipcpd/udp6",
   "eth-llc": "ipcpd/eth-llc",
@@ -33,6 +35,8 @@ function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
       return new LocalIpcp(context);
     case "unicast":
       return new UnicastIpcp(context);
+    case "broadcast":
+      return new BroadcastIpcp(context);
     case "udp4":
     case "udp6":
       return new UdpIpcp(type, context);

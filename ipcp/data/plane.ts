@@ -28,7 +28,7 @@ import {
 } from "./table.ts";
 
 /** Which of our data workers. */
-export type WorkerKind = "tx" | "rx" | "local" | "unicast";
+export type WorkerKind = "tx" | "rx" | "local" | "unicast" | "broadcast";
 
 /** What a worker needs to start; posted to it once. */
 export interface WorkerInit {
@@ -86,6 +86,10 @@ function startWorker(kind: WorkerKind): Worker {
       return new Worker(new URL("./local_worker.ts", import.meta.url), { type: "module" });
     case "unicast":
       return new Worker(new URL("../unicast/data/unicast_worker.ts", import.meta.url), {
+        type: "module",
+      });
+    case "broadcast":
+      return new Worker(new URL("../broadcast/data/broadcast_worker.ts", import.meta.url), {
         type: "module",
       });
   }

@@ -26,6 +26,8 @@ export interface Component {
   readonly syntax: number;
   /** Whether its members have addresses, which must not be equal. */
   readonly addressed: boolean;
+  /** Members without an address are welcome too: those of the prototype. */
+  readonly anonymous?: true;
 }
 
 /** Enrollment, of unicast and broadcast. */
@@ -52,13 +54,17 @@ export const UNICAST_DT: Component = {
   syntax: CepSyntax.FIXED,
   addressed: true,
 };
-/** Data transfer of a broadcast IPCP: bare packets, so there is no protocol to name. */
+/**
+ * Data transfer of a broadcast IPCP: bare packets, so there is no protocol to name. A prototype sends address 0 and does
+ * not look at ours (spec 50 §14); two of our own know each other by theirs, and put a header before their packets.
+ */
 export const BROADCAST_DT: Component = {
   name: "Data Transfer",
   protocol: "",
   version: 0,
   syntax: CepSyntax.GPB,
-  addressed: false,
+  addressed: true,
+  anonymous: true,
 };
 
 /** What a node says first, or answers with; `address` is its own, 0 for components without addresses. */
@@ -109,7 +115,7 @@ function agree(own: Component, ownAddress: number, m: CepMsg): Peer | Failure {
   }
   if (m.prefVersion !== own.version) return fail(`unknown protocol version ${m.prefVersion}`);
   if (m.prefSyntax !== own.syntax) return fail(`unknown protocol syntax ${m.prefSyntax}`);
-  if (!own.addressed) return { address: 0 };
+  if (!own.addressed || (own.anonymous === true && m.address === 0n)) return { address: 0 };
   if (m.address <= 0n || m.address > 0xffffffffn) return fail(`its address is ${m.address}`);
   const address = Number(m.address);
   if (address === ownAddress) {

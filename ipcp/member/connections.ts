@@ -253,6 +253,7 @@ export class Connections {
     for (const link of [...this.#links.values()]) {
       const c = link.connection;
       if (c === undefined || c.component !== component || !component.addressed) continue;
+      if (c.address === 0) continue;
       if (dst === dotted(c.address) || dst === `${c.address}`) {
         this.#leave(link, `disconnected from ${dst}`);
       }
@@ -322,6 +323,12 @@ export class Connections {
   onGone(nowUs: number, flow: number, cause: string): void {
     const link = this.#links.get(flow);
     if (link !== undefined) this.#lost(nowUs, link, cause, -Errno.EFLOWPEER);
+  }
+
+  /** The other side says that it ends the connection on a flow: it is not made again. */
+  onLeft(flow: number): void {
+    const link = this.#links.get(flow);
+    if (link?.connection !== undefined) this.#left(link);
   }
 
   /** Do what is due. */
@@ -497,9 +504,9 @@ export class Connections {
     link.connection = connection;
     link.untilUs = Infinity;
     this.#out.push({ kind: "up", connection });
-    const who = component.addressed ? ` with ${dotted(address)}` : "";
+    const who = address !== 0 ? ` with ${dotted(address)}` : "";
     this.#log("info", `${component.name} connection${who} is up (flow ${link.flow}).`);
-    if (component.addressed) this.#endOldest(connection);
+    if (address !== 0) this.#endOldest(connection);
     if (wish === undefined) return;
     wish.state = "up";
     wish.proven = true;
@@ -531,18 +538,19 @@ export class Connections {
     for (const link of [...this.#links.values()]) {
       const c = link.connection;
       if (c === undefined || c.component.name !== name || c.address !== address) continue;
-      const wish = link.wish;
-      link.wish = undefined;
-      // It does not want us: making it again would be refused or undone.
-      if (wish !== undefined) {
-        this.#settle(wish, {
-          code: -Errno.ECONNRESET,
-          stage: "connect",
-          cause: "the other side disconnected",
-        });
-      }
-      this.#gone(link, "the other side disconnected");
+      this.#left(link);
     }
+  }
+
+  #left(link: Link): void {
+    const cause = "the other side disconnected";
+    const { wish } = link;
+    link.wish = undefined;
+    // It does not want us: making it again would be refused or undone.
+    if (wish !== undefined) {
+      this.#settle(wish, { code: -Errno.ECONNRESET, stage: "connect", cause });
+    }
+    this.#gone(link, cause);
   }
 
   // Enrollment.
@@ -621,7 +629,7 @@ export class Connections {
     this.#end(link);
     if (connection === undefined) return;
     this.#out.push({ kind: "gone", connection, cause });
-    const who = connection.component.addressed ? ` with ${dotted(connection.address)}` : "";
+    const who = connection.address !== 0 ? ` with ${dotted(connection.address)}` : "";
     this.#log("info", `${connection.component.name} connection${who} is over: ${cause}.`);
     // An older flow to the same neighbour takes its place.
     const twin = twins.findLast((l) => l !== link && l.downUs === undefined)?.connection;
@@ -630,7 +638,7 @@ export class Connections {
 
   /** The flows to one neighbour for one component, the oldest first. */
   #twins({ component, address }: Connection): Link[] {
-    if (!component.addressed) return [];
+    if (address === 0) return [];
     return [...this.#links.values()].filter(({ connection: c }) =>
       c?.component === component && c.address === address
     );

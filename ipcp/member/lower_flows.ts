@@ -21,7 +21,7 @@ import { realUid } from "../../lib/sys/users.ts";
 import { DATA_QUEUE } from "../data/table.ts";
 
 /** Longest message that anything but data transfer sends, bytes. */
-const MESSAGE_BYTES_MAX = 2048;
+export const MESSAGE_BYTES_MAX = 2048;
 /** Messages of one flow in a row, so that a flood of one neighbour stops nothing else. */
 const BURST = 64;
 /** Pause after an accept that failed because the IRMd did, ms. */
@@ -54,10 +54,19 @@ export class LowerFlows {
   /** Flows that the data worker has. */
   readonly #away = new Map<number, SharedFlow>();
   readonly #stop = new AbortController();
-  readonly #buffer = new Uint8Array(MESSAGE_BYTES_MAX);
+  readonly #buffer: Uint8Array<ArrayBuffer>;
 
-  /** Joins the process `pid`, which is announced; throws an OuroError. */
-  constructor(instance: Instance, pid: number, events: LowerFlowEvents) {
+  /**
+   * Joins the process `pid`, which is announced; throws an OuroError.
+   * @param messageBytesMax longer messages are lost
+   */
+  constructor(
+    instance: Instance,
+    pid: number,
+    events: LowerFlowEvents,
+    messageBytesMax: number = MESSAGE_BYTES_MAX,
+  ) {
+    this.#buffer = new Uint8Array(messageBytesMax);
     const indexes = new Int32Array(new SharedArrayBuffer(4));
     // Queue 0 is the library's, the data queue our worker's.
     indexes[0] = 1 | (1 << DATA_QUEUE);
