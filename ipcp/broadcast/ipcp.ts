@@ -21,7 +21,6 @@ import {
   type LayerInfo,
   NO_SDU_LIMITS,
   type SduLimits,
-  sduLimitsOf,
 } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
@@ -317,6 +316,8 @@ export class BroadcastIpcp implements IpcpType {
     if (this.#layer === undefined || info === undefined || this.#limits.has(flow)) return;
     const own = address !== 0;
     const viaMain = info.qos.inOrder !== 0;
+    // A flow with FRCT cuts long packets itself.
+    const limits = viaMain ? NO_SDU_LIMITS : less(lower!.limitsOf(flow), own);
     if (!viaMain) {
       const shared = lower!.handOver(flow);
       if ("code" in shared) {
@@ -334,7 +335,7 @@ export class BroadcastIpcp implements IpcpType {
       cipher?.fill(0);
       bytes.fill(0);
     }
-    this.#limits.set(flow, viaMain ? NO_SDU_LIMITS : less(sduLimitsOf(info), own));
+    this.#limits.set(flow, limits);
     this.#mail(BroadcastMail.add, flow, kindNumber(own ? "own" : "bare", viaMain), EMPTY);
   }
 

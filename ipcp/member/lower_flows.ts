@@ -14,6 +14,7 @@ import { Flow, type SharedFlow } from "../../lib/flow/flow.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
 import type { Instance } from "../../lib/instance.ts";
+import { NO_SDU_LIMITS, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { flowUid } from "../../lib/shm/flow_uid.ts";
@@ -173,9 +174,17 @@ export class LowerFlows {
     return Math.min(0, held.flow.writeSync(bytes));
   }
 
-  /** Longest message of a flow, bytes; 0 if it is not ours. */
-  messageBytesMax(id: number): number {
-    return this.#held.get(id)?.flow.messageBytesMax ?? 0;
+  /** What a flow that the main thread has carries of the layer above. */
+  limitsOf(id: number): SduLimits {
+    const flow = this.#held.get(id)?.flow;
+    if (flow === undefined) return NO_SDU_LIMITS;
+    const { sduBytesMax: most, sduBytesWhole: whole } = sduLimitsOf(flow.info);
+    if (most === undefined) return NO_SDU_LIMITS;
+    const sduBytesMax = flow.messageBytesMax;
+    const overhead = Math.max(0, most - sduBytesMax);
+    return whole === undefined
+      ? { sduBytesMax }
+      : { sduBytesMax, sduBytesWhole: Math.max(1, whole - overhead) };
   }
 
   /** What the layer below carries whole on a flow, for the layer above; undefined if the flow is not ours. */

@@ -20,7 +20,6 @@ import {
   type LayerInfo,
   NO_SDU_LIMITS,
   type SduLimits,
-  sduLimitsOf,
 } from "../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import type { QosSpec } from "../../lib/qos.ts";
@@ -413,13 +412,13 @@ export class UnicastIpcp implements IpcpType {
     if (component === MANAGEMENT) return layer.node.managementUp(this.#nowUs(), address, flow);
     const lower = this.#lower!;
     if (!lower.isAway(flow)) {
-      const bytesMax = lower.messageBytesMax(flow);
+      const limits = lower.limitsOf(flow);
       const shared = lower.handOver(flow);
       if ("code" in shared) {
         this.#context.log.error(`Cannot use a flow for data transfer: ${shared.cause}.`);
         return this.#connections.onGone(this.#nowUs(), flow, shared.cause);
       }
-      this.#limits.set(flow, limitsOf(sduLimitsOf(shared.info), bytesMax));
+      this.#limits.set(flow, limits);
       const { info: flowInfo, cipher } = shared;
       const bytes = encodeIrmMsg({
         code: IrmCode.IRM_REPLY,
@@ -567,16 +566,6 @@ export class UnicastIpcp implements IpcpType {
     this.#connections = this.#noConnections();
     lower?.close();
   }
-}
-
-/** What a flow carries that takes `bytesMax` bytes a message over a layer with these limits. */
-function limitsOf(layer: SduLimits, bytesMax: number): SduLimits {
-  const { sduBytesMax: most, sduBytesWhole: whole } = layer;
-  if (most === undefined) return NO_SDU_LIMITS;
-  const overhead = Math.max(0, most - bytesMax);
-  return whole === undefined
-    ? { sduBytesMax: bytesMax }
-    : { sduBytesMax: bytesMax, sduBytesWhole: Math.max(1, whole - overhead) };
 }
 
 function busy(stage: string): Failure {
