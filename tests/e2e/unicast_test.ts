@@ -1,6 +1,7 @@
 // Layers that recurse, live: unicast over UDP on the loopback, several nodes of one user; chains; three layers deep.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { serve } from "./nodes_support.ts";
 import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
@@ -60,4 +61,36 @@ Deno.test("three layers deep: unicast over unicast over UDP", async () => {
   await joins(c!, "high.c", "high", "low.c", "high.a");
   await pingServer(a!, "ping.a", "high");
   assertMatch((await pinged(c!, "ping.a", 3, ["-q", "data"])).out, THREE);
+});
+
+Deno.test({
+  name: "applications of other users: packets go from pool to pool",
+  // From source, other users cannot read the runtime's cache of root.
+  ignore: Deno.uid() !== 0 || !Deno.env.has("OURO_BINARY"),
+  async fn() {
+    await using lab = await Loopback.make([["net.a"], ["net.b"]]);
+    const [a, b] = lab.nodes;
+    for (const node of lab.nodes) await Deno.chmod(node.prefix, 0o755);
+    await first(a!, "net.a", "net", "wire");
+    await joins(b!, "net.b", "net", "wire", "net.a");
+    await serve(a!, "ping.a", "net", { uid: 65534, gid: 65534 });
+    await pinged(b!, "ping.a");
+    for (const qos of ["raw", "data"]) {
+      const words = ["oping", "-n", "ping.a", "-c", "3", "-i", "5", "-q", qos];
+      assertMatch((await b!.run(words, { uid: 65533, gid: 65533 })).out, THREE);
+    }
+  },
+});
+
+Deno.test({
+  name: "several nodes of one user without privileges",
+  ignore: Deno.uid() !== 0 || !Deno.env.has("OURO_BINARY"),
+  async fn() {
+    await using lab = await Loopback.make([["net.a"], ["net.b"]], 65534);
+    const [a, b] = lab.nodes;
+    await first(a!, "net.a", "net", "wire");
+    await joins(b!, "net.b", "net", "wire", "net.a");
+    await pingServer(a!, "ping.a", "net");
+    assertMatch((await pinged(b!, "ping.a")).out, THREE);
+  },
 });
