@@ -1,6 +1,7 @@
 // What becomes of a unicast layer when members leave, die, come back, or do not read.
 
-import { assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { until } from "./support/deadline.ts";
 import type { TestNode } from "./support/node.ts";
 import { serve } from "./nodes_support.ts";
@@ -87,6 +88,21 @@ Deno.test("a member that is killed at any moment of joining harms nobody, and jo
   await members(a!, 2);
   await pingServer(a!, "ping.a", "net");
   await pinged(b!, "ping.a");
+});
+
+Deno.test("a stranger that presents itself and sends garbage harms nobody", async () => {
+  await using lab = await chain(2);
+  const [a, b] = lab.nodes;
+  const pids = await Promise.all([pidOf(a!, "net.0"), pidOf(b!, "net.1")]);
+  const peer = fromFileUrl(new URL("./unicast_hostile_peer.ts", import.meta.url));
+  for (const seed of [1, 2]) {
+    const argv = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", peer, "net.0", `${seed}`];
+    const stranger = await b!.spawnArgv(argv).wait();
+    assertStringIncludes(stranger.out, "done", stranger.err);
+  }
+  await pingServer(a!, "ping.a", "net");
+  await pinged(b!, "ping.a");
+  assertEquals(await Promise.all([pidOf(a!, "net.0"), pidOf(b!, "net.1")]), pids);
 });
 
 Deno.test("an application that never reads stops nobody else", async () => {
