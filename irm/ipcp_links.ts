@@ -181,6 +181,7 @@ async function ofComponents(
     ctx.complain(
       `Failed to ${printable(action)}: "${printable(pattern)}" is neither dt nor mgmt`,
     );
+    return 1;
   }
   return 0;
 }

@@ -4,10 +4,30 @@
  */
 
 import { AdminClient } from "../lib/irm/admin.ts";
+import { IrmCode } from "../lib/irm/codes.ts";
 import { run } from "./commands.ts";
 import type { Context } from "./context.ts";
 import { splitFlags } from "./flags.ts";
 import { realSystem } from "./system.ts";
+
+/** How long the IRMd may take for what it answers from what it knows, ms. */
+const ANSWER_MS = 10_000;
+/** How long for what other processes and nodes have a part in, ms. */
+const WORK_MS = 120_000;
+const WORK: readonly number[] = [
+  IrmCode.IRM_CREATE_IPCP,
+  IrmCode.IRM_DESTROY_IPCP,
+  IrmCode.IRM_BOOTSTRAP_IPCP,
+  IrmCode.IRM_ENROLL_IPCP,
+  IrmCode.IRM_CONNECT_IPCP,
+  IrmCode.IRM_DISCONNECT_IPCP,
+  IrmCode.IRM_REG_NAME,
+  IrmCode.IRM_UNREG_NAME,
+];
+
+function limitMs(code: number): number {
+  return WORK.includes(code) ? WORK_MS : ANSWER_MS;
+}
 
 /** Runs `irm` with these words; returns the exit code (0, 1, or 255 without words). */
 export async function main(args: string[]): Promise<number> {
@@ -18,7 +38,7 @@ export async function main(args: string[]): Promise<number> {
   }
   if (words.prefix !== undefined) Deno.env.set("OURO_PREFIX", words.prefix);
   const context: Context = {
-    admin: new AdminClient(),
+    admin: new AdminClient(undefined, { limitMs }),
     system: realSystem,
     json: words.json,
     print: (text) => writeAll(Deno.stdout, text),

@@ -203,7 +203,7 @@ export async function register(ctx: Context, args: readonly string[]): Promise<n
     }
   }
   const found = matching(ipcps, targets);
-  if (found.length === 0) nothingMatches(ctx, action);
+  if (found.length === 0) return nothingMatches(ctx, action);
   for (const [ipcp, shown] of found) {
     const request = ctx.admin.regName(name, ipcp.pid);
     if (await attempt(ctx, `${action} with IPCP "${ipcp.name}"`, request)) {
@@ -235,7 +235,7 @@ export async function unregister(ctx: Context, args: readonly string[]): Promise
   const ipcps = await attemptList(ctx, action, ctx.admin.listIpcps());
   if (ipcps === undefined) return 1;
   const found = matching(ipcps, targets);
-  if (found.length === 0) nothingMatches(ctx, action);
+  if (found.length === 0) return nothingMatches(ctx, action);
   for (const [ipcp] of found) {
     const request = ctx.admin.unregName(targets.name, ipcp.pid);
     if (await attempt(ctx, `${action} from IPCP "${ipcp.name}"`, request)) return 1;
@@ -243,9 +243,10 @@ export async function unregister(ctx: Context, args: readonly string[]): Promise
   return 0;
 }
 
-/** The prototype succeeds when nothing matches; a person should hear of it all the same. */
-function nothingMatches(ctx: Context, action: string): void {
+/** Nothing was done, which is a failure; the prototype succeeds in silence. */
+function nothingMatches(ctx: Context, action: string): 1 {
   ctx.complain(`Failed to ${printable(action)}: no IPCP matches (irm ipcp list)`);
+  return 1;
 }
 
 /**
@@ -256,7 +257,7 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
   let filter: string | undefined;
   for (let i = 0; i < args.length; i += 2) {
     if (matchWord(args[i]!, ["list"]) === undefined) {
-      ctx.print(`"${args[i]}" is unknown, try "irm name list.\n`);
+      ctx.print(`"${args[i]}" is unknown, try "irm name list".\n`);
       return 1;
     }
     filter = args[i + 1];

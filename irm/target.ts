@@ -46,6 +46,6 @@ export async function ofIpcp(
     ? `bind IPCP "${word}" to "${name}"`
     : `unbind IPCP "${word}" from "${name}"`;
   const target = await ipcpNamed(ctx, word, action, "first");
-  if (!target) return 0; // The prototype succeeds without doing anything.
+  if (!target) return 1;
   return await attempt(ctx, action, request(target.pid, name)) ? 1 : 0;
 }

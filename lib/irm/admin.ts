@@ -23,12 +23,18 @@ import {
 
 const encoder = new TextEncoder();
 
+/** When to give up. */
+export interface AdminOptions extends RequestOptions {
+  /** Milliseconds for a request of that code, where `timeoutMs` does not say it for all. */
+  limitMs?: ((code: number) => number) | undefined;
+}
+
 /** Requests to the IRMd of one instance. */
 export class AdminClient {
   readonly #instance: Instance;
-  readonly #options: RequestOptions;
+  readonly #options: AdminOptions;
 
-  constructor(instance: Instance = currentInstance(), options: RequestOptions = {}) {
+  constructor(instance: Instance = currentInstance(), options: AdminOptions = {}) {
     this.#instance = instance;
     this.#options = options;
   }
@@ -189,7 +195,16 @@ export class AdminClient {
   }
 
   async #do(action: string, msg: IrmMsg): Promise<IrmMsg> {
-    const reply = await irmRequest(this.#instance, msg, this.#options);
+    const { signal, limitMs } = this.#options;
+    const timeoutMs = this.#options.timeoutMs ?? limitMs?.(msg.code);
+    let reply: IrmMsg;
+    try {
+      reply = await irmRequest(this.#instance, msg, { signal, timeoutMs });
+    } catch (error) {
+      if (!(error instanceof OuroError) || error.code !== -Errno.ETIMEDOUT) throw error;
+      const cause = `no answer within ${(timeoutMs ?? 0) / 1000} s; it may be stopped or busy`;
+      throw new OuroError(error.code, action, { stage: "answer", process: "irmd", cause });
+    }
     const result = reply.result ?? -Errno.EIRMD;
     if (result < 0) throw new OuroError(result, action, reply.error);
     return reply;
@@ -213,6 +228,7 @@ function checkPid(action: string, pid: number): void {
 function checkName(action: string, what: string, name: string): void {
   if (name.includes("\0") || !name.isWellFormed()) throw refused(action, `bad ${what}`);
   const bytes = encoder.encode(name).length;
+  if (bytes === 0) throw refused(action, `the ${what} is empty`);
   if (bytes > NAME_BYTES_MAX) {
     throw refused(action, `${what} is ${bytes} bytes long, at most ${NAME_BYTES_MAX} are possible`);
   }

@@ -47,11 +47,18 @@ export function cliCases(bindir: string): CliCase[] {
       irmdRunning: irmd_running !== false,
       order,
       exit: crashed ? 1 : exit,
-      stdout: crashed ? usageOf(words) : expand(stdout, bindir),
-      stderr: stderr ?? "",
+      stdout: crashed ? usageOf(words) : mended(expand(stdout, bindir)),
+      stderr: argv[1] === "name" || words[0] === "name"
+        ? mended(stderr ?? "").replace('try "irm ipcp help"', 'try "irm name help"')
+        : mended(stderr ?? ""),
     });
   }
   return cases.sort((a, b) => a.order - b.order);
+}
+
+/** Hints of the prototype that are no commands, as they should be. */
+function mended(text: string): string {
+  return text.replaceAll('try "irm name list.', 'try "irm name list".');
 }
 
 function usageOf(argv: readonly string[]): string {
