@@ -62,7 +62,7 @@ export async function destroy(ctx: Context, args: readonly string[]): Promise<nu
     ctx.complain(`Failed to ${printable(action)}: there is no IPCP of that name (irm ipcp list)`);
     return 1;
   }
-  return await attempt(ctx, action, ctx.admin.destroyIpcp(found.pid)) ? 1 : 0;
+  return await attempt(ctx, action, ctx.admin.destroyIpcp(found.pid, found.name)) ? 1 : 0;
 }
 
 /**
@@ -96,6 +96,8 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
       layer: ipcp.layer === NOT_ENROLLED ? null : ipcp.layer,
       hash_algo: ipcp.hashAlgo,
       hash: hashWord(ipcp.hashAlgo),
+      ...(ipcp.restarts === undefined ? {} : { restarts: ipcp.restarts }),
+      ...(ipcp.note === undefined ? {} : { note: ipcp.note }),
     }));
     ctx.print(JSON.stringify(wanted, null, 2) + "\n");
     return 0;
@@ -115,5 +117,11 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
       ipcps.map((ipcp) => [String(ipcp.pid), ipcp.name, ipcpTypeWord(ipcp.type), ipcp.layer]),
     ) + "\n",
   );
+  for (const { name, note, pid } of ipcps) {
+    if (note === undefined) continue;
+    ctx.complain(
+      `${printable(name)}: ${pid === 0 ? "is being restarted: " : ""}${printable(note)}`,
+    );
+  }
   return 0;
 }

@@ -28,7 +28,7 @@ export function parseConfig(text: string, file: string): IrmdConfig | ConfigErro
   }
   const problems = new Problems(file);
   const entries: ConfigEntry[] = [];
-  let daemon: DaemonConfig = { direct: undefined };
+  let daemon: DaemonConfig = { direct: undefined, askLayers: undefined };
   for (const [key, value] of root.entries) {
     const type = (IPCP_TYPE_WORDS as readonly string[]).indexOf(key);
     if (key !== "name" && key !== "irmd" && type < 0) {
@@ -68,8 +68,9 @@ function subtables(
 function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
   const reader = new TableReader(table, "[irmd]", problems);
   const direct = reader.boolean("direct");
+  const askLayers = reader.boolean("ask-layers");
   reader.finish();
-  return { direct };
+  return { direct, askLayers };
 }
 
 /** A path without links, or the sentence of the C library for what is wrong with it. */

@@ -37,7 +37,7 @@ export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">)
     await refuse(d, flow, direct, -Errno.ENAME);
     return failed(-Errno.ENAME, stage, `the name "${name}" was destroyed meanwhile`);
   }
-  const oap = await d.oap.serve(securityOf(d, record), name, request, data);
+  const oap = await d.oap.serve(securityOf(d, record, name), name, request, data);
   if (isOapFailure(oap)) {
     await refuse(d, flow, direct, oap.code, oap.reason);
     return failed(oap.code, "oap", oap.reason);

@@ -34,7 +34,8 @@ interface AllocRequest {
   readonly dst: string;
   readonly data: Uint8Array;
   readonly proc: ProcRecord;
-  readonly record: NameRecord;
+  /** Undefined: the name is not known here, so only layers may know it. */
+  readonly record: NameRecord | undefined;
   /** Deadline, ms. */
   readonly endMs: number;
   /** Why there is no direct flow, when there is more to say than that nobody accepts. */
@@ -55,16 +56,11 @@ export async function alloc(
   const proc = d.registry.procs.get(info.nPid);
   if (proc === undefined) return invalid(stage, notAnnounced(info.nPid));
   const record = d.registry.names.get(dst);
-  if (record === undefined) {
-    return failed(
-      -Errno.ENAME,
-      stage,
-      `name "${dst}" is not known here (irm name create ${dst})`,
-    );
-  }
+  const layers = d.options.askLayers ? d.registry.candidates(proc.pid).length : 0;
+  if (record === undefined && layers === 0) return unknownName(dst);
   d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
   const request: AllocRequest = { client, msg, dst, data, proc, record, endMs };
-  if (d.options.direct) {
+  if (d.options.direct && record !== undefined) {
     const direct = await allocDirect(d, request);
     if (direct !== "elsewhere") return direct;
   }
@@ -87,7 +83,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     if (found.kind !== "reserved") return "elsewhere";
     const { reservation } = found;
     const { flow } = reservation;
-    const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
+    const oap = await d.oap.prepare(securityOf(d, q.record, dst), dst, q.data);
     if (isOapFailure(oap)) {
       d.registry.release(reservation);
       return failed(oap.code, "oap", oap.reason);
@@ -141,12 +137,16 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     d.registry.drop(flow, -Errno.EPIPE);
     return answer;
   };
-  const ipcp = await query(d, dst, q.endMs);
+  const ipcp = await query(d, dst, q.endMs, proc.pid);
   if (q.client.gone) return abandon(undefined);
   if (typeof ipcp === "string") {
-    return abandon(failed(-Errno.EIPCP, "query", unreachable(d, q) + ipcp));
+    return abandon(
+      q.record === undefined
+        ? unknownName(dst, ipcp)
+        : failed(-Errno.EIPCP, "query", unreachable(d, q) + ipcp),
+    );
   }
-  const oap = await d.oap.prepare(securityOf(d, q.record), dst, q.data);
+  const oap = await d.oap.prepare(securityOf(d, q.record, dst), dst, q.data);
   if (isOapFailure(oap)) return abandon(failed(oap.code, "oap", oap.reason));
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
@@ -207,8 +207,13 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
  * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
  * none, who did not answer, as the end of a sentence.
  */
-export async function query(d: Daemon, dst: string, endMs: number): Promise<IpcpRecord | string> {
-  const asked = d.registry.candidates().map((ipcp) => {
+export async function query(
+  d: Daemon,
+  dst: string,
+  endMs: number,
+  forPid = 0,
+): Promise<IpcpRecord | string> {
+  const asked = d.registry.candidates(forPid).map((ipcp) => {
     const hash = nameHash(ipcp.hashAlgo, dst);
     const reply = typeof hash === "number" ? Promise.resolve(undefined) : d.ipcpClient.call(
       ipcp.pid,
@@ -229,13 +234,16 @@ export async function query(d: Daemon, dst: string, endMs: number): Promise<Ipcp
 
 function unreachable(d: Daemon, q: AllocRequest): string {
   const { dst } = q;
-  if (d.registry.candidates().length > 0) {
+  const asked = d.registry.candidates(q.proc.pid).map((i) => i.name).join(", ");
+  if (asked !== "") {
     const here = q.noDirect === undefined ? "" : `${q.noDirect}, and `;
-    return `${here}no IPCP of this node knows "${dst}" (irm name register ${dst} at its host)`;
+    const known = `no IPCP of this node knows "${dst}" (asked: ${asked})`;
+    return `${here}${known}; irm name register ${dst} at its host`;
   }
   if (!d.options.direct) return "direct flows are off and no IPCP is in a layer";
   if (q.noDirect !== undefined) return `${q.noDirect}, and no IPCP is in a layer`;
-  return q.record.procs.size === 0 && q.record.autostart.length === 0
+  const { record } = q;
+  return record === undefined || (record.procs.size === 0 && record.autostart.length === 0)
     ? `nothing is bound to "${dst}" here (irm bind program PROG name ${dst}), and no IPCP is in a layer`
     : `nothing that is bound to "${dst}" accepts flows here, and no IPCP is in a layer`;
 }
@@ -251,6 +259,9 @@ function refusedThere(code: number, dst: string): string {
   return `the host of "${dst}" refused: ${errnoText(code)}`;
 }
 
-function unknownName(dst: string): Answer {
-  return failed(-Errno.ENAME, "flow alloc", `name "${dst}" is not known here (any more)`);
+/** @param mute who of the layers did not answer, as the end of a sentence; undefined when none was asked */
+function unknownName(dst: string, mute?: string): Answer {
+  const where = mute === undefined ? "here" : "here nor by an IPCP of this node";
+  const cause = `name "${dst}" is not known ${where} (irm name create ${dst})${mute ?? ""}`;
+  return failed(-Errno.ENAME, "flow alloc", cause);
 }

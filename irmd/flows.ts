@@ -64,9 +64,15 @@ export function noRings(code: number): Answer {
 }
 
 /** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */
-export function securityOf(d: Daemon, record: NameRecord): NameSecurity {
+export function securityOf(
+  d: Daemon,
+  record: NameRecord | undefined,
+  name: string,
+): NameSecurity {
+  const none = { enc: "", crt: "", key: "" };
+  if (record === undefined) return { server: none, client: none, serverDir: "", clientDir: "" };
   const { paths } = record;
-  const defaults = d.registry.defaultPaths(record.name);
+  const defaults = d.registry.defaultPaths(name);
   const given = (key: keyof typeof paths) => paths[key] === defaults[key] ? "" : paths[key];
   const { asker: owner } = record;
   return {

@@ -2,21 +2,21 @@
 
 import { Errno } from "../lib/errno.ts";
 import { Exit } from "../lib/exit.ts";
-import { hashPrefix, nameHash } from "../lib/hash.ts";
 import {
-  HashAlgo,
   IPCP_TYPE_WORDS,
   IpcpCode,
-  type IpcpMsg,
+  IpcpState,
   IpcpType,
   NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
+import { QOS } from "../lib/qos.ts";
 import { kill } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
 import { type Answer, failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
-import { causeOf, type IpcpCall, processOf, resultOf } from "./ipcp_client.ts";
-import type { IpcpRecord } from "./registry/mod.ts";
+import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
+import { bindAgain, connectTo, describe, joinLayer, registerAt } from "./joining.ts";
+import { IpcpPlan, type IpcpRecord, type PlannedConnection, Restarts } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
@@ -25,12 +25,19 @@ const BOOT_MS = 15_000;
 /** Time for an IPCP to end after SIGTERM before it is killed, ms. */
 const STOP_MS = 10_000;
 
+/** What became of a start. */
+type Started = { readonly pid: number } | { readonly pid: undefined; readonly answer: Answer };
+
 /** Serves the requests about IPCPs. */
 export class Ipcps {
   /** Who waits for the end of an IPCP. */
   readonly #endWaits = new Map<number, (() => void)[]>();
   /** Exit codes of IPCPs that ended while they started; -1 for those that have not. */
   readonly #starting = new Map<number, number>();
+  /** Those that were told to end. */
+  readonly #unwanted = new Set<number>();
+  readonly #restarts = new Restarts();
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly d: Daemon) {}
 
@@ -42,11 +49,20 @@ export class Ipcps {
   }
 
   /** Starts an IPCP and waits until it has booted. */
-  async start(
-    type: number,
-    name: string,
-  ): Promise<{ pid: number } | { pid: undefined; answer: Answer }> {
+  async start(type: number, name: string): Promise<Started> {
+    const waits = this.#restarts.named(name);
+    const there = this.d.registry.ipcps.byName(name);
+    if (there !== undefined || waits !== undefined) {
+      const as = there === undefined ? "it is being restarted" : `process ${there.pid}`;
+      const cause = `there is an IPCP "${name}" already (${as})`;
+      return { pid: undefined, answer: failed(-Errno.EPERM, "create ipcp", cause) };
+    }
+    return await this.#start(new IpcpPlan(type, name));
+  }
+
+  async #start(plan: IpcpPlan): Promise<Started> {
     const { d } = this;
+    const { type, name } = plan;
     const stage = "create ipcp";
     const refuse = (cause: string, code: number = -Errno.EPERM, process = "irmd") => ({
       pid: undefined,
@@ -59,7 +75,7 @@ export class Ipcps {
       return refuse(pid);
     }
     // Before anything else runs: the entry must be there when the IPCP reports.
-    d.registry.createIpcp(pid, type, name);
+    d.registry.createIpcp(pid, type, name, plan);
     const waiter = d.registry.awaitBoot(pid);
     this.#starting.set(pid, -1);
     let late = false;
@@ -93,9 +109,14 @@ export class Ipcps {
     return code < 0 ? failed(code, "create ipcp", `no IPCP ${info.pid} was started here`) : ok();
   }
 
-  /** IRM_DESTROY_IPCP. */
+  /** IRM_DESTROY_IPCP. Pid 0 with a name: one that waits to be made again. */
   async destroy(msg: Having<"pid">): Promise<Outcome> {
     const stage = "destroy ipcp";
+    const waits = msg.name === undefined ? undefined : this.#restarts.named(msg.name);
+    if (msg.pid === 0 && waits !== undefined) {
+      this.#restarts.forget(waits);
+      return ok();
+    }
     if (!this.d.registry.ipcps.has(msg.pid)) return unknownIpcp(stage, msg.pid, -Errno.EPERM);
     await this.stop(msg.pid);
     this.d.log.info(`Destroyed IPCP ${msg.pid}.`);
@@ -104,6 +125,9 @@ export class Ipcps {
 
   /** Stops an IPCP and waits for its end. */
   async stop(pid: number): Promise<void> {
+    this.#unwanted.add(pid);
+    const plan = this.d.registry.ipcps.get(pid)?.plan;
+    if (plan !== undefined) this.#restarts.forget(plan);
     this.d.children.stop(pid, STOP_MS);
     await this.ended(pid);
   }
@@ -131,13 +155,9 @@ export class Ipcps {
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
     if (conf.ipcpType !== ipcp.type) return invalid(stage, "configuration of another IPCP type");
-    const udp = ipcp.type === IpcpType.UDP4 || ipcp.type === IpcpType.UDP6;
-    const layerInfo = udp ? { ...conf.layerInfo, dirHashAlgo: HashAlgo.MD5 } : conf.layerInfo;
-    const answer = await this.#join(ipcp, stage, "bootstrap", "bootstrapped", {
-      code: IpcpCode.IPCP_BOOTSTRAP,
-      conf: { ...conf, layerInfo },
-    });
-    if (answer.msg.result === 0) this.d.log.info(`Bootstrapped IPCP ${pid}.`);
+    const join = { kind: "bootstrap", conf } as const;
+    const answer = await joinLayer(this.d, ipcp, join);
+    if (answer.msg.result === 0) ipcp.plan.join = join;
     return answer;
   }
 
@@ -148,32 +168,16 @@ export class Ipcps {
     if (dst === undefined) return failed(-Errno.EPERM, stage, "no dst");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
-    const answer = await this.#join(ipcp, stage, "enroll", "enrolled", {
-      code: IpcpCode.IPCP_ENROLL,
-      dst,
-    });
-    if (answer.msg.result === 0) this.d.log.info(`Enrolled IPCP ${pid} in layer ${ipcp.layer}.`);
+    const join = { kind: "enroll", dst } as const;
+    const answer = await joinLayer(this.d, ipcp, join);
+    if (answer.msg.result === 0) ipcp.plan.join = join;
     return answer;
   }
 
-  async #join(
-    ipcp: IpcpRecord,
-    stage: string,
-    call: IpcpCall,
-    how: "bootstrapped" | "enrolled",
-    msg: IpcpMsg,
-  ): Promise<Answer> {
-    const reply = await this.d.ipcpClient.call(ipcp.pid, call, msg);
-    const who = describe(ipcp);
-    if (reply.kind !== "reply" || reply.result !== 0) {
-      const already = ipcp.layer !== NOT_ENROLLED && resultOf(reply) === -Errno.EIPCPSTATE;
-      const cause = already ? `it is in layer "${ipcp.layer}" already` : causeOf(reply);
-      return failed(-Errno.EPERM, stage, cause, processOf(reply, who));
-    }
-    const layer = reply.msg.layerInfo;
-    if (layer === undefined) return failed(-Errno.EPERM, stage, "it did not name its layer", who);
-    const code = this.d.registry.setLayer(ipcp.pid, layer.name, layer.dirHashAlgo, how);
-    return code < 0 ? failed(-Errno.EPERM, stage, "it is in a layer already", who) : ok();
+  async #connect(ipcp: IpcpRecord, c: PlannedConnection): Promise<Answer> {
+    const answer = await connectTo(this.d, ipcp, c);
+    if (answer.msg.result === 0) ipcp.plan.connected(c);
+    return answer;
   }
 
   /** IRM_CONNECT_IPCP and IRM_DISCONNECT_IPCP. */
@@ -185,53 +189,127 @@ export class Ipcps {
     if (ipcp.type !== IpcpType.UNICAST && ipcp.type !== IpcpType.BROADCAST) {
       return failed(-Errno.EIPCP, stage, "only unicast and broadcast IPCPs have connections");
     }
-    const reply = await this.d.ipcpClient.call(
+    if (on) return await this.#connect(ipcp, { dst, comp, qos: qos ?? QOS.raw });
+    ipcp.plan.disconnected(dst, comp);
+    const reply = await this.d.ipcpClient.call(pid, "disconnect", {
+      code: IpcpCode.IPCP_DISCONNECT,
+      dst,
+      comp,
       pid,
-      on ? "connect" : "disconnect",
-      on
-        ? { code: IpcpCode.IPCP_CONNECT, dst, comp, pid, qos }
-        : { code: IpcpCode.IPCP_DISCONNECT, dst, comp, pid },
-    );
-    if (resultOf(reply) !== 0) {
-      return failed(-Errno.EPERM, stage, causeOf(reply), processOf(reply, describe(ipcp)));
-    }
-    this.d.log.info(
-      on
-        ? `Established ${comp} connection between IPCP ${pid} and ${dst}.`
-        : `${comp} connection between IPCP ${pid} and ${dst} torn down.`,
-    );
-    return ok();
-  }
-
-  /** IRM_REG_NAME and IRM_UNREG_NAME. */
-  async register(msg: Having<"name" | "pid">, on: boolean): Promise<Outcome> {
-    const stage = on ? "register" : "unregister";
-    const { name, pid } = msg;
-    if (!this.d.registry.names.has(name)) {
-      return failed(-Errno.ENAME, stage, `name "${name}" is not known (irm name create ${name})`);
-    }
-    const ipcp = this.d.registry.ipcps.get(pid);
-    if (ipcp === undefined) return unknownIpcp(stage, pid);
-    const hash = nameHash(ipcp.hashAlgo, name);
-    if (typeof hash === "number") return failed(-Errno.EIPCP, stage, "unknown hash algorithm");
-    const reply = await this.d.ipcpClient.call(pid, on ? "reg" : "unreg", {
-      code: on ? IpcpCode.IPCP_REG : IpcpCode.IPCP_UNREG,
-      hash,
     });
     if (resultOf(reply) !== 0) {
       return failed(-Errno.EPERM, stage, causeOf(reply), processOf(reply, describe(ipcp)));
     }
-    this.d.log.info(
-      on
-        ? `Registered ${name} with IPCP ${pid} as ${hashPrefix(hash)}.`
-        : `Unregistered ${name} from ${pid}.`,
-    );
+    this.d.log.info(`${comp} connection between IPCP ${pid} and ${dst} torn down.`);
     return ok();
+  }
+
+  /** IRM_REG_NAME and IRM_UNREG_NAME. A name is registered when its IPCP gets into a layer, if it is in none yet. */
+  async register(msg: Having<"name" | "pid">, on: boolean): Promise<Outcome> {
+    const { d } = this;
+    const stage = on ? "register" : "unregister";
+    const { name, pid } = msg;
+    if (!d.registry.names.has(name)) {
+      return failed(-Errno.ENAME, stage, `name "${name}" is not known (irm name create ${name})`);
+    }
+    const ipcp = d.registry.ipcps.get(pid);
+    if (ipcp === undefined) return unknownIpcp(stage, pid);
+    const { registered } = ipcp.plan;
+    if (ipcp.layer === NOT_ENROLLED) {
+      if (on) {
+        registered.add(name);
+        d.log.info(`${name} will be registered when IPCP ${pid} is in a layer.`);
+        return ok();
+      }
+      return registered.delete(name)
+        ? ok()
+        : failed(-Errno.EPERM, stage, `"${name}" is not registered there`);
+    }
+    const answer = await registerAt(d, ipcp, name, on);
+    if (answer.msg.result === 0) {
+      if (on) registered.add(name);
+      else registered.delete(name);
+    }
+    return answer;
+  }
+
+  // Crashes.
+
+  /** An IPCP that had booted is gone: unless somebody wanted that, it is made again. */
+  lost(ipcp: IpcpRecord, boundTo: Iterable<string>, code: number): void {
+    // One that ends well was told to, by whoever may signal it.
+    if (this.#unwanted.delete(ipcp.pid) || code === 0 || ipcp.state < IpcpState.BOOT) return;
+    const { plan } = ipcp;
+    plan.bound = [...boundTo];
+    plan.missing = [...plan.connections];
+    this.#again(plan, code > 128 ? `killed by signal ${code - 128}` : `ended with status ${code}`);
+  }
+
+  /** Tries it later; `why` stands in the list. */
+  #again(plan: IpcpPlan, why: string): void {
+    const pauseMs = this.#restarts.failed(plan, this.d.nowMs());
+    plan.note = why;
+    this.d.ipcpLog.warn(
+      `IPCP ${plan.name}: ${why}; trying again in ${(pauseMs / 1000).toFixed(2)} s.`,
+    );
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const at = this.#restarts.deadlineMs();
+    if (at === Infinity) return;
+    this.#timer = setTimeout(() => {
+      for (const plan of this.#restarts.due(this.d.nowMs())) {
+        this.#restore(plan).catch((e) => this.#again(plan, String(e)));
+      }
+      this.#arm();
+    }, Math.max(0, at - this.d.nowMs()));
+  }
+
+  /** Does the next steps of a plan, as far as they succeed. */
+  async #restore(plan: IpcpPlan): Promise<void> {
+    const { d } = this;
+    let ipcp = d.registry.ipcps.byName(plan.name);
+    if (ipcp === undefined) {
+      plan.restarts += 1;
+      const started = await this.#start(plan);
+      if (started.pid === undefined) return this.#again(plan, causeOfAnswer(started.answer));
+      ipcp = d.registry.ipcps.get(started.pid);
+      if (ipcp === undefined) return; // It is gone again, and that was noticed.
+    }
+    const step = (answer: Answer): boolean => {
+      const good = answer.msg.result === 0;
+      // An IPCP that has crashed meanwhile has been noted already.
+      if (!good && d.registry.ipcps.has(ipcp.pid)) this.#again(plan, causeOfAnswer(answer));
+      return good;
+    };
+    bindAgain(d, plan, ipcp.pid);
+    if (ipcp.layer === NOT_ENROLLED && plan.join.kind !== "none") {
+      if (!step(await joinLayer(d, ipcp, plan.join))) return;
+    }
+    while (plan.missing.length > 0) {
+      if (!step(await connectTo(d, ipcp, plan.missing[0]!))) return;
+      plan.missing.shift();
+    }
+    plan.note = "";
+    d.log.info(`IPCP ${plan.name} runs again as ${ipcp.pid}.`);
+  }
+
+  /** IPCPs that wait to be made again: they have no process now. */
+  waiting(): IpcpPlan[] {
+    return this.#restarts.plans().filter((p) => this.d.registry.ipcps.byName(p.name) === undefined);
+  }
+
+  /** Nothing is made again from now on. */
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const plan of this.#restarts.plans()) this.#restarts.forget(plan);
   }
 }
 
-function describe(ipcp: IpcpRecord): string {
-  return `ipcpd-${IPCP_TYPE_WORDS[ipcp.type]} ${ipcp.name}`;
+function causeOfAnswer(answer: Answer): string {
+  return answer.msg.error?.cause ?? `error ${answer.msg.result}`;
 }
 
 function unknownIpcp(stage: string, pid: number, code: number = -Errno.EIPCP): Answer {

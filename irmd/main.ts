@@ -159,6 +159,7 @@ async function run(
   const options: DaemonOptions = {
     toStdout: args.toStdout,
     direct: args.direct ?? loaded?.config.daemon.direct ?? true,
+    askLayers: loaded?.config.daemon.askLayers ?? true,
     ipcpDir: args.ipcpDir,
   };
   makeDirectories(instance);
@@ -254,6 +255,7 @@ async function serve(
       }
     }
     await stopped;
+    ipcps.close();
     await shutDown(d, ipcps);
   } finally {
     clearInterval(sanitizer);
@@ -314,6 +316,7 @@ function assemble(
     if (gone?.proc !== undefined) log.info(`Process ${pid} died.`);
     if (gone?.ipcp !== undefined && !life.ending) {
       log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
+      ipcps.lost(gone.ipcp, gone.proc?.names ?? [], code);
     }
     ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);

@@ -5,10 +5,12 @@ import {
   BIND_AUTO,
   encodeIrmMsg,
   type IpcpListEntry,
+  IpcpState,
   IrmCode,
   type IrmMsg,
   LIST_LONG,
   type NameInfo,
+  NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import { SysError } from "../lib/sys/ffi.ts";
@@ -17,7 +19,8 @@ import { checkPathsReadableBy } from "../security/oap/mod.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { baseName } from "./registry/mod.ts";
+import type { Ipcps } from "./ipcps.ts";
+import { baseName, type IpcpPlan } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
@@ -200,17 +203,41 @@ export function listNames(d: Daemon, msg: IrmMsg): Outcome {
 }
 
 /** IRM_LIST_IPCPS. */
-export function listIpcps(d: Daemon, msg: IrmMsg): Outcome {
+export function listIpcps(d: Daemon, ipcps: Ipcps, msg: IrmMsg): Outcome {
   const all = d.registry.ipcps.list().map((i): IpcpListEntry => ({
     pid: i.pid,
     type: i.type,
     name: i.name,
     layer: i.layer,
     hashAlgo: i.hashAlgo,
+    ...more(msg, i.state, i.plan),
   }));
+  // The prototype's client would take one without process for one with it.
+  if (((msg.opts ?? 0) & LIST_LONG) !== 0) {
+    for (const p of ipcps.waiting()) {
+      all.push({
+        pid: 0,
+        type: p.type,
+        name: p.name,
+        layer: NOT_ENROLLED,
+        hashAlgo: 0,
+        ...more(msg, IpcpState.NULL, p),
+      });
+    }
+  }
   const fit = fitting(all, msg, (ipcps) => ({ ipcps }));
   if (fit.length < all.length) d.log.warn(cut("IPCPs", fit.length, all.length));
   return ok({ ipcps: fit });
+}
+
+/** What only our clients ask for. */
+function more(msg: IrmMsg, state: number, plan: IpcpPlan): Partial<IpcpListEntry> {
+  if (((msg.opts ?? 0) & LIST_LONG) === 0) return {};
+  return {
+    state,
+    ...(plan.note === "" ? {} : { note: plan.note }),
+    ...(plan.restarts === 0 ? {} : { restarts: plan.restarts }),
+  };
 }
 
 function cut(what: string, n: number, all: number): string {

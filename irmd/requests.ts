@@ -82,7 +82,7 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
   ],
   [
     IrmCode.IRM_LIST_IPCPS,
-    request("list ipcps", "anyone", [], ({ d }, m) => names.listIpcps(d, m)),
+    request("list ipcps", "anyone", [], ({ d, ipcps }, m) => names.listIpcps(d, ipcps, m)),
   ],
   [
     IrmCode.IRM_BOOTSTRAP_IPCP,

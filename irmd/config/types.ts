@@ -15,6 +15,8 @@ export interface IrmdConfig {
 export interface DaemonConfig {
   /** `direct`: whether processes of one host talk without a layer between them. */
   readonly direct: boolean | undefined;
+  /** `ask-layers`: whether the layers are asked for names that are not known here. */
+  readonly askLayers: boolean | undefined;
 }
 
 /** One thing to make. */

@@ -9,6 +9,7 @@ import { Errno } from "../../lib/errno.ts";
 import { IpcpState, IpcpType, type NameInfo, NOT_ENROLLED, PolLb } from "../../lib/irm/messages.ts";
 import { type FlowRecord, Reservation } from "./flow.ts";
 import { type Asker, type NamePaths, NameRecord } from "./name.ts";
+import type { IpcpPlan } from "./plan.ts";
 import type { Records } from "./records.ts";
 import type { IpcpRecord, ProcRecord, ProgRecord } from "./tables.ts";
 import { Waiter } from "./waiter.ts";
@@ -192,8 +193,8 @@ export class Bindings {
   // IPCPs.
 
   /** An IPCP was started: in state INIT, entered as child too. False when the pid has an entry. */
-  createIpcp(pid: number, type: number, name: string): boolean {
-    if (!this.#s.ipcps.create(pid, type, name)) return false;
+  createIpcp(pid: number, type: number, name: string, plan?: IpcpPlan): boolean {
+    if (!this.#s.ipcps.create(pid, type, name, plan)) return false;
     this.#s.spawned.set(pid, { pid, kind: "ipcp", what: name });
     return true;
   }
@@ -241,10 +242,13 @@ export class Bindings {
     return 0;
   }
 
-  /** IPCPs to ask for a destination, in order of preference. */
-  candidates(): IpcpRecord[] {
+  /**
+   * IPCPs to ask for a destination, in order of preference.
+   * @param forPid who wants the flow: an IPCP is not carried by itself
+   */
+  candidates(forPid = 0): IpcpRecord[] {
     return this.#s.ipcps.list().filter((i) =>
-      i.type !== IpcpType.BROADCAST && i.layer !== NOT_ENROLLED
+      i.type !== IpcpType.BROADCAST && i.layer !== NOT_ENROLLED && i.pid !== forPid
     );
   }
 

@@ -10,6 +10,7 @@ export * from "./bindings.ts";
 export * from "./flow.ts";
 export * from "./flows.ts";
 export * from "./name.ts";
+export * from "./plan.ts";
 export * from "./records.ts";
 export * from "./registry.ts";
 export * from "./tables.ts";

@@ -3,6 +3,7 @@
  */
 
 import { IpcpState, NOT_ENROLLED } from "../../lib/irm/codes.ts";
+import { IpcpPlan } from "./plan.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** A program: what processes of that base name inherit. */
@@ -40,6 +41,8 @@ export interface IpcpRecord {
   /** `Not enrolled.` before it has a layer. */
   layer: string;
   hashAlgo: number;
+  /** What was asked of it. */
+  readonly plan: IpcpPlan;
 }
 
 /** A packet pool: that of a uid, or the GSPP (uid 0). */
@@ -81,13 +84,18 @@ export class IpcpTable {
     return this.#list;
   }
 
+  /** The IPCP of that name, if there is one. */
+  byName(name: string): IpcpRecord | undefined {
+    return this.#list.find((i) => i.name === name);
+  }
+
   /** The first IPCP of a layer, in list order. */
   byLayer(layer: string): IpcpRecord | undefined {
     return this.#list.find((i) => i.layer === layer && layer !== NOT_ENROLLED);
   }
 
   /** A new IPCP in INIT without layer; false when the pid has one. */
-  create(pid: number, type: number, name: string): boolean {
+  create(pid: number, type: number, name: string, plan = new IpcpPlan(type, name)): boolean {
     if (this.#byPid.has(pid)) return false;
     const r: IpcpRecord = {
       pid,
@@ -96,6 +104,7 @@ export class IpcpTable {
       state: IpcpState.INIT,
       layer: NOT_ENROLLED,
       hashAlgo: 0,
+      plan,
     };
     this.#byPid.set(pid, r);
     this.#insert(r);

@@ -49,11 +49,12 @@ export class AdminClient {
     });
   }
 
-  /** Stops an IPCP. */
-  async destroyIpcp(pid: number): Promise<void> {
+  /** Stops an IPCP; pid 0 and a name: gives up making one again that has crashed. */
+  async destroyIpcp(pid: number, name?: string): Promise<void> {
     const action = `Cannot destroy IPCP ${pid}`;
     checkPid(action, pid);
-    await this.#do(action, { code: IrmCode.IRM_DESTROY_IPCP, pid });
+    const which = pid === 0 && name !== undefined ? { pid, name } : { pid };
+    await this.#do(action, { code: IrmCode.IRM_DESTROY_IPCP, ...which });
   }
 
   /** Makes an IPCP the first of a layer. */

@@ -5,7 +5,7 @@
  * Types here say what a message may hold; which fields a request needs is checked by whoever serves it.
  * Decoding never throws: a plain `WireError` means "not such a message" (close without reply), a
  * `WireValueError` means "well formed, but a value may not be used" (answer -22). Sub-messages and the
- * configuration of IPCPs are in `ipcp_config.ts`. Field 1000 (`error`) and fields 100 and 101 of a name and of a
+ * configuration of IPCPs are in `ipcp_config.ts`. Fields from 1000 and fields from 100 of a name, an IPCP and a
  * flow are additions that the prototype skips; messages without them are the prototype's byte for byte.
  */
 
@@ -79,6 +79,12 @@ export interface IpcpListEntry {
   /** `Not enrolled.` before bootstrap and enrollment. */
   layer: string;
   hashAlgo: number;
+  /** One of `IpcpState` (our addition, like what follows). */
+  state?: number | undefined;
+  /** What is wrong with it, for a person. */
+  note?: string | undefined;
+  /** How often it was started again after a crash. */
+  restarts?: number | undefined;
 }
 
 /** `name_info_msg`; empty paths mean the defaults. */
@@ -202,6 +208,9 @@ const ipcpList = new Schema<IpcpListEntry>("ipcp_list_msg", [
   str(3, "name", NAME_BYTES_MAX),
   str(4, "layer", NAME_BYTES_MAX),
   num(5, "hash_algo", "uint32"),
+  num(100, "state", "uint32", "optional"),
+  str(101, "note", ERROR_TEXT_BYTES_MAX, "optional"),
+  num(102, "restarts", "uint32", "optional"),
 ]);
 
 const nameInfo = new Schema<NameInfo>("name_info_msg", [

@@ -39,6 +39,8 @@ Deno.test("refusal() of administration: a stranger, whatever is in the message",
     IrmCode.IPCP_FLOW_REQ_ARR,
     IrmCode.IPCP_FLOW_ALLOC_REPLY,
     IrmCode.IPCP_FLOW_DEALLOC,
+    IrmCode.IRM_QUERY_NAME,
+    IrmCode.IRM_COUNT_MEMBERS,
   ]);
   for (const code of REQUESTS.keys()) {
     const admin = !mine.has(code);

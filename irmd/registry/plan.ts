@@ -1,0 +1,126 @@
+/**
+ * What was asked of an IPCP, so that it can be made again after a crash, and when that is tried.
+ *
+ * Pure.
+ */
+
+import type { IpcpConfig } from "../../lib/irm/messages.ts";
+import type { QosSpec } from "../../lib/qos.ts";
+
+/** How an IPCP got into its layer. */
+export type PlannedJoin =
+  | { readonly kind: "none" }
+  | { readonly kind: "bootstrap"; readonly conf: IpcpConfig }
+  | { readonly kind: "enroll"; readonly dst: string };
+
+/** A connection that was asked for. */
+export interface PlannedConnection {
+  readonly dst: string;
+  readonly comp: string;
+  readonly qos: QosSpec;
+}
+
+/** See the file's comment. */
+export class IpcpPlan {
+  join: PlannedJoin = { kind: "none" };
+  /** In the order in which they were made. */
+  connections: PlannedConnection[] = [];
+  /** Names registered with it, also those for when it is in a layer. */
+  readonly registered = new Set<string>();
+  /** Names that its process was bound to when it ended. */
+  bound: readonly string[] = [];
+  /** Of the connections, those to make again. */
+  missing: PlannedConnection[] = [];
+  /** How often it was started again. */
+  restarts = 0;
+  /** What is wrong with it now, for the list; "" when nothing is. */
+  note = "";
+
+  constructor(
+    /** One of `IpcpType`. */
+    readonly type: number,
+    readonly name: string,
+  ) {}
+
+  /** Remembers a connection, once. */
+  connected(c: PlannedConnection): void {
+    this.disconnected(c.dst, c.comp);
+    this.connections.push(c);
+  }
+
+  /** Forgets one. */
+  disconnected(dst: string, comp: string): void {
+    const other = (c: PlannedConnection) => c.dst !== dst || c.comp !== comp;
+    this.connections = this.connections.filter(other);
+    this.missing = this.missing.filter(other);
+  }
+}
+
+/** Pause before the first try, ms; it doubles with each. */
+export const RESTART_FIRST_MS = 250;
+/** The longest pause, ms. */
+export const RESTART_MOST_MS = 60_000;
+/** An IPCP that ran this long starts with the first pause again, ms. */
+export const RESTART_CALM_MS = 60_000;
+
+interface Pending {
+  tries: number;
+  /** When it is tried; Infinity while it is at work or runs. */
+  dueMs: number;
+  startedMs: number;
+}
+
+/** When what has crashed is made again. */
+export class Restarts {
+  readonly #pending = new Map<IpcpPlan, Pending>();
+
+  /** The IPCP crashed, or a step of making it again failed. Gives the pause, ms. */
+  failed(plan: IpcpPlan, nowMs: number): number {
+    const before = this.#pending.get(plan);
+    const calm = before === undefined || nowMs - before.startedMs >= RESTART_CALM_MS;
+    const tries = calm ? 0 : before.tries + 1;
+    const pauseMs = Math.min(RESTART_MOST_MS, RESTART_FIRST_MS * 2 ** Math.min(tries, 20));
+    this.#pending.set(plan, { tries, dueMs: nowMs + pauseMs, startedMs: nowMs + pauseMs });
+    return pauseMs;
+  }
+
+  /** Plans whose time has come; they are at work from now on. */
+  due(nowMs: number): IpcpPlan[] {
+    const out: IpcpPlan[] = [];
+    for (const [plan, p] of this.#pending) {
+      if (p.dueMs > nowMs) continue;
+      p.dueMs = Infinity;
+      p.startedMs = nowMs;
+      out.push(plan);
+    }
+    return out;
+  }
+
+  /** When to call {@linkcode due}, ms; Infinity for never. */
+  deadlineMs(): number {
+    let at = Infinity;
+    for (const { dueMs } of this.#pending.values()) at = Math.min(at, dueMs);
+    return at;
+  }
+
+  /** Whether the IPCP is to be made again. */
+  has(plan: IpcpPlan): boolean {
+    return this.#pending.has(plan);
+  }
+
+  /** The plan of that name that waits or is at work. */
+  named(name: string): IpcpPlan | undefined {
+    for (const plan of this.#pending.keys()) if (plan.name === name) return plan;
+    return undefined;
+  }
+
+  /** All that are to be made again. */
+  plans(): IpcpPlan[] {
+    return [...this.#pending.keys()];
+  }
+
+  /** It is not wanted any more. */
+  forget(plan: IpcpPlan): void {
+    this.#pending.delete(plan);
+  }
+}
