@@ -31,7 +31,7 @@ export interface NewName {
 /** The administrative requests (spec 21 A6). */
 export interface Admin {
   createIpcp(name: string, type: number): Promise<void>;
-  destroyIpcp(pid: number): Promise<void>;
+  destroyIpcp(pid: number, name?: string): Promise<void>;
   bootstrapIpcp(pid: number, conf: IpcpConfig): Promise<void>;
   enrollIpcp(pid: number, dst: string): Promise<void>;
   connectIpcp(pid: number, dst: string, component: string, qos: QosSpec): Promise<void>;
