@@ -60,3 +60,21 @@ Deno.test("failures name the step, the layer below, the peer and what it said", 
   assert(again.code !== 0);
   assertMatch(again.err, /in layer "net" already/);
 });
+
+Deno.test("a broadcast layer over a unicast one, joined by enroll … connect", async () => {
+  await using lab = await Loopback.make([["net.a"], ["net.b"], ["net.c"]]);
+  const [a, b, c] = lab.nodes;
+  await first(a!, "net.a", "net", "wire");
+  await joins(b!, "net.b", "net", "wire", "net.a");
+  await joins(c!, "net.c", "net", "wire", "net.b");
+  const all = ["type", "broadcast", "name"];
+  await a!.must("irm", "ipcp", "bootstrap", ...all, "all.a", "layer", "all", "autobind");
+  await a!.must("irm", "name", "reg", "all.a", "ipcp", "net.a");
+  const joined = ["dst", "all.a", "connect"];
+  await c!.must("irm", "ipcp", "enroll", ...all, "all.c", "layer", "all", ...joined);
+  const listener = c!.spawn(["obc", "-n", "all", "-l"]);
+  await listener.waitForLine(/New flow/);
+  await a!.must("obc", "-n", "all", "-m", "hello");
+  await listener.waitForLine(/Message is hello/);
+  assertStringIncludes(listener.out, "hello");
+});
