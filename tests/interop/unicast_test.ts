@@ -29,6 +29,7 @@ const CHAINS: readonly (readonly Kind[])[] = [
   ["c", "ouro", "c"],
   ["c", "c", "ouro"],
   ["ouro", "ouro", "c"],
+  ["ouro", "c", "ouro", "c", "ouro"],
 ];
 for (const kinds of CHAINS) {
   Deno.test({
@@ -37,8 +38,9 @@ for (const kinds of CHAINS) {
     async fn() {
       await using chain = await Chain.make(kinds);
       await chain.layer();
-      assertMatch((await chain.ping(2, 0)).out, THREE);
-      assertMatch((await chain.ping(0, 2)).out, THREE);
+      const last = kinds.length - 1;
+      assertMatch((await chain.ping(last, 0)).out, THREE);
+      assertMatch((await chain.ping(0, last)).out, THREE);
       assertMatch((await chain.ping(1, 0, ["-q", "data"])).out, THREE);
     },
   });
