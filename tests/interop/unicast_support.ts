@@ -22,10 +22,11 @@ export class Chain implements AsyncDisposable {
   readonly #net = new NetLab();
   readonly #served = new Set<string>();
 
-  private constructor(readonly kinds: readonly Kind[]) {}
+  private constructor(readonly kinds: readonly Kind[], readonly ring: boolean) {}
 
-  static async make(kinds: readonly Kind[]): Promise<Chain> {
-    const chain = new Chain(kinds);
+  /** `ring`: the last host is a neighbour of the first, too. */
+  static async make(kinds: readonly Kind[], options: { ring?: boolean } = {}): Promise<Chain> {
+    const chain = new Chain(kinds, options.ring ?? false);
     try {
       await chain.#build();
       return chain;
@@ -39,26 +40,37 @@ export class Chain implements AsyncDisposable {
     for (let i = 0; i < this.kinds.length; i++) {
       this.namespaces.push(await this.#net.namespace(`u${i}`));
     }
-    for (let i = 0; i + 1 < this.kinds.length; i++) {
-      const end = (at: number, dev: string) => ({ ns: this.namespaces[at]!, dev, addr: [] });
-      await this.#net.link(end(i, `r${i}`), end(i + 1, `l${i + 1}`));
+    const end = (at: number, dev: string) => ({ ns: this.namespaces[at]!, dev, addr: [] });
+    const n = this.kinds.length;
+    for (let i = 0; i < (this.ring ? n : n - 1); i++) {
+      const to = (i + 1) % n;
+      await this.#net.link(end(i, `r${i}`), end(to, `l${to}`));
     }
     await Promise.all(this.kinds.map(async (kind, i) => {
       const host = await CHost.start({ ns: this.namespaces[i]!, ...OPTIONS[kind] });
       this.hosts[i] = host;
-      for (const side of ["l", "r"]) {
-        if (i === (side === "l" ? 0 : this.kinds.length - 1)) continue;
-        const layer = `lan${side === "l" ? i - 1 : i}`;
+      for (const side of this.#sides(i)) {
+        const layer = `lan${side === "l" ? (i - 1 + n) % n : i}`;
         const words = ["type", "eth-dix", "name", `${side}${i}`, "layer", layer];
         await host.must("irm", "ipcp", "bootstrap", ...words, "dev", `${side}${i}`);
       }
     }));
   }
 
+  /** The ends of links at host i. */
+  #sides(i: number): string[] {
+    const edge = { l: 0, r: this.kinds.length - 1 };
+    return (["l", "r"] as const).filter((side) => this.ring || i !== edge[side]);
+  }
+
+  /** The first host connects to the last, which closes the ring. */
+  async connectRing(): Promise<void> {
+    await this.connect(0, this.kinds.length - 1);
+  }
+
   /** The member of host i can be found by its neighbours. */
   async #announce(i: number): Promise<void> {
-    for (const side of ["l", "r"]) {
-      if (i === (side === "l" ? 0 : this.kinds.length - 1)) continue;
+    for (const side of this.#sides(i)) {
       await this.hosts[i]!.must("irm", "name", "reg", `net.${i}`, "ipcp", `${side}${i}`);
     }
   }

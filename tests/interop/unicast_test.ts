@@ -99,3 +99,19 @@ for (const kinds of [["ouro", "c"], ["c", "ouro"]] as const) {
     },
   });
 }
+
+Deno.test({
+  name: "a triangle ouro - c - ouro with lfa: with the direct link gone, packets go the other way",
+  ignore,
+  async fn() {
+    await using chain = await Chain.make(["ouro", "c", "ouro"], { ring: true });
+    await chain.layer(["routing", "lfa"]);
+    await chain.connectRing();
+    assertMatch((await chain.ping(2, 0)).out, THREE);
+    await chain.setLink(2, "r2", false);
+    assertMatch((await chain.ping(2, 0)).out, THREE);
+    await chain.setLink(2, "r2", true);
+    await chain.setLink(0, "r0", false);
+    assertMatch((await chain.ping(2, 0)).out, THREE);
+  },
+});
