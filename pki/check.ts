@@ -4,6 +4,8 @@ import { type Level, Logger } from "../lib/log.ts";
 import { kexByNid } from "../lib/wire/oap_ids.ts";
 import { isFileRefusal, SecurityFiles, type Side } from "../security/files.ts";
 import { TrustFiles } from "../security/trust_files.ts";
+import { nameOf } from "../security/x509/path.ts";
+import { expiryWarning } from "./inventory.ts";
 import type { Report } from "./show.ts";
 
 interface Finding {
@@ -13,6 +15,9 @@ interface Finding {
   /** What is passed over or will not last; the files are used all the same. */
   readonly warnings: readonly string[];
 }
+
+/** A finding before its warnings are known, with those that the certificates give. */
+type Checked = Omit<Finding, "warnings"> & { readonly expiry?: readonly string[] };
 
 /** Checks the trust store and one name, or all that have files. */
 export async function check(securityDir: string, only: string | undefined): Promise<Report> {
@@ -35,7 +40,8 @@ export async function check(securityDir: string, only: string | undefined): Prom
   for (const side of ["server", "client"] as const) {
     for (const name of only === undefined ? namesOf(securityDir, side) : [only]) {
       const finding = await checkName(files, trust, side, name);
-      findings.push({ ...finding, warnings: said.splice(0) });
+      const { what, ok, text, expiry = [] } = finding;
+      findings.push({ what, ok, text, warnings: [...said.splice(0), ...expiry] });
     }
   }
   return {
@@ -63,7 +69,7 @@ async function checkName(
   trust: TrustFiles,
   side: Side,
   name: string,
-): Promise<Omit<Finding, "warnings">> {
+): Promise<Checked> {
   const what = `${side} ${name}`;
   const bad = (text: string) => ({ what, ok: false, text });
   const located = files.locate(side, name, { enc: "", crt: "", key: "" }, "");
@@ -73,6 +79,7 @@ async function checkName(
   const conf = await files.encConf(located, name);
   if (isFileRefusal(conf)) return bad(`${conf.path}: ${conf.reason}`);
   const said: string[] = [];
+  const expiry: string[] = [];
   if (credentials) {
     const { certificate, key } = credentials;
     const probe = new Uint8Array(32);
@@ -90,9 +97,15 @@ async function checkName(
       : await store.verify(certificate, Date.now());
     if (!verdict.ok) return bad(verdict.reason);
     const until = certificate.x509.notAfter.value.toISOString().slice(0, 10);
+    const now = Date.now();
+    verdict.path.forEach((c, i) => {
+      const which = i === 0 ? "the certificate" : `its issuer's ${nameOf(c)}`;
+      const warning = expiryWarning(which, c.notAfterMs, now);
+      if (warning !== undefined) expiry.push(warning);
+    });
     said.push(`authenticates as ${certificate.name} until ${until}`);
   } else said.push("no authentication");
   const kex = kexByNid(conf.kexNid);
   said.push(kex ? `encrypts with ${kex.word}` : "no encryption of its own");
-  return { what, ok: true, text: said.join(", ") };
+  return { what, ok: true, text: said.join(", "), expiry };
 }

@@ -31,6 +31,8 @@ export interface Wanted {
   readonly organization: string;
   /** SubjectPublicKeyInfo of the subject. */
   readonly spki: Uint8Array<ArrayBuffer>;
+  /** More DNS names. */
+  readonly altNames?: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
@@ -65,11 +67,31 @@ export async function issue(wanted: Wanted, issuer: Issuer): Promise<Uint8Array<
   c.subjectPublicKeyInfo = PublicKeyInfo.fromBER(wanted.spki);
   const authority = issuer.certificate ? keyId(parent) : keyId(c);
   c.extensions = extensions(wanted, keyId(c), authority);
-  const { algorithm, digestNid } = signatureAlgorithm(issuer.key);
+  return await sign(c, issuer.key);
+}
+
+/** The same certificate with another serial number and other dates, from an issuer; DER. */
+export async function reissue(
+  old: Uint8Array<ArrayBuffer>,
+  issuer: Issuer,
+  notBefore: Date,
+  notAfter: Date,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const c = Certificate.fromBER(old);
+  const parent = issuer.certificate ? Certificate.fromBER(issuer.certificate) : c;
+  c.serialNumber = new Integer({ valueHex: serial().buffer });
+  c.issuer = parent.subject;
+  c.notBefore = time(notBefore);
+  c.notAfter = time(notAfter);
+  return await sign(c, issuer.key);
+}
+
+async function sign(c: Certificate, key: SigningKey): Promise<Uint8Array<ArrayBuffer>> {
+  const { algorithm, digestNid } = signatureAlgorithm(key);
   c.signature = algorithm;
   c.signatureAlgorithm = algorithm;
   const tbs = c.encodeTBS();
-  const signature = await issuer.key.sign(digestNid, new Uint8Array(tbs.toBER()));
+  const signature = await key.sign(digestNid, new Uint8Array(tbs.toBER()));
   if (!signature) throw new Error("the issuer's key cannot sign");
   c.tbsView = new Uint8Array(tbs.toBER());
   c.signatureValue = new BitString({ valueHex: signature.slice().buffer });
@@ -93,14 +115,22 @@ function extensions(wanted: Wanted, own: Uint8Array, authority: Uint8Array): Ext
   if (purpose === "server" || purpose === "client") {
     const eku = new ExtKeyUsage({ keyPurposes: [EKU[purpose]] });
     list.push(extension("2.5.29.37", false, eku.toSchema()));
-    // dNSName is ASCII; other names are found by the CN.
-    if (/^[\x21-\x7e]+$/.test(wanted.commonName)) {
-      const name = new GeneralName({ type: 2, value: wanted.commonName });
-      const san = new GeneralNames({ names: [name] });
-      list.push(extension("2.5.29.17", false, san.toSchema()));
+    const names = altNames([wanted.commonName, ...wanted.altNames ?? []]);
+    if (names) {
+      list.push(
+        new Extension({ extnID: "2.5.29.17", critical: false, extnValue: names.buffer }),
+      );
     }
   }
   return list;
+}
+
+/** subjectAltName of DNS names. They are ASCII; other names are found by the CN. */
+export function altNames(names: readonly string[]): Uint8Array<ArrayBuffer> | undefined {
+  const ascii = [...new Set(names)].filter((n) => /^[\x21-\x7e]+$/.test(n));
+  if (ascii.length === 0) return undefined;
+  const all = ascii.map((value) => new GeneralName({ type: 2, value }));
+  return new Uint8Array(new GeneralNames({ names: all }).toSchema().toBER());
 }
 
 function basic(purpose: Purpose) {
@@ -127,7 +157,8 @@ function keyId(c: Certificate): Uint8Array {
   return sha256(new Uint8Array(key)).slice(0, 20);
 }
 
-function text(s: string): Utf8String | PrintableString {
+/** A text of a name in its narrowest type. */
+export function text(s: string): Utf8String | PrintableString {
   return /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(s)
     ? new PrintableString({ value: s })
     : new Utf8String({ value: s });
@@ -146,7 +177,7 @@ function serial(): Uint8Array<ArrayBuffer> {
 }
 
 /** The algorithm identifier that a key signs certificates with, and OAP's digest id for it. */
-function signatureAlgorithm(key: SigningKey): {
+export function signatureAlgorithm(key: SigningKey): {
   algorithm: AlgorithmIdentifier;
   digestNid: number;
 } {

@@ -3,12 +3,15 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { fileCause } from "../lib/cli/reason.ts";
 import { currentInstance, instanceOf } from "../lib/instance.ts";
 import { CIPHERS, KEXES } from "../lib/wire/oap_ids.ts";
 import { check } from "./check.ts";
 import { PkiError } from "./files.ts";
 import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
-import { init, leaf, type MakeOptions, revoke, staticKem } from "./make.ts";
+import { list, revoke, unrevoke } from "./inventory.ts";
+import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
+import { renew, request, signRequest } from "./renew.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
@@ -27,6 +30,10 @@ const STRINGS = [
   "revoked",
   "name",
   "at",
+  "alt",
+  "out",
+  "private",
+  "passphrase-file",
 ] as const;
 const SWITCHES = ["encrypt", "require-auth", "force", "json", "help"] as const;
 
@@ -75,11 +82,16 @@ export async function main(args: string[]): Promise<number> {
     cipher: flags.cipher,
     requireAuth: flags["require-auth"],
     force: flags.force,
+    altNames: flags.alt === undefined
+      ? undefined
+      : flags.alt.split(/[\s,]+/).filter((n: string) => n !== ""),
+    privateDir: flags.private,
   };
   try {
+    const passphrase = passphraseOf(flags["passphrase-file"]);
     const report = command === "verify"
       ? await verifyCommand(words, o.securityDir, flags)
-      : await run(command, words, o, flags.as);
+      : await run(command, words, { ...o, passphrase }, flags.as, flags.out);
     if (typeof report === "string") return misused(report);
     print(flags.json ? JSON.stringify(report.json, null, 2) + "\n" : report.text);
     return report.ok ? 0 : 1;
@@ -96,15 +108,12 @@ async function run(
   words: string[],
   o: MakeOptions,
   who: string | undefined,
+  out: string | undefined,
 ): Promise<Report | string> {
   const [name] = words;
-  if (command === "revoke") {
-    const [side, whose, more] = words;
-    if ((side !== "server" && side !== "client") || whose === undefined || more !== undefined) {
-      return "revoke needs server or client, and the name";
-    }
-    return revoke(o, side, whose);
-  }
+  if (out !== undefined && command !== "sign") return "--out is for sign only";
+  const two = await runTwo(command, words, o, who, out);
+  if (two !== undefined) return two;
   if (words.length > 1) return `"${words[1]}" is too much`;
   if (who !== undefined && command !== "client") return "--as is for clients only";
   switch (command) {
@@ -119,10 +128,61 @@ async function run(
       return name === undefined ? "kem needs a name" : await staticKem(o, name);
     case "show":
       return name === undefined ? "show needs a file" : await show(name);
+    case "list":
+      return name === undefined ? list(o) : `"${name}" is too much`;
     case "check":
       return await check(o.securityDir, name);
   }
   return `"${command}" is not a command`;
+}
+
+/** The commands with two words; `undefined` for others. */
+async function runTwo(
+  command: string,
+  words: string[],
+  o: MakeOptions,
+  who: string | undefined,
+  out: string | undefined,
+): Promise<Report | string | undefined> {
+  if (!["revoke", "unrevoke", "renew", "request", "sign"].includes(command)) return undefined;
+  const [first, second, more] = words;
+  if (more !== undefined) return `"${more}" is too much`;
+  const isSide = first === "server" || first === "client";
+  if (who !== undefined && !(command === "request" && first === "client")) {
+    return "--as is for clients only";
+  }
+  if (command === "revoke" || command === "unrevoke") {
+    if (first === undefined || (second !== undefined && !isSide)) {
+      return `${command} needs server or client and the name, or a file, serial number or name`;
+    }
+    const act = command === "revoke" ? revoke : unrevoke;
+    return second === undefined ? act(o, first) : act(o, first, second);
+  }
+  if (command === "renew" && (first === "root" || first === "intermediate")) {
+    return second === undefined ? await renew(o, first) : `"${second}" is too much`;
+  }
+  if (!isSide || second === undefined) {
+    const last = command === "sign" ? "the file of a request" : "the name";
+    const ca = command === "renew" ? ", or root or intermediate" : "";
+    return `${command} needs server or client, and ${last}${ca}`;
+  }
+  if (command === "renew") return await renew(o, first, second);
+  if (command === "sign") return await signRequest(o, first, second, out);
+  if (first === "client" && who === undefined) return "request client needs --as and its name";
+  return await request(o, first, second, who ?? second);
+}
+
+/** First line of the file, or what the environment says. */
+function passphraseOf(path: string | undefined): string | undefined {
+  if (path === undefined) return Deno.env.get("OURO_PKI_PASSPHRASE");
+  try {
+    const line = Deno.readTextFileSync(path).split(/\r?\n/, 1)[0]!;
+    if (line === "") throw new PkiError(`${path} has no passphrase in its first line`);
+    return line;
+  } catch (e) {
+    if (e instanceof PkiError) throw e;
+    throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
+  }
 }
 
 interface VerifyFlags {

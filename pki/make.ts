@@ -5,11 +5,12 @@ import { kexByWord, type KexWord } from "../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../security/certificate.ts";
 import { nameRefusal } from "../security/files.ts";
 import { concat, encodePublic, KEM_SIZES } from "../security/kex/spki.ts";
-import { encodePem, parsePem } from "../security/pem.ts";
-import { SigningKey } from "../security/signature.ts";
+import { encodePem } from "../security/pem.ts";
 import { oid, Tag, tlv } from "../security/der.ts";
 import { exists, type NewFile, PkiError, writeAll } from "./files.ts";
-import { issue, type Issuer, keyWords, signerOf, type Wanted } from "./issue.ts";
+import { caKeyPath, type CaName, loadCa } from "./ca.ts";
+import { issue, keyWords, type Purpose, signerOf, type Wanted } from "./issue.ts";
+import { lock } from "./passphrase.ts";
 import { generateKey, isDigestless, isLarge } from "./key_types.ts";
 import type { Report } from "./show.ts";
 
@@ -24,6 +25,12 @@ export interface MakeOptions {
   readonly cipher: string | undefined;
   readonly requireAuth: boolean;
   readonly force: boolean;
+  /** More names in a certificate. */
+  readonly altNames?: readonly string[] | undefined;
+  /** Where the keys of the CAs are; default `private` of the security directory. */
+  readonly privateDir?: string | undefined;
+  /** Passphrase of the CAs' keys: to be set by `init`, to be used by others. */
+  readonly passphrase?: string | undefined;
 }
 
 const DAYS = { root: 3650, intermediate: 1825, server: 365, client: 365 } as const;
@@ -33,21 +40,56 @@ const EARLY_MS = 300_000;
 
 const encoder = new TextEncoder();
 
+/** Dates from now on, within those of the issuer: nothing outlives it. */
+export function validity(
+  o: MakeOptions,
+  purpose: Purpose,
+  issuer: Uint8Array | undefined,
+): { notBefore: Date; notAfter: Date } {
+  const now = Date.now();
+  const wantedMs = now + (o.days ?? DAYS[purpose]) * DAY_MS;
+  const view = issuer && PeerCertificate.parse(issuer)?.view;
+  if (view && view.notAfterMs <= now) {
+    throw new PkiError(
+      `the CA that would sign expired on ${
+        dayOf(view.notAfterMs)
+      }: renew it first (ouro pki renew)`,
+    );
+  }
+  return {
+    notBefore: new Date(Math.max(now - EARLY_MS, view?.notBeforeMs ?? 0)),
+    notAfter: new Date(Math.min(wantedMs, view?.notAfterMs ?? Infinity)),
+  };
+}
+
+/** The line that says that a certificate is shorter than it was asked for. */
+export function shortened(o: MakeOptions, purpose: Purpose, notAfter: Date): string {
+  const days = o.days ?? DAYS[purpose];
+  if (notAfter.getTime() > Date.now() + days * DAY_MS - 60_000) return "";
+  return `note: valid until ${dayOf(notAfter.getTime())} only, as its issuer is\n`;
+}
+
+/** A day, as 2026-01-31. */
+export function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
 function wanted(
   o: MakeOptions,
-  purpose: Wanted["purpose"],
+  purpose: Purpose,
   commonName: string,
   spki: Uint8Array<ArrayBuffer>,
+  issuer: Uint8Array | undefined,
 ): Wanted {
-  const now = Date.now();
-  const days = o.days ?? DAYS[purpose];
+  const { organization } = o;
+  const names = purpose === "root" || purpose === "intermediate" ? [] : o.altNames ?? [];
   return {
+    ...validity(o, purpose, issuer),
     purpose,
     commonName,
-    organization: o.organization,
+    organization,
     spki,
-    notBefore: new Date(now - EARLY_MS),
-    notAfter: new Date(now + days * DAY_MS),
+    altNames: names,
   };
 }
 
@@ -58,24 +100,33 @@ export async function init(o: MakeOptions): Promise<Report> {
   const dir = o.securityDir;
   const rootKey = await generateKey(o.keyType);
   const rootSigner = await signerOf(rootKey.pkcs8);
-  const root = await issue(wanted(o, "root", `${o.organization} root`, rootKey.spki), {
+  const root = await issue(wanted(o, "root", `${o.organization} root`, rootKey.spki, undefined), {
     certificate: undefined,
     key: rootSigner,
   });
   const key = await generateKey(o.keyType);
   const name = `${o.organization} intermediate`;
-  const intermediate = await issue(wanted(o, "intermediate", name, key.spki), {
+  const intermediate = await issue(wanted(o, "intermediate", name, key.spki, root), {
     certificate: root,
     key: rootSigner,
   });
   const files: NewFile[] = [
     certificate(`${dir}/cacert/root.pem`, root),
     certificate(`${dir}/untrusted/intermediate.pem`, intermediate),
-    privateKey(`${dir}/private/root.key.pem`, rootKey.pkcs8),
-    privateKey(`${dir}/private/intermediate.key.pem`, key.pkcs8),
+    await caKey(o, "root", rootKey.pkcs8),
+    await caKey(o, "intermediate", key.pkcs8),
   ];
+  const before = o.force ? issuedBelow(o) : [];
   writeAll(files, o.force);
-  return made(files, { root: describe(root), intermediate: describe(intermediate) });
+  const report = made(files, { root: describe(root), intermediate: describe(intermediate) });
+  if (before.length === 0) return report;
+  const lost = before.map((path) => `  ${path}\n`).join("");
+  return {
+    ...report,
+    text: `${report.text}warning: no peer with the new root trusts these any more, nor those of ` +
+      `other hosts: make them anew (ouro pki renew keeps a CA's key and breaks nothing)\n${lost}`,
+    json: { ...report.json, broken: before },
+  };
 }
 
 /** `server`, `client`: certificate and key below `server/<name>` or `client/<name>`. */
@@ -96,9 +147,13 @@ export async function leaf(
       `keys of type ${o.keyType} cannot be used beside an enc.conf: take another --key, or no encryption`,
     );
   }
-  const issuer = await loadIssuer(o.securityDir);
+  for (const n of o.altNames ?? []) {
+    if (!/^[\x21-\x7e]+$/.test(n)) throw new PkiError(`"${n}" is no DNS name for --alt`);
+  }
+  const issuer = await loadCa(o, "intermediate");
   const key = await generateKey(o.keyType);
-  const der = await issue(wanted(o, side, commonName, key.spki), issuer);
+  const want = wanted(o, side, commonName, key.spki, issuer.certificate);
+  const der = await issue(want, issuer);
   const base = `${o.securityDir}/${side}/${name}`;
   const files = [
     certificate(`${base}/crt.pem`, der),
@@ -106,28 +161,12 @@ export async function leaf(
   ];
   if (o.encrypt || o.requireAuth) files.push(encConf(`${base}/enc.conf`, o));
   writeAll(files, o.force);
-  const report = made(files, { [side]: describe(der) });
+  writeAll([issuedCopy(o, der)], true);
+  const done = made(files, { [side]: describe(der) });
+  const report = { ...done, text: done.text + shortened(o, side, want.notAfter) };
   if (!isLarge(o.keyType)) return report;
   const warning = "certificates and signatures of this type are larger than most IPCPs carry";
   return { ...report, text: `${report.text}warning: ${warning}\n` };
-}
-
-/** `revoke`: the certificate of a side of a name is accepted nowhere that has this `revoked/`. */
-export function revoke(o: MakeOptions, side: string, name: string): Report {
-  const reason = nameRefusal(name);
-  if (reason) throw new PkiError(reason);
-  const path = `${o.securityDir}/${side}/${name}/crt.pem`;
-  let parsed: PeerCertificate | undefined;
-  try {
-    parsed = PeerCertificate.fromPem(Deno.readTextFileSync(path));
-  } catch (e) {
-    throw new PkiError(`cannot read ${path}: ${e instanceof Error ? e.message : e}`);
-  }
-  if (!parsed) throw new PkiError(`${path} has no PEM certificate`);
-  const serial = new Uint8Array(parsed.x509.serialNumber.valueBlock.valueHexView).toHex();
-  const files = [certificate(`${o.securityDir}/revoked/${serial}.pem`, parsed.der)];
-  writeAll(files, true);
-  return made(files, { revoked: describe(parsed.der) });
 }
 
 /** `kem`: the server's static key, and its public half where this host's clients look for it. */
@@ -176,25 +215,29 @@ async function xdhRaw(name: string) {
   return { publicBytes, privateBytes: pkcs8.slice(-publicBytes.length) };
 }
 
-async function loadIssuer(dir: string): Promise<Issuer> {
-  const crt = `${dir}/untrusted/intermediate.pem`;
-  const key = `${dir}/private/intermediate.key.pem`;
-  try {
-    const parsed = PeerCertificate.fromPem(Deno.readTextFileSync(crt));
-    if (!parsed) throw new PkiError(`${crt} has no PEM certificate`);
-    const block = parsePem(Deno.readTextFileSync(key))[0];
-    const signer = block && await SigningKey.fromDer(block.label, block.bytes);
-    if (!signer || typeof signer === "string") {
-      throw new PkiError(`${key} has no usable private key${signer ? `: ${signer}` : ""}`);
+/** The copy that `list` and `revoke` find when the certificate itself went to another host. */
+export function issuedCopy(o: MakeOptions, der: Uint8Array): NewFile {
+  const serial = PeerCertificate.parse(der)!.view.serial.toHex();
+  return certificate(`${o.securityDir}/issued/${serial}.pem`, der);
+}
+
+/** Certificates of servers and clients in this directory. */
+function issuedBelow(o: MakeOptions): string[] {
+  return (["server", "client"] as const).flatMap((side) => {
+    try {
+      return [...Deno.readDirSync(`${o.securityDir}/${side}`)]
+        .map((e) => `${o.securityDir}/${side}/${e.name}/crt.pem`).filter(exists).sort();
+    } catch {
+      return [];
     }
-    return { certificate: parsed.der, key: signer };
-  } catch (e) {
-    if (e instanceof PkiError) throw e;
-    if (e instanceof Deno.errors.NotFound) {
-      throw new PkiError(`there is no CA in ${dir} yet: run "ouro pki init" first`);
-    }
-    throw new PkiError(`cannot read the CA in ${dir}: ${e instanceof Error ? e.message : e}`);
-  }
+  });
+}
+
+async function caKey(o: MakeOptions, ca: CaName, pkcs8: Uint8Array<ArrayBuffer>): Promise<NewFile> {
+  const path = caKeyPath(o, ca);
+  if (o.passphrase === undefined) return privateKey(path, pkcs8);
+  const locked = await lock(pkcs8, o.passphrase);
+  return { path, bytes: pem("ENCRYPTED PRIVATE KEY", locked), isPrivate: true };
 }
 
 function encConf(path: string, o: MakeOptions): NewFile {
@@ -206,15 +249,18 @@ function encConf(path: string, o: MakeOptions): NewFile {
   return { path, bytes: encoder.encode(lines.join("\n") + "\n"), isPrivate: false };
 }
 
-function certificate(path: string, der: Uint8Array): NewFile {
+/** A certificate to be written. */
+export function certificate(path: string, der: Uint8Array): NewFile {
   return { path, bytes: pem("CERTIFICATE", der), isPrivate: false };
 }
 
-function privateKey(path: string, pkcs8: Uint8Array): NewFile {
+/** A private key to be written. */
+export function privateKey(path: string, pkcs8: Uint8Array): NewFile {
   return { path, bytes: pem("PRIVATE KEY", pkcs8), isPrivate: true };
 }
 
-function describe(der: Uint8Array) {
+/** A certificate for a report. */
+export function describe(der: Uint8Array) {
   const c = PeerCertificate.parse(der)!;
   return {
     name: c.name ?? "",
@@ -224,7 +270,8 @@ function describe(der: Uint8Array) {
   };
 }
 
-function made(files: readonly NewFile[], details: Record<string, unknown>): Report {
+/** What was written. */
+export function made(files: readonly NewFile[], details: Record<string, unknown>): Report {
   const lines = files.map((f) => `${f.isPrivate ? "key " : "file"} ${f.path}`);
   return {
     ok: true,

@@ -6,7 +6,8 @@
 
 import { assertEquals } from "@std/assert";
 import { Certificate } from "pkijs";
-import { init, leaf, revoke } from "../../../pki/make.ts";
+import { revoke } from "../../../pki/inventory.ts";
+import { init, leaf } from "../../../pki/make.ts";
 import { issue, signerOf } from "../../../pki/issue.ts";
 import { generateKey } from "../../../pki/key_types.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
