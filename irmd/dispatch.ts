@@ -29,6 +29,12 @@ export function refusal(
   for (const field of request.needs) {
     if (msg[field] === undefined) return invalid(request.stage, `no ${FIELDS[field] ?? field}`);
   }
+  if (who === "anyone" || who === "administrator") return undefined;
+  // A socket outlives its process, and a pid comes back: who speaks for a process must also be its user.
+  const known = d.registry.procs.get(pid);
+  if (known !== undefined && known.uid !== uid) {
+    return no(`process ${pid} is not the one that uid ${uid} speaks for`);
+  }
   if (who === "ipcp") {
     return d.registry.ipcps.has(pid)
       ? undefined

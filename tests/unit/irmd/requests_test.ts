@@ -90,6 +90,14 @@ Deno.test("refusal() of what only IPCPs say", () => {
   }
 });
 
+Deno.test("refusal() of a pid that another user's process has got since", () => {
+  registry.announce({ pid: 95, prog: "p", uid: 0, gid: 0, flowUid: 0 });
+  const flowInfo = flowInfoOf({ nPid: 95 });
+  assertEquals(codeOf(IrmCode.IRM_FLOW_ACCEPT, 0, { flowInfo }, 95), 0);
+  assertEquals(codeOf(IrmCode.IRM_FLOW_ACCEPT, STRANGER, { flowInfo }, 95), -Errno.EPERM);
+  assertEquals(codeOf(IrmCode.IRM_PROC_EXIT, STRANGER, { pid: 95 }, 95), -Errno.EPERM);
+});
+
 Deno.test("Registry does what a call leaves to do before the call returns, and once", () => {
   const done: string[] = [];
   const r: Registry = new Registry({ securityDir: "/s" }, (effects: readonly Effect[]) => {
