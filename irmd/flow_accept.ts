@@ -6,7 +6,15 @@ import { isOapFailure } from "../security/oap/mod.ts";
 import { failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { DATA_BYTES_MAX, giveUp, granted, NO_BYTES, notAnnounced, securityOf } from "./flows.ts";
+import {
+  DATA_BYTES_MAX,
+  giveUp,
+  granted,
+  NO_BYTES,
+  noFlowId,
+  notAnnounced,
+  securityOf,
+} from "./flows.ts";
 import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
@@ -63,7 +71,7 @@ export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">)
 }
 
 function acceptCause(d: Daemon, code: number, pid: number): string {
-  if (code === -Errno.EBADF) return "no flow id is free";
+  if (code === -Errno.EBADF) return noFlowId(d, pid);
   return d.registry.procs.has(pid)
     ? "no name of the process has a known load-balancing policy"
     : notAnnounced(pid);

@@ -17,6 +17,7 @@ import {
   giveUp,
   granted,
   NO_BYTES,
+  noFlowId,
   noRings,
   notAnnounced,
   securityOf,
@@ -132,7 +133,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
 async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const { proc, dst } = q;
   const flow = d.registry.alloc(proc.pid, q.msg.flowInfo.qos);
-  if (typeof flow === "number") return failed(flow, "flow alloc", "no flow id is free");
+  if (typeof flow === "number") return failed(flow, "flow alloc", noFlowId(d, proc.pid));
   const abandon = (answer: Outcome): Outcome => {
     d.registry.drop(flow, -Errno.EPIPE);
     return answer;

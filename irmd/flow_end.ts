@@ -6,7 +6,7 @@ import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { ALLOC_MS, giveUp, noRings, notAnnounced, timedOut } from "./flows.ts";
+import { ALLOC_MS, giveUp, noFlowId, noRings, notAnnounced, timedOut } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
@@ -32,7 +32,7 @@ export async function join(
     return failed(-Errno.EIPCP, stage, `no IPCP of this node is in layer "${dst}"`);
   }
   const flow = d.registry.alloc(proc.pid, info.qos);
-  if (typeof flow === "number") return failed(flow, stage, "no flow id is free");
+  if (typeof flow === "number") return failed(flow, stage, noFlowId(d, proc.pid));
   using rings = d.objects.makeRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
   const waiter = rings.code < 0 ? rings.code : d.registry.allocOver(flow, ipcp.pid);
   if (typeof waiter === "number") {

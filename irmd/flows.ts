@@ -53,6 +53,14 @@ export function notAnnounced(pid: number): string {
   return `process ${pid} is unknown to this IRMd (if the IRMd was restarted, start the program again)`;
 }
 
+/** Why there is no flow id: the user has its share, or all are given. */
+export function noFlowId(d: Daemon, pid: number): string {
+  const uid = d.registry.procs.get(pid)?.flowUid ?? 0;
+  const all = `${d.registry.flows.count} are in use`;
+  if (uid === 0) return `no flow id is free (${all})`;
+  return `uid ${uid} has its share of the flow ids (${d.registry.flows.countOfUser(uid)}; ${all})`;
+}
+
 /** The ring buffers could not be made. */
 export function noRings(code: number): Answer {
   const full = code === -Errno.ENOMEM;

@@ -136,6 +136,9 @@ export class FlowRecord {
 export const NOTHING_AWAITED: FlowWait = Object.freeze({ kind: "nothing" });
 export const NOTHING_BELOW: FlowBelow = Object.freeze({ kind: "nothing" });
 
+/** Flow ids that only privileged processes get. */
+export const FLOWS_KEPT = 256;
+
 /** Ids 1 … 10239, the lowest free one first; both operations touch a few words. */
 class IdPool {
   /** Bit set = taken; bit 0 of word 0 stands for id 0, which is never given. */
@@ -170,6 +173,8 @@ export class FlowTable {
   readonly #ids = new IdPool();
   readonly #byId = new Map<number, FlowRecord>();
   readonly #byPid = new Map<number, Set<FlowRecord>>();
+  /** How many flows each user holds, those that linger included. */
+  readonly #byUid = new Map<number, number>();
 
   get count(): number {
     return this.#byId.size;
@@ -198,17 +203,30 @@ export class FlowTable {
     return set === undefined ? [] : [...set];
   }
 
+  /** How many flows a user holds. */
+  countOfUser(uid: number): number {
+    return this.#byUid.get(uid) ?? 0;
+  }
+
   /** How many flows have this process or IPCP at an end. */
   countOf(pid: number): number {
     return this.#byPid.get(pid)?.size ?? 0;
   }
 
-  /** A new record in INIT with the lowest free id; -EBADF when there is none. */
+  /**
+   * A new record in INIT with the lowest free id; -EBADF when there is none. A user who is not privileged may hold at
+   * most as many as are left, so no number of users takes all; the last {@linkcode FLOWS_KEPT} are the
+   * administrators' (uid 0 here): -EBADF too.
+   */
   create(nPid: number, uid: number, qos: QosSpec): FlowRecord | number {
+    const held = this.#byUid.get(uid) ?? 0;
+    const left = FLOW_IDS_MAX - 1 - this.#byId.size - FLOWS_KEPT;
+    if (uid !== 0 && held >= left) return -Errno.EBADF;
     const id = this.#ids.take();
     if (id === undefined) return -Errno.EBADF;
     const flow = new FlowRecord(id, nPid, uid, qos);
     this.#byId.set(id, flow);
+    this.#byUid.set(uid, held + 1);
     this.#index(nPid, flow);
     return flow;
   }
@@ -223,6 +241,9 @@ export class FlowTable {
   delete(flow: FlowRecord): void {
     if (!this.holds(flow)) return;
     this.#byId.delete(flow.id);
+    const held = (this.#byUid.get(flow.uid) ?? 1) - 1;
+    if (held === 0) this.#byUid.delete(flow.uid);
+    else this.#byUid.set(flow.uid, held);
     this.#ids.free(flow.id);
     this.#unindex(flow.nPid, flow);
     this.#unindex(flow.n1Pid, flow);

@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FlowState } from "../../../../lib/irm/messages.ts";
+import { FLOW_IDS_MAX } from "../../../../lib/limits.ts";
 import { QOS } from "../../../../lib/qos.ts";
-import { LINGER_MS } from "../../../../irmd/registry/mod.ts";
+import { FLOWS_KEPT, LINGER_MS } from "../../../../irmd/registry/mod.ts";
 import {
   accept,
   directFlow,
@@ -422,4 +423,29 @@ Deno.test("10 000 flows: opening, using and closing stays quick by count of step
   }
   assertEquals([r.flows.count, r.flows.countOf(10), r.flows.countOf(11)], [0, 0, 0]);
   assertEquals(r.takeEffects().length, 10_000);
+});
+
+Deno.test("flow ids: users share what is left, and the last are the administrators'", () => {
+  const r = registry();
+  const uids = [1000, 1001, 1002, 1003];
+  for (const uid of [0, ...uids]) {
+    r.announce({ pid: 10 + uid, prog: "p", uid, gid: uid, flowUid: uid });
+  }
+  const take = (uid: number) => {
+    let n = 0;
+    while (typeof r.alloc(10 + uid, QOS.raw) !== "number") n++;
+    return n;
+  };
+  const got = uids.map(take);
+  // Each gets half of what the ones before have left, and there is something for the next.
+  got.reduce((before, n) => {
+    assert(n > 100 && Math.abs(before - 2 * n) <= 2, String(got));
+    return n;
+  });
+  assertEquals(r.flows.countOfUser(1000), got[0]);
+  // One who gives back has room again.
+  r.drop([...r.flows.all()].find((f) => f.uid === 1003)!, -1);
+  assertEquals(take(1003), 1);
+  assert(take(0) >= FLOWS_KEPT);
+  assertEquals(r.flows.count, FLOW_IDS_MAX - 1);
 });
