@@ -8,7 +8,7 @@
 import { Errno } from "../lib/errno.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import type { Reservation } from "./registry/mod.ts";
+import type { Reservation, Started } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
 
 /** How long a bound process may take to accept, ms (spec 20 §1). */
@@ -87,18 +87,20 @@ export async function findAcceptor(
   }
 }
 
-/** A program that was started for a name. */
-interface Started {
-  readonly pid: number;
-  readonly path: string;
-  /** How it ended. */
-  status: number | undefined;
-}
-
 function start(d: Daemon, name: string, argv: readonly string[]): Started | string {
+  const record = d.registry.names.get(name);
+  const before = record?.starting;
+  // One start a name at a time: whoever comes meanwhile waits for the same.
+  if (before !== undefined && before.status === undefined && d.nowMs() < before.untilMs) {
+    return before;
+  }
   d.log.info(`Starting ${argv[0]} for ${name}.`);
   const pid = d.children.startProgram(argv);
-  return typeof pid === "string" ? pid : { pid, path: argv[0]!, status: undefined };
+  if (typeof pid === "string") return pid;
+  const untilMs = d.nowMs() + STARTED_MS;
+  const started: Started = { pid, path: argv[0]!, status: undefined, untilMs };
+  if (record !== undefined) record.starting = started;
+  return started;
 }
 
 function whyNot({ path, status }: Started): string {

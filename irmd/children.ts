@@ -80,7 +80,7 @@ export class Children {
 
   /** Starts a program for a name: its pid, or why not (also in the log). */
   startProgram(argv: readonly string[]): number | string {
-    const pid = this.#start(programArgv(argv), "none");
+    const pid = this.#start(programArgv(argv), "none", "/dev/null", true);
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
       return `${argv[0]} cannot be started (${pid})`;
@@ -112,11 +112,12 @@ export class Children {
     argv: readonly string[],
     blockSignals: readonly number[] | "none",
     input = "/dev/null",
+    session = false,
   ): number | string {
     if (this.#ending) return "the IRMd is shutting down";
     let child: Child;
     try {
-      child = spawn(argv, { env: this.#env(), blockSignals, fds: [input] });
+      child = spawn(argv, { env: this.#env(), blockSignals, fds: [input], session });
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return e.message;
@@ -168,6 +169,7 @@ export class Children {
   /** Asks a child to end, and makes sure of it after `graceMs`. */
   stop(pid: number, graceMs: number): void {
     kill(pid, Signal.TERM);
+    kill(pid, Signal.CONT);
     const timer = setTimeout(() => {
       if (this.#watches.has(pid)) kill(pid, Signal.KILL);
     }, graceMs);

@@ -183,9 +183,20 @@ async function run(
 
 function makeDirectories(instance: Instance): void {
   try {
+    if (isDirectory(instance.socketDir)) return;
     Deno.mkdirSync(instance.socketDir, { recursive: true });
+    // Whatever the umask is: clients of all users must get to the socket.
+    Deno.chmodSync(instance.socketDir, 0o755);
   } catch (e) {
     throw new StartError(`Failed to create ${instance.socketDir}: ${fileCause(e)}.`);
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
   }
 }
 

@@ -22,6 +22,8 @@ export async function shutDown(d: Daemon, ipcps: Ipcps): Promise<void> {
   // Programs first: the IPCPs carry their last words.
   for (const pid of programs) kill(pid, Signal.TERM);
   for (const pid of running) if (d.registry.ipcps.has(pid)) kill(pid, Signal.TERM);
+  // A stopped one would not hear of it.
+  for (const pid of running) kill(pid, Signal.CONT);
   const timer = setTimeout(() => {
     for (const pid of d.children.running()) {
       d.log.warn(`Killing child ${pid}, which did not end.`);

@@ -81,11 +81,7 @@ export class Upkeep {
     for (const job of this.#jobs.values()) {
       if (this.#busy.has(job.uid)) continue;
       this.#jobs.delete(job.uid);
-      // Too long for an argument; opened by the child before it becomes the user.
-      const path = Deno.makeTempFileSync({ prefix: "ouro-upkeep-" });
-      Deno.writeTextFileSync(path, JSON.stringify(job));
-      const pid = this.children.startSelf(["irmd", UPKEEP_WORD], path);
-      Deno.removeSync(path);
+      const pid = this.#startFor(job);
       if (pid === undefined) continue;
       this.#busy.add(job.uid);
       this.children.onEnd(pid, () => {
@@ -95,9 +91,35 @@ export class Upkeep {
     }
   }
 
+  /** The pid of the child; without one (no room for its job, no descriptor) what it would do is left undone. */
+  #startFor(job: UpkeepJob): number | undefined {
+    let path: string | undefined;
+    try {
+      // Too long for an argument; opened by the child before it becomes the user.
+      path = Deno.makeTempFileSync({ dir: this.children.instance.socketDir, prefix: ".upkeep-" });
+      Deno.writeTextFileSync(path, JSON.stringify(job));
+      return this.children.startSelf(["irmd", UPKEEP_WORD], path);
+    } catch (e) {
+      const why = e instanceof Error ? e.message : String(e);
+      this.children.log.warn(`Cannot take back the packets of uid ${job.uid}: ${why}.`);
+      return undefined;
+    } finally {
+      removeQuietly(path);
+    }
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     this.#jobs.clear();
+  }
+}
+
+function removeQuietly(path: string | undefined): void {
+  if (path === undefined) return;
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // The directory has gone; then so has the file.
   }
 }
 

@@ -123,6 +123,16 @@ export interface Asker {
   readonly gids: readonly number[];
 }
 
+/** A program that was started for a name. */
+export interface Started {
+  readonly pid: number;
+  readonly path: string;
+  /** How it ended. */
+  status: number | undefined;
+  /** Until when nobody starts another, ms. */
+  readonly untilMs: number;
+}
+
 /** One name. Only the registry changes it. */
 export class NameRecord {
   readonly name: string;
@@ -136,6 +146,8 @@ export class NameRecord {
   readonly active: ActiveQueue;
   /** Who asked for its security paths, where that was not root (spec 40 §18.21). */
   asker: Asker | undefined;
+  /** The last program that was started for it. */
+  starting: Started | undefined;
   /** Requesters that wait for an acceptor, first come first served. */
   readonly waits: AcceptorWait[] = [];
   /** How often an acceptor was given to who waited for one. */

@@ -98,6 +98,7 @@ const sys = lazyLibc(TABLE);
 // `<spawn.h>`, `<sys/wait.h>`, `<asm-generic/unistd.h>`; pidfd_open has the same number everywhere.
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
 const SPAWNATTR_BYTES = 336;
 const FILE_ACTIONS_BYTES = 80;
 const WNOHANG = 1;
@@ -109,6 +110,8 @@ export interface SpawnOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Working directory; absent: this process's. */
   readonly cwd?: string;
+  /** Whether the child leads a session of its own, away from our terminal. */
+  readonly session?: boolean;
   /** Signals blocked in the child; every disposition is the default. */
   readonly blockSignals: readonly number[] | "none";
   /**
@@ -156,7 +159,8 @@ export function spawn(argv: readonly string[], opts: SpawnOptions): Child {
   check(s.posix_spawnattr_init(attr), "posix_spawnattr_init");
   check(s.posix_spawn_file_actions_init(actions), "posix_spawn_file_actions_init");
   try {
-    s.posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    const session = opts.session ? POSIX_SPAWN_SETSID : 0;
+    s.posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | session);
     const blocked = opts.blockSignals === "none" ? [] : opts.blockSignals;
     s.posix_spawnattr_setsigmask(attr, sigset(blocked));
     s.posix_spawnattr_setsigdefault(attr, new Uint8Array(SIGSET_BYTES).fill(0xff, 0, 8));

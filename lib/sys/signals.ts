@@ -32,6 +32,7 @@ export const Signal = {
   PIPE: 13,
   TERM: 15,
   CHLD: 17,
+  CONT: 18,
 } as const;
 
 /** What a C IPCP expects to be blocked when it starts: mask 0x5007 (spec 20 §10). */
