@@ -56,14 +56,17 @@ function spec(
  * assertEquals([voice.qos.delay, mine.qos.loss, mine.qos.timeout], [50, 0, 10_000]);
  * ```
  */
-export const QOS = {
+export const QOS: Readonly<Record<QosName, Readonly<QosSpec>>> = {
   raw: spec(U32_MAX, 0n, 0, 1, 1, 0, U32_MAX),
   raw_no_errors: spec(U32_MAX, 0n, 0, 1, 0, 0, U32_MAX),
   best: spec(U32_MAX, 0n, 0, 1, 0, 1, U32_MAX),
   video: spec(100, 0xffffffffffffffffn, 3, 1, 0, 1, 100),
   voice: spec(50, 100000n, 5, 1, 0, 1, 50),
   data: spec(1000, 0n, 0, 0, 0, 1, 2000),
-} as const;
+};
+
+/** Names of the predefined specs. */
+export type QosName = "raw" | "raw_no_errors" | "best" | "video" | "voice" | "data";
 
 /** The words of {@linkcode QOS} that command lines take, as those of the prototype. */
 export const QOS_WORDS = ["raw", "best", "video", "voice", "data"] as const;

@@ -21,6 +21,9 @@ import { OuroProcess } from "./process.ts";
 import { Protection } from "./protection.ts";
 import { Rings } from "./rings.ts";
 
+/** How the runtime asks for the text of a value. */
+const INSPECT: unique symbol = Symbol.for("Deno.customInspect") as typeof INSPECT;
+
 /** How a flow is made. */
 export interface FlowOptions extends GrantOptions {
   /** Aborts the wait; the promise rejects with the signal's reason. */
@@ -396,11 +399,42 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     return shared;
   }
 
+  /** What a person or a log wants to see; short, without a look at shared memory. */
+  toJSON(): FlowText {
+    const { id, fd, info } = this;
+    const { nPid, n1Pid, mpl, qos } = info;
+    const asked = { ...qos, bandwidth: Number(qos.bandwidth) };
+    return { id, fd, pid: nPid, peerPid: n1Pid, mpl, qos: asked, closed: this.isClosed };
+  }
+
+  /** `console.log` shows what {@linkcode toJSON} gives. */
+  [INSPECT](inspect: (value: unknown) => string): string {
+    return `Flow ${inspect(this.toJSON())}`;
+  }
+
   /** Ends the use of an attached flow; the flow itself lives on. */
   detach(): void {
-    if (this.closed) return;
+    if (this.over) return;
     this.forget();
   }
+}
+
+/** A flow as a log shows it. */
+export interface FlowText {
+  /** Flow id. */
+  readonly id: number;
+  /** Descriptor. */
+  readonly fd: number;
+  /** The process that uses the flow. */
+  readonly pid: number;
+  /** The IPCP below, or the other process of a direct flow. */
+  readonly peerPid: number;
+  /** Maximum packet lifetime, ms. */
+  readonly mpl: number;
+  /** What was granted. */
+  readonly qos: Readonly<Record<keyof QosSpec, number>>;
+  /** Whether it was closed here. */
+  readonly closed: boolean;
 }
 
 /** Codes that end {@linkcode Flow.listen}: the IRMd is gone, or we aren't known to it. */

@@ -30,14 +30,41 @@ export const ROOM_PAUSE_FIRST_MS = 1;
 export const ROOM_PAUSE_MAX_MS = 16;
 
 /** Calls without a wait between two turns of the event loop, less one: a busy flow must not starve it. */
-const AT_ONCE_MASK = 0x7f;
+export const AT_ONCE_MASK = 0x7f;
 
 /** Lets timers, signals and other input have their turn. */
-function eventLoopTurn(): Promise<void> {
+export function eventLoopTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 const NO_WAIT: CallOptions = { nonblock: true };
+const NO_BYTES = new Uint8Array(0);
+const NOT_BYTES = {
+  stage: "write",
+  process: "flow library",
+  cause: "a message is a Uint8Array; make one of other views and buffers first",
+};
+
+/** A write that waits for those before it. */
+interface Turn {
+  go: (() => void) | undefined;
+}
+
+/** Resolves when the writes before this one are through, after `ms`, or when the signal aborts. */
+function itsTurn(turn: Turn, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const go = () => {
+      turn.go = undefined;
+      if (timer !== undefined) clearTimeout(timer);
+      signal?.removeEventListener("abort", go);
+      resolve();
+    };
+    turn.go = go;
+    if (ms !== Infinity) timer = setTimeout(go, Math.min(ms, 0x7fffffff));
+    signal?.addEventListener("abort", go, { once: true });
+  });
+}
 
 /** Who hears of a flow's events beside those who wait for the flow itself. */
 export interface FlowListener<F> {
@@ -70,12 +97,14 @@ export abstract class FlowAsync<F> extends FlowPackets {
 
   /** The process ends: close without lingering. */
   abstract abandon(): void;
+  /** @internal Which halves have ended. */
+  abstract readonly ends: { readonly read: boolean; readonly write: boolean };
   /** Closes the flow (streams do it at their end). */
   abstract dealloc(options?: { signal?: AbortSignal | undefined }): Promise<void>;
 
   /** @internal */
   onEvents(events: number): void {
-    if (this.closed) return;
+    if (this.over) return;
     if (this.frct !== null) this.service();
     this.memberOf?.onFlowEvents(this.self, events);
     this.wake();
@@ -91,14 +120,14 @@ export abstract class FlowAsync<F> extends FlowPackets {
 
   /** @internal */
   service(): void {
-    if (this.frct === null || this.closed || this.rings.rx.queued() === 0) return;
+    if (this.frct === null || this.over || this.rings.rx.queued() === 0) return;
     this.frct.pump(monotonicUs());
     this.armFrct();
   }
 
   /** @internal */
   onDeadline(nowNs: number): number {
-    if (this.closed) return Infinity;
+    if (this.over) return Infinity;
     let next = Infinity;
     if (this.frct !== null) {
       this.frct.tick(nowNs / 1000);
@@ -125,7 +154,7 @@ export abstract class FlowAsync<F> extends FlowPackets {
 
   /** @internal Moves the flow to a queue of the process's flow set (-1: none). */
   place(queue: number): void {
-    if (this.queue === queue || this.closed) return;
+    if (this.queue === queue || this.over) return;
     const set = this.process.set;
     // The IRMd gives an id anew as soon as it has heard of the end; the next flow of that id may be in its place here.
     if (this.queue >= 0 && this.process.flowById(this.id) === this) set.del(this.queue, this.id);
@@ -176,9 +205,20 @@ export abstract class FlowAsync<F> extends FlowPackets {
    * assertEquals(error.code, -Errno.ETIMEDOUT);
    * ```
    */
-  async read(options: AsyncCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
-    const got = this.takeMessage();
-    if (typeof got !== "number") {
+  read(options?: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * The next message, or as much of it as `into` takes, without an allocation for it: resolves to its bytes. As
+   * {@linkcode Flow.readSync} in all else.
+   */
+  read(into: Uint8Array<ArrayBuffer>, options?: AsyncCallOptions): Promise<number>;
+  async read(
+    first: Uint8Array<ArrayBuffer> | AsyncCallOptions = {},
+    second: AsyncCallOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer> | number> {
+    const into = ArrayBuffer.isView(first) ? first : undefined;
+    const options = into === undefined ? first as AsyncCallOptions : second;
+    const got = this.#tryRead(into);
+    if (typeof got !== "number" || got >= 0) {
       if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
       return got;
     }
@@ -186,14 +226,46 @@ export abstract class FlowAsync<F> extends FlowPackets {
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
     for (;;) {
       options.signal?.throwIfAborted();
-      if (!this.closed) this.listenAsync();
-      const message = this.takeMessage();
-      if (typeof message !== "number") return message;
+      if (!this.over) this.listenAsync();
+      const message = this.#tryRead(into);
+      if (typeof message !== "number" || message >= 0) return message;
       if (message !== -Errno.EAGAIN) throw new OuroError(message, "Cannot read");
       const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
       if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot read");
       await this.event(leftMs, options.signal);
     }
+  }
+
+  #tryRead(into: Uint8Array<ArrayBuffer> | undefined): Uint8Array<ArrayBuffer> | number {
+    return into === undefined ? this.takeMessage() : this.readSync(into, NO_WAIT);
+  }
+
+  /**
+   * Up to `most` messages that are there, at least one: waits for the first as {@linkcode read} does.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.writeBatch([Uint8Array.of(1), Uint8Array.of(2)]);
+   * let n = 0;
+   * while (n < 2) n += (await flow.readBatch(16)).length;
+   * assertEquals(n, 2);
+   * ```
+   */
+  async readBatch(
+    most: number,
+    options: AsyncCallOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer>[]> {
+    const messages = [await this.read(options)];
+    while (messages.length < most) {
+      const next = this.takeMessage();
+      if (typeof next === "number") break;
+      messages.push(next);
+    }
+    return messages;
   }
 
   /**
@@ -212,37 +284,124 @@ export abstract class FlowAsync<F> extends FlowPackets {
    * assertEquals(error.code, -Errno.EMSGSIZE);
    * ```
    */
-  async write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
+  write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
+    if (this.#writers.length > 0 || options.signal?.aborted === true) {
+      return this.#writeInTurn(bytes, options);
+    }
+    const n = this.writeSync(bytes, NO_WAIT);
+    if (n === -Errno.EAGAIN) return this.#writeInTurn(bytes, options);
+    if (n < 0) return Promise.reject(this.#writeError(n, bytes.length));
+    if ((++this.#atOnce & AT_ONCE_MASK) !== 0) return Promise.resolve(n);
+    return eventLoopTurn().then(() => n);
+  }
+
+  /** Writes that wait, in the order they were asked for: none overtakes another. */
+  readonly #writers: Turn[] = [];
+
+  async #writeInTurn(bytes: Uint8Array, options: AsyncCallOptions): Promise<number> {
+    const { signal } = options;
+    signal?.throwIfAborted();
     const timeoutMs = options.timeoutMs ?? options.timeout ?? this.sndTimeoutMs;
     const until = timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+    const turn: Turn = { go: undefined };
+    this.#writers.push(turn);
     let pauseMs = ROOM_PAUSE_FIRST_MS;
-    for (;;) {
-      options.signal?.throwIfAborted();
-      const n = this.writeSync(bytes, NO_WAIT);
-      if (n >= 0) {
-        if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
-        return n;
+    try {
+      for (;;) {
+        const first = this.#writers[0] === turn;
+        if (first) {
+          const n = this.writeSync(bytes, NO_WAIT);
+          if (n >= 0) return n;
+          if (n !== -Errno.EAGAIN) throw this.#writeError(n, bytes.length);
+        }
+        const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+        if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
+        if (first) {
+          this.listenAsync();
+          // A peer that takes packets out of a full ring tells nobody: look again soon.
+          await this.event(Math.min(leftMs, pauseMs), signal);
+          pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+        } else {
+          await itsTurn(turn, leftMs, signal);
+        }
+        signal?.throwIfAborted();
       }
-      if (n !== -Errno.EAGAIN) throw new OuroError(n, this.#writeAction(n, bytes.length));
-      const leftMs = until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
-      if (leftMs <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
-      this.listenAsync();
-      // A peer that takes packets out of a full ring tells nobody: look again soon.
-      await this.event(Math.min(leftMs, pauseMs), options.signal);
-      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    } finally {
+      this.#writers.splice(this.#writers.indexOf(turn), 1);
+      this.#writers[0]?.go?.();
     }
   }
 
-  #writeAction(code: number, bytes: number): string {
-    return code === -Errno.EMSGSIZE
-      ? `Cannot write ${tooLongText(bytes, this.messageBytesMax)}`
-      : "Cannot write";
+  /**
+   * Sends messages one after the other and resolves to their number when all are in the ring; rejects as
+   * {@linkcode write}, and those before the one that failed were sent.
+   */
+  async writeBatch(
+    messages: Iterable<Uint8Array>,
+    options: AsyncCallOptions = {},
+  ): Promise<number> {
+    let n = 0;
+    for (const bytes of messages) {
+      const sent = this.#writers.length === 0 ? this.writeSync(bytes, NO_WAIT) : -Errno.EAGAIN;
+      if (sent < 0) await this.write(bytes, options);
+      n += 1;
+    }
+    return n;
+  }
+
+  /**
+   * Says that no more is written on a reliable flow, and waits until the peer has acknowledged everything, as long as
+   * `lingerMs` of the flow. The peer's reads give -ENODATA after the last message, its `readable` ends; a C
+   * program reads 0 bytes. What the peer writes can still be read. Rejects with -ENOTSUP on other flows.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(Uint8Array.of(1, 2, 3));
+   * await flow.closeWrite();
+   * assertEquals((await flow.read({ timeoutMs: 5000 })).length, 3);
+   * ```
+   */
+  async closeWrite(options: AsyncCallOptions = {}): Promise<void> {
+    const { frct } = this;
+    if (frct === null || !this.isReliable) {
+      throw new OuroError(-Errno.ENOTSUP, "Cannot close one side of a flow without retransmission");
+    }
+    while (this.#writers.length > 0) await this.event(ROOM_PAUSE_MAX_MS, options.signal);
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    while (!this.over && !this.writesDone) {
+      options.signal?.throwIfAborted();
+      const n = this.writeFrct(NO_BYTES, NO_WAIT);
+      if (n >= 0) this.writesDone = true;
+      else if (n !== -Errno.EAGAIN) throw new OuroError(n, "Cannot close the writing side");
+      else {
+        this.listenAsync();
+        await this.event(pauseMs, options.signal);
+        pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+      }
+    }
+    await this.acknowledged(options.signal);
+  }
+
+  /** Waits until the peer has acknowledged everything, or the flow is over. */
+  protected abstract acknowledged(signal: AbortSignal | undefined): Promise<void>;
+
+  #writeError(code: number, bytes: number): OuroError {
+    if (code === -Errno.EMSGSIZE) {
+      return new OuroError(code, `Cannot write ${tooLongText(bytes, this.messageBytesMax)}`);
+    }
+    const detail = code === -Errno.EINVAL ? NOT_BYTES : undefined;
+    return new OuroError(code, "Cannot write", detail);
   }
 
   /**
    * Messages as a byte stream with back-pressure, one message a chunk. It ends when the flow is down or closed here,
-   * and errors with `OuroError` -EFLOWPEER when the peer timed out. Cancelling it (as `break` does) leaves the flow
-   * open for {@linkcode read}.
+   * or when the peer sends no more (`closeWrite`), and errors with `OuroError` -EFLOWPEER when the peer timed out.
+   * Cancelling it (as `break` does) leaves the flow open for {@linkcode read}, and for the next `readable`. Readers that
+   * bring their own buffer (`mode: "byob"`) are served.
    *
    * @example
    * ```ts
@@ -260,12 +419,15 @@ export abstract class FlowAsync<F> extends FlowPackets {
    * ```
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= flowReadable(this);
+    return this.#readable ??= flowReadable(this, () => {
+      this.#readable = undefined;
+    });
   }
 
   /**
    * A byte stream whose chunks are cut into messages of {@linkcode Flow.streamBytes}; with back-pressure. Closing it
-   * closes the flow as `dealloc()` does, aborting it closes the flow without waiting: give `pipeTo` the options
+   * closes this side of a reliable flow as `closeWrite()` does, and the flow when the peer's side has ended as well; other
+   * flows it closes as `dealloc()` does. Aborting it closes the flow without waiting: give `pipeTo` the options
    * `preventClose` and `preventAbort` where the flow is to live on. Errors with the `OuroError` of {@linkcode write}.
    * The signal of `pipeTo` waits for the chunk that is being written, as the standard has it: `sndTimeoutMs` limits
    * how long a peer that does not read can hold it up, `dealloc()` and the writer's `abort()` end it.
@@ -306,7 +468,7 @@ export abstract class FlowAsync<F> extends FlowPackets {
    * ```
    */
   setFlags(flags: number): void {
-    if (this.closed) return;
+    if (this.over) return;
     this.flags = flags & 0xffff;
     const { rx, tx, peerSet } = this.rings;
     if ((flags & FlowFlag.Down) !== 0) {

@@ -40,6 +40,12 @@ export abstract class FlowBase {
   rcvTimeoutMs: number | undefined = undefined;
   /** Time-out of blocking writes, ms; undefined: none. */
   sndTimeoutMs: number | undefined = undefined;
+  /**
+   * As the prototype does it: a blocking read that takes a whole message and fills its buffer exactly is followed by one
+   * that returns 0, "end of message". Off, so that such a reader does not fall behind; with pieces of a longer
+   * message the 0 comes in any case, because nothing else tells where the message ends.
+   */
+  endMark = false;
   /** Numbers of this flow since it began. */
   readonly counters: FlowCounters = {
     txPackets: 0,
@@ -64,8 +70,12 @@ export abstract class FlowBase {
   protected protection: Protection | null = null;
   /** No FRCT, CRC or cipher: the short way. */
   protected plain = true;
-  /** @internal */
-  protected closed = false;
+  /** @internal Closed here. */
+  protected over = false;
+  /** @internal The peer said that it sends no more; see `closeWrite`. */
+  protected peerDone = false;
+  /** @internal We said so. */
+  protected writesDone = false;
   /** See {@linkcode messageBytesMax} and {@linkcode streamBytes}; set when the flow is made. */
   protected messageMax = 0;
   /** @internal */
@@ -81,11 +91,11 @@ export abstract class FlowBase {
 
   /** Packets waiting in the receive ring, and in the peer's (0 when it took all). */
   get rxQueued(): number {
-    return this.closed ? 0 : this.rings.rx.queued();
+    return this.over ? 0 : this.rings.rx.queued();
   }
   /** Packets waiting in the receive ring of the peer, 0 when it took all. */
   get txQueued(): number {
-    return this.closed ? 0 : this.rings.tx.queued();
+    return this.over ? 0 : this.rings.tx.queued();
   }
 
   /**

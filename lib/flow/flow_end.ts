@@ -3,14 +3,14 @@
  * giving everything back.
  */
 
-import { Errno, OuroError } from "../errno.ts";
+import { Errno } from "../errno.ts";
 import type { FlowInfo } from "../irm/messages.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, monotonicUs } from "../sys/clock.ts";
 import { pidAlive } from "../sys/process.ts";
 import { FlowAsync, ROOM_PAUSE_FIRST_MS, ROOM_PAUSE_MAX_MS } from "./flow_async.ts";
 import type { FrctDriver } from "./frct_driver.ts";
-import { deallocRequest, resultOf } from "./irmd.ts";
+import { giveBack, giveBackSync } from "./grant.ts";
 import { deadlineNs } from "./wait.ts";
 
 /** How a flow is closed. */
@@ -58,7 +58,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
    * take what is in its ring, and tells IRMd and peer. Returns the IRMd's result. Idempotent.
    */
   deallocSync(options: DeallocOptions = {}): number {
-    if (this.closed) return 0;
+    if (this.over) return 0;
     const waitS = this.#lingerSync(options);
     const until = monotonicNs() + DRAIN_MAX_NS;
     while (this.#draining(until)) {
@@ -68,16 +68,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
   }
 
   #endSync(waitS: number): number {
-    let result: number;
-    try {
-      const reply = this.process.requestSync(
-        deallocRequest(this.process.pid, this.id, waitS),
-      );
-      result = resultOf(reply);
-    } catch (e) {
-      if (!(e instanceof OuroError)) throw e;
-      result = e.code;
-    }
+    const result = giveBackSync(this.process, this.id, waitS);
     this.#close();
     return result;
   }
@@ -97,7 +88,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
    * ```
    */
   override dealloc(options: DeallocOptions = {}): Promise<void> {
-    if (this.closed) return Promise.resolve();
+    if (this.over) return Promise.resolve();
     this.#lingerUntilNs = Math.min(
       this.#lingerUntilNs,
       deadlineNs(options.lingerMs ?? this.lingerMs),
@@ -124,30 +115,64 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
       frct.pump(monotonicUs());
       frct.endpoint.close(monotonicUs());
       frct.flush(monotonicUs());
-      while (!this.closed && !this.#hurried && this.#lingering(frct, this.#lingerUntilNs)) {
+      while (!this.over && !this.#hurried && this.#lingering(frct, this.#lingerUntilNs)) {
         this.armFrct();
         await this.event(CLOSING_LOOK_MS, undefined);
-        if (!this.closed) frct.tick(monotonicUs());
+        if (!this.over) frct.tick(monotonicUs());
       }
-      if (this.closed) return;
+      if (this.over) return;
       waitS = Math.abs(frct.endpoint.deallocWaitS(monotonicUs()));
     }
     const until = monotonicNs() + DRAIN_MAX_NS;
     let pauseMs = ROOM_PAUSE_FIRST_MS;
-    while (!this.closed && !this.#hurried && this.#draining(until)) {
+    while (!this.over && !this.#hurried && this.#draining(until)) {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
       pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
     }
-    if (this.closed) return;
-    const request = deallocRequest(this.process.pid, this.id, waitS);
-    let failed: unknown;
+    if (this.over) return;
     try {
-      await this.process.request(request);
-    } catch (e) {
-      failed = e;
+      await giveBack(this.process, this.id, waitS);
+    } finally {
+      this.#close();
     }
-    this.#close();
-    if (failed !== undefined && !(failed instanceof OuroError)) throw failed;
+  }
+
+  /** @internal */
+  protected override async acknowledged(signal: AbortSignal | undefined): Promise<void> {
+    const { frct } = this;
+    if (frct === null) return;
+    const untilNs = deadlineNs(this.lingerMs);
+    this.listenAsync();
+    while (!this.over && this.#lingering(frct, untilNs)) {
+      signal?.throwIfAborted();
+      this.armFrct();
+      await this.event(CLOSING_LOOK_MS, signal);
+      if (!this.over) frct.tick(monotonicUs());
+    }
+  }
+
+  /**
+   * Resolves when the flow is over: closed here or by the peer, or the peer is silent for too long. It keeps the
+   * program alive until then, and says nothing about messages that can still be read.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   *
+   * const flow = await Flow.alloc("echo");
+   * flow.closed.then(() => console.log("over"));
+   * await flow.dealloc();
+   * await flow.closed;
+   * ```
+   */
+  get closed(): Promise<void> {
+    return this.#closed ??= this.#untilOver();
+  }
+  #closed: Promise<void> | undefined;
+
+  async #untilOver(): Promise<void> {
+    if (!this.over && this.memberOf === null) this.listenAsync();
+    while (!this.over && !this.hasEnded()) await this.event(Infinity, undefined);
   }
 
   /** Serves a closing FRCT flow until it may go. Returns the linger time for the layer below, s. */
@@ -174,7 +199,12 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
 
   /** Whether the other side closed the flow or timed out, whatever can still be read. */
   hasEnded(): boolean {
-    return (this.rings.rx.acl() & (Acl.FLOWDOWN | Acl.FLOWPEER)) !== 0;
+    return this.over || (this.rings.rx.acl() & (Acl.FLOWDOWN | Acl.FLOWPEER)) !== 0;
+  }
+
+  /** @internal Which halves have ended. */
+  get ends(): { readonly read: boolean; readonly write: boolean } {
+    return { read: this.peerDone || this.hasEnded(), write: this.writesDone || this.over };
   }
 
   /** Whether closing should wait on: the peer has packets to take, lives, and time is left. */
@@ -185,7 +215,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
 
   /** Ends the flow at once, without lingering or waiting for the peer. */
   override abandon(): void {
-    if (this.closed) return;
+    if (this.over) return;
     if (this.frct !== null) {
       this.frct.endpoint.close(monotonicUs());
       this.frct.flush(monotonicUs());
@@ -195,7 +225,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
 
   /** Steps 6 and 7 of spec 30 §5.4: both rings down, own ring emptied, peer told, memory unmapped. */
   #close(): void {
-    if (this.closed) return;
+    if (this.over) return;
     const { rx, tx, peerSet } = this.rings;
     this.reader.flush();
     rx.setAcl(Acl.FLOWDOWN);
@@ -212,7 +242,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
   protected forget(): void {
     this.place(-1);
     this.reader.flush();
-    this.closed = true;
+    this.over = true;
     this.memberOf?.onFlowEvents(this.self, FlowEvent.DEALLOC);
     this.process.leave(this);
     this.frct?.endpoint.dispose();
@@ -223,7 +253,7 @@ export abstract class FlowEnd<F> extends FlowAsync<F> {
 
   /** Whether the flow was closed here. */
   get isClosed(): boolean {
-    return this.closed;
+    return this.over;
   }
 
   /** Closes the flow, blocking. */

@@ -38,7 +38,7 @@ export abstract class FlowPackets extends FlowRead {
    * ```
    */
   reserve(packet: Packet, len: number, options?: CallOptions): number {
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     if (len > this.messageMax) return -Errno.EMSGSIZE;
     let off = this.takesTooMuch(len) ? -Errno.EAGAIN : this.pool.alloc(len);
@@ -59,10 +59,10 @@ export abstract class FlowPackets extends FlowRead {
       packet.release();
       return -Errno.EMSGSIZE;
     }
-    if (this.closed || this.frct !== null) {
+    if (this.over || this.frct !== null) {
       const copy = packet.u8.slice(packet.at, packet.at + len);
       packet.release();
-      return this.closed ? -Errno.ENOTALLOC : this.writeFrct(copy, options);
+      return this.over ? -Errno.ENOTALLOC : this.writeFrct(copy, options);
     }
     const off = packet.takeOff();
     if (off === 0) return -Errno.EINVAL;
@@ -84,7 +84,7 @@ export abstract class FlowPackets extends FlowRead {
    */
   receive(packet: Packet, options?: CallOptions): number {
     packet.release();
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
     if (!this.plain || this.rest.length > 0) return this.#receiveCopy(packet, options);
     this.endOfMessage = false;
     let until = 0;
@@ -126,7 +126,7 @@ export abstract class FlowPackets extends FlowRead {
    * An offset, -EAGAIN, or the errors of `readSync`.
    */
   takeBlock(): number {
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
     if (this.plain) {
       for (;;) {
         const off = this.reader.take();
@@ -156,7 +156,7 @@ export abstract class FlowPackets extends FlowRead {
    * Without waiting unless the options say so. 0, or the errors of `writeSync`.
    */
   giveBlock(off: number, options: CallOptions = NO_WAIT): number {
-    const n = this.closed ? -Errno.ENOTALLOC : this.pool.inspect(off);
+    const n = this.over ? -Errno.ENOTALLOC : this.pool.inspect(off);
     if (n === -Errno.EINVAL) return n;
     if (n > this.messageMax) {
       this.pool.remove(off);

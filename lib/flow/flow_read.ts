@@ -7,6 +7,7 @@
  */
 
 import { Errno } from "../errno.ts";
+import { FrctFlag } from "../frct/mod.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import { FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
@@ -21,13 +22,14 @@ export abstract class FlowRead extends FlowWrite {
   /** What a partial read left: bytes of one message from `#restAt`. */
   protected rest: Uint8Array<ArrayBuffer> = NO_BYTES;
   #restAt = 0;
-  /** The last read filled its buffer exactly: the next one says 0, "end of message". */
+  /** The next read says 0, "end of message". */
   protected endOfMessage = false;
 
   /**
    * Reads the next message, or the next piece of one that was longer than the last buffer. Returns its
-   * bytes; 0 once after a piece that filled the buffer exactly ("end of message", off with
-   * `FlowFlag.RNoPart`); or -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -EFLOWPEER, -EMSGSIZE (too
+   * bytes; 0 once after the last piece of a longer message that filled the buffer exactly ("end of message", off with
+   * `FlowFlag.RNoPart`; see `endMark`); -ENODATA when the peer sends no more (its closeWrite); or -EINVAL (the buffer
+   * isn't a Uint8Array), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -EFLOWPEER, -EMSGSIZE (too
    * long with RNoPart, message lost), -ENOTALLOC (closed). Queued messages come before errors.
    *
    * @example
@@ -45,7 +47,8 @@ export abstract class FlowRead extends FlowWrite {
    * ```
    */
   readSync(into: Uint8Array<ArrayBuffer>, options?: CallOptions): number {
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
+    if (!(into instanceof Uint8Array)) return -Errno.EINVAL;
     if (this.endOfMessage) {
       this.endOfMessage = false;
       return 0;
@@ -88,7 +91,8 @@ export abstract class FlowRead extends FlowWrite {
       if (n <= into.length) {
         if (protection === null) pool.copyOut(off, at, n, into);
         else into.set(protection.u8.subarray(at, at + n));
-        this.endOfMessage = n === into.length && (this.flags & FlowFlag.RNoPart) === 0;
+        this.endOfMessage = this.endMark && n === into.length &&
+          (this.flags & FlowFlag.RNoPart) === 0;
       } else if ((this.flags & FlowFlag.RNoPart) !== 0) {
         n = -Errno.EMSGSIZE;
       } else {
@@ -126,6 +130,7 @@ export abstract class FlowRead extends FlowWrite {
     const whole = (this.flags & FlowFlag.RNoPart) !== 0;
     let until = 0;
     for (;;) {
+      if (this.peerDone) return -Errno.ENODATA;
       const pending = ep.pendingBytes();
       if (pending >= 0) return this.#readPending(into, pending, whole);
       if (frct.down) return -Errno.EFLOWDOWN;
@@ -142,8 +147,10 @@ export abstract class FlowRead extends FlowWrite {
         if (n >= 0) {
           if (ep.outputDue) frct.flush(monotonicUs());
           this.armFrct();
+          if (n === 0) return this.#noData();
           this.counters.rxBytes += n;
-          this.endOfMessage = n > 0 && n === into.length && !whole;
+          this.endOfMessage = this.endMark && n === into.length && !whole;
+          this.#inPieces = false;
           return n;
         }
       } else if (off < 0 && off !== -Errno.EAGAIN) {
@@ -156,22 +163,40 @@ export abstract class FlowRead extends FlowWrite {
     const frct = this.frct!;
     const nowUs = monotonicUs();
     let n: number;
+    if (pending > into.length) this.#inPieces = true;
     if (pending > into.length && whole) {
       frct.endpoint.skip(nowUs);
       n = -Errno.EMSGSIZE;
     } else {
       n = frct.endpoint.read(nowUs, into, 0, into.length);
       if (n > 0) this.counters.rxBytes += n;
-      this.endOfMessage = n > 0 && n === pending && n === into.length && !whole;
+      this.endOfMessage = n > 0 && n === pending && n === into.length && !whole &&
+        (this.endMark || this.#inPieces);
+      if (n === pending) this.#inPieces = false;
     }
     if (frct.endpoint.outputDue) frct.flush(nowUs);
     this.armFrct();
-    return n;
+    return n === 0 && pending === 0 ? this.#noData() : n;
+  }
+  /** A read took a piece of the message that is next. */
+  #inPieces = false;
+
+  /** An empty message of FRCT: only closeWrite sends one on a reliable flow. */
+  #noData(): number {
+    if (!this.isReliable) return 0;
+    this.peerDone = true;
+    return -Errno.ENODATA;
+  }
+
+  /** Whether everything that is written arrives, in order (FRCT with retransmission). */
+  get isReliable(): boolean {
+    return this.frct !== null && (this.frct.endpoint.flags & FrctFlag.Rtx) !== 0;
   }
 
   /** Whether a read would find something now: a packet, a piece of one, or an error to report. */
   hasMessage(): boolean {
-    if (this.closed || this.endOfMessage || this.rest.length > 0) return true;
+    if (this.over || this.endOfMessage || this.rest.length > 0) return true;
+    if (this.peerDone) return false;
     if (this.frct !== null) {
       this.frct.pump(monotonicUs());
       this.armFrct();
@@ -182,7 +207,7 @@ export abstract class FlowRead extends FlowWrite {
 
   /** The next whole message as a new array, without waiting; or -EAGAIN and the other errors of a read. */
   protected takeMessage(): Uint8Array<ArrayBuffer> | number {
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
     this.endOfMessage = false;
     if (this.rest.length > 0) {
       const rest = this.rest.slice(this.#restAt);
@@ -203,6 +228,7 @@ export abstract class FlowRead extends FlowWrite {
   }
 
   #takeFrctMessage(frct: FrctDriver): Uint8Array<ArrayBuffer> | number {
+    if (this.peerDone) return -Errno.ENODATA;
     const nowUs = monotonicUs();
     frct.pump(nowUs);
     const pending = frct.endpoint.pendingBytes();
@@ -214,7 +240,7 @@ export abstract class FlowRead extends FlowWrite {
       return off >= 0 ? -Errno.EAGAIN : off;
     }
     const bytes = new Uint8Array(pending);
-    this.#readPending(bytes, pending, true);
-    return bytes;
+    const n = this.#readPending(bytes, pending, true);
+    return n < 0 ? n : bytes;
   }
 }

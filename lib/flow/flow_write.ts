@@ -30,7 +30,7 @@ const WAIT_FIRST_NS = 20e3;
 export abstract class FlowWrite extends FlowBase {
   /**
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
-   * -EPERM (read-only access), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT,
+   * -EINVAL (not a Uint8Array), -EPERM (read-only access), -EPIPE (after closeWrite), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT,
    * -EFLOWDOWN, -EFLOWPEER (would wait for a peer that timed out), -ENOTALLOC (flow closed, or the peer made the ring
    * read-only). Empty bytes are a sign of life that the peer doesn't see.
    *
@@ -46,8 +46,10 @@ export abstract class FlowWrite extends FlowBase {
    * ```
    */
   writeSync(bytes: Uint8Array, options?: CallOptions): number {
-    if (this.closed) return -Errno.ENOTALLOC;
+    if (this.over) return -Errno.ENOTALLOC;
     if ((this.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
+    if (this.writesDone) return -Errno.EPIPE;
+    if (!(bytes instanceof Uint8Array)) return -Errno.EINVAL;
     const len = bytes.length;
     if (len > this.messageMax) return -Errno.EMSGSIZE;
     if (this.frct !== null && len > 0) return this.writeFrct(bytes, options);

@@ -9,7 +9,7 @@
 
 import { Errno, OuroError } from "../errno.ts";
 import type { IrmMsg } from "../irm/messages.ts";
-import { QOS, type QosSpec } from "../qos.ts";
+import { QOS, type QosName, type QosSpec } from "../qos.ts";
 import {
   deallocRequest,
   type FlowCall,
@@ -31,11 +31,16 @@ export interface GrantAsker {
 /** What is asked for. */
 export interface GrantOptions {
   /** What the flow must provide, or a predefined spec by name; raw when absent. */
-  qos?: QosSpec | keyof typeof QOS | undefined;
+  qos?: QosSpec | QosName | undefined;
   /** Give up after so many ms (-ETIMEDOUT). Absent: the IRMd's 20 s for alloc, no limit for accept. */
   timeoutMs?: number | undefined;
   /** The same by its short name, ms. */
   timeout?: number | undefined;
+  /**
+   * Ask for signs of life: the peer counts as gone after so many ms of silence (`timeout` of the QoS). Absent: as the QoS
+   * says, 120 s for the predefined ones; 0: never.
+   */
+  keepaliveMs?: number | undefined;
   /** Ask for a CRC when the QoS says `ber: 0`; both ends must be able to (default builds of C aren't). */
   crc?: boolean | undefined;
 }
@@ -115,7 +120,11 @@ function askedQos(o: GrantOptions): QosSpec {
   if (qos === undefined) {
     throw badOption(`qos is "${o.qos}", not one of ${Object.keys(QOS).join(", ")}`);
   }
-  return o.crc === true ? qos : { ...qos, ber: 1 };
+  const ms = o.keepaliveMs;
+  if (ms !== undefined && !(Number.isInteger(ms) && ms >= 0 && ms <= 0xffffffff)) {
+    throw badOption(`keepaliveMs is ${ms}`);
+  }
+  return { ...qos, ber: o.crc === true ? qos.ber : 1, timeout: ms ?? qos.timeout };
 }
 
 function badOption(cause: string): OuroError {

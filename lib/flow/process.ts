@@ -89,6 +89,9 @@ function socketLink(instance: Instance): IrmdLink {
   };
 }
 
+/** How the runtime asks for the text of a value. */
+const INSPECT: unique symbol = Symbol.for("Deno.customInspect") as typeof INSPECT;
+
 /** How often flows with FRCT are served while the thread blocks in a call on another flow, ns. */
 const SERVICE_NS = 5e6;
 /** Flows served in that time; more flows are served less often, so that serving stays cheap. */
@@ -120,10 +123,10 @@ export class OuroProcess implements Disposable {
   /** @internal Peers' flow sets. */
   readonly peerSets: PeerSets;
   /** @internal Deadlines of this thread's flows. */
-  readonly timers = new TimerHeap();
+  readonly timers: TimerHeap = new TimerHeap();
 
   /** @internal Flows whose peer expects answers although the application doesn't call. */
-  readonly served = new Set<OwnedFlow>();
+  readonly served: Set<OwnedFlow> = new Set();
   #servedAtNs = 0;
 
   readonly #flows: (OwnedFlow | undefined)[] = new Array(FDS_MAX);
@@ -287,12 +290,12 @@ export class OuroProcess implements Disposable {
     return this.link.request(message, signal);
   }
 
-  /** @internal Lowest free descriptor, or -EBADF. It is taken with {@linkcode enter}. */
+  /** @internal Lowest free descriptor, or -EMFILE. It is taken with {@linkcode enter}. */
   freeFd(): number {
     let fd = this.#firstFree;
     while (fd < FDS_MAX && this.#flows[fd] !== undefined) fd += 1;
     this.#firstFree = fd;
-    return fd < FDS_MAX ? fd : -Errno.EBADF;
+    return fd < FDS_MAX ? fd : -Errno.EMFILE;
   }
 
   /** @internal Puts a flow in the table. */
@@ -430,6 +433,16 @@ export class OuroProcess implements Disposable {
     }
     this.set.close();
     this.pool.close();
+  }
+
+  /** What a person or a log wants to see. */
+  toJSON(): { pid: number; prefix: string; flows: number; closed: boolean } {
+    return { pid: this.pid, prefix: this.instance.prefix, flows: this.flows, closed: this.closed };
+  }
+
+  /** `console.log` shows what {@linkcode toJSON} gives. */
+  [INSPECT](inspect: (value: unknown) => string): string {
+    return `OuroProcess ${inspect(this.toJSON())}`;
   }
 
   /** Closes the process. */

@@ -62,7 +62,7 @@ for (const qos of ["raw", "data"] as const) {
 }
 
 endTest(
-  "writable.close() closes the flow when all is written; the peer's stream ends behind it",
+  "writable.close() ends our half when all is acknowledged; the flow is closed when both halves ended",
   async ({ pair }) => {
     const [x, y] = pair("data");
     const sent = new Uint8Array(300_000).fill(3);
@@ -71,10 +71,17 @@ endTest(
       for await (const chunk of y.readable) received += chunk.length;
     })();
     await soon("pipe", new Blob([sent]).stream().pipeTo(x.writable));
-    assert(x.isClosed);
+    assertEquals(x.frctStats!.sndLwe, x.frctStats!.sndSeqno, "all is acknowledged");
     await soon("the end of the other stream", reading);
     assertEquals(received, sent.length);
-    await y.dealloc({ lingerMs: 0 });
+    assert(!x.isClosed && !y.isClosed);
+    // The other half goes on.
+    const answer = soon("the answer", Array.fromAsync(x.readable));
+    const writer = y.writable.getWriter();
+    await writer.write(Uint8Array.of(1, 2, 3));
+    await soon("close", writer.close());
+    assertEquals(await answer, [Uint8Array.of(1, 2, 3)]);
+    await soon("both closed", Promise.all([x.closed, y.closed]));
   },
 );
 

@@ -1,0 +1,259 @@
+// What users of the library expect of it: order of writes, wrong arguments, ends of each half, what a log shows, turns of
+// the event loop, flows beyond the table. Over real shared memory with the IRMd's double.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  Errno,
+  Flow,
+  FlowEvent,
+  FlowSet,
+  OuroError,
+  OuroProcess,
+  QOS,
+  type QosName,
+} from "../../../../lib/mod.ts";
+import { instanceOf } from "../../../../lib/instance.ts";
+import { FDS_MAX } from "../../../../lib/limits.ts";
+import { FakeIrmd } from "../../../doubles/irmd.ts";
+import { removeShm } from "../shm/support.ts";
+
+interface Fixture {
+  irmd: FakeIrmd;
+  a: OuroProcess;
+  b: OuroProcess;
+  pair(qos: QosName): [Flow, Flow];
+}
+
+function libraryTest(name: string, use: (f: Fixture) => void | Promise<void>): void {
+  const fn = async () => {
+    const instance = instanceOf(`/tmp/ouro-library-test-${crypto.randomUUID()}`);
+    try {
+      using irmd = new FakeIrmd(instance);
+      const [a, b] = [irmd.open(), irmd.open()];
+      await use({ irmd, a, b, pair: (qos) => irmd.pair(a, b, QOS[qos]) });
+      a.close();
+      b.close();
+      assertEquals(irmd.blocksInUse(), 0, "blocks left");
+    } finally {
+      removeShm(instance);
+    }
+  };
+  Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn });
+}
+
+const LONG = { timeoutMs: 20_000 };
+
+for (const qos of ["raw", "data"] as const) {
+  libraryTest(`writes without await keep their order (${qos})`, async ({ pair }) => {
+    const [x, y] = pair(qos);
+    const count = 3000; // more than window and ring take
+    const writes: Promise<number>[] = [];
+    for (let i = 0; i < count; i++) {
+      writes.push(x.write(new Uint8Array(new Uint16Array([i]).buffer)));
+    }
+    for (let i = 0; i < count; i++) {
+      const m = await y.read(LONG);
+      assertEquals(m[0]! + 256 * m[1]!, i);
+    }
+    assertEquals((await Promise.all(writes)).length, count);
+  });
+}
+
+libraryTest(
+  "a write that is aborted while it waits lets the others go on in order",
+  async ({ pair }) => {
+    const [x, y] = pair("data");
+    const stop = new AbortController();
+    const sent: Promise<number | string>[] = [];
+    for (let i = 0; i < 400; i++) {
+      const options = i === 350 ? { signal: stop.signal } : {};
+      sent.push(x.write(Uint8Array.of(i & 255, i >> 8), options).catch((e) => String(e)));
+    }
+    stop.abort("enough");
+    const got: number[] = [];
+    while (got.length < 399) {
+      const m = await y.read(LONG);
+      got.push(m[0]! + 256 * m[1]!);
+    }
+    assertEquals(await sent[350], "enough");
+    assertEquals(got, Array.from({ length: 400 }, (_, i) => i).filter((i) => i !== 350));
+  },
+);
+
+libraryTest("what is not a Uint8Array is refused, by code and by name", async ({ pair }) => {
+  const [x, y] = pair("data");
+  for (
+    const wrong of [new Uint16Array(4), new ArrayBuffer(4), new DataView(new ArrayBuffer(4)), "x"]
+  ) {
+    const bytes = wrong as unknown as Uint8Array<ArrayBuffer>;
+    assertEquals(x.writeSync(bytes), -Errno.EINVAL);
+    assertEquals(y.readSync(bytes), -Errno.EINVAL);
+    const error = await assertRejects(() => x.write(bytes), OuroError, "Uint8Array");
+    assertEquals(error.code, -Errno.EINVAL);
+  }
+  assertEquals(x.counters.txPackets, 0);
+});
+
+libraryTest("an echo with buffers of the message's length falls never behind", ({ pair }) => {
+  for (const qos of ["raw", "data"] as const) {
+    const [x, y] = pair(qos);
+    const into = new Uint8Array(64);
+    for (let i = 0; i < 6; i++) {
+      assertEquals(x.writeSync(new Uint8Array(64)), 64);
+      assertEquals(y.readSync(into, LONG), 64);
+    }
+    assertEquals(y.rxQueued, 0);
+  }
+});
+
+libraryTest(
+  "pieces of a longer message end with a 0 when the last fills the buffer",
+  ({ pair }) => {
+    for (const qos of ["raw", "data"] as const) {
+      const [x, y] = pair(qos);
+      x.writeSync(new Uint8Array(8));
+      x.writeSync(new Uint8Array(4));
+      const into = new Uint8Array(4);
+      assertEquals([0, 0, 0, 0].map(() => y.readSync(into, LONG)), [4, 4, 0, 4], qos);
+    }
+  },
+);
+
+libraryTest(
+  "closeWrite() ends one half: reads give a code, the other half goes on",
+  async ({ pair }) => {
+    const [x, y] = pair("data");
+    await x.write(Uint8Array.of(1));
+    await x.closeWrite();
+    assertEquals(x.writeSync(Uint8Array.of(2)), -Errno.EPIPE);
+    assertEquals(await y.read(LONG), Uint8Array.of(1));
+    for (let i = 0; i < 2; i++) {
+      const error = await assertRejects(() => y.read(LONG), OuroError);
+      assertEquals(error.code, -Errno.ENODATA);
+      assertEquals(y.readSync(new Uint8Array(1)), -Errno.ENODATA);
+    }
+    assert(!y.hasMessage());
+    await y.write(Uint8Array.of(3));
+    assertEquals(await x.read(LONG), Uint8Array.of(3));
+    await x.closeWrite(); // again: nothing happens
+  },
+);
+
+libraryTest("closeWrite() is refused where nothing is retransmitted", async ({ pair }) => {
+  for (const qos of ["raw", "best"] as const) {
+    const [x] = pair(qos);
+    assertEquals((await assertRejects(() => x.closeWrite(), OuroError)).code, -Errno.ENOTSUP);
+  }
+});
+
+libraryTest(
+  "readable goes on after a break, and serves readers with their own buffer",
+  async ({ pair }) => {
+    const [x, y] = pair("data");
+    for (let i = 1; i <= 3; i++) await x.write(Uint8Array.of(i, i));
+    for await (const m of y.readable) {
+      assertEquals(m, Uint8Array.of(1, 1));
+      break;
+    }
+    for await (const m of y.readable) {
+      assertEquals(m, Uint8Array.of(2, 2));
+      break;
+    }
+    const reader = y.readable.getReader({ mode: "byob" });
+    const { value } = await reader.read(new Uint8Array(8));
+    assertEquals(value, Uint8Array.of(3, 3));
+    const ended = reader.read(new Uint8Array(8));
+    await x.closeWrite();
+    assertEquals((await ended).done, true);
+  },
+);
+
+libraryTest(
+  "read(into), readBatch() and writeBatch() move messages with fewer promises",
+  async ({ pair }) => {
+    const [x, y] = pair("data");
+    assertEquals(await x.writeBatch([Uint8Array.of(1), Uint8Array.of(2, 2), Uint8Array.of(3)]), 3);
+    const into = new Uint8Array(10);
+    assertEquals(await y.read(into, LONG), 1);
+    const got: number[] = [];
+    while (got.length < 2) got.push(...(await y.readBatch(5, LONG)).map((m) => m.length));
+    assertEquals(got, [2, 1]);
+  },
+);
+
+libraryTest("a flow in a log is short, and does not touch its memory", ({ a, pair }) => {
+  const [x] = pair("data");
+  const text = JSON.stringify({ flow: x, process: a });
+  assert(text.length < 600 && text.includes(`"id":${x.id}`), text);
+  using set = new FlowSet(a);
+  for (const value of [x, a, set]) assert(Deno.inspect(value).length < 600, Deno.inspect(value));
+});
+
+libraryTest(
+  "FlowSet.next() leaves the event loop its turns while a member is unread",
+  async ({ b, pair }) => {
+    const [x, y] = pair("data");
+    using set = new FlowSet(b);
+    set.add(y);
+    await x.write(Uint8Array.of(1));
+    let ticked = false;
+    setTimeout(() => ticked = true, 0);
+    for (let n = 0; !ticked; n++) {
+      assert(n < 100_000, "no timer has run");
+      const events = await set.next();
+      assertEquals(events.map((e) => e.events), [FlowEvent.PKT]);
+    }
+    const error = await assertRejects(() => set.next(AbortSignal.abort(new Error("over"))), Error);
+    assertEquals(error.message, "over");
+  },
+);
+
+libraryTest("closed resolves when either side ends the flow", async ({ pair }) => {
+  const [x, y] = pair("raw");
+  const ended = Promise.all([x.closed, y.closed]);
+  x.deallocSync();
+  await ended;
+  assert(!y.isClosed && y.hasEnded());
+  const [p] = pair("data");
+  p.deallocSync({ lingerMs: 0 });
+  await p.closed;
+});
+
+libraryTest(
+  "a flow beyond the table is given back with -EMFILE, and listen() goes on",
+  async ({ irmd, a, b }) => {
+    const stop = new AbortController();
+    const heard: Flow[] = [];
+    let full = true;
+    // The table is full: as if 4032 flows were open.
+    const freeFd = b.freeFd.bind(b);
+    b.freeFd = () => full ? -Errno.EMFILE : freeFd();
+    const listening = (async () => {
+      for await (const flow of Flow.listen({ process: b, signal: stop.signal })) heard.push(flow);
+    })();
+    const surplus = await Flow.alloc(a, "peer");
+    while (irmd.deallocs.size === 0) await new Promise((r) => setTimeout(r, 1));
+    full = false;
+    const flow = await Flow.alloc(a, "peer");
+    while (heard.length === 0) await new Promise((r) => setTimeout(r, 1));
+    stop.abort();
+    await listening;
+    assertEquals(heard[0]!.id, flow.id);
+    surplus.deallocSync();
+    assert(FDS_MAX > 4000);
+  },
+);
+
+libraryTest(
+  "keepaliveMs asks for signs of life, and refuses what is no time",
+  async ({ irmd, a, b }) => {
+    const accepting = Flow.accept(b);
+    await Flow.alloc(a, "peer", { qos: "data", keepaliveMs: 5000 });
+    await accepting;
+    assertEquals(irmd.log.findLast((m) => m.dst === "peer")!.flowInfo!.qos.timeout, 5000);
+    for (const keepaliveMs of [-1, 1.5, NaN, 2 ** 32]) {
+      const error = await assertRejects(() => Flow.alloc(a, "peer", { keepaliveMs }), OuroError);
+      assertEquals(error.code, -Errno.EINVAL);
+    }
+  },
+);
