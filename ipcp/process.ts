@@ -22,11 +22,14 @@ import {
 import type { Logger } from "../lib/log.ts";
 import { QOS_NP1 } from "../lib/qos.ts";
 import { isWireError } from "../lib/wire/mod.ts";
+import { ribIsOn, RibMount } from "../lib/rib/mount.ts";
+import { Rib } from "../lib/rib/tree.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import { openPidfd } from "../lib/sys/process.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
+import { infoComponent } from "./rib.ts";
 import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
 import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
@@ -59,6 +62,10 @@ export class IpcpProcess {
   readonly #type: IpcpType;
   readonly #stop = Promise.withResolvers<number>();
   readonly #running = new Set<Promise<void>>();
+  readonly #rib = new Rib();
+  #mount: RibMount | undefined;
+  /** Name of the layer, once it is in one. */
+  #layer: string | undefined;
 
   constructor(
     instance: Instance,
@@ -89,6 +96,10 @@ export class IpcpProcess {
         this.#stop.resolve(1);
       },
     });
+    this.#rib.add(() => [
+      infoComponent(() => ({ type: typeName, state: this.#life.state, layer: this.#layer })),
+      ...(this.#type.rib?.() ?? []),
+    ]);
   }
 
   /** Live until the IRMd ends it; the exit code. */
@@ -112,6 +123,7 @@ export class IpcpProcess {
       (s) => this.#onConnection(s),
       (e) => this.#log.error(`Cannot accept a command: ${e instanceof Error ? e.message : e}`),
     );
+    this.#mountRib();
     let code = 0;
     const refused = await this.#irm.createR(Type[this.#typeName], this.#name);
     if (refused !== undefined) {
@@ -133,6 +145,14 @@ export class IpcpProcess {
       }
     });
     return code;
+  }
+
+  /** Before any capability is given up. */
+  #mountRib(): void {
+    if (!ribIsOn(this.#instance)) return;
+    const mount = RibMount.open(this.#instance, this.#name, this.#rib);
+    if (typeof mount === "string") this.#log.warn(`The RIB is not mounted: ${mount}.`);
+    else this.#mount = mount;
   }
 
   #onSignals(): Disposable {
@@ -181,6 +201,7 @@ export class IpcpProcess {
     clearTimeout(timer);
     if (wasOperational) this.#life.stopped();
     this.#life.fini();
+    await this.#mount?.close();
     this.#log.info(`IPCP ${Deno.pid} out.`);
     this.#irm.exit();
   }
@@ -289,6 +310,7 @@ export class IpcpProcess {
       await this.#type.stop(); // A second bootstrap or a stop came in between.
       return refuse(-Errno.EIPCPSTATE);
     }
+    this.#layer = layer.name;
     if (m.code === Command.enroll) {
       this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
     } else {

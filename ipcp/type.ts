@@ -9,6 +9,7 @@ import type { Instance } from "../lib/instance.ts";
 import type { IpcpConfig, LayerInfo } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import type { QosSpec } from "../lib/qos.ts";
+import type { RibComponent } from "../lib/rib/tree.ts";
 import type { IrmCalls } from "./irm_calls.ts";
 import type { Lifecycle, TypeName } from "./state.ts";
 
@@ -66,6 +67,8 @@ export interface IpcpType {
   /** How many members of the layer can be reached, this one included. */
   countMembers?(): number;
   disconnect?(dst: string, comp: string): Promise<number | Failure>;
+  /** What it adds to the RIB of the process, as it is now. */
+  rib?(): readonly RibComponent[];
   /** Stop threads, close devices, let go of all flows; each step bounded. */
   stop(): Promise<void>;
 }

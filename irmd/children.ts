@@ -25,6 +25,7 @@ const KEPT_VARIABLES = [
   "LD_LIBRARY_PATH",
   "TZ",
   "OURO_DEBUG",
+  "OURO_RIB",
 ];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

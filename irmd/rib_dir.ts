@@ -1,32 +1,35 @@
 /**
- * The directory in which C programs mount their statistics, `/tmp/ouroboros` (spec 20 §1, §13, §14.9). Ours do
- * not use it, but no C program starts without it, so the system's own node provides it and removes dead mounts.
+ * The directory in which programs mount their RIB, `/tmp/ouroboros` (spec 20 §1, §13, §14.9; spec 80 §8). No C program
+ * starts without it, so the system's own node always provides it; other nodes do where the RIB is on. What processes
+ * leave mounted when they die is removed here.
  */
 
 import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
+import { isRibName, ribDir, ribIsOn } from "../lib/rib/mount.ts";
 import { unmountDead } from "../lib/sys/mount.ts";
 
-const DIR = "/tmp/ouroboros";
-
-/** See the file's comment. A node with a prefix has none. */
+/** See the file's comment. */
 export class RibDir {
+  readonly #dir: string;
   readonly #log: Logger;
   readonly #on: boolean;
 
   constructor(instance: Instance, log: Logger) {
     this.#log = log;
-    this.#on = instance.prefix === "";
+    this.#dir = ribDir(instance);
+    this.#on = instance.prefix === "" || ribIsOn(instance);
     if (!this.#on) return;
+    const dir = this.#dir;
     try {
-      Deno.mkdirSync(DIR);
+      Deno.mkdirSync(dir, { recursive: instance.prefix !== "" });
       // Every user's programs mount below it; sticky, so that nobody removes another's entry.
-      Deno.chmodSync(DIR, 0o1777);
+      Deno.chmodSync(dir, 0o1777);
     } catch (e) {
       if (e instanceof Deno.errors.AlreadyExists) {
-        log.warn(`${DIR} already exists...`);
-        for (const { name } of entries()) this.#removeDead(name);
-      } else log.warn(`Failed to create ${DIR}.`);
+        log.warn(`${dir} already exists...`);
+        for (const { name } of entries(dir)) this.#removeDead(name);
+      } else log.warn(`Failed to create ${dir}.`);
     }
   }
 
@@ -34,13 +37,15 @@ export class RibDir {
   forget(pid: number, ipcp: string | undefined): void {
     if (!this.#on) return;
     const name = ipcp ?? `proc.${pid}`;
-    if (name.includes("/") || name === "." || name === "..") return;
-    this.#removeDead(name);
+    if (!isRibName(name)) return;
+    // Not looked at first: whoever serves what another has mounted there may never answer.
+    const path = `${this.#dir}/${name}`;
+    if (unmountDead(path) === 0) this.#remove(path);
   }
 
   /** Unmounts and removes an entry whose server does not answer any more. */
   #removeDead(name: string): void {
-    const path = `${DIR}/${name}`;
+    const path = `${this.#dir}/${name}`;
     try {
       Deno.lstatSync(path);
       return; // Alive, or never mounted.
@@ -48,7 +53,10 @@ export class RibDir {
       // ENOTCONN: the file system's process has gone.
       if (!(e instanceof Error) || !/not connected|os error 107/.test(e.message)) return;
     }
-    if (unmountDead(path) < 0) return;
+    if (unmountDead(path) === 0) this.#remove(path);
+  }
+
+  #remove(path: string): void {
     try {
       Deno.removeSync(path);
     } catch {
@@ -60,16 +68,16 @@ export class RibDir {
   close(): void {
     if (!this.#on) return;
     try {
-      Deno.removeSync(DIR);
+      Deno.removeSync(this.#dir);
     } catch {
-      this.#log.error(`Failed to remove ${DIR}`);
+      this.#log.error(`Failed to remove ${this.#dir}`);
     }
   }
 }
 
-function entries(): Deno.DirEntry[] {
+function entries(dir: string): Deno.DirEntry[] {
   try {
-    return [...Deno.readDirSync(DIR)];
+    return [...Deno.readDirSync(dir)];
   } catch {
     return [];
   }

@@ -23,6 +23,7 @@ import {
 } from "../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import type { QosSpec } from "../../lib/qos.ts";
+import type { RibComponent } from "../../lib/rib/tree.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { dotted, dtPciLayout } from "../../lib/wire/dt_pci.ts";
 import { describe } from "../data/long_packets.ts";
@@ -39,6 +40,8 @@ import { drawAddress } from "./address.ts";
 import { eidHalves, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
 import { type NodeEffect, UnicastNode } from "./node.ts";
+import { LinkStateRouting } from "./link_state.ts";
+import { unicastComponents, type UnicastState } from "./rib.ts";
 import { isBadSetting, readSettings, type Settings } from "./settings.ts";
 import { BUCKETS_LIVE, ForwardTable, HopState, HopStates } from "./table.ts";
 
@@ -56,6 +59,7 @@ interface Layer {
   readonly states: HopStates;
   readonly mailbox: Mailbox;
   readonly headerBytes: number;
+  readonly rib: UnicastState;
 }
 
 export class UnicastIpcp implements IpcpType {
@@ -208,8 +212,20 @@ export class UnicastIpcp implements IpcpType {
     // The peer in a configuration that was not learnt from a member means nothing.
     const dht = enrolled ? settings.dht : { ...settings.dht, peer: 0 };
     const directory = new Dht(nowUs, { id, addr: self }, dht, Date.now() / 1000, random);
+    const node = new UnicastNode(nowUs, { settings, self, directory, random });
+    const { routing } = node;
+    const states = routing instanceof LinkStateRouting ? routing : undefined;
     return {
-      node: new UnicastNode(nowUs, { settings, self, directory, random }),
+      node,
+      rib: {
+        self,
+        directory: { self: directory.self, settings: dht, values: directory.values },
+        startedSec: Date.now() / 1000,
+        flows: () => node.flows.flows(),
+        links: () => states?.links() ?? [],
+        neighbours: () => states?.neighbours() ?? [],
+        unixSec: (atUs) => (Date.now() + atUs / 1000 - this.#context.now()) / 1000,
+      },
       plane,
       held: new HeldFlows(plane),
       table: new ForwardTable(BUCKETS_LIVE),
@@ -249,6 +265,10 @@ export class UnicastIpcp implements IpcpType {
     return await this.#command((token) => {
       this.#connections.connect(this.#nowUs(), dst, comp, qos, token);
     }) ?? 0;
+  }
+
+  rib(): readonly RibComponent[] {
+    return this.#layer === undefined ? [] : unicastComponents(this.#layer.rib);
   }
 
   countMembers(): number {

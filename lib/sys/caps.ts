@@ -19,7 +19,7 @@ const TABLE = {
 const sys = lazyLibc(TABLE);
 
 /** Numbers of <linux/capability.h>. */
-export const Cap = { DAC_OVERRIDE: 1, IPC_LOCK: 14 } as const;
+export const Cap = { DAC_OVERRIDE: 1, IPC_LOCK: 14, SYS_ADMIN: 21 } as const;
 
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const PR_SET_NO_NEW_PRIVS = 38;

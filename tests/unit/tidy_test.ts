@@ -32,7 +32,7 @@ const LEVELS: readonly (readonly RegExp[])[] = [
   [/^lib\/(instance|heap)\.ts$/],
   [/^lib\/shm\//],
   [/^lib\/wire\//, /^lib\/cli\//],
-  [/^lib\/irm\//, /^lib\/hash\.ts$/],
+  [/^lib\/irm\//, /^lib\/hash\.ts$/, /^lib\/rib\//],
   [/^lib\/crypt\//, /^lib\/frct\//],
   [/^lib\/flow\//],
   [/^lib\/mod\.ts$/],

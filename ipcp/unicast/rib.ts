@@ -1,0 +1,227 @@
+/**
+ * The RIB of a unicast node: directory, data transfer, flows, link state database (spec 80 §8.4). Pure.
+ *
+ * Where the prototype's files are wrong ours are right: local and other values of the directory in their own lists, the
+ * database's times whole, every flow listed. Values that nobody counts here are left out rather than shown as 0.
+ */
+
+import {
+  fixedComponent,
+  line,
+  type RibComponent,
+  type RibObject,
+  type RibValue,
+  timeText,
+} from "../../lib/rib/tree.ts";
+import { dotted } from "../../lib/wire/dt_pci.ts";
+import type { DhtContact } from "../../lib/wire/dht_msg.ts";
+import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
+import type { PublishedFlow } from "./flow_alloc.ts";
+import type { LinkEntry } from "./link_state.ts";
+import type { DhtSettings } from "./settings.ts";
+import type { Values } from "./dht/values.ts";
+
+/** What the tree shows; each function says how it is now. */
+export interface UnicastState {
+  readonly self: number;
+  readonly directory: {
+    readonly self: DhtContact;
+    readonly settings: DhtSettings;
+    readonly values: Values;
+  };
+  /** s since 1970. */
+  readonly startedSec: number;
+  flows(): readonly (PublishedFlow & { readonly state: string })[];
+  links(): readonly LinkEntry[];
+  neighbours(): readonly { addr: number; mgmt: number; dt: number; up: boolean }[];
+  /** s since 1970 at a time of the machine's clock. */
+  unixSec(atUs: number): number;
+}
+
+/** The components of a node. */
+export function unicastComponents(state: UnicastState): RibComponent[] {
+  return [directory(state), transfer(state), flows(state), links(state)];
+}
+
+type Row = readonly [label: string, value: RibValue];
+
+function textOf(rows: readonly Row[], labelWidth: number, valueWidth: number): string {
+  return rows.map(([label, value]) => line(label, value, labelWidth, valueWidth)).join("");
+}
+
+function objectOf(
+  rows: readonly Row[],
+  labelWidth: number,
+  valueWidth: number,
+  changedSec?: number,
+): RibObject {
+  const values = Object.fromEntries(rows.map(([label, value]) => [label.replace(/:$/, ""), value]));
+  const text = textOf(rows, labelWidth, valueWidth);
+  return { values, text, ...(changedSec === undefined ? {} : { changedSec }) };
+}
+
+// dht
+
+function directory(state: UnicastState): RibComponent {
+  return fixedComponent("dht", { database: () => database(state), stats: () => stats(state) });
+}
+
+function counts({ directory }: UnicastState): readonly Row[] {
+  const { values } = directory;
+  let others = 0;
+  const keys = new Set<string>();
+  for (const [key] of values.own) keys.add(key.toHex());
+  for (const [key, stored] of values.stored) {
+    keys.add(key.toHex());
+    others += stored.length;
+  }
+  return [
+    ["Number of keys:", keys.size],
+    ["Number of local values:", values.ownSize],
+    ["Number of non-local values:", others],
+  ];
+}
+
+function stats(state: UnicastState): RibObject {
+  const { self, settings } = state.directory;
+  const kademlia: readonly Row[] = [
+    ["Number of concurrent requests (alpha):", settings.alpha],
+    ["Number of replicas (k):", settings.k],
+    ["Expiry time for values (s):", settings.expireSec],
+    ["Refresh time for contacts (s):", settings.refreshSec],
+    ["Replication time for values (s):", settings.replicateSec],
+  ];
+  const numbers = counts(state);
+  const id = self.id.subarray(0, 8).toHex();
+  const values = objectOf([...kademlia, ...numbers], 0, 0).values;
+  const text = `DHT: ${id}\n  Created: ${timeText(state.startedSec)}\n` +
+    `  Address: ${dotted(self.addr)}\n  Kademlia parameters:\n` +
+    textOf(kademlia.map(([l, v]) => [`     ${l}`, v]), 43, 11) +
+    textOf(numbers.map(([l, v]) => [`  ${l}`, v]), 43, 11);
+  return { values: { id, address: dotted(self.addr), ...values }, text };
+}
+
+/** Bytes of a key or value that a line shows. */
+const SHOWN_BYTES = 8;
+
+function database(state: UnicastState): RibObject {
+  const { self, values } = state.directory;
+  const numbers = counts(state);
+  const of = new Map<string, { own: string[]; others: string[] }>();
+  const entry = (key: Uint8Array) => {
+    const name = key.subarray(0, SHOWN_BYTES).toHex();
+    let lists = of.get(name);
+    if (lists === undefined) of.set(name, lists = { own: [], others: [] });
+    return lists;
+  };
+  for (const [key] of values.own) entry(key).own.push(`    V<${valueText(self.addr)}>`);
+  for (const [key, stored] of values.stored) {
+    for (const { addr, storedUs, expiresUs } of stored) {
+      entry(key).others.push(
+        `    V<${valueText(addr)}>, t_replicated=${timeText(state.unixSec(storedUs))}, ` +
+          `t_exp=${timeText(state.unixSec(expiresUs))}`,
+      );
+    }
+  }
+  const data = objectOf(numbers, 28, 10);
+  if (of.size === 0) return { values: data.values, text: "  No entries." };
+  let text = `DHT database:\n\n${data.text}`;
+  for (const [name, { own, others }] of of) {
+    const lines = [
+      `Key: K<${name}>`,
+      "  Local entries:",
+      ...own,
+      "",
+      "  Non-local entries:",
+      ...others,
+    ];
+    text += `\n${lines.join("\n")}\n`;
+  }
+  return { values: data.values, text };
+}
+
+function valueText(addr: number): string {
+  return addr.toString(16).padStart(SHOWN_BYTES * 2, "0");
+}
+
+// dt.<address>
+
+const COMPONENTS: ReadonlyMap<string, string> = new Map([
+  [`${EID_FLOW_ALLOCATOR}`, "flow-allocator"],
+  [`${EID_DIRECTORY}`, "dht"],
+]);
+
+function transfer(state: UnicastState): RibComponent {
+  const endpoint = (name: string): RibObject | undefined => {
+    const component = COMPONENTS.get(name);
+    const neighbour = state.neighbours().find((n) => n.dt >= 0 && `${n.dt}` === name);
+    if (component === undefined && neighbour === undefined) return undefined;
+    return objectOf([["Endpoint address:", component ?? dotted(neighbour!.addr)]], 26, 20);
+  };
+  return {
+    name: `dt.${dotted(state.self)}`,
+    list: () => [
+      ...COMPONENTS.keys(),
+      ...state.neighbours().filter((n) => n.dt >= 0).map((n) => `${n.dt}`),
+    ],
+    read: endpoint,
+  };
+}
+
+// flow-allocator
+
+function flows(state: UnicastState): RibComponent {
+  return {
+    name: "flow-allocator",
+    list: () => state.flows().map((f) => `${f.flowId}`),
+    read: (name) => {
+      const flow = state.flows().find((f) => `${f.flowId}` === name);
+      if (flow === undefined) return undefined;
+      return objectOf(
+        [
+          ["Remote address:", flow.peer],
+          ["Local endpoint ID:", wide(flow.localEid)],
+          ["Remote endpoint ID:", wide(flow.remoteEid)],
+        ],
+        33,
+        20,
+      );
+    },
+  };
+}
+
+function wide({ hi, lo }: { readonly hi: number; readonly lo: number }): bigint {
+  return BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0);
+}
+
+// lsdb
+
+function links(state: UnicastState): RibComponent {
+  const linkName = ({ src, dst }: LinkEntry) => `${dotted(src)}--${dotted(dst)}`;
+  return {
+    name: "lsdb",
+    list: () => [
+      ...state.neighbours().filter((n) => n.dt >= 0).map((n) => `.dt ${dotted(n.addr)}`),
+      ...state.neighbours().filter((n) => n.mgmt >= 0).map((n) => `.mgmt ${dotted(n.addr)}`),
+      ...state.links().map(linkName),
+    ],
+    read: (name) => {
+      const neighbour = state.neighbours().find((n) =>
+        (n.dt >= 0 && name === `.dt ${dotted(n.addr)}`) ||
+        (n.mgmt >= 0 && name === `.mgmt ${dotted(n.addr)}`)
+      );
+      if (neighbour !== undefined) return { values: { up: neighbour.up }, text: "" };
+      const link = state.links().find((l) => linkName(l) === name);
+      if (link === undefined) return undefined;
+      const { src, dst, seqno, heardUs } = link;
+      const changedSec = Math.floor(state.unixSec(heardUs));
+      const [from, to] = [dotted(src), dotted(dst)];
+      return {
+        values: { src: from, dst: to, seqno, updated: changedSec },
+        text: `src: ${from.padStart(20)}\ndst: ${to.padStart(20)}\n` +
+          `seqno: ${`${seqno}`.padStart(18)}\nupd: ${timeText(changedSec)}\n`,
+        changedSec,
+      };
+    },
+  };
+}

@@ -1,0 +1,101 @@
+// The RIB as a file system, live: what root's IPCPs show below PREFIX/tmp/ouroboros, and that nothing hangs or stays.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { until } from "./support/deadline.ts";
+import { run } from "./support/process.ts";
+import { TestNode } from "./support/node.ts";
+
+const ignore = Deno.uid() !== 0 || !exists("/dev/fuse");
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function node(): Promise<TestNode> {
+  const made = await TestNode.start({ env: { OURO_RIB: "on" } });
+  await Deno.chmod(made.prefix, 0o755); // for other users
+  return made;
+}
+
+/** Reads a file of the RIB by a process of its own, so that a test that hangs fails. */
+async function cat(path: string): Promise<string> {
+  const r = await run(["cat", path]);
+  return `${r.out}${r.err}`;
+}
+
+function mounts(prefix: string): string[] {
+  return Deno.readTextFileSync("/proc/mounts").split("\n").filter((l) => l.includes(prefix));
+}
+
+Deno.test({
+  name: "IPCPs show what they are: before and after bootstrap, unicast with its components",
+  ignore,
+  async fn() {
+    await using n = await node();
+    const dir = `${n.prefix}/tmp/ouroboros`;
+    await n.must("irm", "ipcp", "create", "type", "unicast", "name", "u1");
+    await until("a mount", () => mounts(n.prefix).length === 1);
+    assertMatch(
+      mounts(n.prefix)[0]!,
+      /^rib .* fuse ro,nosuid,nodev,.*default_permissions,allow_other /,
+    );
+    assertEquals(await cat(`${dir}/u1/info/_state`), "bug\n");
+    assertEquals(await cat(`${dir}/u1/info/_layer`), "(null)\n");
+    await n.must("irm", "ipcp", "bootstrap", "type", "unicast", "name", "u1", "layer", "net");
+    await n.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
+    assertEquals(await cat(`${dir}/u1/info/_state`), "operational\n");
+    assertEquals(await cat(`${dir}/u1/info/_layer`), "net\n");
+    assertEquals(await cat(`${dir}/l1/info/_type`), "local\n");
+    assertMatch(await cat(`${dir}/u1/dht/stats`), /^DHT: [0-9a-f]{16}\n {2}Created: .* \(UTC\)\n/);
+    assertEquals(await cat(`${dir}/u1/dht/database`), "  No entries.");
+    // Any user lists and reads everything, and nobody dies of it.
+    const all = await run(["ls", "-lR", dir], { uid: 65534, gid: 65534 });
+    assertEquals([all.code, all.err], [0, ""]);
+    assertMatch(all.out, /-rw-r--r-- 1 root root +12 .* _state/);
+    assertMatch(all.out, /flow-allocator/);
+    const words = await run(["sh", "-c", `cat ${dir}/*/*/*`], { uid: 65534, gid: 65534 });
+    assertEquals([words.code, words.err], [0, ""]);
+    // There is nothing but what is listed, and nothing can be written.
+    assertMatch(await cat(`${dir}/u1/info/other`), /No such file/);
+    assertMatch((await run(["rm", `${dir}/u1/info/_state`])).err, /Read-only file system/);
+    assertEquals(await cat(`${dir}/u1/info/_state`), "operational\n");
+    await n.must("irm", "ipcp", "destroy", "name", "l1");
+    await until("its directory goes", () => !exists(`${dir}/l1`));
+    await n.stopIrmd();
+    assertEquals(mounts(n.prefix), []);
+    assertEquals(exists(dir), false);
+  },
+});
+
+Deno.test({
+  name: "an IPCP that is killed leaves no mount",
+  ignore,
+  async fn() {
+    await using n = await node();
+    const dir = `${n.prefix}/tmp/ouroboros`;
+    await n.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
+    const admin = n.admin();
+    const pid = (await admin.listIpcps())[0]!.pid;
+    assertEquals(await cat(`${dir}/l1/info/_type`), "local\n");
+    Deno.kill(pid, "SIGKILL");
+    await until("the mount goes", () => mounts(n.prefix).length === 0 && !exists(`${dir}/l1`));
+  },
+});
+
+Deno.test({
+  name: "a name that leads out of the directory mounts nothing; off is off",
+  ignore,
+  async fn() {
+    await using n = await node();
+    await n.run(["irm", "ipcp", "create", "type", "local", "name", "../x"]);
+    assertEquals(mounts(n.prefix), []);
+    await using off = await TestNode.start({ env: { OURO_RIB: "off" } });
+    await off.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
+    assertEquals(mounts(off.prefix), []);
+  },
+});
