@@ -6,7 +6,7 @@
  * names carry a tag derived from it, so several nodes run side by side, also without root.
  */
 
-import { resolve } from "@std/path";
+import { basename, dirname, resolve } from "@std/path";
 
 /** The places of one node. All paths are absolute and have no trailing slash. */
 export interface Instance {
@@ -44,7 +44,7 @@ export function instanceOf(prefix?: string): Instance {
       securityDir: "/etc/ouroboros/security",
     };
   }
-  const dir = resolve(prefix);
+  const dir = withoutLinks(resolve(prefix));
   const tag = fnv1a64(dir).toString(16).padStart(16, "0");
   return {
     prefix: dir,
@@ -68,6 +68,23 @@ export function instanceOf(prefix?: string): Instance {
  */
 export function currentInstance(): Instance {
   return instanceOf(Deno.env.get("OURO_PREFIX"));
+}
+
+/**
+ * One directory is one node, however it is spelled: links are resolved as far as the path is there. Where files may
+ * not be looked at, the path stays as it is.
+ */
+function withoutLinks(dir: string): string {
+  let rest = "";
+  for (let at = dir; at !== "/"; at = dirname(at)) {
+    try {
+      return Deno.realPathSync(at) + rest;
+    } catch (e) {
+      if (!(e instanceof Deno.errors.NotFound)) return dir;
+      rest = `/${basename(at)}${rest}`;
+    }
+  }
+  return dir;
 }
 
 /** Path of the IRMd's socket. */

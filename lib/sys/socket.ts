@@ -117,6 +117,17 @@ export interface PeerCred {
   readonly gid: number;
 }
 
+/** Whether somebody listens on a socket. */
+function answers(path: string): boolean {
+  try {
+    SeqSocket.tryConnect(path)?.close();
+    return true;
+  } catch (e) {
+    if (!(e instanceof SysError)) throw e;
+    return false;
+  }
+}
+
 /** A listening socket. */
 export class SeqListener implements Disposable {
   private constructor(readonly fd: Fd, readonly path: string) {}
@@ -127,6 +138,8 @@ export class SeqListener implements Disposable {
    */
   static listen(path: string, mode: number, backlog: number): SeqListener {
     const addr = address(path);
+    // One that answers is somebody's, whoever that is.
+    if (answers(path)) throw new SysError(Errno.EADDRINUSE, "bind", path);
     try {
       Deno.removeSync(path);
     } catch (e) {

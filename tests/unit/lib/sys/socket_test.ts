@@ -239,3 +239,13 @@ Deno.test({
     assertThrows(() => e.raw, SysError);
   },
 });
+
+socketTest("SeqListener.listen() never removes a socket that answers", (l, path) => {
+  const e = assertThrows(() => SeqListener.listen(path, 0o600, 8), SysError);
+  assertEquals(e.errno, Errno.EADDRINUSE);
+  l.accept()?.close();
+  using a = SeqSocket.connect(path);
+  using s = l.accept()!;
+  a.sendSync(bytes(3));
+  assertEquals(s.lastRecv(10), bytes(3));
+});
