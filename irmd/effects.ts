@@ -85,17 +85,15 @@ export function reclaimLater(d: Daemon, pid: number, flowUid: number): void {
 
 /**
  * Whether a process may inherit the names of the program whose base name it claims (spec 20 §19.4): it runs
- * that very file, or it is a script of it, or one of our own programs. Administrators are believed.
+ * that very file or one of our own programs. Administrators are believed.
  */
 export function mayInherit(d: Daemon, proc: ProcRecord, prog: ProgRecord): boolean {
   if (isPrivileged(proc.uid, d.ownUid) || isOurs(proc, prog)) return true;
   const exe = procExe(proc.pid);
   const real = realPath(prog.path);
   if (exe === undefined || real === undefined) return false;
-  if (exe === real) return true;
-  // The interpreter of a script: the script is its first path.
-  const argv = procArgv(proc.pid) ?? [];
-  return isScript(real) && argv.slice(1, 3).some((w) => realPath(w) === real);
+  // What its words say is its own tale: a script is not known by them.
+  return exe === real;
 }
 
 /** Whether a process runs our own binary as the program of that name. */
@@ -134,15 +132,5 @@ function realPath(path: string): string | undefined {
     return Deno.realPathSync(path);
   } catch {
     return undefined;
-  }
-}
-
-function isScript(path: string): boolean {
-  try {
-    using file = Deno.openSync(path);
-    const head = new Uint8Array(2);
-    return file.readSync(head) === 2 && head[0] === 0x23 && head[1] === 0x21;
-  } catch {
-    return false;
   }
 }
