@@ -110,10 +110,12 @@ export const OPTIONS: Readonly<Record<string, readonly string[]>> = {
     ..."--name --ip --mask --mtu --dev --ip6 --reconnect --qos --json --version --help".split(" "),
   ],
   pki: [
-    ..."init server client revoke kem show check".split(" "),
-    ..."--security --key --days --org --as --encrypt --kex --cipher --require-auth --force".split(
+    ..."init server client request sign renew list revoke unrevoke kem show verify check".split(
       " ",
     ),
+    ..."--security --key --days --org --as --alt --out --private --passphrase-file".split(" "),
+    ..."--encrypt --kex --cipher --require-auth --force".split(" "),
+    ..."--trust --untrusted --revoked --name --at".split(" "),
     ..."--json --help".split(" "),
   ],
 };

@@ -204,3 +204,25 @@ Deno.test("names: of two common names none counts, and one inside another attrib
   assertEquals([parsed.commonName, parsed.name], [undefined, "svc é"]);
   assertEquals(parsed.isFor("svc é", false), false);
 });
+
+Deno.test("a client's certificate does not play the server, nor a server's the client", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  const swap = async (made: "client" | "server", used: "client" | "server") => {
+    await leaf(options(sec), made, NAME, NAME);
+    Deno.mkdirSync(`${sec.dir}/${used}/${NAME}`, { recursive: true });
+    for (const file of ["crt.pem", "key.pem"]) {
+      Deno.renameSync(`${sec.dir}/${made}/${NAME}/${file}`, `${sec.dir}/${used}/${NAME}/${file}`);
+    }
+    const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+    ensure(!isOapFailure(session));
+    const served = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, session.request);
+    const end = isOapFailure(served) ? served : await session.complete(served.response);
+    Deno.removeSync(`${sec.dir}/${used}/${NAME}`, { recursive: true });
+    return end;
+  };
+  const server = await swap("client", "server");
+  ensure(isOapFailure(server) && server.reason.includes("for clients alone"), Deno.inspect(server));
+  const client = await swap("server", "client");
+  ensure(isOapFailure(client) && client.reason.includes("for servers alone"), Deno.inspect(client));
+});
