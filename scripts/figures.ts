@@ -68,8 +68,8 @@ const share = (n: number, hops: number, policy: "mb-ecn" | "none") => {
 };
 section(
   "Congestion avoidance",
-  "Bottlenecks of 20 Mb/s with rings of 1023 packets, greedy senders with packets of 1000 bytes, 12 s measured after a " +
-    "warm-up of 2 s. Jain's index is 1 when all flows get the same.",
+  "Bottlenecks of 20 Mb/s with rings of 1023 packets, greedy senders with packets of 1000 bytes, 12 s measured after 12 s " +
+    "in which all began at once. Jain's index is 1 when all flows get the same.",
   table(
     ["policy", "flows", "utilisation", "Jain", "longest queue", "dropped"],
     [

@@ -96,7 +96,7 @@ export interface Sharing {
   readonly utilisation: number;
   /** (Σx)² / (n Σx²): 1 when all have the same. */
   readonly jain: number;
-  /** Longest queue at the bottleneck, packets, after the first second; and packets it dropped then. */
+  /** Longest queue at the bottleneck, packets, once it runs; and packets it dropped then. */
   readonly queue: number;
   readonly dropped: number;
 }
@@ -143,7 +143,8 @@ export function sharing(
     layer.queue.at(layer.queue.nowUs + layer.random.below(100_000), go);
   }
   const arrived = () => calls.map((c) => traffic.serverOf(c)?.got.size ?? 0);
-  layer.runFor(2e6);
+  // Until what happens when all begin at once is over.
+  layer.runFor(10e6);
   const before = arrived();
   const bottlenecks = Array.from({ length: hops }, (_, i) => layer.connection(i, i + 1)!.links[2]!);
   const droppedBefore = bottlenecks.reduce((n, l) => n + l.overflowed, 0);

@@ -5,8 +5,12 @@
  * the sender, whose limit of bytes a slot of time grows or shrinks. Slots are a power of two of ns long, so that 8 to
  * 64 packets fall into one. Nothing here allocates: this runs for every packet.
  *
- * Two bounds are ours (spec 60 §19): the slot of an idle flow does not grow without end ({@linkcode SLOT_EXP_MAX}),
- * so what it may send at once stays small, and a told value is clamped, since a forged one would lift the limit.
+ * What is ours, all at the sender and nothing on the wire (spec 60 §19; figures in `docs/simulation.md`): the slot of a
+ * flow does not grow without end ({@linkcode SLOT_EXP_MAX}); a told value is clamped, since a forged one would lift the
+ * limit. A flow that was told of congestion spreads its bytes over the slot, as bursts alone make queues; it is lowered
+ * by a told value once, at most every {@linkcode LOWER_NS}, since a full queue delays the news, from what it really
+ * sent; it gains by the second, not by the slot; it forgets what it was told after time as well as packets, for at a
+ * full queue packets are many and news few. The prototype's rules (`asPrototype`) lose most packets there.
  */
 
 import type { CongestionContext } from "./congestion.ts";
@@ -19,11 +23,26 @@ const UPDATE_PACKETS = 8;
 /** First slot: 2^24 ns = 16.8 ms; bytes that may go in it, and by which it grows. */
 const SLOT_EXP = 24;
 const LIMIT_BYTES = 65_536;
+/** Our increment, bytes/s a second: what makes flows equal; and the part of its rate that a flow gains a second. */
+const STEP_BYTES = 120_000;
+const STEP_PART = 0.5;
+/** Queues of less than about 128 packets on the way are no congestion yet: bursts of others alone make them. */
+const ECE_SMALL = 256;
+/** Part of a slot's bytes that may go at once; the rest is spread over the slot. */
+const BURST = 1 / 8;
+/** Pauses shorter than this are not worth a timer, ns. */
+const PAUSE_MIN_NS = 50_000;
+/** A flow may always send so much in a slot: who sends nothing is told nothing. */
+const LIMIT_BYTES_MIN = 2048;
+/** Shortest time between two times that the limit is lowered, ns: the first has to be felt by then. */
+const LOWER_NS = 1.2e8;
+/** How long a told value is kept at least, ns. */
+const FORGET_NS = 5e8;
 /** Packets of a slot. */
 const SLOT_PACKETS_MIN = 8;
 const SLOT_PACKETS_MAX = 64;
-/** Longest slot, 2^30 ns = 1.07 s: what an idle flow may send at once stays below 4 MiB. */
-export const SLOT_EXP_MAX = 30;
+/** Longest slot, 2^27 ns = 134 ms: what an idle flow may send at once stays small, and no flow is slow to yield. */
+export const SLOT_EXP_MAX = 27;
 /** Shortest slot, 2^10 ns. */
 const SLOT_EXP_MIN = 10;
 /** Largest value that the formula understands. */
@@ -38,10 +57,16 @@ export function mark(queued: number): number {
 
 /** The state of one flow at one end. */
 export class MbEcn implements CongestionContext {
+  readonly #asPrototype: boolean;
   readonly #slotExpMax: number;
   // Sender: what the peer told, packets since; bytes and packets of the slot; the limit and its increment.
   ece = 0;
   #sinceUpdate = 0;
+  /** The value was told since the limit was last lowered. */
+  #fresh = false;
+  #nowNs: number;
+  #loweredNs = -Infinity;
+  #toldNs: number;
   #bytes = 0;
   #packets = 0;
   #limit = LIMIT_BYTES;
@@ -53,9 +78,11 @@ export class MbEcn implements CongestionContext {
   #seen = 0;
   #seenCount = 0;
 
-  /** `slotExpMax` other than ours is for comparing with the prototype. */
-  constructor(nowNs: number, slotExpMax = SLOT_EXP_MAX) {
-    this.#slotExpMax = slotExpMax;
+  /** `asPrototype`: without what is ours but the clamp, for comparing with it. */
+  constructor(nowNs: number, asPrototype = false) {
+    this.#asPrototype = asPrototype;
+    this.#slotExpMax = asPrototype ? Infinity : SLOT_EXP_MAX;
+    this.#nowNs = this.#toldNs = nowNs;
     this.#slot = Math.floor(nowNs / 2 ** SLOT_EXP);
   }
 
@@ -65,19 +92,48 @@ export class MbEcn implements CongestionContext {
     this.#sinceUpdate += 1;
     this.#packets += 1;
     this.#bytes += bytes;
-    if (this.#sinceUpdate > AVERAGE) this.ece = 0; // Not told for long: forget.
+    this.#nowNs = nowNs;
+    // Not told for long: forget.
+    const isOld = this.#asPrototype || nowNs - this.#toldNs > FORGET_NS;
+    if (this.#sinceUpdate > AVERAGE && isOld) this.ece = 0;
     if (slot > this.#slot) this.#nextSlot(slot);
+    if (this.#avoiding && !this.#asPrototype) return this.#pace(nowNs, bytes);
     if (this.#bytes <= this.#limit) return 0;
     const wait = (this.#slot + 1) * 2 ** this.#exp - nowNs;
     return Math.max(0, Math.min(wait, PAUSE_MAX_NS));
+  }
+
+  /** The bytes of a slot, evenly over it but for a small burst. */
+  #pace(nowNs: number, bytes: number): number {
+    const slotNs = 2 ** this.#exp;
+    const beganNs = this.#slot * slotNs;
+    const early = Math.max(2 * bytes, this.#limit * BURST);
+    const waitNs = beganNs + (this.#bytes - early) / this.#limit * slotNs - nowNs;
+    return waitNs < PAUSE_MIN_NS ? 0 : Math.min(waitNs, PAUSE_MAX_NS);
   }
 
   #nextSlot(slot: number): void {
     this.#slot = slot;
     if (!this.#avoiding) {
       if (this.#bytes > this.#limit) this.#limit *= 2;
-    } else if (this.ece > 0) this.#limit -= Math.floor(this.#limit * this.ece / 8192);
-    else this.#limit = this.#bytes + this.#increment;
+    } else if (this.ece > (this.#asPrototype ? 0 : ECE_SMALL)) {
+      const isDue = this.#fresh && this.#nowNs - this.#loweredNs >= LOWER_NS;
+      if (isDue || this.#asPrototype) {
+        const limit = this.#asPrototype ? this.#limit : Math.min(this.#limit, this.#bytes);
+        const part = this.#asPrototype
+          ? this.ece / 8192
+          : Math.min((this.ece - ECE_SMALL) / 3072, 0.5);
+        this.#limit = limit - Math.floor(limit * part);
+        if (!this.#asPrototype) this.#limit = Math.max(this.#limit, LIMIT_BYTES_MIN);
+        this.#loweredNs = this.#nowNs;
+        this.#fresh = false;
+      }
+    } else if (this.#asPrototype) this.#limit = this.#bytes + this.#increment;
+    else {
+      const sec = 2 ** this.#exp / 1e9;
+      this.#limit = Math.min(this.#limit, this.#bytes + this.#increment);
+      this.#limit += this.#limit * STEP_PART * sec + STEP_BYTES * sec * sec;
+    }
     let carry = false;
     if (this.#packets < SLOT_PACKETS_MIN) carry = this.#longer();
     else if (this.#packets > SLOT_PACKETS_MAX) this.#shorter();
@@ -135,6 +191,8 @@ export class MbEcn implements CongestionContext {
   onUpdate(ece: number): void {
     this.ece = Math.min(ece, ECE_MAX);
     this.#sinceUpdate = 0;
+    this.#toldNs = this.#nowNs;
+    this.#fresh = true;
     this.#avoiding = true;
   }
 

@@ -193,13 +193,13 @@ const WALK: Record<string, (v: Case) => void> = {
   },
 
   mb_ecn(v) {
-    let ca = new MbEcn(0, Infinity);
+    let ca = new MbEcn(0, true);
     const state = (row: unknown[]) => row.map(String);
     for (const row of v.rows) {
       const [op, ...args] = row;
       switch (op) {
         case "create":
-          ca = new MbEcn(args[0], Infinity);
+          ca = new MbEcn(args[0], true);
           assertEquals(state([...ca.state]), state(args.slice(1)));
           break;
         case "snd": {
