@@ -14,9 +14,9 @@ import { jsonText, statsText } from "./report.ts";
 import { header, PingRun, type ReplyRecord } from "./run.ts";
 
 /** Longest blocking call, ms: how late a signal may be noticed. */
-const SLICE_MS = 50;
+const SLICE_MS = 20;
 /** Longest time between two turns of the event loop while there is no waiting, ns. */
-const TURN_NS = 20e6;
+const TURN_NS = 15e6;
 /** Looks between two looks at the clock in a busy wait. */
 const BUSY_LOOKS = 256;
 /** Wait for the last replies: at least so long, ns, and twice the largest round-trip time. */
@@ -49,6 +49,9 @@ export interface Surroundings {
 /** How a run ended, for the exit code and the line that says why. */
 export interface Ending {
   readonly replies: number;
+  readonly sent: number;
+  /** The flow was lost before the run was over. */
+  readonly cut: boolean;
   /** Why it ended early; with a number where a call failed. */
   readonly error: string | undefined;
 }
@@ -79,6 +82,7 @@ export class Client {
   #stopped = false;
   #reportWanted = false;
   #error: string | undefined;
+  #cut = false;
   #startNs = 0;
   #startRealNs = 0n;
   #turnAtNs = 0;
@@ -124,7 +128,12 @@ export class Client {
     if (mode === "normal") await this.#paced();
     else await this.#flood();
     this.#finish();
-    return { replies: this.run.received, error: this.#error };
+    return {
+      replies: this.run.received,
+      sent: this.run.sent,
+      cut: this.#cut,
+      error: this.#error,
+    };
   }
 
   #finish(): void {
@@ -150,6 +159,7 @@ export class Client {
   /** Prints a line of trouble and remembers it, with the number that says why. */
   #trouble(text: string, code?: number): void {
     this.#error = code === undefined ? text : withReason(text, code);
+    this.#cut ||= code !== undefined;
     if (!this.#options.json) this.#out.line(text);
   }
 
@@ -321,6 +331,7 @@ export class Client {
         }
         if (n !== -Errno.EAGAIN && isFlowGone(n)) {
           this.#error = withReason("Failed to read packet.", n);
+          this.#cut = true;
           return "gone";
         }
       }

@@ -4,7 +4,6 @@
  * Errors stand on stdout with the prototype's words; why, as far as the IRMd said, follows on stderr.
  */
 
-import { setImmediate } from "node:timers";
 import config from "../deno.json" with { type: "json" };
 import { reasonOf, startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
@@ -25,11 +24,14 @@ import { Server } from "./server.ts";
 
 /** Longest wait for the deallocation at the end, ms: a dead peer does not hold us. */
 const LEAVE_MS = 1000;
+/** The same after a signal, ms. */
+const STOPPED_LEAVE_MS = 30;
 
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** A turn of the event loop that lets signals in, which those of `setImmediate` do not. */
 function turn(): Promise<void> {
-  return new Promise((done) => setImmediate(done));
+  return new Promise((done) => setTimeout(done, 0));
 }
 
 /** Calls `stop` at the first ending signal; the second one ends the process at once. */
@@ -76,11 +78,17 @@ function printFailure(options: ClientOptions, error: string): void {
   out.flush();
 }
 
-async function leave(flow: Flow): Promise<void> {
+/** Closes the flow; a peer or an IRMd that does not answer is not waited for long, least after a signal. */
+async function leave(flow: Flow, stop: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   await Promise.race([
-    flow.dealloc().catch(() => {}),
-    new Promise((done) => setTimeout(done, LEAVE_MS)),
+    flow.dealloc({ signal: stop }).catch(() => {}),
+    new Promise((done) => {
+      timer = setTimeout(done, stop.aborted ? STOPPED_LEAVE_MS : LEAVE_MS);
+      stop.addEventListener("abort", () => setTimeout(done, STOPPED_LEAVE_MS));
+    }),
   ]);
+  clearTimeout(timer);
 }
 
 async function ping(options: ClientOptions): Promise<number> {
@@ -90,10 +98,11 @@ async function ping(options: ClientOptions): Promise<number> {
   const abort = new AbortController();
   let stop = () => abort.abort();
   let report = () => {};
-  onEndingSignal(() => stop());
-  Deno.addSignalListener("SIGUSR1", () => report());
+  // Before signals are ours: one that comes while the IRMd does not answer ends the process.
   using process = announce((line) => printFailure(options, line));
   if (process === undefined) return options.strictExit ? 2 : 1;
+  onEndingSignal(() => stop());
+  Deno.addSignalListener("SIGUSR1", () => report());
   let flow: Flow;
   try {
     flow = await Flow.alloc(process, options.name, {
@@ -114,7 +123,7 @@ async function ping(options: ClientOptions): Promise<number> {
     const line = `Cannot send packets of ${tooLongText(options.size, flow.messageBytesMax)}`;
     complain(line);
     printFailure(options, line);
-    await leave(flow);
+    await leave(flow, abort.signal);
     return options.strictExit ? 2 : 1;
   }
   flow.flags |= FlowFlag.RNoPart;
@@ -125,13 +134,16 @@ async function ping(options: ClientOptions): Promise<number> {
     { monotonicNs, realtimeNs, turn },
     config.version,
   );
-  stop = () => client.stop();
+  stop = () => {
+    abort.abort();
+    client.stop();
+  };
   report = () => client.report();
   const ending = await client.ping();
   if (ending.error !== undefined && !ending.error.endsWith(".")) complain(ending.error);
-  await leave(flow);
-  if (!options.strictExit) return 0;
-  return ending.error !== undefined ? 2 : ending.replies === 0 ? 1 : 0;
+  await leave(flow, abort.signal);
+  if (options.strictExit && ending.error !== undefined) return 2;
+  return ending.cut || ending.replies === 0 && ending.sent > 0 ? 1 : 0;
 }
 
 async function serve(options: ServerOptions): Promise<number> {
@@ -139,9 +151,9 @@ async function serve(options: ServerOptions): Promise<number> {
   for (const note of options.notes) out.line(note);
   out.flush();
   const abort = new AbortController();
-  onEndingSignal(() => abort.abort());
   using process = announce();
   if (process === undefined) return 1;
+  onEndingSignal(() => abort.abort());
   return await new Server(options, process, out, turn, abort).serve();
 }
 

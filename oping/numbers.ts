@@ -2,11 +2,6 @@
 
 import { fixed } from "../lib/cli/numbers.ts";
 
-/** As C converts a long, clamped as by strtol, to an unsigned 32-bit number. */
-export function toU32(value: number): number {
-  return value >= 2 ** 63 ? 0xffffffff : Number(BigInt.asUintN(32, BigInt(value)));
-}
-
 /** As `%d` prints an unsigned 32-bit number. */
 export function signed32(value: number): number {
   return value | 0;

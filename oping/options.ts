@@ -3,16 +3,15 @@
  * texts, and our long options. Pure.
  */
 
-import { parseTimeMs, strtol } from "../lib/cli/numbers.ts";
+import { parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
+import { qosRefusal, unknownOption } from "../lib/cli/words.ts";
 import { isQosWord, type QosWord } from "../lib/qos.ts";
 import { SIZE_MAX, SIZE_MIN } from "../lib/wire/oping_msg.ts";
-import { toU32 } from "./numbers.ts";
+import { COUNT_MAX } from "./run.ts";
 import { MORE, USAGE } from "./usage.ts";
 
 /** Largest interval, ms. */
 const INTERVAL_MAX_MS = 10_000;
-/** Count of a run that nothing limits. */
-const COUNT_MAX = 2147483647;
 
 /** How the client sends. */
 export type Mode = "normal" | "flood" | "flood-busy";
@@ -104,7 +103,19 @@ const VALUES: Readonly<Record<string, string>> = {
   "--idle": "idle",
 };
 
+/** Options that take a whole number, and the largest. */
+const WHOLE: Readonly<Record<string, number>> = {
+  count: COUNT_MAX,
+  size: COUNT_MAX,
+  "max-flows": COUNT_MAX,
+};
+
 const TIMES = new Set(["duration", "interval", "timeout", "deadline", "report", "idle"]);
+
+/** One line that says what is wrong. */
+function refuse(reason: string): ExitOptions {
+  return { kind: "exit", code: 1, text: "", reason };
+}
 
 function usageExit(reason: string): ExitOptions {
   return { kind: "exit", code: 1, text: USAGE, reason };
@@ -163,7 +174,9 @@ function collect(args: readonly string[]): Words | ExitOptions {
       words.flags.add(FLAGS[word]!);
       continue;
     }
-    if (!Object.hasOwn(VALUES, word)) return usageExit(`Unknown option: ${word}`);
+    if (!Object.hasOwn(VALUES, word)) {
+      return usageExit(unknownOption(word, [...Object.keys(FLAGS), ...Object.keys(VALUES)]));
+    }
     if (i + 1 >= list.length) return usageExit(`Option ${word} needs a value`);
     const key = VALUES[word]!;
     const value = list[++i]!;
@@ -172,6 +185,9 @@ function collect(args: readonly string[]): Words | ExitOptions {
     const time = parseTimeMs(value);
     if ("unit" in time) {
       return { kind: "exit", code: 1, text: `Unknown time unit: ${time.unit}.\n` };
+    }
+    if ("wrong" in time) {
+      return refuse(`${word} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
     }
     words.times.set(key, time.ms);
   }
@@ -193,8 +209,15 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   let qos: QosWord = "raw";
   const cube = words.values.get("qos");
   if (cube !== undefined) {
-    if (isQosWord(cube)) qos = cube;
-    else notes.push("Unknown QoS cube, defaulting to raw.");
+    if (!isQosWord(cube)) return refuse(qosRefusal(cube));
+    qos = cube;
+  }
+  for (const [key, most] of Object.entries(WHOLE)) {
+    const value = words.values.get(key);
+    if (value === undefined || parseWhole(value, key === "size" ? 0 : 1, most) !== undefined) {
+      continue;
+    }
+    return refuse(`--${key} takes a whole number up to ${most}, not "${value}"`);
   }
   return words.flags.has("listen") ? serverOptions(words, notes) : clientOptions(words, qos, notes);
 }
@@ -206,7 +229,7 @@ function serverOptions({ flags, values, times }: Words, notes: string[]): OpingO
     mode: flags.has("busy") ? "busy" : flags.has("poll") ? "poll" : "wait",
     quiet: flags.has("quiet"),
     once: flags.has("once"),
-    flowsMax: flowsMax === undefined ? Infinity : toU32(strtol(flowsMax).value),
+    flowsMax: flowsMax === undefined ? Infinity : Number(flowsMax),
     idleMs: times.get("idle") ?? 10_000,
     notes,
   };
@@ -245,7 +268,7 @@ function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOption
     count,
     durationMs: limitFlood ? durationMs : undefined,
     durationText: limitFlood && !values.has("count") ? values.get("duration") : undefined,
-    intervalMs: Math.max(0, intervalMs),
+    intervalMs,
     size,
     qos,
     quiet: flags.has("quiet"),
@@ -254,7 +277,7 @@ function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOption
     percentiles,
     json: flags.has("json"),
     strictExit: flags.has("strict-exit"),
-    timeoutMs: times.get("timeout") ?? (Math.floor(Math.max(0, intervalMs) / 1000) + 2) * 1000,
+    timeoutMs: times.get("timeout") ?? (Math.floor(intervalMs / 1000) + 2) * 1000,
     deadlineMs: times.get("deadline"),
     reportMs: times.get("report"),
     notes,
@@ -267,11 +290,11 @@ function countOf(word: string | undefined, intervalMs: number, durationMs: numbe
     const count = intervalMs > 0 ? Math.trunc(durationMs / intervalMs) : durationMs * 10;
     return Math.min(COUNT_MAX, count);
   }
-  return word === undefined ? COUNT_MAX : toU32(strtol(word).value);
+  return word === undefined ? COUNT_MAX : Number(word);
 }
 
 function sizeOf(word: string | undefined, notes: string[]): number {
-  const size = word === undefined ? SIZE_MIN : strtol(word).value;
+  const size = word === undefined ? SIZE_MIN : Number(word);
   if (size > SIZE_MAX) {
     notes.push(`Packet size truncated to ${SIZE_MAX} bytes.`);
     return SIZE_MAX;

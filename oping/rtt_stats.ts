@@ -48,9 +48,9 @@ export class RttStats {
     this.#counters[index] = this.#counters[index]! + 1;
   }
 
-  /** Standard deviation of the sample, ms; NaN for fewer than two. */
+  /** Standard deviation of the sample, ms; 0 for fewer than two, which do not deviate. */
   get mdev(): number {
-    return this.count < 2 ? NaN : Math.sqrt(this.#m2 / (this.count - 1));
+    return this.count < 2 ? 0 : Math.sqrt(this.#m2 / (this.count - 1));
   }
 
   /** The time that `percent` % of the samples do not exceed, whole ns; NaN without samples. */

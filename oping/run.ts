@@ -21,6 +21,9 @@ import { RttStats } from "./rtt_stats.ts";
 /** Requests of which we remember whether they were answered. */
 const WINDOW = 65536;
 
+/** Count of a run that nothing limits. */
+export const COUNT_MAX = 2147483647;
+
 /** What a run needs to know of the command line. */
 export interface RunOptions {
   readonly name: string;
@@ -132,7 +135,10 @@ export class PingRun {
   /** Lost packets in percent, rounded up; negative when duplicates exceed losses. */
   get lossPercent(): number {
     if (this.sent === 0) return 0;
-    return Math.ceil(((this.sent - this.received) * 100) / this.sent) + 0;
+    const exact = ((this.sent - this.received) * 100) / this.sent;
+    const shown = Math.ceil(exact) + 0;
+    // Not all is lost while something was received.
+    return shown === 100 && this.received > 0 ? Math.floor(exact * 100) / 100 : shown;
   }
 
   /** The line of counters, as it stands in the final statistics. */
@@ -165,7 +171,8 @@ function timeOfDayPrefix(realNs: bigint): string {
 export function header(
   options: RunOptions & { readonly durationText: string | undefined },
 ): string {
-  const amount = options.durationText ?? `${signed32(options.count)} packets`;
+  const amount = options.durationText ??
+    (options.count === COUNT_MAX ? "until interrupted" : `${options.count} packets`);
   const busy = options.mode === "flood-busy" ? ", busy-poll" : "";
   return `Pinging ${options.name} with ${options.size} bytes of data (${amount}${busy}):\n\n`;
 }

@@ -4,6 +4,8 @@
  * Beyond the prototype: `--option=value`, `-c5`, `-fl`, and a missing value is an error.
  */
 
+import { unknownOption } from "../lib/cli/words.ts";
+
 /** One option of a tool. */
 export interface OptionSpec {
   /** Words that mean it, e.g. `["-d", "--duration"]`. */
@@ -20,6 +22,11 @@ export type ParsedOptions<K extends string> =
   | { readonly kind: "unknown"; readonly word: string }
   /** The last option has no value. */
   | { readonly kind: "missing"; readonly key: K };
+
+/** Why a word is refused, with the nearest option that there is. */
+export function unknownWord(word: string, table: Readonly<Record<string, OptionSpec>>): string {
+  return unknownOption(word, Object.values(table).flatMap(({ words }) => words));
+}
 
 /** Says that the last option has no value. */
 export function needsValue(option: string): string {

@@ -3,7 +3,9 @@
  * word means the same everywhere. Pure.
  */
 
-import { parseTimeMs, parseWhole, strtol } from "../lib/cli/numbers.ts";
+import { parseScaled, parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
+import { qosRefusal } from "../lib/cli/words.ts";
+import { isQosWord } from "../lib/qos.ts";
 import type { OptionSpec } from "./args.ts";
 
 /** Options of every tool. */
@@ -59,13 +61,6 @@ export type CommonKey =
   | keyof typeof SERVER_TABLE
   | keyof typeof SENDER_TABLE;
 
-/** Bytes with k, M or G, or undefined. */
-function parseBytes(text: string): number | undefined {
-  const { value, rest } = strtol(text);
-  const factor = { "": 1, k: 1e3, M: 1e6, G: 1e9 }[rest];
-  return factor === undefined || value <= 0 ? undefined : value * factor;
-}
-
 /** Reads them from what a command line said last of each; a string is what is wrong. */
 export function readCommon(last: (key: CommonKey) => string | undefined): CommonOptions | string {
   let wrong: string | undefined;
@@ -79,12 +74,14 @@ export function readCommon(last: (key: CommonKey) => string | undefined): Common
   const time = (key: CommonKey) =>
     read(key, "a time such as 500ms or 2s", (text) => {
       const parsed = parseTimeMs(text);
-      return "unit" in parsed || parsed.ms <= 0 ? undefined : parsed.ms;
+      return "ms" in parsed && parsed.ms > 0 ? parsed.ms : undefined;
     });
   const whole = (key: CommonKey) =>
     read(key, "a number from 1 to 10^9", (text) => parseWhole(text, 1, 1e9));
+  const qos = last("qos") ?? "raw";
+  if (!isQosWord(qos)) return qosRefusal(qos);
   const options: CommonOptions = {
-    qos: last("qos") ?? "raw",
+    qos,
     json: last("json") !== undefined,
     deadlineMs: time("deadline"),
     strictExit: last("strictExit") !== undefined,
@@ -92,7 +89,7 @@ export function readCommon(last: (key: CommonKey) => string | undefined): Common
     maxFlows: whole("maxFlows"),
     idleMs: time("idle"),
     packetsMax: whole("count"),
-    bytesMax: read("bytes", "a number of bytes such as 5M", parseBytes),
+    bytesMax: read("bytes", "a number of bytes such as 5M", (text) => parseScaled(text, 1, 1e15)),
     reportMs: time("report"),
     silenceMs: time("silence"),
   };

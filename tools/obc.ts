@@ -3,7 +3,7 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { needsValue, parseOptions } from "./args.ts";
+import { needsValue, parseOptions, unknownWord } from "./args.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
 import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
@@ -45,7 +45,7 @@ export type ObcCommand =
 export function parseObc(args: readonly string[]): ObcCommand {
   const parsed = parseOptions(args, OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: OBC_USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 1, out: OBC_USAGE, err: unknownWord(parsed.word, OPTIONS) };
   }
   const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${OBC_USAGE}` } as const;
   if (parsed.kind === "missing") {
@@ -90,7 +90,7 @@ export async function main(args: string[]): Promise<number> {
   let flow: Flow;
   try {
     flow = await Flow.join(command.name, {
-      qos: qosOf(common.qos, common.json),
+      qos: qosOf(common.qos),
       process,
       signal: stop.signal,
     });

@@ -3,7 +3,7 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { needsValue, parseOptions } from "./args.ts";
+import { needsValue, parseOptions, unknownWord } from "./args.ts";
 import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
@@ -51,7 +51,7 @@ export type OechoCommand =
 export function parseOecho(args: readonly string[]): OechoCommand {
   const parsed = parseOptions(args, OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: OECHO_USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 1, out: OECHO_USAGE, err: unknownWord(parsed.word, OPTIONS) };
   }
   if (parsed.kind === "missing") {
     return { kind: "exit", code: 1, out: OECHO_USAGE, err: needsValue(parsed.key) };
@@ -139,7 +139,7 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
   let flow: Flow | undefined;
   let what = "Failed to allocate flow";
   try {
-    flow = await Flow.alloc(NAME, { qos: qosOf(o.qos, o.json), signal });
+    flow = await Flow.alloc(NAME, { qos: qosOf(o.qos), signal });
     what = "Failed to write packet";
     const sentMs = performance.now();
     await flow.write(new TextEncoder().encode("Client says hi!\0"), { signal });

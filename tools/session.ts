@@ -100,12 +100,10 @@ export async function breathe(): Promise<void> {
   await new Promise<void>((resolve) => setTimeout(resolve, 0));
 }
 
-/** The spec of a cube's word; an unknown word is told (on stderr when stdout is JSON) and means raw. */
-export function qosOf(word: string, json = false): QosSpec {
-  if (isQosWord(word)) return QOS[word];
-  if (json) complain("Unknown QoS cube, defaulting to raw.");
-  else print("Unknown QoS cube, defaulting to raw.\n");
-  return QOS.raw;
+/** The spec of a cube's word, which was checked when the command line was read. */
+export function qosOf(word: string): QosSpec {
+  if (!isQosWord(word)) throw new RangeError(`${word} is no QoS`);
+  return QOS[word];
 }
 
 /**

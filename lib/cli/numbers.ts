@@ -1,24 +1,8 @@
 /**
- * Numbers on command lines and in output as C has them (spec 80 §1.2, §2.3): `strtol`, time suffixes,
- * `%.3f`. Beyond the prototype times may have decimals and `us`. Pure.
+ * Numbers on command lines, read whole or not at all, and in output as C has them (spec 80 §1.2, §2.3):
+ * time suffixes, `%.3f`. The prototype takes what a text begins with (`3x`, `0x3`), which hides mistakes;
+ * ours refuses it. Times may have decimals and `us`. Pure.
  */
-
-/** A number and what follows it. */
-export interface Counted {
-  readonly value: number;
-  readonly rest: string;
-}
-
-/** Largest magnitude strtol gives on a 64-bit system, as near as a number comes to it. */
-const LONG_MAX = 2 ** 63;
-
-/** Reads like `strtol(text, &rest, 10)`: blanks, sign, digits; no digits are 0 and leave everything. */
-export function strtol(text: string): Counted {
-  const found = /^[ \t\n\v\f\r]*([+-]?[0-9]+)/.exec(text);
-  if (!found) return { value: 0, rest: text };
-  const value = Math.max(-LONG_MAX, Math.min(LONG_MAX, Number(found[1])));
-  return { value, rest: text.slice(found[0].length) };
-}
 
 /** Milliseconds in each unit of time. */
 const UNITS_MS: Readonly<Record<string, number>> = {
@@ -31,13 +15,32 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** A time in ms, or the suffix that is no unit of time. */
-export function parseTimeMs(text: string): { readonly ms: number } | { readonly unit: string } {
-  const found = /^[ \t\n\v\f\r]*([+-]?[0-9]+(?:\.[0-9]+)?)(.*)$/s.exec(text);
-  const value = found ? Number(found[1]) : 0;
-  const unit = found ? found[2]! : text;
+/** Longest time that is taken, ms: ten years. */
+const TIME_MS_MAX = 3650 * 86_400_000;
+
+/** A time in ms, or the suffix that is no unit of time, or what is wrong with the number. */
+export function parseTimeMs(
+  text: string,
+): { readonly ms: number } | { readonly unit: string } | { readonly wrong: string } {
+  const found = /^(-?)([0-9]+(?:\.[0-9]+)?)(.*)$/s.exec(text);
+  if (!found) return text === "" ? { wrong: "it is empty" } : { unit: text };
+  const unit = found[3]!;
   if (!Object.hasOwn(UNITS_MS, unit)) return { unit };
-  return { ms: value * UNITS_MS[unit]! };
+  const ms = Number(found[2]) * UNITS_MS[unit]!;
+  if (found[1] === "-") return { wrong: "it is negative" };
+  if (ms > TIME_MS_MAX) return { wrong: "it is more than ten years" };
+  return { ms };
+}
+
+/** Factors of SI suffixes. */
+const SI: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
+
+/** A whole number within bounds that may end in k, M or G, or undefined. */
+export function parseScaled(text: string, least: number, most: number): number | undefined {
+  const found = /^([0-9]{1,15})([kMG]?)$/.exec(text);
+  if (!found) return undefined;
+  const value = Number(found[1]) * SI[found[2]!]!;
+  return value >= least && value <= most ? value : undefined;
 }
 
 /** A whole number within bounds, or undefined: for the options that the prototype does not have. */

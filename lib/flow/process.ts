@@ -9,6 +9,7 @@
 import { Errno, type ErrorDetail, OuroError } from "../errno.ts";
 import { currentInstance, type Instance, instanceOf } from "../instance.ts";
 import { irmRequest, irmRequestSync } from "../irm/client.ts";
+import { IrmCode } from "../irm/codes.ts";
 import type { IrmMsg } from "../irm/messages.ts";
 import { FD_FIRST, FDS_MAX, FQUEUES_MAX } from "../limits.ts";
 import { BlockCache } from "../shm/block_cache.ts";
@@ -81,9 +82,16 @@ export interface IrmdLink {
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
 }
 
+/** Longest wait for the answer to a farewell, ms. */
+const FAREWELL_MS = 60;
+
 function socketLink(instance: Instance): IrmdLink {
   return {
-    requestSync: (message) => irmRequestSync(instance, message),
+    requestSync: (message) => {
+      // A process that ends does not wait for an IRMd that is stopped: it reads the farewell later.
+      const farewell = message.code === IrmCode.IRM_PROC_EXIT;
+      return irmRequestSync(instance, message, farewell ? { timeoutMs: FAREWELL_MS } : {});
+    },
     request: (message, signal) =>
       irmRequest(instance, message, signal === undefined ? {} : { signal }),
   };

@@ -116,7 +116,7 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   using _deadline = stopAfter(options.deadlineMs, stop);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(server, { qos: qosOf(options.qos, options.json), signal: stop.signal });
+    flow = await Flow.alloc(server, { qos: qosOf(options.qos), signal: stop.signal });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
@@ -142,14 +142,18 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
       packets: sent,
       bytes: sent * sizeBytes,
       elapsed_us: Math.round(elapsedUs),
-      bits_per_second: elapsedUs > 0 ? sent * sizeBytes * 8e6 / elapsedUs : 0,
+      bits_per_second: elapsedUs > 0 ? Math.round(sent * sizeBytes * 8e6 / elapsedUs) : 0,
+      error: failed,
+      ...(failed === 0 ? {} : { failure: `Failed to send packet: ${reasonOf(failed)}` }),
+      complete: failed === 0 && !stop.requested,
     };
     print(`${JSON.stringify(document)}\n`);
   } else {
     print(sentLine(sent, sizeBytes, elapsedUs));
   }
   await leave(flow, stop);
-  return failed && options.strictExit ? 2 : 0;
+  if (failed === 0) return 0;
+  return options.strictExit ? 2 : 1;
 }
 
 /** Sends until the time is over, a write fails or it is stopped. */
@@ -158,7 +162,7 @@ async function send(
   options: OcbrOptions,
   startNs: number,
   stop: Stop,
-): Promise<{ readonly sent: number; readonly failed: boolean }> {
+): Promise<{ readonly sent: number; readonly failed: number }> {
   const { sizeBytes, durationS, packetsMax } = options;
   const gapNs = options.flood ? 0 : sizeBytes * 8e9 / options.rate;
   const pacer = new Pacer({ durationS, gapNs, startNs, packetsMax });
@@ -166,7 +170,7 @@ async function send(
   const head = new DataView(new ArrayBuffer(8));
   const headBytes = new Uint8Array(head.buffer, 0, Math.min(8, sizeBytes));
   let breathAtNs = startNs + BREATH_NS;
-  let failed = false;
+  let failed = 0;
   using _interim = new Interim(options.reportMs, () => {
     const line = sentLine(pacer.sent, sizeBytes, (monotonicNs() - startNs) / 1000);
     if (options.json) complain(line.trimEnd());
@@ -196,7 +200,7 @@ async function send(
     const n = await write(flow, packet, stop);
     if (n < 0) {
       complain(`Failed to send packet: ${reasonOf(n)}`);
-      failed = true;
+      failed = n;
       break;
     }
     pacer.onSent(nowNs);

@@ -1,7 +1,7 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
-import { strtol } from "../../lib/cli/numbers.ts";
-import { needsValue, type OptionSpec, parseOptions } from "../args.ts";
+import { parseScaled, parseWhole } from "../../lib/cli/numbers.ts";
+import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -78,6 +78,9 @@ const TABLE = {
   help: { words: ["--help"], value: false },
 } as const satisfies Record<string, OptionSpec>;
 
+/** Longest time that is taken: ten years. */
+const SECONDS_MAX = 3650 * 86400;
+
 /** The prototype floods its log with an interval of 0; ours has a floor. */
 const INTERVAL_S_MIN = 0.1;
 
@@ -85,7 +88,7 @@ const INTERVAL_S_MIN = 0.1;
 export function parseOcbr(args: readonly string[]): OcbrCommand {
   const parsed = parseOptions(args, TABLE);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: OCBR_USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 1, out: OCBR_USAGE, err: unknownWord(parsed.word, TABLE) };
   }
   if (parsed.kind === "missing") {
     if (parsed.key === "server") return { ...noServer(), err: needsValue("server-name") };
@@ -100,14 +103,25 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
   const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
   const common = readCommon((key) => key === "silence" ? undefined : last(key));
   if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
-  const sizeBytes = strtol(last("size") ?? "1000").value;
+  // A size below 0 has words of the prototype's, further down.
+  const sizeText = last("size") ?? "1000";
+  const sizeBytes = /^-[0-9]+$/.test(sizeText) ? -1 : Number(sizeText);
+  let wrong: string | undefined;
   const number = (key: keyof typeof TABLE, preset: number) => {
     const text = last(key);
-    return text === undefined ? preset : strtol(text).value;
+    if (text === undefined) return preset;
+    const value = parseWhole(text, 0, SECONDS_MAX);
+    if (value === undefined) wrong ??= `--${key} takes whole seconds, not "${text}"`;
+    return value ?? preset;
   };
+  if (sizeBytes !== -1 && parseWhole(sizeText, 0, 2 ** 31 - 1) === undefined) {
+    wrong ??= `--size takes a number of bytes, not "${sizeText}"`;
+  }
   if (has("help")) return { kind: "exit", code: 0, out: OCBR_USAGE };
   if (has("version")) return { kind: "exit", code: 0, out: versionText("ocbr") };
   const rateWord = last("rate");
+  const rate = rateWord === undefined ? 1_000_000 : parseScaled(rateWord, 0, 1e15);
+  if (rate === undefined) wrong ??= `--rate takes a number such as 500k or 2M, not "${rateWord}"`;
   const options: OcbrOptions = {
     listen: has("listen"),
     intervalS: Math.max(INTERVAL_S_MIN, number("interval", 1)),
@@ -116,11 +130,12 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     durationS: number("duration", 60),
     flood: has("flood"),
     sizeBytes,
-    rate: rateWord === undefined ? 1_000_000 : rateOf(rateWord),
+    rate: rate ?? 0,
     spin: parsed.options.findLast(([k]) => k === "spin" || k === "sleep")?.[0] === "spin",
     ...common,
     packetsMax: packetLimit(common, sizeBytes),
   };
+  if (wrong !== undefined) return { kind: "exit", code: 1, out: "", err: wrong };
   if (options.listen) return { kind: "run", options };
   if (options.server === "") return noServer();
   const bad = options.sizeBytes > SIZE_BYTES_MAX
@@ -135,19 +150,4 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
 
 function noServer() {
   return { kind: "exit", code: 1, out: `No server specified.\n${OCBR_USAGE}` } as const;
-}
-
-/** A rate whose suffix is the first character of the rest; anything but k, M and G is ignored. */
-function rateOf(text: string): number {
-  const { value, rest } = strtol(text);
-  switch (rest.charAt(0)) {
-    case "k":
-      return value * 1e3;
-    case "M":
-      return value * 1e6;
-    case "G":
-      return value * 1e9;
-    default:
-      return value;
-  }
 }

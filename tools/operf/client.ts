@@ -65,7 +65,7 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   if (o.warning !== undefined) complain(o.warning);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos, o.json), signal: stop.signal });
+    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos), signal: stop.signal });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;
@@ -92,8 +92,8 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   if (outcome) tell(o, outcome, say);
   await leave(flow, stop);
   if (!outcome) return 1;
-  if (!o.strictExit) return 0;
-  return outcome.failed !== 0 ? 2 : outcome.received === 0 ? 1 : 0;
+  if (o.strictExit && outcome.failed !== 0) return 2;
+  return outcome.failed !== 0 || outcome.received === 0 && outcome.sent > 0 ? 1 : 0;
 }
 
 function typeOf(test: OperfOptions["test"]): number {
@@ -279,6 +279,7 @@ function tell(o: OperfOptions, r: Outcome, say: (text: string) => void): void {
       elapsed_us: Math.round(r.elapsedUs),
       bits_per_second: r.elapsedUs > 0 ? Math.round(bytes * 8e6 / r.elapsedUs) : 0,
       error: r.failed,
+      ...(r.failed === 0 ? {} : { failure: `Failed to send packet: ${reasonOf(r.failed)}` }),
       receiver: r.report ?? null,
     })
   }\n`);

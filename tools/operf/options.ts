@@ -1,7 +1,7 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
-import { parseTimeMs, strtol } from "../../lib/cli/numbers.ts";
-import { needsValue, type OptionSpec, parseOptions } from "../args.ts";
+import { parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
+import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../args.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -28,6 +28,9 @@ Measures bandwidth between a client and a server
 /** Smallest and largest packet, bytes. */
 export const SIZE_BYTES_MIN = 64;
 export const SIZE_BYTES_MAX = 1048576;
+
+/** A test that is shorter was probably meant in seconds, ms. */
+const SHORT_MS = 1000;
 
 /** Words of the tests; `report` and `reverse` need a server of ours. */
 export const TESTS = ["uni", "bi", "report", "reverse"] as const;
@@ -81,7 +84,7 @@ const TABLE = {
 export function parseOperf(args: readonly string[]): OperfCommand {
   const parsed = parseOptions(args, TABLE);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 0, out: OPERF_USAGE, err: `Unknown option: ${parsed.word}` };
+    return { kind: "exit", code: 1, out: OPERF_USAGE, err: unknownWord(parsed.word, TABLE) };
   }
   if (parsed.kind === "missing") {
     return parsed.key === "server"
@@ -100,9 +103,20 @@ export function parseOperf(args: readonly string[]): OperfCommand {
       if ("unit" in time) {
         return { kind: "exit", code: 1, out: `Unknown time unit: ${time.unit}.\n` };
       }
+      if ("wrong" in time) {
+        const err = `-d takes a time such as 500ms or 2s, not "${text}": ${time.wrong}`;
+        return { kind: "exit", code: 1, out: "", err };
+      }
       durationMs = time.ms;
+      if (/^[0-9.]+$/.test(text) && time.ms < SHORT_MS) {
+        warning = `-d ${text} means ${text} ms here; write ${text}s for seconds`;
+      }
     } else if (key === "rate") {
       const read = rateOf(text);
+      if (read === undefined) {
+        const err = `-r takes a rate such as 500k or 2M, not "${text}"`;
+        return { kind: "exit", code: 1, out: "", err };
+      }
       if ("unit" in read) {
         return { kind: "exit", code: 1, out: `Unknown rate unit: ${read.unit}.\n` };
       }
@@ -119,7 +133,12 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   if (!listen && server === "") return { kind: "exit", code: 1, out: "No server specified.\n" };
   const test = last("test") ?? "uni";
   if (!listen && !isTest(test)) return { kind: "exit", code: 1, out: "Invalid test type.\n" };
-  const { sizeBytes, notice } = sizeOf(last("size"));
+  const size = last("size");
+  if (size !== undefined && parseWhole(size, 0, 2 ** 31 - 1) === undefined) {
+    const err = `-s takes a number of bytes, not "${size}"`;
+    return { kind: "exit", code: 1, out: "", err };
+  }
+  const { sizeBytes, notice } = sizeOf(size);
   return {
     kind: "run",
     options: {
@@ -145,7 +164,7 @@ function isTest(word: string): word is OperfTest {
 }
 
 function sizeOf(text: string | undefined): { sizeBytes: number; notice: string } {
-  const size = text === undefined ? 1500 : strtol(text).value;
+  const size = text === undefined ? 1500 : Number(text);
   if (size > SIZE_BYTES_MAX) {
     const notice = `Packet size truncated to ${SIZE_BYTES_MAX} bytes.\n`;
     return { sizeBytes: SIZE_BYTES_MAX, notice };
@@ -170,8 +189,10 @@ const RATES: Readonly<Record<string, number>> = {
 
 function rateOf(
   text: string,
-): { readonly rate: number; readonly plain: boolean } | { readonly unit: string } {
-  const { value, rest } = strtol(text);
+): { readonly rate: number; readonly plain: boolean } | { readonly unit: string } | undefined {
+  const found = /^([0-9]{1,15})(.*)$/s.exec(text);
+  if (!found) return undefined;
+  const [value, rest] = [Number(found[1]), found[2]!];
   if (!Object.hasOwn(RATES, rest)) return { unit: rest };
-  return { rate: Math.max(0, value) * RATES[rest]!, plain: rest === "" && value !== 0 };
+  return { rate: value * RATES[rest]!, plain: rest === "" && value !== 0 };
 }

@@ -33,9 +33,11 @@ export function header(o: OperfOptions): string {
       `${fixed(o.rate / 1e6, 3)} Mb/s.\n\n`;
 }
 
-/** Loss in percent: 100 less the whole percents received. */
+/** Loss in percent: 100 less the whole percents received; parts of a percent where all but little is lost. */
 export function lossPercent(sent: number, received: number): number {
-  return sent === 0 ? 0 : 100 - Math.floor(100 * received / sent);
+  if (sent === 0) return 0;
+  const shown = 100 - Math.floor(100 * received / sent);
+  return shown === 100 && received > 0 ? Math.floor(10_000 * (1 - received / sent)) / 100 : shown;
 }
 
 /** Mb/s of a number of packets. */

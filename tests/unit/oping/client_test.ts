@@ -111,7 +111,12 @@ Deno.test("Client: a silent server ends the run after the time-out", async () =>
   const startNs = world.nowNs;
   const ending = await world.client("-c", "1000", "-i", "1s").ping();
   assertEquals(Math.round((world.nowNs - startNs) / 1e6), 3000);
-  assertEquals(ending, { replies: 0, error: "Server timed out." });
+  assertEquals(ending, {
+    replies: 0,
+    sent: 3,
+    cut: false,
+    error: "Server timed out.",
+  });
   assertStringIncludes(world.text, "Server timed out.\n\n--- srv");
 });
 
@@ -156,7 +161,7 @@ Deno.test("Client: stop() in the middle prints the statistics of what was done",
     if (client.run.received === 3) client.stop();
   };
   const ending = await client.ping();
-  assertEquals(ending, { replies: 3, error: undefined });
+  assertEquals(ending, { replies: 3, sent: 3, cut: false, error: undefined });
   assertStringIncludes(world.text, "3 packets transmitted, 3 received, 0 out-of-order, 0% ");
 });
 

@@ -1,5 +1,6 @@
 /** The cases of vectors/tools.json that are about oping, by kind. */
 
+import { QOS_WORDS } from "../../../lib/qos.ts";
 import vectors from "../../vectors/tools.json" with { type: "json" };
 
 /** One item of a scripted run: a reply, a failing call, a signal. */
@@ -55,6 +56,21 @@ export interface OpingCase {
 
 const KINDS = ["cli", "live", "oping", "pkt", "srv", "frame"] as const;
 export type Kind = typeof KINDS[number];
+
+/** Numbers that the prototype takes and ours refuses: signs, and what only begins as a number. */
+export function takesNonsense(argv: readonly string[]): boolean {
+  return argv.some((word, i) =>
+    /^-[cdis]$/.test(argv[i - 1] ?? "") && /^-/.test(word) ||
+    /^-[cs]$/.test(argv[i - 1] ?? "") && !/^[0-9]+$/.test(word) ||
+    argv[i - 1] === "-q" && !(QOS_WORDS as readonly string[]).includes(word)
+  );
+}
+
+/** What ours prints where the prototype's figures mislead: one time does not deviate. */
+export function mended(text: string): string {
+  return text.replace(/\/NaN (ms|µs)$/m, "/0.000 $1")
+    .replace("(2147483647 packets", "(until interrupted");
+}
 
 /** Kinds that other rooms prove. */
 const ELSEWHERE = new Set(["operf", "ocbr", "rib", "log"]);

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { fixed, parseTimeMs, strtol } from "../../../lib/cli/numbers.ts";
+import { fixed, parseScaled, parseTimeMs } from "../../../lib/cli/numbers.ts";
 import { parseOptions } from "../../../tools/args.ts";
 import { packetLimit, readCommon } from "../../../tools/common.ts";
 import { cText } from "../../../tools/console.ts";
@@ -10,12 +10,26 @@ import { parseOcbr } from "../../../tools/ocbr/options.ts";
 import { parseOperf } from "../../../tools/operf/options.ts";
 import { parseOvpn } from "../../../tools/ovpn/options.ts";
 
-Deno.test("strtol() reads blanks, sign and digits and leaves the rest", () => {
-  assertEquals(strtol(" \t-12k"), { value: -12, rest: "k" });
-  assertEquals(strtol("+7"), { value: 7, rest: "" });
-  assertEquals(strtol("abc"), { value: 0, rest: "abc" });
-  assertEquals(strtol(""), { value: 0, rest: "" });
-  assertEquals(strtol("99999999999999999999").value, 2 ** 63);
+Deno.test("parseScaled() reads a number and its suffix whole, or nothing", () => {
+  assertEquals(parseScaled("12k", 0, 1e9), 12_000);
+  assertEquals(parseScaled("7", 7, 7), 7);
+  assertEquals(parseScaled("2G", 0, 1e9), undefined);
+  for (const text of ["", "-1", "+7", " 7", "7 ", "7kk", "0x3", "1e3", "k", "2Gfoo", "1.5"]) {
+    assertEquals(parseScaled(text, 0, 1e15), undefined, text);
+  }
+});
+
+Deno.test("the tools refuse numbers that are not whole, out of bounds or of a wrong unit", () => {
+  const operf = ["-s 3x", "-s -1", "-s 0x40", "-r -1", "-r 1e3", "-d -1", "-d ", "--count 0"];
+  const ocbr = ["-r 2Gfoo", "-d 3x", "-d -1", "-i abc", "-t 0x1", "-s 1e3", "-s ", "-q gold"];
+  for (const words of operf) {
+    const got = parseOperf(["-n", "x", ...words.split(" ")]);
+    assertEquals(got.kind === "exit" && got.code, 1, words);
+  }
+  for (const words of ocbr) {
+    const got = parseOcbr(["-n", "x", ...words.split(" ")]);
+    assertEquals(got.kind === "exit" && got.code, 1, words);
+  }
 });
 
 Deno.test("parseTimeMs() knows the units of the prototype, us and decimals", () => {
@@ -23,10 +37,11 @@ Deno.test("parseTimeMs() knows the units of the prototype, us and decimals", () 
   assertEquals(parseTimeMs("2m"), { ms: 120_000 });
   assertEquals(parseTimeMs("0.2s"), { ms: 200 });
   assertEquals(parseTimeMs("250us"), { ms: 0.25 });
-  assertEquals(parseTimeMs("-1"), { ms: -1 });
+  assertEquals(parseTimeMs("-1"), { wrong: "it is negative" });
   assertEquals(parseTimeMs("5x"), { unit: "x" });
   assertEquals(parseTimeMs("x"), { unit: "x" });
-  assertEquals(parseTimeMs(""), { ms: 0 });
+  assertEquals(parseTimeMs(""), { wrong: "it is empty" });
+  assertEquals(parseTimeMs("99999999d"), { wrong: "it is more than ten years" });
   assertEquals(parseTimeMs("5constructor"), { unit: "constructor" });
 });
 
@@ -74,7 +89,7 @@ Deno.test("cText() ends at the first NUL", () => {
 Deno.test("parseOperf() complains about units as they come, before later options", () => {
   const got = parseOperf(["-d", "5x", "--bogus"]);
   // An unknown word ends the reading before any unit is looked at.
-  assertEquals(got.kind === "exit" && got.code, 0);
+  assertEquals(got.kind === "exit" && [got.code, got.err], [1, "Unknown option: --bogus"]);
   const rate = parseOperf(["-n", "x", "-r", "5Q"]);
   assertEquals(rate.kind === "exit" && rate.out, "Unknown rate unit: Q.\n");
 });
