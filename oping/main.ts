@@ -143,6 +143,7 @@ async function ping(options: ClientOptions): Promise<number> {
   if (ending.error !== undefined && !ending.error.endsWith(".")) complain(ending.error);
   await leave(flow, abort.signal);
   if (options.strictExit && ending.error !== undefined) return 2;
+  if (options.strictExit && ending.replies === 0) return 1;
   return ending.cut || ending.replies === 0 && ending.sent > 0 ? 1 : 0;
 }
 

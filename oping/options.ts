@@ -214,7 +214,7 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   }
   for (const [key, most] of Object.entries(WHOLE)) {
     const value = words.values.get(key);
-    if (value === undefined || parseWhole(value, key === "size" ? 0 : 1, most) !== undefined) {
+    if (value === undefined || parseWhole(value, key === "max-flows" ? 1 : 0, most) !== undefined) {
       continue;
     }
     return refuse(`--${key} takes a whole number up to ${most}, not "${value}"`);

