@@ -6,7 +6,7 @@ import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
-import { complain, fail, print, reason } from "./console.ts";
+import { complain, fail, reason } from "./console.ts";
 
 /**
  * Announces this tool to the IRMd. Undefined after the text of the C library on stderr; the exit code
