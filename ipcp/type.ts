@@ -52,7 +52,7 @@ export interface IpcpType {
   enroll?(dst: string): Promise<LayerInfo | Failure>;
   register?(hash: Uint8Array): number;
   unregister?(hash: Uint8Array): number;
-  query?(hash: Uint8Array): Promise<number>;
+  query?(hash: Uint8Array): Promise<number | Failure>;
   flowAlloc?(
     flow: FlowOrder,
     hash: Uint8Array,

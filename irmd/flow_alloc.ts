@@ -206,7 +206,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
 
 /**
  * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
- * none, who did not answer, as the end of a sentence.
+ * none, who did not answer or cannot reach its layer, as the end of a sentence.
  */
 export async function query(
   d: Daemon,
@@ -228,7 +228,8 @@ export async function query(
   for (const { ipcp, reply } of asked) {
     const r = await reply;
     if (r !== undefined && resultOf(r) >= 0) return ipcp;
-    if (r !== undefined && r.kind !== "reply") mute.push(`${ipcp.name}: ${r.cause}`);
+    const cause = r === undefined ? undefined : r.kind === "reply" ? r.msg.error?.cause : r.cause;
+    if (cause !== undefined) mute.push(`${ipcp.name}: ${cause}`);
   }
   return mute.length === 0 ? "" : `; ${mute.join("; ")}`;
 }

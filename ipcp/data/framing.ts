@@ -21,7 +21,8 @@ import {
 } from "../../lib/wire/eth_frame.ts";
 import { EID_BYTES, encodeEid, MGMT_EID, parseEid } from "../../lib/wire/udp_mgmt.ts";
 import { type MessageBatch, NAME_BYTES, PKT } from "../../lib/sys/netsock.ts";
-import { Counter, type FlowTable } from "./table.ts";
+import { SharedDevice } from "./device.ts";
+import type { FlowTable } from "./table.ts";
 
 /** A management message. */
 export const MGMT = 0;
@@ -34,8 +35,11 @@ export type FramingSpec =
   | {
     readonly kind: "dix" | "llc";
     readonly ethertype: number;
-    /** sockaddr_ll of the device for sending. */
-    readonly device: Uint8Array;
+    /** sockaddr_ll of the device for sending, but for the interface index. */
+    readonly to: Uint8Array;
+    /** Memory of the {@linkcode SharedDevice}. */
+    readonly device: SharedArrayBuffer;
+    /** Longest payload that a batch has room for, bytes. */
     readonly payloadMax: number;
   };
 
@@ -45,6 +49,8 @@ export interface Framing {
   readonly nameBytes: number;
   /** Bytes of a slot that holds the largest message, and one more to notice larger ones. */
   readonly slotBytes: number;
+  /** Longest payload of a packet right now, bytes. */
+  readonly payloadMax: number;
   /** Header and address of message i; its payload of `length` bytes is already behind the header. */
   wrap(table: FlowTable, flowId: number, batch: MessageBatch, i: number, length: number): void;
   /** What message i of `n` bytes is; sets `start` and `end`. */
@@ -64,11 +70,13 @@ class UdpFraming implements Framing {
   readonly headerBytes = EID_BYTES;
   readonly nameBytes: number;
   readonly slotBytes: number;
+  readonly payloadMax: number;
   start = 0;
   end = 0;
 
   constructor(nameBytes: number, payloadMax: number) {
     this.nameBytes = nameBytes;
+    this.payloadMax = payloadMax;
     this.slotBytes = (EID_BYTES + payloadMax + 64) & ~63;
   }
 
@@ -107,7 +115,8 @@ class UdpFraming implements Framing {
   }
 }
 
-/** Offset of sll_pkttype in a sockaddr_ll. */
+/** Offsets of sll_ifindex and sll_pkttype in a sockaddr_ll. */
+const IFINDEX_AT = 4;
 const PKTTYPE_AT = 10;
 
 /** Whether all bytes of the MAC address at `at` have one value. */
@@ -124,40 +133,43 @@ class EthFraming implements Framing {
   end = 0;
   readonly #dix: boolean;
   readonly #ethertype: number;
-  readonly #device: Uint8Array;
-  readonly #counters: Int32Array;
+  /** Where frames go: the device of {@linkcode SharedDevice}. */
+  readonly #to: Uint8Array;
+  readonly #toView: DataView;
+  readonly #device: SharedDevice;
   readonly #header: EthHeader = { deid: 0, seid: 0, start: 0, end: 0 };
 
   constructor(
     dix: boolean,
     ethertype: number,
-    device: Uint8Array,
+    to: Uint8Array,
+    device: SharedDevice,
     payloadMax: number,
-    counters: Int32Array,
   ) {
     this.#dix = dix;
     this.#ethertype = ethertype;
+    this.#to = to.slice();
+    this.#toView = new DataView(this.#to.buffer);
     this.#device = device;
-    this.#counters = counters;
     this.headerBytes = dix ? DIX_HEADER_BYTES : LLC_HEADER_BYTES;
     this.slotBytes = (DIX_HEADER_BYTES + payloadMax + 127) & ~63;
+  }
+
+  get payloadMax(): number {
+    this.#device.refresh();
+    return this.#device.payloadMax;
   }
 
   wrap(table: FlowTable, flowId: number, batch: MessageBatch, i: number, length: number): void {
     const b = batch.data, at = i * batch.slotBytes;
     table.copyPeer(flowId, b, at);
-    const high = this.#counters[Counter.mac]!, low = this.#counters[Counter.mac + 1]!;
-    const mac = at + SRC_MAC_AT;
-    b[mac] = high >>> 8;
-    b[mac + 1] = high;
-    b[mac + 2] = low >>> 24;
-    b[mac + 3] = low >>> 16;
-    b[mac + 4] = low >>> 8;
-    b[mac + 5] = low;
+    const { mac, index } = this.#device;
+    for (let k = 0; k < MAC_BYTES; k++) b[at + SRC_MAC_AT + k] = mac[k]!;
     const deid = table.remoteEid(flowId);
     if (this.#dix) putDix(this.#ethertype, deid, length, b, at);
     else putLlc(deid, table.localEid(flowId), length, b, at);
-    batch.setName(i, this.#device);
+    this.#toView.setInt32(IFINDEX_AT, index, true);
+    batch.setName(i, this.#to);
     batch.setLength(i, this.headerBytes + length);
   }
 
@@ -193,8 +205,9 @@ class EthFraming implements Framing {
 }
 
 /** The framing of a thread. */
-export function framingOf(spec: FramingSpec, counters: Int32Array): Framing {
+export function framingOf(spec: FramingSpec): Framing {
   if (spec.kind === "udp") return new UdpFraming(spec.nameBytes, spec.payloadMax);
-  const { kind, ethertype, device, payloadMax } = spec;
-  return new EthFraming(kind === "dix", ethertype, device, payloadMax, counters);
+  const { kind, ethertype, to, payloadMax } = spec;
+  const device = new SharedDevice(spec.device);
+  return new EthFraming(kind === "dix", ethertype, to, device, payloadMax);
 }

@@ -6,7 +6,7 @@ import { ShimRx } from "./shim_rx.ts";
 import { report, serve } from "./worker.ts";
 
 serve((init, parts) => {
-  const framing = framingOf(init.framing!, parts.counters);
+  const framing = framingOf(init.framing!);
   const socket = NetSocket.adopt(init.fd);
   const rx = new ShimRx(parts, socket, init.wakeFd, framing, (from, bytes) => {
     report({ say: "mgmt", from, bytes });

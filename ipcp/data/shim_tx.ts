@@ -45,7 +45,7 @@ export class ShimTx extends FlowLoop {
 
   /** Into the batch, which is sent when it is full. */
   protected override move(port: Port, max: number): boolean {
-    const payloadMax = this.#counters[Counter.payloadMax]!;
+    const payloadMax = this.#framing.payloadMax;
     for (let n = 0; n < max; n++) {
       if (this.#filled === BATCH) this.flush();
       const i = this.#filled;

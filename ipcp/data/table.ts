@@ -163,7 +163,7 @@ export class OrderRing {
   }
 }
 
-/** Counters that the workers keep and the main thread reads, and the device's changing properties. */
+/** Counters that the workers keep and the main thread reads. */
 export const Counter = {
   /** Management messages handed to the main thread and not yet taken. */
   mgmtPending: 0,
@@ -180,13 +180,9 @@ export const Counter = {
   refused: 7,
   /** Offsets of a process that named no valid packet. */
   badPackets: 8,
-  /** Layer MTU in bytes of payload; written by the main thread. */
-  payloadMax: 9,
-  /** Own MAC, two words; written by the main thread. */
-  mac: 10,
   /** Copies made between pools, local IPCP. */
-  copies: 12,
+  copies: 9,
   /** Messages of the network that are longer than any that a peer should send. */
-  tooLongIn: 13,
+  tooLongIn: 10,
   words: 16,
 } as const;

@@ -8,7 +8,7 @@ import { serve } from "./worker.ts";
 
 serve((init, parts) => {
   const set = FlowSetShm.open(init.instance, init.pid);
-  const framing = framingOf(init.framing!, parts.counters);
+  const framing = framingOf(init.framing!);
   const tx = new ShimTx(parts, set, NetSocket.adopt(init.fd), framing);
   return () => {
     tx.run();

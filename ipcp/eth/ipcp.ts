@@ -15,13 +15,18 @@ import {
 } from "../../lib/sys/netsock.ts";
 import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
-import { parseLinks } from "../../lib/wire/rtnetlink.ts";
-import { Counter } from "../data/table.ts";
+import { type LinkChange, parseLinks } from "../../lib/wire/rtnetlink.ts";
+import { SharedDevice } from "../data/device.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
-import type { Addr } from "../shim/directory.ts";
+import type { Addr } from "../shim/name_cache.ts";
 import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 
+/**
+ * Last endpoint id of eth-dix. A prototype that hears frames of others (a segment that floods) looks ids up in a
+ * table of 4096 places without bounds.
+ */
+const DIX_EID_LAST = 4095;
 /** Maximum packet lifetime, ms. */
 const MPL_MS = 100;
 /** Largest frame that the data path has room for, so that a growing MTU needs no new buffers. */
@@ -31,6 +36,13 @@ const BROADCAST = new Uint8Array(6).fill(0xff);
 
 export class EthIpcp extends ShimIpcp {
   #monitor: Disposable | undefined;
+  /** The device as the workers see it. */
+  readonly #device = new SharedDevice();
+  #dev = "";
+  #ethertype = 0;
+  #index = 0;
+  /** The socket's device has been removed. */
+  #gone = false;
   #mac: Uint8Array = new Uint8Array(6);
   /** Longest payload that the data path has room for, and what the device carries now, bytes. */
   #roomBytes = SLOT_PAYLOAD_BYTES_MAX;
@@ -57,15 +69,18 @@ export class EthIpcp extends ShimIpcp {
     this.#up = device.up && device.running;
     const mtu = layerMtu(settings.dev, device.mtu, this.#dix);
     this.#roomBytes = Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu);
-    this.#setDevice(device.mac, mtu);
     const ethertype = this.#dix ? settings.ethertype : ETH_P_802_2;
-    const to = sockaddrLl(device.index, ethertype, BROADCAST);
+    this.#dev = settings.dev;
+    this.#ethertype = ethertype;
+    this.#index = device.index;
+    this.#gone = false;
+    this.#setDevice(device.mac, mtu);
     const failure = await this.start(
       {
         codec: this.#dix ? dixMgmt : llcMgmt,
         eids: {
           first: this.#dix ? 1 : frame.LLC_SAP_FIRST,
-          last: this.#dix ? dixMgmt.lostEid - 1 : frame.LLC_SAP_LAST,
+          last: this.#dix ? DIX_EID_LAST : frame.LLC_SAP_LAST,
           quarantineMs: QUARANTINE_MS,
           mplMs: MPL_MS,
         },
@@ -74,18 +89,19 @@ export class EthIpcp extends ShimIpcp {
         names: "ask",
       },
       {
-        send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), to),
+        send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), this.#to()),
         limits: () => ({ sduBytesMax: this.#payloadMax }),
       },
       {
         kind: this.#dix ? "dix" : "llc",
         ethertype,
-        device: to,
+        to: this.#to(),
+        device: this.#device.buffer,
         payloadMax: this.#roomBytes,
       },
     );
     if (failure !== undefined) return failure;
-    this.#watchLink(settings.dev, device.index);
+    this.#watchLink(socket);
     this.context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
     return { ...conf.layerInfo };
   }
@@ -110,11 +126,18 @@ export class EthIpcp extends ShimIpcp {
   #setDevice(mac: Uint8Array, mtu: number): void {
     this.#mac = mac.slice();
     const overhead = this.#dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES;
-    const c = this.plane!.counters;
-    Atomics.store(c, Counter.mac, (mac[0]! << 8) | mac[1]!);
-    Atomics.store(c, Counter.mac + 1, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
     this.#payloadMax = Math.min(mtu - overhead, this.#roomBytes);
-    Atomics.store(c, Counter.payloadMax, this.#payloadMax);
+    this.#device.set({ index: this.#index, mac, payloadMax: this.#payloadMax });
+  }
+
+  /** Where frames go. */
+  #to(): Uint8Array {
+    return sockaddrLl(this.#index, this.#ethertype, BROADCAST);
+  }
+
+  protected override unreachable(): string | undefined {
+    if (this.#gone) return `device ${this.#dev} is gone; it is used again once it is back`;
+    return this.#up ? undefined : `device ${this.#dev} is down`;
   }
 
   /** A management frame. */
@@ -131,24 +154,19 @@ export class EthIpcp extends ShimIpcp {
     return b;
   }
 
-  /** Follow the device: down and up, MAC, MTU, removal. */
-  #watchLink(dev: string, index: number): void {
+  /** Follow the device: down and up, MAC, MTU, removal, and one that is made anew under its name. */
+  #watchLink(data: NetSocket): void {
     let socket: NetSocket;
     try {
       socket = openLinkMonitor();
     } catch (e) {
-      return this.context.log.warn(`Cannot watch ${dev}: ${e instanceof Error ? e.message : e}`);
+      const why = e instanceof Error ? e.message : e;
+      return this.context.log.warn(`Cannot watch ${this.#dev}: ${why}`);
     }
     const buffer = new Uint8Array(32768);
     const watch = EventSource.get().watch(socket.fd, { read: true }, () => {
       for (let n = socket.receiveOne(buffer); n > 0; n = socket.receiveOne(buffer)) {
-        for (const change of parseLinks(buffer.subarray(0, n))) {
-          if (change.index !== index || this.plane === undefined) continue;
-          if (change.mac !== undefined && change.mtu !== undefined && !change.deleted) {
-            this.#changeDevice(dev, change.mac, change.mtu);
-          }
-          this.#setLink(dev, change.up);
-        }
+        for (const change of parseLinks(buffer.subarray(0, n))) this.#onChange(data, change);
       }
     });
     this.#monitor = {
@@ -159,19 +177,53 @@ export class EthIpcp extends ShimIpcp {
     };
   }
 
+  #onChange(data: NetSocket, change: LinkChange): void {
+    const { log } = this.context;
+    if (this.plane === undefined) return;
+    if (this.#gone && !change.deleted && change.name === this.#dev) return this.#takeUp(data);
+    if (change.index !== this.#index || this.#gone) return;
+    if (change.deleted) {
+      this.#gone = true;
+      log.warn(`Device ${this.#dev} is gone; waiting for one of that name.`);
+    } else if (change.mac !== undefined && change.mtu !== undefined) {
+      this.#changeDevice(change.mac, change.mtu);
+    }
+    this.#setLink(change.up);
+  }
+
+  /** The device has been made anew: the socket moves to it. */
+  #takeUp(data: NetSocket): void {
+    const { log } = this.context;
+    let device: Interface;
+    try {
+      device = interfaceOf(this.#dev);
+      data.rebind(sockaddrLl(device.index, this.#ethertype, new Uint8Array(6)));
+    } catch (e) {
+      // It has gone again, or its name was changed; the next message tells.
+      return log.dbg(`Cannot use device ${this.#dev}: ${e instanceof Error ? e.message : e}`);
+    }
+    this.#index = device.index;
+    this.#gone = false;
+    log.info(`Device ${this.#dev} is back.`);
+    const other = device.mac.some((byte, i) => byte !== this.#mac[i]);
+    this.#changeDevice(device.mac, device.mtu);
+    if (other) this.shell?.endFlows();
+    this.#setLink(device.up && device.running);
+  }
+
   /** Flows that are open keep the limit that they were told at their beginning. */
-  #changeDevice(dev: string, mac: Uint8Array, mtu: number): void {
-    const before = this.#payloadMax;
+  #changeDevice(mac: Uint8Array, mtu: number): void {
+    const before = this.#payloadMax, dev = this.#dev;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
     if (this.#payloadMax === before) return;
     const { log } = this.context;
     log.info(`MTU of ${dev} is ${mtu}: packets of flows may have ${this.#payloadMax} bytes now.`);
   }
 
-  #setLink(dev: string, up: boolean): void {
+  #setLink(up: boolean): void {
     if (up === this.#up) return;
     this.#up = up;
-    this.context.log.info(`Device ${dev} is ${up ? "up" : "down"}.`);
+    if (!this.#gone) this.context.log.info(`Device ${this.#dev} is ${up ? "up" : "down"}.`);
     this.shell?.setLink(up);
   }
 

@@ -18,7 +18,7 @@ import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
-import { Registrations } from "../shim/directory.ts";
+import { Registrations } from "../registrations.ts";
 import { type LocalEffect, LocalMachine } from "./machine.ts";
 
 /** Maximum packet lifetime, ms. */

@@ -9,8 +9,8 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
-import { Registrations } from "../shim/directory.ts";
-import { ASKING_MAX } from "../shim/gate.ts";
+import { Registrations } from "../registrations.ts";
+import { ASKING_MAX } from "../arrivals.ts";
 import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
 
 /** Everything that the machine can ask for. */

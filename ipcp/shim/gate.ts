@@ -4,7 +4,7 @@
  * the door that a flood has to pass (spec 50 §18 S8). Pure.
  */
 
-import type { Addr } from "./directory.ts";
+import type { Addr } from "./name_cache.ts";
 
 /** Requests under way at the IRMd, in all and from one source. */
 export const ASKING_MAX = 64;

@@ -9,7 +9,7 @@ import { describe } from "../data/long_packets.ts";
 import { DataPlane } from "../data/plane.ts";
 import type { TypeName } from "../state.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
-import { Registrations } from "./directory.ts";
+import { Registrations } from "../registrations.ts";
 import type { ShimConfig } from "./machine.ts";
 import { type Lower, ShimShell } from "./shell.ts";
 
@@ -73,11 +73,26 @@ export abstract class ShimIpcp implements IpcpType {
     (this.shell?.machine.names ?? this.#early).remove(hash);
     return 0;
   }
-  query(hash: Uint8Array): Promise<number> {
-    return this.shell!.query(hash);
+  /** Why nothing can be reached at the moment, in words; undefined if it can, as far as is known here. */
+  protected abstract unreachable(): string | undefined;
+
+  /** What a command gets that needs the network while it cannot be reached. */
+  #cutOff(): Failure | undefined {
+    const cause = this.unreachable();
+    return cause === undefined ? undefined : { code: -Errno.EPERM, cause };
   }
-  flowAlloc(flow: FlowOrder, hash: Uint8Array, qos: QosSpec, data: Uint8Array): Promise<number> {
-    return Promise.resolve(this.shell!.flowAlloc(flow, hash, qos, data));
+
+  query(hash: Uint8Array): Promise<number | Failure> {
+    const cutOff = this.#cutOff();
+    return cutOff === undefined ? this.shell!.query(hash) : Promise.resolve(cutOff);
+  }
+  flowAlloc(
+    flow: FlowOrder,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): Promise<number | Failure> {
+    return Promise.resolve(this.#cutOff() ?? this.shell!.flowAlloc(flow, hash, qos, data));
   }
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
     return this.shell!.flowAllocResp(flow, response, data);

@@ -28,7 +28,8 @@ import type {
   ShimMgmt,
   ShimMgmtCodec,
 } from "../../lib/wire/shim_mgmt.ts";
-import { type Addr, Directory, Queries, Registrations, sameAddr } from "./directory.ts";
+import { Registrations } from "../registrations.ts";
+import { type Addr, NameCache, Queries, sameAddr } from "./name_cache.ts";
 import { EidPool, type EidRange } from "./eids.ts";
 import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
 import { RequestGate } from "./gate.ts";
@@ -112,7 +113,7 @@ const EMPTY = new Uint8Array(0);
 
 export class ShimMachine {
   readonly names = new Registrations();
-  readonly directory = new Directory();
+  readonly cache = new NameCache();
   readonly counters: ShimCounters = {
     malformed: 0,
     unregistered: 0,
@@ -176,7 +177,7 @@ export class ShimMachine {
 
   query(nowMs: number, hash: Uint8Array, token: number): void {
     if (hash.length !== this.#config.hashBytes) return this.#answer(token, -Errno.EINVAL);
-    if (this.directory.get(nowMs, hash) !== undefined) return this.#answer(token, 0);
+    if (this.cache.get(nowMs, hash) !== undefined) return this.#answer(token, 0);
     switch (this.#queries.ask(nowMs, hash, token)) {
       case "full":
         return this.#answer(token, -Errno.EBUSY);
@@ -190,7 +191,7 @@ export class ShimMachine {
   resolved(nowMs: number, hash: Uint8Array, addr: Addr | undefined): void {
     const waiters = this.#queries.answer(hash);
     if (waiters === undefined) return;
-    if (addr !== undefined) this.directory.set(nowMs, hash, addr);
+    if (addr !== undefined) this.cache.set(nowMs, hash, addr);
     for (const token of waiters) this.#answer(token, addr === undefined ? -Errno.EPERM : 0);
   }
 
@@ -198,7 +199,7 @@ export class ShimMachine {
   alloc(nowMs: number, flowId: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): number {
     if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
     if (this.#flows.has(flowId)) return -Errno.EEXIST;
-    const peer = this.directory.get(nowMs, hash);
+    const peer = this.cache.get(nowMs, hash);
     if (peer === undefined) return -Errno.EPERM;
     const localEid = this.#eids.take(nowMs);
     if (localEid < 0) return -Errno.EBUSY;
@@ -278,7 +279,7 @@ export class ShimMachine {
           this.counters.unasked++;
           return;
         }
-        this.directory.set(nowMs, m.hash, from);
+        this.cache.set(nowMs, m.hash, from);
         for (const token of waiters) this.#answer(token, 0);
       }
     }
@@ -338,6 +339,15 @@ export class ShimMachine {
     }
     flow.state = "ended";
     this.#out.push({ do: "ended", flowId: flow.flowId });
+  }
+
+  /** Our own address has changed, so that peers do not take packets of open flows for ours: they have ended. */
+  endFlows(): void {
+    for (const flow of this.#flows.values()) {
+      if (flow.state !== "open") continue;
+      flow.state = "ended";
+      this.#out.push({ do: "ended", flowId: flow.flowId });
+    }
   }
 
   /**

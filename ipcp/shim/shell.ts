@@ -11,7 +11,7 @@ import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
 import type { FlowOrder, IpcpContext } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
-import type { Addr } from "./directory.ts";
+import type { Addr } from "./name_cache.ts";
 import { type Effect, type ShimConfig, ShimMachine } from "./machine.ts";
 
 /** What a lower layer does for the shell. */
@@ -112,7 +112,14 @@ export class ShimShell {
 
   /** The link went down or came back: every open flow hears of it. */
   setLink(up: boolean): void {
+    if (!up) this.machine.cache.clear();
     for (const flowId of this.machine.openFlows()) this.#plane.setDown(flowId, !up);
+  }
+
+  /** The lower layer has another address now: no peer knows the flows that were open. */
+  endFlows(): void {
+    this.machine.endFlows();
+    this.#pump();
   }
 
   #pump(): void {

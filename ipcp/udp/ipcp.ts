@@ -6,7 +6,6 @@ import { SysError } from "../../lib/sys/ffi.ts";
 import { pathMtuBytes } from "../../lib/sys/path_mtu.ts";
 import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/netsock.ts";
 import * as wire from "../../lib/wire/udp_mgmt.ts";
-import { Counter } from "../data/table.ts";
 import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
@@ -41,7 +40,7 @@ export class UdpIpcp extends ShimIpcp {
     this.#settings = settings;
     this.#resolver = new Resolver(family, context.instance.configDir, dns, context.log);
     const payloadMax = family === 4 ? wire.PAYLOAD_BYTES_MAX_V4 : wire.PAYLOAD_BYTES_MAX_V6;
-    this.open(socket).counters[Counter.payloadMax] = payloadMax;
+    this.open(socket);
     const failure = await this.start(
       {
         codec: wire.udpMgmt,
@@ -64,6 +63,18 @@ export class UdpIpcp extends ShimIpcp {
     if (failure !== undefined) return failure;
     context.log.dbg(`Bound to ${text}:${port}.`);
     return { name: conf.layerInfo.name, dirHashAlgo: HashAlgo.MD5 };
+  }
+
+  protected override unreachable(): string | undefined {
+    const { family, ip, text } = this.#settings!;
+    try {
+      // Only an address that this host has right now can be bound.
+      openUdp(family === 4 ? sockaddrIn(ip, 0) : sockaddrIn6(ip, 0)).close();
+    } catch (e) {
+      if (!(e instanceof SysError) || e.errno !== Errno.EADDRNOTAVAIL) return undefined;
+      return `this host has no address ${text} at the moment`;
+    }
+    return undefined;
   }
 
   override register(hash: Uint8Array): number {

@@ -221,6 +221,13 @@ export class NetSocket implements Disposable {
     return n < 0 ? -errno() : 0;
   }
 
+  /** Bind anew, for a packet socket whose interface was made anew; throws a SysError. */
+  rebind(local: Uint8Array): void {
+    if (sys().bind(this.fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) {
+      fail("bind", `fd ${this.fd}`);
+    }
+  }
+
   /** Receive one message without blocking: bytes, or a negative errno. */
   receiveOne(into: Uint8Array): number {
     const buffer = into as Uint8Array<ArrayBuffer>;

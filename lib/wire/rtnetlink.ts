@@ -10,6 +10,8 @@
 /** One change of a link. */
 export interface LinkChange {
   readonly index: number;
+  /** The device's name, or undefined if the message does not say. */
+  readonly name: string | undefined;
   /** The device is gone. */
   readonly deleted: boolean;
   /** Administratively up and with a carrier. */
@@ -23,7 +25,10 @@ const RTM_DELLINK = 17;
 const HEADER_BYTES = 16;
 const INFO_BYTES = 16;
 const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+/** Longest name with its terminating zero, bytes. */
+const NAME_BYTES_MAX = 16;
 const IFF_UP = 1;
 const IFF_RUNNING = 0x40;
 
@@ -51,14 +56,21 @@ function parseOne(
 ): LinkChange {
   const info = at + HEADER_BYTES;
   const index = v.getInt32(info + 4, true), flags = v.getUint32(info + 8, true);
-  let mtu: number | undefined, mac: Uint8Array | undefined;
+  let mtu: number | undefined, mac: Uint8Array | undefined, name: string | undefined;
   for (let attr = info + INFO_BYTES; end - attr >= 4;) {
     const length = v.getUint16(attr, true), type = v.getUint16(attr + 2, true);
     if (length < 4 || length > end - attr) break;
+    if (type === IFLA_IFNAME) name = nameOf(b.subarray(attr + 4, attr + length));
     if (type === IFLA_MTU && length >= 8) mtu = v.getUint32(attr + 4, true);
     if (type === IFLA_ADDRESS && length >= 10) mac = b.slice(attr + 4, attr + 10);
     attr += (length + 3) & ~3;
   }
   const up = !deleted && (flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0;
-  return { index, deleted, up, mtu, mac };
+  return { index, name, deleted, up, mtu, mac };
+}
+
+function nameOf(b: Uint8Array): string | undefined {
+  const end = b.indexOf(0);
+  if (end <= 0 || end >= NAME_BYTES_MAX) return undefined;
+  return new TextDecoder().decode(b.subarray(0, end));
 }

@@ -1,7 +1,7 @@
 // The shims between two network namespaces on a veth pair, under an IRMd of the test's own: every type, MTUs,
 // and the faults of a network: cable, interface, duplicates, order, a dead peer, forged frames.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { IpcpCode, IrmCode } from "../../lib/irm/messages.ts";
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import { QOS } from "../../lib/qos.ts";
@@ -261,6 +261,64 @@ for (const type of ["eth-dix", "eth-llc"] as const) {
       assertEquals(await lab.irmd.result(lab.a, { code: 99 }), -1);
       assertEquals(await lab.irmd.stop(lab.a), 0);
       assertEquals(await lab.irmd.stop(lab.b), 0);
+    },
+  });
+}
+
+for (const type of ["eth-dix", "eth-llc"] as const) {
+  Deno.test({
+    name: `${type}: an interface that is deleted is said, and taken up again when it is made anew`,
+    ignore,
+    async fn() {
+      await using lab = await Lab.start(type);
+      const [c, s] = await lab.connect();
+      await ping(c, s, filled(3));
+      const query = { code: IpcpCode.IPCP_QUERY, hash: lab.hash };
+      await lab.ip("A", "link", "set", "vethA", "down");
+      await until("flow down", () => (c.rx.acl() & 2) !== 0);
+      const down = await lab.irmd.command(lab.a, query);
+      assertEquals([down?.result, down?.error?.cause], [-1, "device vethA is down"]);
+      await lab.ip("A", "link", "del", "vethA");
+      await until("gone", () => lab.irmd.log(lab.a).includes("Device vethA is gone"));
+      const gone = await lab.irmd.command(lab.a, query);
+      assertEquals(gone?.result, -1);
+      assertMatch(gone?.error?.cause ?? "", /^device vethA is gone/);
+
+      const { A, B } = lab.ns;
+      await lab.net.link({ ns: A, dev: "vethA" }, { ns: B, dev: "vethB" });
+      const isBack = (ipcp: FakeIpcp) => {
+        const log = lab.irmd.log(ipcp);
+        return log.slice(log.indexOf(" is gone")).includes(" is up.");
+      };
+      await until("back", () => isBack(lab.a) && isBack(lab.b));
+      const [c2, s2] = await lab.connect();
+      await ping(c2, s2, filled(40));
+      await ping(s2, c2, filled(41));
+      // The peer of the old flow is another station now: it does not come up again.
+      assertEquals([c.rx.acl() & 2, c2.rx.acl()], [2, 0]);
+    },
+  });
+}
+
+for (const type of ["udp4", "udp6"] as const) {
+  Deno.test({
+    name: `${type}: an address that the host has lost is said, and used again when it is back`,
+    ignore,
+    async fn() {
+      await using lab = await Lab.start(type);
+      const address = type === "udp4" ? IP.A : IP6.A;
+      const prefix = type === "udp4" ? `${address}/24` : `${address}/64`;
+      const noDad = type === "udp4" ? [] : ["nodad"];
+      const [c, s] = await lab.connect();
+      await ping(c, s, filled(3));
+      await lab.ip("A", "addr", "del", prefix, "dev", "vethA");
+      const lost = await lab.irmd.command(lab.a, { code: IpcpCode.IPCP_QUERY, hash: lab.hash });
+      const cause = `this host has no address ${address} at the moment`;
+      assertEquals([lost?.result, lost?.error?.cause], [-1, cause]);
+      await lab.ip("A", "addr", "add", prefix, "dev", "vethA", ...noDad);
+      await ping(c, s, filled(4));
+      const [c2, s2] = await lab.connect();
+      await ping(c2, s2, filled(5));
     },
   });
 }

@@ -57,9 +57,6 @@ const LEVEL_OF: Readonly<Record<string, string>> = {
 const UPWARDS: readonly string[] = [
   "ipcp/data/plane.ts imports ipcp/broadcast/data/broadcast_worker.ts",
   "ipcp/data/plane.ts imports ipcp/unicast/data/unicast_worker.ts",
-  "ipcp/local/ipcp.ts imports ipcp/shim/directory.ts",
-  "ipcp/local/machine.ts imports ipcp/shim/directory.ts",
-  "ipcp/local/machine.ts imports ipcp/shim/gate.ts",
 ];
 
 /** Rooms of machines and formats: every file in them says that it is pure. */

@@ -119,13 +119,14 @@ function link(
 Deno.test("parseLinks() reads index, state, MTU and MAC, of several messages in a row", () => {
   const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
   const mtu = new Uint8Array(new Uint32Array([1500]).buffer);
-  const up = link(16, 7, 0x41, [[1, mac], [4, mtu], [99, Uint8Array.of(1)]]);
+  const name = new TextEncoder().encode("va\0");
+  const up = link(16, 7, 0x41, [[1, mac], [3, name], [4, mtu], [99, Uint8Array.of(1)]]);
   const down = link(16, 8, 0x01, []), gone = link(17, 9, 0x41, []);
   const other = link(20, 10, 0x41, []);
   assertEquals(parseLinks(Uint8Array.from([...up, ...down, ...other, ...gone])), [
-    { index: 7, deleted: false, up: true, mtu: 1500, mac },
-    { index: 8, deleted: false, up: false, mtu: undefined, mac: undefined },
-    { index: 9, deleted: true, up: false, mtu: undefined, mac: undefined },
+    { index: 7, name: "va", deleted: false, up: true, mtu: 1500, mac },
+    { index: 8, name: undefined, deleted: false, up: false, mtu: undefined, mac: undefined },
+    { index: 9, name: undefined, deleted: true, up: false, mtu: undefined, mac: undefined },
   ]);
 });
 

@@ -117,7 +117,6 @@ export class IpcpMemory implements ThreadParts {
     this.set = FlowSetShm.create(i, IPCP_PID);
     this.context = new PortContext(i, IPCP_PID);
     this.set.add(DATA_QUEUE, ORDERS_FLOW);
-    this.counters[Counter.payloadMax] = 1500;
     defer(() => this.set.close());
     defer(() => this.context.close());
   }

@@ -67,7 +67,7 @@ export function reply(requesterEid: number, responderEid: number, response = 0):
 
 /** A machine that knows SRV at B and has requested flow `flowId` to it; gives its endpoint id. */
 export function requested(m: ShimMachine, nowMs: number, flowId: number): number {
-  if (m.directory.get(nowMs, SRV) === undefined) {
+  if (m.cache.get(nowMs, SRV) === undefined) {
     m.query(nowMs, SRV, 999);
     m.onMgmt(nowMs, MAC_B, bytesOf({ kind: "name_reply", hash: SRV }));
   }

@@ -49,15 +49,15 @@ Deno.test("query() gives -110 after 2000 ms and does not ask on", () => {
 Deno.test("a name reply that nobody asked for poisons nothing", () => {
   const m = t.machine();
   m.onMgmt(0, t.MAC_EVIL, t.bytesOf({ kind: "name_reply", hash: t.SRV }));
-  assertEquals(m.directory.size, 0);
+  assertEquals(m.cache.size, 0);
   assertEquals(m.counters.unasked, 1);
 });
 
 Deno.test("directory entries expire", () => {
   const m = t.machine();
   t.requested(m, 0, 1);
-  assert(m.directory.get(59_999, t.SRV) !== undefined);
-  assertEquals(m.directory.get(60_000, t.SRV), undefined);
+  assert(m.cache.get(59_999, t.SRV) !== undefined);
+  assertEquals(m.cache.get(60_000, t.SRV), undefined);
 });
 
 Deno.test("name queries are answered for registered names only", () => {

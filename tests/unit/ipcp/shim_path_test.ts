@@ -42,9 +42,8 @@ function withShim(use: (s: Setup) => void): void {
     const wake = new WakeFd();
     defer(() => wake.close());
     const m = new IpcpMemory(i, [], defer);
-    m.counters[Counter.payloadMax] = SPEC.payloadMax;
     const mgmt: Setup["mgmt"] = [];
-    const framing = () => framingOf(SPEC, m.counters);
+    const framing = () => framingOf(SPEC);
     const tx = new ShimTx(m, m.set, socket, framing());
     const rx = new ShimRx(m, socket, wake.fd, framing(), (from, bytes) => {
       mgmt.push({ from, bytes });

@@ -1,6 +1,5 @@
 /**
- * What a shim IPCP knows about names: those registered here, where others were found, and the queries
- * that are under way. Pure.
+ * The cache of names of a shim IPCP: where they were found, and the queries that are under way. Pure.
  *
  * Source: spec 50 §8 and §10.1, and the improvements of §18: S6 (an answer is believed only while
  * somebody asks, entries expire, everything is bounded), R9 (questions are repeated within the 200 ms
@@ -18,7 +17,6 @@ export const QUERY_WAITERS_MAX = 64;
 export const QUERY_LIFE_MS = 2000;
 /** When a question is repeated, ms after the first. */
 export const QUERY_REPEATS_MS = [50, 100] as const;
-export const REGISTRATIONS_MAX = 65536;
 
 /** Whether two addresses are the same bytes. */
 export function sameAddr(a: Addr, b: Addr): boolean {
@@ -27,38 +25,8 @@ export function sameAddr(a: Addr, b: Addr): boolean {
   return true;
 }
 
-/** The names registered at this IPCP. */
-export class Registrations {
-  readonly #hashes = new Set<string>();
-
-  /** Add; false if there is no room. Adding twice is success. */
-  add(hash: Uint8Array): boolean {
-    const key = hash.toHex();
-    if (this.#hashes.size >= REGISTRATIONS_MAX && !this.#hashes.has(key)) return false;
-    this.#hashes.add(key);
-    return true;
-  }
-  /** Remove; absent is success. */
-  remove(hash: Uint8Array): void {
-    this.#hashes.delete(hash.toHex());
-  }
-  has(hash: Uint8Array): boolean {
-    return this.#hashes.has(hash.toHex());
-  }
-  get size(): number {
-    return this.#hashes.size;
-  }
-  /** Give the hashes of `bytes` bytes to another set: those registered before the layer was known. */
-  moveTo(other: Registrations, bytes: number): void {
-    for (const key of this.#hashes) {
-      if (key.length === bytes * 2) other.add(Uint8Array.fromHex(key));
-    }
-    this.#hashes.clear();
-  }
-}
-
 /** Where names were found. */
-export class Directory {
+export class NameCache {
   readonly #entries = new Map<string, { addr: Addr; untilMs: number }>();
 
   get size(): number {
@@ -85,6 +53,11 @@ export class Directory {
       return undefined;
     }
     return entry.addr;
+  }
+
+  /** Forget all: other stations may be there now. */
+  clear(): void {
+    this.#entries.clear();
   }
 
   /** Forget one name: the address did not answer. */
