@@ -1,0 +1,67 @@
+/** What the flow allocator does when the directory was told lies. */
+
+import { assertEquals } from "@std/assert";
+import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
+import { Errno } from "../../../../lib/errno.ts";
+import { QOS } from "../../../../lib/qos.ts";
+import { parse } from "../../../../lib/wire/fa_msg.ts";
+import { isWireError } from "../../../../lib/wire/mod.ts";
+
+const HASH = new Uint8Array(32).fill(3);
+const NONE = new Uint8Array(0);
+
+function drain(fa: FlowAllocator): FlowEffect[] {
+  const effects: FlowEffect[] = [];
+  for (let e = fa.poll(); e !== undefined; e = fa.poll()) effects.push(e);
+  return effects;
+}
+
+/** The request among what is to be sent: where it goes, and our EID in it. */
+function asked(effects: readonly FlowEffect[]) {
+  for (const e of effects) {
+    const m = e.kind === "send" ? parse(e.bytes, 32) : undefined;
+    if (e.kind === "send" && m !== undefined && !isWireError(m) && m.kind === "request") {
+      return { dst: e.dst, eid: m.srcEid };
+    }
+  }
+  throw new Error("no request");
+}
+
+function deny(fa: FlowAllocator, eid: { hi: number; lo: number }): FlowEffect[] {
+  const reply = { kind: "reply", dstEid: eid, srcEid: { hi: 0, lo: 0 } } as const;
+  fa.onMessage(1, { ...reply, response: -Errno.ENAME, cause: "", data: NONE });
+  return drain(fa);
+}
+
+Deno.test("an address that does not have the name is left for the next, then the directory is asked again", () => {
+  let n = 1;
+  const fa = new FlowAllocator(99, () => n++, () => false);
+  assertEquals(fa.request(0, 7, [10, 11], HASH, QOS.raw, NONE), 0);
+  const first = asked(drain(fa));
+  assertEquals(first.dst, 10);
+  const second = deny(fa, first.eid);
+  assertEquals(second[0], { kind: "denied", hash: HASH, addr: 10 });
+  assertEquals(asked(second).dst, 11);
+  const third = deny(fa, asked(second).eid);
+  assertEquals(third.map((e) => e.kind), ["denied", "look_again"]);
+  // The flow waits for the directory, which knows one more.
+  fa.found(2, 7, [10, 11, 12]);
+  const fourth = drain(fa);
+  assertEquals(asked(fourth).dst, 12);
+  assertEquals(deny(fa, asked(fourth).eid).map((e) => e.kind), ["denied", "look_again"]);
+  fa.found(3, 7, [10]);
+  const last = drain(fa);
+  assertEquals(last.map((e) => e.kind), ["alloc_reply", "release"]);
+  assertEquals(last[0]!.kind === "alloc_reply" && last[0]!.response, -Errno.ENAME);
+  assertEquals(fa.size, 0);
+});
+
+Deno.test("a refusal of the acceptor is final", () => {
+  let n = 1;
+  const fa = new FlowAllocator(99, () => n++, () => false);
+  fa.request(0, 7, [10, 11], HASH, QOS.raw, NONE);
+  const { eid } = asked(drain(fa));
+  const reply = { kind: "reply", dstEid: eid, srcEid: { hi: 0, lo: 0 } } as const;
+  fa.onMessage(1, { ...reply, response: -Errno.EPERM, cause: "no", data: NONE });
+  assertEquals(drain(fa).map((e) => e.kind), ["alloc_reply", "release"]);
+});
