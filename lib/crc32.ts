@@ -1,7 +1,15 @@
 /**
  * CRC-32 (reflected polynomial 0xedb88320, as in Ethernet and zlib): name hashes of that algorithm
- * and the check field of FRCT packets. Pure; eight bytes a step over a table made once.
+ * and the check field of FRCT packets. Pure.
+ *
+ * Long inputs go to zlib, which takes 95 ns for 1400 bytes with the view that it needs; short ones, for which that view
+ * costs more than the sum, through tables made once, eight bytes a step.
  */
+
+import { crc32 as zlibCrc32 } from "node:zlib";
+
+/** Inputs from this length on are zlib's, bytes. */
+const ZLIB_BYTES_MIN = 96;
 
 const TABLES = 8;
 const table = new Uint32Array(256 * TABLES);
@@ -22,6 +30,7 @@ for (let t = 1; t < TABLES; t++) {
  * `crc32(b, k, n, crc32(b, 0, k))` equals `crc32(b, 0, n)`. Offsets must lie in the buffer.
  */
 export function crc32(bytes: Uint8Array, at = 0, end: number = bytes.length, seed = 0): number {
+  if (end - at >= ZLIB_BYTES_MIN) return zlibCrc32(bytes.subarray(at, end), seed);
   let c = ~seed;
   let i = at;
   for (const last = end - 8; i <= last; i += 8) {
