@@ -7,7 +7,11 @@
 
 import { Worker } from "node:worker_threads";
 import type { FlowSetShm } from "../shm/flow_set.ts";
+import { WAITER_SOURCE } from "./waiter_source.ts";
 import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
+
+/** The thread's module: a text, so that no file is read where the application was bundled or may not read. */
+const WAITER_URL = `data:text/javascript,${encodeURIComponent(WAITER_SOURCE)}`;
 
 /** Longest timer of the runtime, ms. */
 const TIMER_MAX_MS = 0x7fffffff;
@@ -31,7 +35,7 @@ export class Waiter {
     private readonly onSweep: () => void,
   ) {
     this.#words = new Int32Array(new SharedArrayBuffer(WaiterWords.COUNT * 4));
-    this.#worker = new Worker(new URL("./waiter_worker.ts", import.meta.url), {
+    this.#worker = new Worker(new URL(WAITER_URL), {
       workerData: { ...start, words: this.#words.buffer } satisfies WaiterStart,
     });
     this.#worker.unref();

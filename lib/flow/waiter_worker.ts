@@ -2,7 +2,8 @@
  * The waiter thread of a process: blocks on one queue of the process's flow set and tells the thread
  * that owns the flows, through shared words, which flows have events. It touches nothing else.
  *
- * Started by `waiter.ts` with {@linkcode WaiterStart} as worker data.
+ * Started by `waiter.ts` with {@linkcode WaiterStart} as worker data, from the text that `scripts/waiter_source.ts` makes of
+ * this file: run it after changes here and in what is imported here.
  */
 
 import { workerData } from "node:worker_threads";
