@@ -50,9 +50,9 @@ const CASES: [words: string[], code: number, said: RegExp][] = [
   [["irm", "name", "bogus"], 1, /"bogus" is unknown/],
   [["irm", "bind", "program", "/no/such/file", "name", "good"], 1, /does not exist/],
   [["oping", "--bogus"], 1, /Unknown option: --bogus/],
-  [["oecho", "--bogus"], 0, /Unknown option: --bogus/],
+  [["oecho", "--bogus"], 1, /Unknown option: --bogus/],
   [["ovpn", "--bogus"], 1, /unrecognized option '--bogus'/],
-  [["oping", "-n", "nowhere", "-q", "bogus"], 1, /Unknown QoS cube/],
+  [["oping", "-n", "nowhere", "-q", "bogus"], 1, /"bogus" is no QoS/],
 ];
 
 Deno.test("words that make no sense end every program with one line of reason", async (t) => {
