@@ -323,11 +323,12 @@ function assemble(
   };
   const ipcps = new Ipcps(d);
   const ended = (pid: number, code: number) => {
+    const boundTo = [...registry.procs.get(pid)?.names ?? []];
     const gone = registry.processGone(pid, d.nowMs());
     if (gone?.proc !== undefined) log.info(`Process ${pid} died.`);
     if (gone?.ipcp !== undefined && !life.ending) {
       log.warn(`IPCP ${pid} (${gone.ipcp.name}) ended${code > 0 ? ` with status ${code}` : ""}.`);
-      ipcps.lost(gone.ipcp, gone.proc?.names ?? [], code);
+      ipcps.lost(gone.ipcp, boundTo, code);
     }
     ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);

@@ -8,7 +8,8 @@ import { serve } from "./nodes_support.ts";
 import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
 
 function members(node: TestNode, n: number, deadlineMs?: number): Promise<unknown> {
-  const there = async () => await node.admin().countMembers("net") === n;
+  // While its IPCP is away the node is in no layer.
+  const there = async () => await node.admin().countMembers("net").catch(() => 0) === n;
   return until(`${n} members`, there, deadlineMs);
 }
 
@@ -38,16 +39,12 @@ Deno.test("disconnect is known at both ends at once, and connecting again makes 
   await pinged(b!, "ping.a");
 });
 
-Deno.test("a member that is killed is gone at once for its neighbours, and may join anew", async () => {
+Deno.test("a member that is killed is gone at once for its neighbours, and joins anew by itself", async () => {
   await using lab = await chain(3);
   const [a, b, c] = lab.nodes;
   Deno.kill(await pidOf(c!, "net.2"), "SIGKILL");
   // Before the updates of its links would be missed, which takes 34 s.
   await Promise.all([members(a!, 2, 20_000), members(b!, 2, 20_000)]);
-  await until("its IRMd forgets it", async () => {
-    return !(await c!.admin().listIpcps()).some((i) => i.name === "net.2");
-  });
-  await joins(c!, "net.2", "net", "wire", "net.1");
   await Promise.all([a!, b!, c!].map((node) => members(node, 3)));
   await pingServer(a!, "ping.a", "net");
   await pinged(c!, "ping.a");
@@ -58,10 +55,6 @@ Deno.test("a member that comes back with another address is connected to again w
   const [a, b] = lab.nodes;
   Deno.kill(await pidOf(a!, "net.0"), "SIGKILL");
   await members(b!, 1);
-  await until("its IRMd forgets it", async () => {
-    return !(await a!.admin().listIpcps()).some((i) => i.name === "net.0");
-  });
-  await first(a!, "net.0", "net", "wire");
   await Promise.all([members(a!, 2), members(b!, 2)]);
   await pingServer(b!, "ping.b", "net");
   await pinged(a!, "ping.b");
