@@ -3,17 +3,31 @@
  *
  *     deno task sim [--seeds 1000] [--first 1] [--faults cut,down,…]    run seeds, stop after ten that fail
  *     deno task sim --seed 42                                          one seed, told in full
+ *
+ * `--routing FILE` and `--congestion FILE` run policies of one's own in place of the shipped ones: a file that exports
+ * `routing` or `congestion` (`examples/policies/`).
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { resolve, toFileUrl } from "@std/path";
+import type { SimPolicies } from "../sim/node.ts";
 import { drawScenario, type Fault, FAULTS, type Outcome, runScenario } from "../sim/scenario.ts";
 
 /** Failing seeds shown before we stop. */
 const FAILURES_MAX = 10;
 
+/** What policy files export. */
+async function loadPolicies(routing?: string, congestion?: string): Promise<SimPolicies> {
+  const load = (file: string) => import(toFileUrl(resolve(file)).href);
+  return {
+    ...(routing === undefined ? {} : { routing: (await load(routing)).routing }),
+    ...(congestion === undefined ? {} : { congestion: (await load(congestion)).congestion }),
+  };
+}
+
 function run(seed: number, faults: readonly Fault[]): Outcome | Error {
   try {
-    return runScenario(drawScenario(seed, faults));
+    return runScenario(drawScenario(seed, faults), policies);
   } catch (e) {
     return e instanceof Error ? e : new Error(String(e));
   }
@@ -25,15 +39,21 @@ function tell(seed: number, outcome: Outcome | Error, options: string): void {
   for (const line of lines) console.error(`  ${line}`);
 }
 
-const args = parseArgs(Deno.args, { string: ["seeds", "seed", "first", "faults"] }) as {
+const args = parseArgs(Deno.args, {
+  string: ["seeds", "seed", "first", "faults", "routing", "congestion"],
+}) as {
   seeds?: string;
   seed?: string;
   first?: string;
   faults?: string;
+  routing?: string;
+  congestion?: string;
 };
+const policies = await loadPolicies(args.routing, args.congestion);
 const chosen = args.faults?.split(",") ?? FAULTS;
 const faults = FAULTS.filter((f) => chosen.includes(f));
-const options = args.faults === undefined ? "" : ` --faults ${args.faults}`;
+const options = (["faults", "routing", "congestion"] as const)
+  .map((o) => args[o] === undefined ? "" : ` --${o} ${args[o]}`).join("");
 
 if (args.seed !== undefined) {
   const seed = Number(args.seed);

@@ -12,6 +12,7 @@ import type { Settings } from "../ipcp/unicast/settings.ts";
 import { attack } from "./hostile.ts";
 import { defaultSettings, LayerSim } from "./layer.ts";
 import type { LinkOptions } from "./link.ts";
+import type { SimPolicies } from "./node.ts";
 import { Prng } from "./prng.ts";
 import * as topologies from "./topology.ts";
 import { type Call, nameHash, Traffic } from "./traffic.ts";
@@ -116,10 +117,10 @@ class Run {
   #nextName = 1000;
   readonly #links: readonly (readonly [number, number])[];
 
-  constructor(scenario: Scenario) {
+  constructor(scenario: Scenario, policies: SimPolicies) {
     this.scenario = scenario;
     const { seed, settings, link, topology } = scenario;
-    this.layer = LayerSim.of(topology, { seed, settings, link });
+    this.layer = LayerSim.of(topology, { seed, settings, link, policies });
     this.traffic = new Traffic(this.layer);
     this.#random = new Prng(seed ^ 0x5eed);
     this.#links = topology.links;
@@ -407,7 +408,7 @@ class Run {
   }
 }
 
-/** Run a scenario to its end. */
-export function runScenario(scenario: Scenario): Outcome {
-  return new Run(scenario).run();
+/** Run a scenario to its end; `policies` other than the shipped ones, if any. */
+export function runScenario(scenario: Scenario, policies: SimPolicies = {}): Outcome {
+  return new Run(scenario, policies).run();
 }

@@ -21,7 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ipcp: ["security", "lib"],
   security: ["lib"],
   lib: [],
-  examples: ["lib"],
+  examples: ["ipcp", "lib"],
   sim: ["ipcp", "lib"],
 };
 
