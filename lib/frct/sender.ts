@@ -353,7 +353,7 @@ export class Sender {
   /**
    * An RTT sample, at most one a round trip. Best from the newest packet acknowledged, if none of those was sent again (Karn)
    * and no gap was filled: then the acknowledgement tells when, not how long the way is. Where every window has a gap
-   * that never happens; then the first sample may be too long, and the others come from a first fast retransmission, which the peer's own answers have shown to be needed
+   * that never happens; then from a first fast retransmission, which the peer's own answers have shown to be needed
    * (unless a copy may have been on its way already).
    */
   #sample(nowUs: number, ackno: number): void {
@@ -365,7 +365,7 @@ export class Sender {
     if (this.lwe === this.#fastSeq && this.#fastUs > 0) {
       sentUs = this.#fastUs;
     } else if (
-      (this.#duplicateAcks === 0 || this.rtt.samples === 0) &&
+      this.#duplicateAcks === 0 &&
       !this.ring.wasResent(this.lwe) && !this.ring.wasResent(newest)
     ) {
       sentUs = this.ring.firstUs(newest);
