@@ -1,0 +1,71 @@
+// Broadcast layers of our members and the prototype's, in a line: who enrols with whom, who passes packets on, whose obc
+// speaks and listens. Needs OURO_PROTOTYPE and root.
+
+import { assertEquals } from "@std/assert";
+import { until } from "../e2e/support/deadline.ts";
+import type { RunningProcess } from "../e2e/support/process.ts";
+import { canRunPrototype } from "./c_host.ts";
+import { Chain, type Kind } from "./unicast_support.ts";
+
+/** Makes all hosts of a chain members of broadcast layer `all`, each enrolled with the one before it and connected. */
+async function layer(chain: Chain): Promise<void> {
+  for (const [i, host] of chain.hosts.entries()) {
+    const own = `all.${i}`, before = `all.${i - 1}`;
+    const who = ["type", "broadcast", "name", own, "layer", "all"];
+    if (i === 0) await host.must("irm", "ipcp", "bootstrap", ...who, "autobind");
+    else {
+      for (const name of [before, own, "all"]) {
+        await host.run(host.tool("irm", "name", "create", name));
+      }
+      await host.must("irm", "ipcp", "enroll", ...who, "dst", before, "autobind");
+    }
+    for (const side of ["l", "r"]) {
+      if (i === (side === "l" ? 0 : chain.hosts.length - 1)) continue;
+      await host.must("irm", "name", "reg", own, "ipcp", `${side}${i}`);
+    }
+    if (i > 0) await host.must("irm", "ipcp", "connect", "name", own, "dst", before, "comp", "dt");
+  }
+}
+
+async function listeners(chain: Chain): Promise<RunningProcess[]> {
+  return await Promise.all(chain.hosts.map(async (host, i) => {
+    // The prototype's writes at once to a terminal alone.
+    const argv = chain.kinds[i] === "c"
+      ? ["script", "-qfc", "obc -n all -l", "/dev/null"]
+      : host.tool("obc", "-n", "all", "-l");
+    const process = host.spawn(argv);
+    await process.waitForLine(/New flow\./);
+    return process;
+  }));
+}
+
+/** What a listener got, once `last` has come. */
+async function heard(process: RunningProcess, last: string): Promise<string[]> {
+  await until(`"${last}" comes`, () => process.out.includes(`Message is ${last}.`), 20_000);
+  return [...process.out.matchAll(/Message is (.*)\.\r?\n/g)].map((m) => m[1]!);
+}
+
+const CHAINS: readonly (readonly Kind[])[] = [
+  ["ouro", "c"],
+  ["c", "ouro"],
+  ["ouro", "c", "ouro"],
+  ["c", "ouro", "c"],
+  ["ouro", "ouro", "c"],
+];
+for (const kinds of CHAINS) {
+  Deno.test({
+    name: `a broadcast layer ${kinds.join(" - ")}: everybody hears everybody, once`,
+    ignore: !canRunPrototype,
+    async fn() {
+      await using chain = await Chain.make(kinds);
+      await layer(chain);
+      const all = await listeners(chain);
+      for (const [i, host] of chain.hosts.entries()) {
+        await host.must("obc", "-n", "all", "-m", `from ${i}`);
+        for (const one of all) await heard(one, `from ${i}`);
+      }
+      const wanted = kinds.map((_, i) => `from ${i}`);
+      for (const one of all) assertEquals(await heard(one, wanted.at(-1)!), wanted);
+    },
+  });
+}
