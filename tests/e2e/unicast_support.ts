@@ -5,17 +5,20 @@ import { until } from "./support/deadline.ts";
 import { type RunResult, TestNode } from "./support/node.ts";
 import { serve } from "./nodes_support.ts";
 
-/** Addresses of the nodes of one test; another test at the same time uses another net. */
-let nextNet = (Deno.pid % 200) + 20;
+/** A net for the nodes of one test; tests of other threads and processes at the same time get others. */
+function freshNet(): string {
+  const [a, b] = crypto.getRandomValues(new Uint16Array(2));
+  return `127.${128 + a! % 120}.${1 + b! % 254}`;
+}
 
 /** Nodes on one UDP layer `lan`, each with an IPCP `wire` in it. */
 export class Loopback implements AsyncDisposable {
   readonly nodes: TestNode[] = [];
-  private constructor(private readonly net: number) {}
+  private constructor(private readonly net: string) {}
 
   /** `names[i]` can be reached at node i. */
   static async make(names: readonly (readonly string[])[], uid?: number): Promise<Loopback> {
-    const lab = new Loopback(nextNet++);
+    const lab = new Loopback(freshNet());
     try {
       const hosts = names.flatMap((of, i) => of.map((n) => `${lab.#ip(i)} ${md5Hex(n)}\n`)).join(
         "",
@@ -36,7 +39,7 @@ export class Loopback implements AsyncDisposable {
   }
 
   #ip(i: number): string {
-    return `127.${this.net}.0.${i + 1}`;
+    return `${this.net}.${i + 1}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
