@@ -27,7 +27,7 @@ import { FlowEvent } from "../../lib/shm/layout.ts";
 import { LENGTH as HEADER_BYTES } from "../../lib/wire/broadcast_pci.ts";
 import { describe } from "../data/long_packets.ts";
 import { Mail, Mailbox } from "../data/mailbox.ts";
-import { DataPlane } from "../data/plane.ts";
+import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
 import { BROADCAST_DT } from "../member/cep.ts";
@@ -43,6 +43,12 @@ const MPL_MS = 100;
 /** Longest packet on a flow with FRCT, bytes. */
 const MESSAGE_BYTES_MAX = 65_536;
 const EMPTY = new Uint8Array(0);
+
+const WORKER: WorkerSpec = {
+  name: "broadcast",
+  start: () =>
+    new Worker(new URL("./data/broadcast_worker.ts", import.meta.url), { type: "module" }),
+};
 
 /** What exists while the IPCP is in a layer. */
 interface Layer {
@@ -173,7 +179,7 @@ export class BroadcastIpcp implements IpcpType {
     const mailbox = new Mailbox();
     this.#layer = { hash, plane, held: new HeldFlows(plane), mailbox };
     const start: BroadcastStart = { process: this.#lower!.share(), mailbox: mailbox.buffer };
-    if (!await plane.start(["broadcast"], -1, undefined, start)) {
+    if (!await plane.start([WORKER], start)) {
       return { code: -Errno.EPERM, stage: "start", cause: "the data worker does not start" };
     }
     // Members of our kind know each other by having an address; 0 is the prototype's.

@@ -14,7 +14,6 @@ import type { Pool } from "../../lib/shm/pool.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
 import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
-import type { FramingSpec } from "./framing.ts";
 import type { LongPackets } from "./long_packets.ts";
 import { Port, PortContext } from "./port.ts";
 import {
@@ -27,8 +26,13 @@ import {
   ORDERS_FLOW,
 } from "./table.ts";
 
-/** Which of our data workers. */
-export type WorkerKind = "tx" | "rx" | "local" | "unicast" | "broadcast";
+/** A data worker as its type hands it in. */
+export interface WorkerSpec {
+  /** For messages about it. */
+  readonly name: string;
+  /** The type names the file by a literal URL, which the bundler looks for. */
+  readonly start: () => Worker;
+}
 
 /** What a worker needs to start; posted to it once. */
 export interface WorkerInit {
@@ -37,10 +41,8 @@ export interface WorkerInit {
   readonly table: SharedArrayBuffer;
   readonly orders: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
-  /** The lower layer, not for `local`. */
-  readonly fd: number;
+  /** Readable when there are orders, for workers that wait for other descriptors. */
   readonly wakeFd: number;
-  readonly framing: FramingSpec | undefined;
   /** What the type of the IPCP gives its worker. */
   readonly extra: unknown;
 }
@@ -75,28 +77,8 @@ const START_MS = 4000;
 const DROP_MS = 2000;
 const STOP_MS = 1000;
 
-/** Made here so that each worker file is named by a literal URL, which the bundler looks for. */
-function startWorker(kind: WorkerKind): Worker {
-  switch (kind) {
-    case "tx":
-      return new Worker(new URL("./tx_worker.ts", import.meta.url), { type: "module" });
-    case "rx":
-      return new Worker(new URL("./rx_worker.ts", import.meta.url), { type: "module" });
-    case "local":
-      return new Worker(new URL("./local_worker.ts", import.meta.url), { type: "module" });
-    case "unicast":
-      return new Worker(new URL("../unicast/data/unicast_worker.ts", import.meta.url), {
-        type: "module",
-      });
-    case "broadcast":
-      return new Worker(new URL("../broadcast/data/broadcast_worker.ts", import.meta.url), {
-        type: "module",
-      });
-  }
-}
-
 interface Crew {
-  readonly kind: WorkerKind;
+  readonly name: string;
   readonly worker: Worker;
   readonly orders: OrderRing;
   readonly ready: PromiseWithResolvers<void>;
@@ -140,18 +122,13 @@ export class DataPlane {
    * Start workers; whether all of them came up. The device is open by now, so this thread and the workers give
    * up every capability but the one that opens the memory of other users' processes.
    */
-  async start(
-    kinds: WorkerKind[],
-    fd = -1,
-    framing?: FramingSpec,
-    extra?: unknown,
-  ): Promise<boolean> {
+  async start(specs: readonly WorkerSpec[], extra?: unknown): Promise<boolean> {
     keepCapabilities([Cap.DAC_OVERRIDE, Cap.IPC_LOCK]);
-    for (const kind of kinds) {
+    for (const { name, start } of specs) {
       const orders = new OrderRing();
-      const worker = startWorker(kind);
+      const worker = start();
       const crew: Crew = {
-        kind,
+        name,
         worker,
         orders,
         ready: Promise.withResolvers<void>(),
@@ -169,9 +146,7 @@ export class DataPlane {
         table: this.table.buffer,
         orders: orders.buffer,
         counters: this.counters.buffer as SharedArrayBuffer,
-        fd,
         wakeFd: this.#wake.fd,
-        framing,
         extra,
       };
       worker.postMessage(init);
@@ -203,7 +178,7 @@ export class DataPlane {
         return;
       }
       case "failed":
-        if (!this.#stopping) this.#events.failed(`${crew.kind} worker: ${r.why}`);
+        if (!this.#stopping) this.#events.failed(`${crew.name} worker: ${r.why}`);
     }
   }
 

@@ -16,7 +16,9 @@ import {
 import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
 import { type LinkChange, parseLinks } from "../../lib/wire/rtnetlink.ts";
-import { SharedDevice } from "../data/device.ts";
+import type { WorkerSpec } from "../data/plane.ts";
+import { SharedDevice } from "./data/device.ts";
+import type { EthLink } from "./data/framing.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
 import type { Addr } from "../shim/name_cache.ts";
 import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
@@ -33,6 +35,19 @@ const MPL_MS = 100;
 const SLOT_PAYLOAD_BYTES_MAX = 9216;
 
 const BROADCAST = new Uint8Array(6).fill(0xff);
+
+const WORKERS: readonly WorkerSpec[] = [
+  {
+    name: "eth tx",
+    start: () =>
+      new Worker(new URL("./data/eth_tx_worker.ts", import.meta.url), { type: "module" }),
+  },
+  {
+    name: "eth rx",
+    start: () =>
+      new Worker(new URL("./data/eth_rx_worker.ts", import.meta.url), { type: "module" }),
+  },
+];
 
 export class EthIpcp extends ShimIpcp {
   #monitor: Disposable | undefined;
@@ -92,13 +107,15 @@ export class EthIpcp extends ShimIpcp {
         send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), this.#to()),
         limits: () => ({ sduBytesMax: this.#payloadMax }),
       },
+      WORKERS,
       {
-        kind: this.#dix ? "dix" : "llc",
+        fd: socket.fd,
+        dix: this.#dix,
         ethertype,
         to: this.#to(),
         device: this.#device.buffer,
         payloadMax: this.#roomBytes,
-      },
+      } satisfies EthLink,
     );
     if (failure !== undefined) return failure;
     this.#watchLink(socket);

@@ -13,7 +13,7 @@ import {
 } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { describe } from "../data/long_packets.ts";
-import { DataPlane } from "../data/plane.ts";
+import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
@@ -23,6 +23,10 @@ import { type LocalEffect, LocalMachine } from "./machine.ts";
 
 /** Maximum packet lifetime, ms. */
 const MPL_MS = 100;
+const WORKER: WorkerSpec = {
+  name: "local",
+  start: () => new Worker(new URL("./data/local_worker.ts", import.meta.url), { type: "module" }),
+};
 const NO_PEER = new Uint8Array(0);
 
 export class LocalIpcp implements IpcpType {
@@ -59,7 +63,7 @@ export class LocalIpcp implements IpcpType {
     });
     this.#plane = plane;
     this.#held = new HeldFlows(plane);
-    if (!await plane.start(["local"])) {
+    if (!await plane.start([WORKER])) {
       await this.stop();
       return { code: -Errno.EPERM, cause: "The data worker does not start." };
     }

@@ -4,9 +4,8 @@ import { Errno } from "../../lib/errno.ts";
 import type { IpcpConfig, LayerInfo } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { NetSocket } from "../../lib/sys/netsock.ts";
-import type { FramingSpec } from "../data/framing.ts";
 import { describe } from "../data/long_packets.ts";
-import { DataPlane } from "../data/plane.ts";
+import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import type { TypeName } from "../state.ts";
 import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
 import { Registrations } from "../registrations.ts";
@@ -48,16 +47,17 @@ export abstract class ShimIpcp implements IpcpType {
     });
   }
 
-  /** Start the shell and the data path of {@linkcode open}; nothing is left of them if that fails. */
+  /** Start the shell and the data path of {@linkcode open} with what its workers get; nothing is left of them if that fails. */
   protected async start(
     config: ShimConfig,
     lower: Lower,
-    framing: FramingSpec,
+    workers: readonly WorkerSpec[],
+    link: unknown,
   ): Promise<Failure | undefined> {
     const plane = this.plane!;
     const shell = new ShimShell(this.context, config, plane, lower);
     this.shell = shell;
-    if (!await plane.start(["tx", "rx"], this.#socket!.fd, framing)) {
+    if (!await plane.start(workers, link)) {
       await this.stop();
       return { code: -Errno.EPERM, cause: "The data workers do not start." };
     }

@@ -6,6 +6,8 @@ import { SysError } from "../../lib/sys/ffi.ts";
 import { pathMtuBytes } from "../../lib/sys/path_mtu.ts";
 import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/netsock.ts";
 import * as wire from "../../lib/wire/udp_mgmt.ts";
+import type { WorkerSpec } from "../data/plane.ts";
+import type { UdpLink } from "./data/framing.ts";
 import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
@@ -13,6 +15,19 @@ import { Resolver } from "./resolver.ts";
 
 /** Maximum packet lifetime, ms. */
 const MPL_MS = 5000;
+
+const WORKERS: readonly WorkerSpec[] = [
+  {
+    name: "udp tx",
+    start: () =>
+      new Worker(new URL("./data/udp_tx_worker.ts", import.meta.url), { type: "module" }),
+  },
+  {
+    name: "udp rx",
+    start: () =>
+      new Worker(new URL("./data/udp_rx_worker.ts", import.meta.url), { type: "module" }),
+  },
+];
 
 export class UdpIpcp extends ShimIpcp {
   #settings: UdpSettings | undefined;
@@ -58,7 +73,8 @@ export class UdpIpcp extends ShimIpcp {
           return family === 4 ? sockaddrIn(found, port) : sockaddrIn6(found, port);
         },
       },
-      { kind: "udp", nameBytes: sockaddr.length, payloadMax },
+      WORKERS,
+      { fd: socket.fd, nameBytes: sockaddr.length, payloadMax } satisfies UdpLink,
     );
     if (failure !== undefined) return failure;
     context.log.dbg(`Bound to ${text}:${port}.`);

@@ -28,7 +28,7 @@ import { FlowEvent } from "../../lib/shm/layout.ts";
 import { dotted, dtPciLayout } from "../../lib/wire/dt_pci.ts";
 import { describe } from "../data/long_packets.ts";
 import { Mail, Mailbox } from "../data/mailbox.ts";
-import { DataPlane } from "../data/plane.ts";
+import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
 import { MANAGEMENT, UNICAST_DT } from "../member/cep.ts";
@@ -49,6 +49,11 @@ import { BUCKETS_LIVE, ForwardTable, HopState, HopStates } from "./table.ts";
 const MPL_MS = 100;
 /** Longest wait at the end for farewells to leave, ms. */
 const EMPTY = new Uint8Array(0);
+
+const WORKER: WorkerSpec = {
+  name: "unicast",
+  start: () => new Worker(new URL("./data/unicast_worker.ts", import.meta.url), { type: "module" }),
+};
 
 /** What exists while the node is in a layer. */
 interface Layer {
@@ -197,7 +202,7 @@ export class UnicastIpcp implements IpcpType {
       states: layer.states.buffer,
       mailbox: layer.mailbox.buffer,
     };
-    if (!await plane.start(["unicast"], -1, undefined, start)) {
+    if (!await plane.start([WORKER], start)) {
       return { code: -Errno.EPERM, stage: "start", cause: "the data worker does not start" };
     }
     this.#connections.setLayer(handedOn(conf, self), self);

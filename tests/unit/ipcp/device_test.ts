@@ -1,7 +1,7 @@
 // The device's properties between threads: a copy is of one state, and a half-written one is not taken.
 
 import { assertEquals } from "@std/assert";
-import { SharedDevice } from "../../../ipcp/data/device.ts";
+import { SharedDevice } from "../../../ipcp/eth/data/device.ts";
 
 const MAC = Uint8Array.of(0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54);
 

@@ -1,7 +1,7 @@
 // The local data path: who copies how often, order, what is dropped, hostile offsets, letting go.
 
 import { assert, assertEquals } from "@std/assert";
-import { LocalPath } from "../../../ipcp/data/local_path.ts";
+import { LocalPath } from "../../../ipcp/local/data/path.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { ownerUid, withShm } from "../lib/shm/support.ts";

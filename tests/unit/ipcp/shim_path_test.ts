@@ -4,16 +4,16 @@
 import { assertEquals } from "@std/assert";
 import { MessageBatch, openUdp, sockaddrIn, WakeFd } from "../../../lib/sys/netsock.ts";
 import { BURST } from "../../../ipcp/data/flow_loop.ts";
-import { framingOf } from "../../../ipcp/data/framing.ts";
+import { UdpFraming } from "../../../ipcp/udp/data/framing.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
-import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/data/shim_rx.ts";
-import { ShimTx } from "../../../ipcp/data/shim_tx.ts";
+import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/shim/data/rx.ts";
+import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { withShm } from "../lib/shm/support.ts";
 import { App, IpcpMemory, used } from "./data_support.ts";
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
-const SPEC = { kind: "udp", nameBytes: 16, payloadMax: 8976 } as const;
+const SPEC = { nameBytes: 16, payloadMax: 8976 } as const;
 
 interface Setup {
   m: IpcpMemory;
@@ -43,7 +43,7 @@ function withShim(use: (s: Setup) => void): void {
     defer(() => wake.close());
     const m = new IpcpMemory(i, [], defer);
     const mgmt: Setup["mgmt"] = [];
-    const framing = () => framingOf(SPEC);
+    const framing = () => new UdpFraming(SPEC);
     const tx = new ShimTx(m, m.set, socket, framing());
     const rx = new ShimRx(m, socket, wake.fd, framing(), (from, bytes) => {
       mgmt.push({ from, bytes });

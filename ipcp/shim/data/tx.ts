@@ -1,15 +1,15 @@
 /** The thread from the processes to the network: wraps the packets of the flows and sends them in batches. */
 
-import { Errno } from "../../lib/errno.ts";
-import type { FlowSetShm } from "../../lib/shm/flow_set.ts";
-import { MessageBatch, type NetSocket } from "../../lib/sys/netsock.ts";
-import { monotonicNs } from "../../lib/sys/clock.ts";
-import { FlowLoop } from "./flow_loop.ts";
+import { Errno } from "../../../lib/errno.ts";
+import type { FlowSetShm } from "../../../lib/shm/flow_set.ts";
+import { MessageBatch, type NetSocket } from "../../../lib/sys/netsock.ts";
+import { monotonicNs } from "../../../lib/sys/clock.ts";
+import { FlowLoop } from "../../data/flow_loop.ts";
 import type { Framing } from "./framing.ts";
-import { LongPacketReports } from "./long_packets.ts";
-import type { Port } from "./port.ts";
-import type { ThreadParts } from "./ports.ts";
-import { Counter, type FlowTable } from "./table.ts";
+import { LongPacketReports } from "../../data/long_packets.ts";
+import type { Port } from "../../data/port.ts";
+import type { ThreadParts } from "../../data/ports.ts";
+import { Counter, type FlowTable } from "../../data/table.ts";
 
 /** Messages of one sendmmsg. */
 const BATCH = 32;

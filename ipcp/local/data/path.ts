@@ -6,15 +6,15 @@
  * it once (spec 10 §11.19). Unpaired flows' packets are freed.
  */
 
-import { Errno } from "../../lib/errno.ts";
-import type { FlowSetShm } from "../../lib/shm/flow_set.ts";
-import { transfer } from "../../lib/shm/transfer.ts";
-import { monotonicNs } from "../../lib/sys/clock.ts";
-import { FlowLoop } from "./flow_loop.ts";
-import { LongPacketReports } from "./long_packets.ts";
-import type { Port } from "./port.ts";
-import type { ThreadParts } from "./ports.ts";
-import { Counter, type FlowTable } from "./table.ts";
+import { Errno } from "../../../lib/errno.ts";
+import type { FlowSetShm } from "../../../lib/shm/flow_set.ts";
+import { transfer } from "../../../lib/shm/transfer.ts";
+import { monotonicNs } from "../../../lib/sys/clock.ts";
+import { FlowLoop } from "../../data/flow_loop.ts";
+import { LongPacketReports } from "../../data/long_packets.ts";
+import type { Port } from "../../data/port.ts";
+import type { ThreadParts } from "../../data/ports.ts";
+import { Counter, type FlowTable } from "../../data/table.ts";
 
 export class LocalPath extends FlowLoop {
   readonly #table: FlowTable;

@@ -3,7 +3,7 @@
  * worker when the generation says so, never seen half-written (the generation is odd while it is written).
  */
 
-import { MAC_BYTES } from "../../lib/wire/eth_frame.ts";
+import { MAC_BYTES } from "../../../lib/wire/eth_frame.ts";
 
 /** Words. */
 const W = { generation: 0, index: 1, macHigh: 2, macLow: 3, payloadMax: 4, words: 5 };

@@ -6,13 +6,13 @@
  * at most {@linkcode MGMT_PENDING_MAX} management messages wait for the main thread, more are dropped.
  */
 
-import { isAgain, MessageBatch, type NetSocket, Poller } from "../../lib/sys/netsock.ts";
-import { monotonicNs } from "../../lib/sys/clock.ts";
+import { isAgain, MessageBatch, type NetSocket, Poller } from "../../../lib/sys/netsock.ts";
+import { monotonicNs } from "../../../lib/sys/clock.ts";
 import { type Framing, MGMT } from "./framing.ts";
-import { LongPacketReports } from "./long_packets.ts";
-import { Ports, type ThreadParts } from "./ports.ts";
-import { Spinner } from "./spinner.ts";
-import { Counter, type FlowTable } from "./table.ts";
+import { LongPacketReports } from "../../data/long_packets.ts";
+import { Ports, type ThreadParts } from "../../data/ports.ts";
+import { Spinner } from "../../data/spinner.ts";
+import { Counter, type FlowTable } from "../../data/table.ts";
 
 /** Management messages that may wait for the main thread. */
 export const MGMT_PENDING_MAX = 1024;

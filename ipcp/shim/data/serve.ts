@@ -1,0 +1,38 @@
+/** What the workers of all shim IPCPs do; each type gives its framing. */
+
+import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
+import { NetSocket } from "../../../lib/sys/netsock.ts";
+import { report, serve } from "../../data/worker.ts";
+import type { Framing } from "./framing.ts";
+import { ShimRx } from "./rx.ts";
+import { ShimTx } from "./tx.ts";
+
+/** What every lower side says to its workers: the socket, which the main thread owns. */
+interface Link {
+  readonly fd: number;
+}
+
+/** Serve the way from the processes to the network. */
+export function serveTx<L extends Link>(framingOf: (link: L) => Framing): void {
+  serve((init, parts) => {
+    const link = init.extra as L;
+    const set = FlowSetShm.open(init.instance, init.pid);
+    const tx = new ShimTx(parts, set, NetSocket.adopt(link.fd), framingOf(link));
+    return () => {
+      tx.run();
+      set.close();
+    };
+  });
+}
+
+/** Serve the way from the network to the processes. */
+export function serveRx<L extends Link>(framingOf: (link: L) => Framing): void {
+  serve((init, parts) => {
+    const link = init.extra as L;
+    const socket = NetSocket.adopt(link.fd);
+    const rx = new ShimRx(parts, socket, init.wakeFd, framingOf(link), (from, bytes) => {
+      report({ say: "mgmt", from, bytes });
+    });
+    return () => rx.run();
+  });
+}

@@ -1,0 +1,6 @@
+/** Worker of a UDP IPCP: from the network to the processes. */
+
+import { serveRx } from "../../shim/data/serve.ts";
+import { UdpFraming, type UdpLink } from "./framing.ts";
+
+serveRx<UdpLink>((link) => new UdpFraming(link));
