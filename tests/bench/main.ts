@@ -3,11 +3,14 @@
  * the C prototype where `OURO_PROTOTYPE` names one. Prints ratios and the goals; asserts nothing.
  *
  * Figures are medians of slices; "best" is the tenth percentile, which shows what other work on the
- * machine took. `deno task bench flow` runs one part: flow, irmd, frct, flows, security.
+ * machine took. `deno task bench flow` runs one part: table, ipcp, flow, irmd,
+ * frct, flows, security. `table` measures works as an application does them beside TCP (`table/main.ts`, which has
+ * options) and writes `bench.json`; `deno task bench:doc` makes the table of `docs/performance.md` from it.
  */
 
 import { fromFileUrl } from "@std/path";
 import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
+import { canMakeNetns } from "../e2e/support/netns.ts";
 import { line, reported } from "./figures.ts";
 import { prototypeBusyRoundTripUs } from "./prototype.ts";
 
@@ -160,8 +163,12 @@ async function other(path: string, ...flags: string[]): Promise<void> {
 
 if (import.meta.main) {
   const parts = new Set(
-    Deno.args.length > 0 ? Deno.args : ["flow", "irmd", "frct", "flows", "security"],
+    Deno.args.length > 0
+      ? Deno.args
+      : ["table", "ipcp", "flow", "irmd", "frct", "flows", "security"],
   );
+  if (parts.has("table")) await other("./table/main.ts");
+  if (parts.has("ipcp") && canMakeNetns()) await other("./ipcp.ts");
   if (parts.has("flow") || parts.has("irmd")) {
     await using node = await TestNode.start();
     if (parts.has("flow")) await flowPart(node);

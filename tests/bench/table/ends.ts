@@ -1,0 +1,109 @@
+/** What the works of the table need of a flow or a TCP connection, in the plainest way each offers. */
+
+import { Flow, QOS, type QosSpec } from "../../../lib/mod.ts";
+
+/** Numbers (and words) that a peer prints. */
+export type Figures = Record<string, number | string>;
+
+/** One end of a flow or of a connection. */
+export interface End {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  send(message: Uint8Array): Promise<unknown>;
+  /** A message of `size` bytes; rejects at the end. */
+  receive(size: number): Promise<Uint8Array>;
+  /** What there is of messages of `size` bytes. */
+  receiveSome(size: number): Promise<Uint8Array>;
+  /** Nothing more is sent. */
+  finish(): Promise<void>;
+  /** Closes when the other end has closed. */
+  waitForEnd(): void;
+  close(): Promise<void>;
+  retransmissions?(): number;
+}
+
+function flowEnd(flow: Flow): End {
+  return {
+    get readable() {
+      return flow.readable;
+    },
+    get writable() {
+      return flow.writable;
+    },
+    send: (message) => flow.write(message),
+    receive: () => flow.read(),
+    receiveSome: () => flow.read(),
+    finish: () => flow.isReliable ? flow.closeWrite() : Promise.resolve(),
+    waitForEnd: () => void flow.closed.then(() => flow.dealloc()).catch(() => {}),
+    close: () => flow.dealloc({ lingerMs: 2000 }),
+    retransmissions: () => flow.frctStats?.retransmissions ?? 0,
+  };
+}
+
+function tcpEnd(conn: Deno.TcpConn): End {
+  conn.setNoDelay(true);
+  let buffer = new Uint8Array(0);
+  const receive = async (size: number) => {
+    if (buffer.length < size) buffer = new Uint8Array(size);
+    for (let at = 0; at < size;) {
+      const n = await conn.read(buffer.subarray(at, size));
+      if (n === null) throw new Error("the connection has ended");
+      at += n;
+    }
+    return size === buffer.length ? buffer : buffer.subarray(0, size);
+  };
+  const large = new Uint8Array(65536);
+  return {
+    readable: conn.readable,
+    writable: conn.writable,
+    async send(message) {
+      for (let at = 0; at < message.length;) at += await conn.write(message.subarray(at));
+    },
+    receive,
+    async receiveSome() {
+      const n = await conn.read(large);
+      if (n === null) throw new Error("the connection has ended");
+      return large.subarray(0, n);
+    },
+    finish: () => conn.closeWrite(),
+    waitForEnd: () => void conn.read(new Uint8Array(1)).catch(() => {}).then(() => conn.close()),
+    close: () => {
+      try {
+        conn.close();
+      } catch {
+        // Its streams have closed it.
+      }
+      return Promise.resolve();
+    },
+  };
+}
+
+/** What kind of flow `flow:NAME` asks for: `flow:raw:NAME`, or a reliable one. */
+function flowOf(words: string[]): { qos: QosSpec; name: string } {
+  if (words[1] === "raw") return { qos: QOS.raw, name: words[2]! };
+  return { qos: QOS.data, name: words[1]! };
+}
+
+/** Opens an end. */
+export async function openEnd(where: string): Promise<End> {
+  const words = where.split(":");
+  if (words[0] === "flow") {
+    const { qos, name } = flowOf(words);
+    return flowEnd(await Flow.alloc(name, { qos, timeoutMs: 20_000 }));
+  }
+  return tcpEnd(await Deno.connect({ hostname: words[1]!, port: Number(words[2]) }));
+}
+
+/** Ends as they come; `ready` when the first may. */
+export async function* serveEnds(where: string, ready: () => void): AsyncGenerator<End> {
+  const words = where.split(":");
+  if (words[0] === "flow") {
+    const flows = Flow.listen();
+    ready();
+    for await (const flow of flows) yield flowEnd(flow);
+    return;
+  }
+  const listener = Deno.listen({ hostname: words[1]!, port: Number(words[2]) });
+  ready();
+  for await (const conn of listener) yield tcpEnd(conn);
+}

@@ -1,0 +1,55 @@
+/**
+ * The table of the bench: works as an application does them, over flows and over TCP in the same run.
+ *
+ *     deno run -A tests/bench/table/main.ts [--rounds 5] [--file-mb 200] [--json FILE] [PART…]
+ *
+ * Writes what it measured as JSON (`bench.json`; a part that is measured again replaces its rows), from which
+ * `deno task bench:doc` makes the table of `docs/performance.md`. Needs root for the parts with two hosts. Asserts nothing.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { canMakeNetns } from "../../e2e/support/netns.ts";
+import { line } from "../figures.ts";
+import { type BenchFile, machine, readBench } from "./file.ts";
+import { canPin } from "./hosts.ts";
+import { moreParts } from "./more.ts";
+import { PARTS, type Row } from "./rows.ts";
+
+const args = parseArgs(Deno.args, {
+  string: ["rounds", "file-mb", "json"],
+  default: { rounds: "5", "file-mb": "200", json: "bench.json" },
+});
+const extent = { rounds: Number(args.rounds), fileBytes: Number(args["file-mb"]) * 1e6 };
+const all = { ...PARTS, ...moreParts };
+const names = args._.length > 0 ? args._.map(String) : Object.keys(all);
+
+const digits = (v: number) => v >= 100 ? v.toFixed(0) : v.toPrecision(3);
+
+function show(row: Row): void {
+  const span = (r: { median: number; least: number; most: number }) =>
+    `${digits(r.median)} ${row.unit} (${digits(r.least)}–${digits(r.most)})`;
+  const peer = row.peer === undefined ? "" : `${row.peer.name}: ${span(row.peer)}`;
+  const ratio = row.ratio === undefined ? "" : `; ratio ${row.ratio.toFixed(2)}`;
+  line(row.what, span(row.ours), `${peer}${ratio} (goal ${row.goal})`);
+}
+
+const file: BenchFile = await readBench(args.json) ?? { machine: await machine(canPin), parts: {} };
+for (const name of names) {
+  const part = all[name];
+  if (part === undefined) {
+    console.error(`Cannot bench ${name}: there is no such part (${Object.keys(all).join(", ")})`);
+    Deno.exit(2);
+  }
+  if (name.startsWith("file-") && !canMakeNetns()) {
+    line(name, "skipped", "needs root, for network namespaces");
+    continue;
+  }
+  try {
+    const rows = await part(extent);
+    rows.forEach(show);
+    file.parts[name] = { machine: await machine(canPin), rows };
+  } catch (error) {
+    line(name, "failed", String(error).slice(0, 500));
+  }
+}
+await Deno.writeTextFile(args.json, JSON.stringify(file, null, 1) + "\n");
