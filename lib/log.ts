@@ -27,13 +27,23 @@ function escaped(text: string): string {
   return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-/** A sink for stdout: `==<pid>== <prefix>(<level>): <text>`, at a terminal in the colour of the level. */
+/** A line for stdout without its end: `==<pid>== <prefix>(<level>): <text>` (spec 20 §16). */
+export function formatLine(
+  pid: number,
+  level: Level,
+  prefix: string,
+  text: string,
+  color: boolean,
+): string {
+  const plain = `==${String(pid).padStart(5, "0")}== ${prefix}(${level}): ${text}`;
+  return color ? `${COLOR[level]}${plain}\x1b[0m` : plain;
+}
+
+/** A sink for stdout, at a terminal in the colour of the level. */
 export function stdoutSink(pid: number = Deno.pid, color: boolean = wantsColor()): Sink {
   const encoder = new TextEncoder();
-  const head = `==${String(pid).padStart(5, "0")}== `;
   return (level, prefix, text) => {
-    const plain = `${head}${prefix}(${level}): ${text}`;
-    const line = encoder.encode(color ? `${COLOR[level]}${plain}\x1b[0m\n` : `${plain}\n`);
+    const line = encoder.encode(`${formatLine(pid, level, prefix, text, color)}\n`);
     for (let at = 0; at < line.length;) {
       try {
         at += Deno.stdout.writeSync(line.subarray(at));

@@ -1,7 +1,9 @@
 /** What is proved here: what a log line may hold. What daemons write is proved by the end-to-end tests. */
 
-import { assertEquals } from "@std/assert";
-import { type Level, Logger } from "../../../lib/log.ts";
+import { assert, assertEquals } from "@std/assert";
+import { decodeHex } from "@std/encoding";
+import { formatLine, type Level, Logger } from "../../../lib/log.ts";
+import vectors from "../../vectors/tools.json" with { type: "json" };
 
 Deno.test("Logger: what others have named neither forges a line nor talks to the terminal", () => {
   const lines: string[] = [];
@@ -19,3 +21,22 @@ Deno.test("Logger: what others have named neither forges a line nor talks to the
   log.proto(hostile);
   assertEquals(lines, ["EE", "WW", "II", "DB", "PP"].map((l) => `x(${l}): ${good}`));
 });
+
+for (const { name, hex, input } of vectors.cases.filter((c) => c.name.startsWith("log."))) {
+  // What goes to the system log is proved in tests/e2e/irmd_syslog_test.ts.
+  if (name.startsWith("log.syslog.")) continue;
+  Deno.test(`${name}: the line of the prototype`, () => {
+    assert(name.startsWith("log.stdout."), `${name}: unknown kind of case`);
+    const { component, level, pid } = input as { component: string; level: Level; pid: number };
+    const line = new TextDecoder().decode(decodeHex(hex));
+    const at = line.indexOf("): ") + 3;
+    // deno-lint-ignore no-control-regex
+    const text = line.slice(at).replace(/\x1b\[0m$/, "");
+    assertEquals(formatLine(pid, level, component, text, true), line);
+    assertEquals(
+      formatLine(pid, level, component, text, false),
+      // deno-lint-ignore no-control-regex
+      line.replaceAll(/\x1b\[\d+m/g, ""),
+    );
+  });
+}
