@@ -14,8 +14,8 @@ Names
   irm name list [list PREFIX] [--json]
 
 Bindings: who accepts flows for a name
-  irm bind program PROGRAM name NAME [auto -- ARGUMENT...]
-  irm bind process PID name NAME
+  irm bind program PROGRAM name NAME [user USER|group GROUP|any] [auto -- ARGUMENT...]
+  irm bind process PID name NAME [user USER|group GROUP]
   irm bind ipcp IPCP name NAME
   irm unbind program|process|ipcp WHAT name NAME
 
@@ -55,6 +55,11 @@ layer (null before it is in one), hash_algo and hash.
 A program is found by path or in PATH. oping, operf, oecho, ocbr, obc and ovpn that are
 not found there are those of this binary.
   irm bind program oping name oping auto -- --listen
+The name is for processes of the user who binds; user U, group G or any say otherwise. A
+program that is started runs as that user (with group and any, as the one who binds).
+Only root names other users. Processes of users that root names may use the keys of the
+name, as may whoever can read them.
+  irm bind program oping name oping user alice auto -- --listen
 `,
   "unbind program": `
   --all in place of the name unbinds all names.

@@ -7,7 +7,7 @@
  */
 
 import type { QosSpec } from "../lib/qos.ts";
-import type { IpcpConfig, IpcpListEntry } from "../lib/irm/messages.ts";
+import type { BoundFor, IpcpConfig, IpcpListEntry } from "../lib/irm/messages.ts";
 
 /** An entry of LIST_NAMES. */
 export interface NameEntry {
@@ -39,11 +39,16 @@ export interface Admin {
   listIpcps(): Promise<IpcpListEntry[]>;
   listNames(): Promise<NameEntry[]>;
   /** `exec` is the program and its arguments, without the closing empty word. */
-  bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void>;
+  bindProgram(
+    exec: readonly string[],
+    name: string,
+    auto: boolean,
+    boundFor?: BoundFor,
+  ): Promise<void>;
   /** Without a name: from all names. */
   unbindProgram(prog: string, name: string | undefined): Promise<void>;
-  bindProcess(pid: number, name: string): Promise<void>;
-  unbindProcess(pid: number, name: string): Promise<void>;
+  bindProcess(pid: number, name: string, boundFor?: BoundFor): Promise<void>;
+  unbindProcess(pid: number, name: string, boundFor?: BoundFor): Promise<void>;
   createName(name: NewName): Promise<void>;
   destroyName(name: string): Promise<void>;
   regName(name: string, pid: number): Promise<void>;

@@ -8,13 +8,23 @@
 import { Errno } from "../lib/errno.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import type { Reservation, Started } from "./registry/mod.ts";
+import type { AutoStart, Reservation, Started } from "./registry/mod.ts";
 import { settled } from "./waits.ts";
 
 /** How long a bound process may take to accept, ms (spec 20 §1). */
 export const ACCEPTOR_MS = 1000;
 /** How long a program may take from its start to its accept, ms: ours start slower than C programs. */
 export const STARTED_MS = 4000;
+
+/** How long a program may run without ever accepting, ms; then it is ended. */
+export const NEVER_ACCEPTED_MS = 8000;
+/** Programs of a name that run at the same time because it started them. */
+const RUNNING_MAX = 8;
+/** Pause after a start that came to nothing, ms; it doubles with each in a row. */
+const PAUSE_FIRST_MS = 250;
+const PAUSE_MOST_MS = 30_000;
+/** From being asked to end to being killed, ms. */
+const GRACE_MS = 1000;
 
 /** What became of it. */
 export type Acceptor =
@@ -79,27 +89,53 @@ export async function findAcceptor(
     if (started !== undefined) return { ...outcome, why: whyNot(started) };
     if (!inTime) return outcome;
     record = d.registry.names.get(name);
-    const argv = record?.autostart[0];
-    if (argv === undefined) return outcome;
-    const r = start(d, name, argv);
+    const program = record?.autostart[0];
+    if (program === undefined) return outcome;
+    const r = start(d, name, program);
     if (typeof r === "string") return { kind: "failed", code: -Errno.EPERM, why: r };
     started = r;
   }
 }
 
-function start(d: Daemon, name: string, argv: readonly string[]): Started | string {
-  const record = d.registry.names.get(name);
-  const before = record?.starting;
+function start(d: Daemon, name: string, program: AutoStart): Started | string {
+  const record = d.registry.names.get(name)!;
+  const path = program.argv[0]!;
+  const nowMs = d.nowMs();
   // One start a name at a time: whoever comes meanwhile waits for the same.
-  if (before !== undefined && before.status === undefined && d.nowMs() < before.untilMs) {
-    return before;
+  const before = record.started.at(-1);
+  if (before !== undefined && !before.accepted) {
+    return nowMs < before.untilMs ? before : `${path} was started and does not accept`;
   }
-  d.log.info(`Starting ${argv[0]} for ${name}.`);
-  const pid = d.children.startProgram(argv);
+  if (nowMs < record.startPauseMs) {
+    const sec = Math.ceil((record.startPauseMs - nowMs) / 1000);
+    return `${path} came to nothing ${record.startFailures} times, it is tried again in ${sec} s`;
+  }
+  if (record.started.length >= RUNNING_MAX) {
+    return `${record.started.length} processes of ${path} run for it already and none accepts`;
+  }
+  d.log.info(`Starting ${path} for ${name}.`);
+  const pid = d.children.startProgram(program.argv, program.as);
   if (typeof pid === "string") return pid;
-  const untilMs = d.nowMs() + STARTED_MS;
-  const started: Started = { pid, path: argv[0]!, status: undefined, untilMs };
-  if (record !== undefined) record.starting = started;
+  const untilMs = nowMs + STARTED_MS;
+  const started: Started = { pid, path, status: undefined, accepted: false, untilMs };
+  record.started.push(started);
+  const deadline = setTimeout(() => {
+    if (started.accepted) return;
+    d.log.warn(`Ending ${path} (${pid}): it never accepted for ${name}.`);
+    d.children.stopProgram(pid, GRACE_MS);
+  }, NEVER_ACCEPTED_MS);
+  d.children.onEnd(pid, (code) => {
+    clearTimeout(deadline);
+    started.status = code;
+    record.started.splice(record.started.indexOf(started), 1);
+    // One that has put itself into the background ends well, and something accepts later.
+    if (started.accepted || code === 0) record.startFailures = 0;
+    else {
+      const pauseMs = Math.min(PAUSE_FIRST_MS * 2 ** record.startFailures, PAUSE_MOST_MS);
+      record.startFailures += 1;
+      record.startPauseMs = d.nowMs() + pauseMs;
+    }
+  });
   return started;
 }
 

@@ -4,6 +4,7 @@ import { fileCause } from "../lib/cli/reason.ts";
 import { BIND_AUTO, COMP_MANAGEMENT, IrmCode } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS } from "../lib/qos.ts";
+import { effectiveGid } from "../lib/sys/users.ts";
 import type { Outcome } from "./answer.ts";
 import {
   CONFIG_BYTES_MAX,
@@ -105,11 +106,13 @@ function applyName(d: Daemon, entry: NameConfig): string | undefined {
   if (d.registry.createName({ name, polLb, ...security })) d.log.info(`Created new name: ${name}.`);
   else d.log.info(`Name ${name} already exists.`);
   for (const { path, args } of entry.programs) {
-    const cause = causeOf(bindProgram(d, {
+    const by = { uid: d.ownUid, gid: effectiveGid(), gids: [] };
+    const cause = causeOf(bindProgram(d, by, {
       code: IrmCode.IRM_BIND_PROGRAM,
       name,
       exec: [path, ...args ?? [], ""],
       opts: args === undefined ? 0 : BIND_AUTO,
+      boundFor: entry.boundFor,
     }));
     if (cause !== undefined) return `Failed to bind program ${path} to name ${name}: ${cause}.`;
   }

@@ -7,15 +7,17 @@
  */
 
 import { basename } from "@std/path";
-import { COMMANDS } from "../lib/commands.ts";
+import { COMMANDS, RUN_WORD } from "../lib/commands.ts";
 import type { Instance } from "../lib/instance.ts";
 import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
-import { selfCommand } from "../lib/self.ts";
+import { selfCommand, selfFile } from "../lib/self.ts";
 import type { Fd } from "../lib/sys/fd.ts";
 import { SysError } from "../lib/sys/ffi.ts";
-import { type Child, kill, spawn, watchExit } from "../lib/sys/process.ts";
+import { type Child, kill, killGroup, limitProgram, spawn, watchExit } from "../lib/sys/process.ts";
 import { IPCP_BLOCKED_SIGNALS, Signal } from "../lib/sys/signals.ts";
+import { effectiveUid } from "../lib/sys/users.ts";
+import { type RunAs, runAsWords, userVariables } from "./run_as.ts";
 
 /** Variables handed on when they are set; everything else is ours alone. */
 const KEPT_VARIABLES = [
@@ -68,6 +70,13 @@ export class Children {
     return env;
   }
 
+  /** Environment of a program of another user: nothing that is ours. */
+  #userEnv(uid: number): Record<string, string> {
+    const env = { ...this.#env(), ...userVariables(uid) };
+    for (const name of ["DENO_DIR", "XDG_CACHE_HOME"]) delete env[name];
+    return env;
+  }
+
   /** Starts an IPCP; its pid, or a line that says why not. The caller enters it before it returns to the loop. */
   startIpcp(type: number, name: string): number | string {
     const word = IPCP_TYPE_WORDS[type];
@@ -76,12 +85,21 @@ export class Children {
     const argv = this.ipcpDir === undefined ? selfCommand(program) : [`${this.ipcpDir}/${program}`];
     argv.push(String(Deno.pid), name);
     if (this.toSyslog) argv.push("1");
-    return this.#start(argv, IPCP_BLOCKED_SIGNALS);
+    return this.#start(argv, { env: this.#env(), blockSignals: IPCP_BLOCKED_SIGNALS });
   }
 
-  /** Starts a program for a name: its pid, or why not (also in the log). */
-  startProgram(argv: readonly string[]): number | string {
-    const pid = this.#start(programArgv(argv), "none", "/dev/null", true);
+  /**
+   * Starts a program for a name, as that user if it is another than ours, in a session of its own: its pid, or why
+   * not (also in the log).
+   */
+  startProgram(argv: readonly string[], as: RunAs | undefined): number | string {
+    const other = as !== undefined && as.uid !== effectiveUid() ? as : undefined;
+    const pid = other === undefined
+      ? this.#start(programArgv(argv), { env: this.#env(), program: true })
+      : this.#start(selfCommand("irmd", ...runAsWords(other, programArgv(argv, true))), {
+        env: this.#userEnv(other.uid),
+        program: true,
+      });
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
       return `${argv[0]} cannot be started (${pid})`;
@@ -103,7 +121,7 @@ export class Children {
 
   /** Starts this program with other words; `input` is a file it reads as standard input. Its pid, if it started. */
   startSelf(words: readonly string[], input: string): number | undefined {
-    const pid = this.#start(selfCommand(...words), "none", input);
+    const pid = this.#start(selfCommand(...words), { env: this.#env(), input });
     if (typeof pid === "number") return pid;
     this.log.error(`Failed to start ${words[0]}: ${pid}.`);
     return undefined;
@@ -111,18 +129,25 @@ export class Children {
 
   #start(
     argv: readonly string[],
-    blockSignals: readonly number[] | "none",
-    input = "/dev/null",
-    session = false,
+    how: {
+      readonly env: Record<string, string>;
+      readonly blockSignals?: readonly number[];
+      readonly input?: string;
+      /** Led away from the daemon: session, directory, limits. */
+      readonly program?: boolean;
+    },
   ): number | string {
     if (this.#ending) return "the IRMd is shutting down";
+    const { env, blockSignals = "none", input = "/dev/null", program = false } = how;
     let child: Child;
     try {
-      child = spawn(argv, { env: this.#env(), blockSignals, fds: [input], session });
+      const away = program ? { session: true, cwd: "/" } : {};
+      child = spawn(argv, { env, blockSignals, fds: [input], ...away });
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return e.message;
     }
+    if (program) limitProgram(child.pid);
     this.#running.add(child.pid);
     this.watch(child.pid, child.pidfd);
     return child.pid;
@@ -171,6 +196,17 @@ export class Children {
   stop(pid: number, graceMs: number): void {
     kill(pid, Signal.TERM);
     kill(pid, Signal.CONT);
+    this.#killLater(pid, graceMs);
+  }
+
+  /** As {@linkcode stop}, with all that a started program has started. */
+  stopProgram(pid: number, graceMs: number): void {
+    if (!this.#running.has(pid)) return;
+    killGroup(pid, Signal.TERM);
+    this.#killLater(pid, graceMs);
+  }
+
+  #killLater(pid: number, graceMs: number): void {
     const timer = setTimeout(() => {
       if (this.#watches.has(pid)) kill(pid, Signal.KILL);
     }, graceMs);
@@ -187,12 +223,15 @@ export class Children {
 /**
  * The command line for a bound program: a bare word, or a path that is not there, whose base name is one of
  * our own programs means that program of ours.
+ * @param other whether another user runs it, who cannot use what was unpacked for us
  */
-export function programArgv(argv: readonly string[]): string[] {
+export function programArgv(argv: readonly string[], other = false): string[] {
   const path = argv[0]!;
   const word = basename(path);
   if (Object.hasOwn(COMMANDS, word) && (!path.includes("/") || !exists(path))) {
-    return [...selfCommand(word), ...argv.slice(1)];
+    const file = other ? selfFile() : undefined;
+    const command = file === undefined ? selfCommand(word) : [file, RUN_WORD, word];
+    return [...command, ...argv.slice(1)];
   }
   return [...argv];
 }

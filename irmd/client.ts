@@ -1,6 +1,38 @@
-/** One connection to irm.sock: who is at the other end, and whether it still is (spec 20 §2.1, §19.2, 9). */
+/**
+ * One connection to irm.sock: who is at the other end, and whether it still is (spec 20 §2.1, §19.2, 9).
+ *
+ * A pid is no identity: a socket can be handed on and outlive its process, and the pid comes back. Who connected is
+ * the process that the kernel has pinned to the socket (SO_PEERPIDFD), remembered as pid and start time, and looked
+ * at again with each request.
+ */
 
+import { Errno } from "../lib/errno.ts";
+import { pidfdEnded, procStat } from "../lib/sys/process.ts";
 import type { PeerCred, SeqSocket } from "../lib/sys/socket.ts";
+
+/** Who connected. */
+export interface Peer extends PeerCred {
+  /** When the process was started, ticks; undefined when it had gone before anybody looked, or is not visible here. */
+  readonly startTicks: number | undefined;
+}
+
+/** Who is at the other end of a connection that has just come. Throws `SysError`. */
+export function peerOf(socket: SeqSocket): Peer {
+  const cred = socket.peerCred();
+  const startTicks = procStat(cred.pid)?.startTicks;
+  const pidfd = socket.peerPidfd();
+  if (typeof pidfd === "number") {
+    const ended = pidfd === -Errno.ESRCH || pidfd === -Errno.EINVAL;
+    // Else the kernel is older, or has no descriptor left: the pid was of that process a moment ago.
+    return { ...cred, startTicks: ended ? undefined : startTicks };
+  }
+  try {
+    // It lives, so the pid was its own when its start time was read.
+    return { ...cred, startTicks: pidfdEnded(pidfd) ? undefined : startTicks };
+  } finally {
+    pidfd.close();
+  }
+}
 
 /** See the file's comment. Made for each request; the server owns the socket. */
 export class Client {
@@ -9,8 +41,14 @@ export class Client {
   #watching = false;
   #gone = false;
 
-  constructor(socket: SeqSocket, readonly cred: PeerCred) {
+  constructor(socket: SeqSocket, readonly cred: Peer) {
     this.#socket = socket;
+  }
+
+  /** Whether the process that connected still is the one of its pid. */
+  get present(): boolean {
+    const { pid, startTicks } = this.cred;
+    return startTicks !== undefined && procStat(pid)?.startTicks === startTicks;
   }
 
   /** Primary and supplementary groups of the client, as the kernel says. */

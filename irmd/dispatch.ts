@@ -5,12 +5,14 @@
 
 import { Errno } from "../lib/errno.ts";
 import { decodeIrmMsg, type IrmMsg, WireValueError } from "../lib/irm/messages.ts";
+import { nsPids } from "../lib/sys/process.ts";
 import { isPrivileged } from "../lib/sys/users.ts";
 import { isWireError } from "../lib/wire/mod.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
-import type { Client } from "./client.ts";
+import type { Client, Peer } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
+import type { ProcRecord } from "./registry/mod.ts";
 import { type Request, REQUESTS } from "./requests.ts";
 
 /** Why this client may not make this request, or undefined when it may. */
@@ -30,9 +32,11 @@ export function refusal(
     if (msg[field] === undefined) return invalid(request.stage, `no ${FIELDS[field] ?? field}`);
   }
   if (who === "anyone" || who === "administrator") return undefined;
-  // A socket outlives its process, and a pid comes back: who speaks for a process must also be its user.
+  if (pid === 0) return no("the process is in a PID namespace that this IRMd does not see into");
+  // A socket outlives its process, and a pid comes back.
+  if (!client.present) return no(`the process that connected as ${pid} has ended`);
   const known = d.registry.procs.get(pid);
-  if (known !== undefined && known.uid !== uid) {
+  if (known !== undefined && !isSame(known, client.cred)) {
     return no(`process ${pid} is not the one that uid ${uid} speaks for`);
   }
   if (who === "ipcp") {
@@ -41,9 +45,20 @@ export function refusal(
       : failed(-Errno.EBADF, "permission", `process ${pid} is not an IPCP of this node`);
   }
   const claimed = spokenFor(who, msg);
-  return claimed === undefined || claimed === pid
-    ? undefined
-    : no(`process ${pid} cannot speak for ${claimed}`);
+  if (claimed === undefined || claimed === pid) return undefined;
+  const pids = nsPids(pid);
+  return no(
+    pids.length > 1 && pids.at(-1) === claimed
+      ? `process ${claimed} is in a PID namespace of its own, where numbers mean others than here (here it is ${pid}); ` +
+        "run it in the namespace of the IRMd"
+      : `process ${pid} cannot speak for ${claimed}`,
+  );
+}
+
+/** Whether an announced process is the one that connected. */
+function isSame(known: ProcRecord, peer: Peer): boolean {
+  if (known.uid !== peer.uid) return false;
+  return known.startTicks === undefined || known.startTicks === peer.startTicks;
 }
 
 /** Names of the fields in the message, where ours differ. */

@@ -1,13 +1,9 @@
 /** Does what the registry asks for, and takes back what dead processes held (spec 20 §13, spec 10 §11.7, 11). */
 
-import { procArgv, procExe } from "../lib/sys/process.ts";
-import { COMMANDS } from "../lib/commands.ts";
-import { selfCommand } from "../lib/self.ts";
-import { isPrivileged } from "../lib/sys/users.ts";
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
 import type { RingId, UnreadPackets } from "./objects.ts";
-import type { Effect, ProcRecord, ProgRecord } from "./registry/mod.ts";
+import type { Effect } from "./registry/mod.ts";
 import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
 /** Does what a call of the registry has left to do. */
@@ -81,56 +77,4 @@ export function reclaimLater(d: Daemon, pid: number, flowUid: number): void {
     const n = d.objects.reclaim(pid, rings(d, 0));
     if (n > 0) d.log.dbg(`Reclaimed ${n} blocks of process ${pid}.`);
   }, RECLAIM_AFTER_MS);
-}
-
-/**
- * Whether a process may inherit the names of the program whose base name it claims (spec 20 §19.4): it runs
- * that very file or one of our own programs. Administrators are believed.
- */
-export function mayInherit(d: Daemon, proc: ProcRecord, prog: ProgRecord): boolean {
-  if (isPrivileged(proc.uid, d.ownUid) || isOurs(proc, prog)) return true;
-  const exe = procExe(proc.pid);
-  const real = realPath(prog.path);
-  if (exe === undefined || real === undefined) return false;
-  // What its words say is its own tale: a script is not known by them.
-  return exe === real;
-}
-
-/** Whether a process runs our own binary as the program of that name. */
-function isOurs(proc: ProcRecord, prog: ProgRecord): boolean {
-  if (!Object.hasOwn(COMMANDS, prog.prog)) return false;
-  const main = selfCommand().at(-1)!;
-  const own = procExe(Deno.pid);
-  const exe = procExe(proc.pid);
-  const argv = procArgv(proc.pid) ?? [];
-  if (exe === undefined || own === undefined) return false;
-  if (exe === own) return argv.includes(main) || exe === realPath(main);
-  // The portable form unpacks itself for each user.
-  return isCopy(exe, own) && argv.some((w) => isCopy(w, main));
-}
-
-/** Whether two files are the same part of the portable form: the directory is named after its content. */
-export function isCopy(file: string, own: string): boolean {
-  const tail = (path: string) => path.split("/").slice(-2).join("/");
-  if (!/^(runtime|program)-[0-9a-f]{8,}\//.test(tail(own)) || tail(file) !== tail(own)) {
-    return false;
-  }
-  const length = size(own);
-  return length !== undefined && size(file) === length;
-}
-
-function size(path: string): number | undefined {
-  try {
-    return Deno.statSync(path).size;
-  } catch {
-    return undefined;
-  }
-}
-
-function realPath(path: string): string | undefined {
-  try {
-    return Deno.realPathSync(path);
-  } catch {
-    return undefined;
-  }
 }

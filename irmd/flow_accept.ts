@@ -10,6 +10,7 @@ import {
   DATA_BYTES_MAX,
   giveUp,
   granted,
+  keysRefused,
   NO_BYTES,
   noFlowId,
   notAnnounced,
@@ -44,6 +45,13 @@ export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">)
   if (record === undefined) {
     await refuse(d, flow, direct, -Errno.ENAME);
     return failed(-Errno.ENAME, stage, `the name "${name}" was destroyed meanwhile`);
+  }
+  const proc = d.registry.procs.get(flow.nPid);
+  const noKeys = proc === undefined ? undefined : keysRefused(d, record, proc, "server");
+  if (noKeys !== undefined) {
+    d.log.warn(`Flow request for ${name} refused: ${noKeys}.`);
+    await refuse(d, flow, direct, -Errno.EAUTH, noKeys);
+    return failed(-Errno.EAUTH, "oap", noKeys);
   }
   const oap = await d.oap.serve(securityOf(d, record, name), name, request, data);
   if (isOapFailure(oap)) {

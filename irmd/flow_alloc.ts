@@ -84,7 +84,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     if (found.kind !== "reserved") return "elsewhere";
     const { reservation } = found;
     const { flow } = reservation;
-    const oap = await d.oap.prepare(securityOf(d, q.record, dst), dst, q.data);
+    const oap = await d.oap.prepare(securityOf(d, q.record, dst, proc), dst, q.data);
     if (isOapFailure(oap)) {
       d.registry.release(reservation);
       return failed(oap.code, "oap", oap.reason);
@@ -147,7 +147,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
         : failed(-Errno.EIPCP, "query", unreachable(d, q) + ipcp),
     );
   }
-  const oap = await d.oap.prepare(securityOf(d, q.record, dst), dst, q.data);
+  const oap = await d.oap.prepare(securityOf(d, q.record, dst, proc), dst, q.data);
   if (isOapFailure(oap)) return abandon(failed(oap.code, "oap", oap.reason));
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));

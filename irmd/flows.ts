@@ -8,10 +8,11 @@
 
 import { Errno, errnoText } from "../lib/errno.ts";
 import { FlowState } from "../lib/irm/messages.ts";
-import type { NameSecurity } from "../security/oap/mod.ts";
+import { isAbsent } from "../lib/sys/access.ts";
+import { checkPathsReadableBy, type NameSecurity } from "../security/oap/mod.ts";
 import { type Answer, failed, ok } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
-import type { FlowRecord, NameRecord } from "./registry/mod.ts";
+import type { FlowRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
 
 /** Time for an allocation or join that names none, ms (spec 20 §1). */
 export const ALLOC_MS = 20_000;
@@ -71,11 +72,34 @@ export function noRings(code: number): Answer {
   );
 }
 
+/**
+ * Why a process may not use the keys of one side of a name, or undefined when it may or there are none: they are for
+ * root, the owner of the node, users that a binding of theirs names, and whoever can read the files anyway.
+ */
+export function keysRefused(
+  d: Daemon,
+  record: NameRecord,
+  proc: ProcRecord,
+  side: "server" | "client",
+): string | undefined {
+  if (proc.uid === 0 || proc.uid === d.ownUid) return undefined;
+  if (side === "server" && d.registry.mayUseKeys(proc, record.name)) return undefined;
+  const { skey, senc, ckey, cenc } = record.paths;
+  const [key, conf] = side === "server" ? [skey, senc] : [ckey, cenc];
+  // The static keys lie beside the configuration (spec 40 §13).
+  const dir = conf.slice(0, conf.lastIndexOf("/"));
+  const secret = [key, `${dir}/kex.key.pem`, `${dir}/kex.key.raw`].filter((p) => !isAbsent(p));
+  const why = checkPathsReadableBy(secret, proc.uid, [proc.gid, ...proc.gids]);
+  if (why === undefined) return undefined;
+  return `uid ${proc.uid} may not use the keys of "${record.name}" (irm bind … user ${proc.uid}, made by root, allows it)`;
+}
+
 /** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */
 export function securityOf(
   d: Daemon,
   record: NameRecord | undefined,
   name: string,
+  client?: ProcRecord,
 ): NameSecurity {
   const none = { enc: "", crt: "", key: "" };
   if (record === undefined) return { server: none, client: none, serverDir: "", clientDir: "" };
@@ -89,5 +113,7 @@ export function securityOf(
     serverDir: "",
     clientDir: "",
     ...(owner ? { owner } : {}),
+    // Who may not speak with its key speaks without.
+    ...(client && keysRefused(d, record, client, "client") ? { anonymousClient: true } : {}),
   };
 }

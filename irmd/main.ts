@@ -21,12 +21,13 @@ import { applyConfig, loadConfig, type LoadedConfig } from "./apply_config.ts";
 import { Children } from "./children.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { dispatch } from "./dispatch.ts";
-import { applyEffects, mayInherit, reclaimLater } from "./effects.ts";
+import { applyEffects, reclaimLater } from "./effects.ts";
 import { IpcpClient } from "./ipcp_client.ts";
 import { Ipcps } from "./ipcps.ts";
 import { Objects } from "./objects.ts";
 import { Registry } from "./registry/mod.ts";
 import { RibDir } from "./rib_dir.ts";
+import { RUN_AS_WORD, runAsMain } from "./run_as.ts";
 import { Server } from "./server.ts";
 import { shutDown } from "./shutdown.ts";
 import { StartError, takeLock } from "./stale.ts";
@@ -68,9 +69,12 @@ export async function main(args: string[]): Promise<number> {
   if (words === undefined) return 1;
   const instance = currentInstance();
   if (words[0] === UPKEEP_WORD) return await upkeepMain(instance);
+  if (words[0] === RUN_AS_WORD) return runAsMain(words.slice(1), Deno.env.toObject());
   const parsed = parse(words, environment);
   if (typeof parsed === "number") return parsed;
   keepHeapSmall();
+  // What is made here has the modes that are asked for, whoever starts the daemon.
+  Deno.umask(0o022);
   const ownUid = effectiveUid();
   if (ownUid !== 0 && instance.prefix === "") {
     print("IPC Resource Manager must be run as root.\n");
@@ -297,10 +301,10 @@ function assemble(
 ): { d: Daemon; ipcps: Ipcps; rib: RibDir } {
   const startMs = performance.now();
   const rib = new RibDir(instance, log);
-  const registry: Registry = new Registry({
-    securityDir: instance.securityDir,
-    mayInherit: (proc, prog) => mayInherit(d, proc, prog),
-  }, (effects) => applyEffects(d, effects));
+  const registry: Registry = new Registry(
+    { securityDir: instance.securityDir },
+    (effects) => applyEffects(d, effects),
+  );
   const children = new Children(instance, log, !options.toStdout, options.ipcpDir, environment, {
     started: (pid, path) => registry.spawned.set(pid, { pid, kind: "program", what: path }),
     ended: (pid, code) => ended(pid, code),

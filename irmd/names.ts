@@ -20,7 +20,8 @@ import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
-import { baseName, type IpcpPlan } from "./registry/mod.ts";
+import { bindingOf, userOf, whoseIs } from "./binding_user.ts";
+import { baseName, type IpcpPlan, isFor, type User } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
@@ -54,7 +55,9 @@ export function announce(d: Daemon, client: Client, msg: Having<"prog">): Outcom
     if (!d.registry.pools.has(flowUid)) d.objects.removePup(flowUid);
     return failed(-Errno.EPERM, stage, `cannot create the ${what}: ${e.message}`);
   }
-  d.registry.announce({ pid, prog: baseName(prog), uid, gid, flowUid });
+  const { gids } = client;
+  const { startTicks } = client.cred;
+  d.registry.announce({ pid, prog: baseName(prog), uid, gid, gids, startTicks, flowUid });
   d.children.watch(pid);
   d.log.info(`Process added: ${pid} (${prog}).`);
   return ok();
@@ -98,7 +101,7 @@ export function destroyName(d: Daemon, msg: Having<"name">): Outcome {
 }
 
 /** IRM_BIND_PROGRAM. The last element of exec is dropped, as the prototype's client appends one. */
-export function bindProgram(d: Daemon, msg: Having<"name">): Outcome {
+export function bindProgram(d: Daemon, by: User, msg: Having<"name">): Outcome {
   const stage = "bind program";
   const { name, exec, opts } = msg;
   if (name === "") return invalid(stage, "no name");
@@ -106,11 +109,17 @@ export function bindProgram(d: Daemon, msg: Having<"name">): Outcome {
   if (argv.length === 0 || argv[0] === "") return invalid(stage, "no program");
   if (argv.length > EXEC_WORDS_MAX) return invalid(stage, `more than ${EXEC_WORDS_MAX} words`);
   if (new TextEncoder().encode(argv[0]).length > 255) return invalid(stage, "path over 255 bytes");
-  const code = d.registry.bindProgram(argv, name, ((opts ?? 0) & BIND_AUTO) !== 0);
+  const auto = ((opts ?? 0) & BIND_AUTO) !== 0;
+  const whom = bindingOf(d, by, msg.boundFor);
+  if (typeof whom === "string") return invalid(stage, whom);
+  if (auto && whom.as === undefined) {
+    return invalid(stage, "the user is not in the user database, so nothing can be started as it");
+  }
+  const code = d.registry.bindProgram(argv, name, { auto, ...whom });
   if (code < 0) {
     return failed(code, stage, `program "${baseName(argv[0]!)}" is bound to "${name}" already`);
   }
-  d.log.info(`Bound program ${argv[0]} to name ${name}.`);
+  d.log.info(`Bound program ${argv[0]} to name ${name}, for ${whoseIs(whom.to)}.`);
   return ok();
 }
 
@@ -158,7 +167,14 @@ export async function bindProcess(
       `process ${pid} is no Ouroboros program of this node (it has not announced itself)`;
     return failed(-Errno.EPERM, stage, cause);
   }
-  const code = d.registry.bindProcess(pid, name);
+  const whom = msg.boundFor === undefined ? undefined : bindingOf(d, userOf(client), msg.boundFor);
+  if (typeof whom === "string") return invalid(stage, whom);
+  const proc = d.registry.procs.get(pid);
+  if (whom !== undefined && proc !== undefined && !isFor(whom.to, proc)) {
+    return failed(-Errno.EPERM, stage, `process ${pid} is not of ${whoseIs(whom.to)}`);
+  }
+  const trusted = whom !== undefined && whom.trusted && whom.to.kind !== "any";
+  const code = d.registry.bindProcess(pid, name, trusted);
   if (code < 0) return failed(code, stage, `process ${pid} is bound to "${name}" already`);
   d.log.info(`Bound process ${pid} to name ${name}.`);
   return ok();

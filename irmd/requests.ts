@@ -8,6 +8,7 @@
 
 import { IrmCode, type IrmMsg } from "../lib/irm/messages.ts";
 import type { Outcome } from "./answer.ts";
+import { userOf } from "./binding_user.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import { accept } from "./flow_accept.ts";
@@ -113,7 +114,12 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
   // Names, programs, processes.
   [
     IrmCode.IRM_BIND_PROGRAM,
-    request("bind program", "administrator", ["name"], ({ d }, m) => names.bindProgram(d, m)),
+    request(
+      "bind program",
+      "administrator",
+      ["name"],
+      ({ d, client }, m) => names.bindProgram(d, userOf(client), m),
+    ),
   ],
   [
     IrmCode.IRM_UNBIND_PROGRAM,

@@ -13,7 +13,7 @@ import type { Watch } from "../lib/sys/epoll.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import type { Outcome } from "./answer.ts";
-import { Client } from "./client.ts";
+import { Client, type Peer, peerOf } from "./client.ts";
 
 /** Connections that may wait to be accepted; the prototype's 0 makes clients block in bursts. */
 const BACKLOG = 1024;
@@ -75,17 +75,23 @@ export class Server {
   }
 
   #connected(socket: SeqSocket): void {
+    let peer: Peer;
+    try {
+      peer = peerOf(socket);
+    } catch (e) {
+      return this.#broken(socket, e);
+    }
     const first = socket.tryRecv(MESSAGE_BYTES_MAX);
-    if (first !== -Errno.EAGAIN) return this.#received(socket, first);
+    if (first !== -Errno.EAGAIN) return this.#received(socket, peer, first);
     if (this.#idle.size >= IDLE_CONNECTIONS_MAX) this.#drop(this.#idle.keys().next().value!);
     this.#idle.set(socket, performance.now());
     socket.onReadable(() => {
       this.#idle.delete(socket);
-      this.#received(socket, socket.tryRecv(MESSAGE_BYTES_MAX));
+      this.#received(socket, peer, socket.tryRecv(MESSAGE_BYTES_MAX));
     });
   }
 
-  #received(socket: SeqSocket, packet: Uint8Array | null | number): void {
+  #received(socket: SeqSocket, peer: Peer, packet: Uint8Array | null | number): void {
     if (packet === null || typeof packet === "number") {
       this.#log.error("Failed to read from socket.");
       socket.close();
@@ -94,7 +100,7 @@ export class Server {
     let client: Client;
     let outcome: Outcome | Promise<Outcome>;
     try {
-      client = new Client(socket, socket.peerCred());
+      client = new Client(socket, peer);
       outcome = this.#handler(client, packet);
     } catch (e) {
       return this.#broken(socket, e);

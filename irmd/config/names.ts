@@ -1,6 +1,6 @@
 /** `[name.<name>]` of the configuration (spec 21 B2). Pure. */
 
-import { PolLb } from "../../lib/irm/messages.ts";
+import { type BoundFor, PolLb } from "../../lib/irm/messages.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../../lib/limits.ts";
 import { byteLength, type Problems, TableReader } from "./table.ts";
 import type { TomlTable, TomlValue } from "./toml.ts";
@@ -46,8 +46,21 @@ export function readName(name: string, table: TomlTable, problems: Problems): Na
     ckey: path("client_key_file"),
   };
   const programs = readPrograms(name, reader, problems);
+  const boundFor = readBoundFor(reader, problems);
   reader.finish();
-  return { kind: "name", line: table.line, name, polLb, security, programs };
+  return { kind: "name", line: table.line, name, polLb, security, boundFor, programs };
+}
+
+/** `user`, `group` or `any`, our additions. */
+function readBoundFor(reader: TableReader, problems: Problems): BoundFor | undefined {
+  const user = reader.string("user");
+  const group = reader.string("group");
+  const any = reader.boolean("any") ? 1 : undefined;
+  const said = [user, group, any].filter((word) => word !== undefined).length;
+  if (said > 1) {
+    problems.add(reader.table.line, `${reader.title} is for one of user, group and any.`);
+  }
+  return said === 0 ? undefined : { user, group, any };
 }
 
 function readPrograms(name: string, reader: TableReader, problems: Problems): ProgramConfig[] {

@@ -1,6 +1,6 @@
 /** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. Pure. */
 
-import type { IpcpConfig } from "../../lib/irm/messages.ts";
+import type { BoundFor, IpcpConfig } from "../../lib/irm/messages.ts";
 
 /** A whole file. */
 export interface IrmdConfig {
@@ -40,6 +40,8 @@ export interface NameConfig {
   /** One of `PolLb`. */
   readonly polLb: number;
   readonly security: SecurityPaths;
+  /** Whose processes the programs' bindings are for; undefined: those of the daemon's user. */
+  readonly boundFor: BoundFor | undefined;
   /** Programs to bind, in order. */
   readonly programs: readonly ProgramConfig[];
 }

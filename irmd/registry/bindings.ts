@@ -8,10 +8,10 @@
 import { Errno } from "../../lib/errno.ts";
 import { IpcpState, IpcpType, type NameInfo, NOT_ENROLLED, PolLb } from "../../lib/irm/messages.ts";
 import { type FlowRecord, Reservation } from "./flow.ts";
-import { type Asker, type NamePaths, NameRecord } from "./name.ts";
+import { type Asker, type NamePaths, NameRecord, type User } from "./name.ts";
 import type { IpcpPlan } from "./plan.ts";
 import type { Records } from "./records.ts";
-import type { IpcpRecord, ProcRecord, ProgRecord } from "./tables.ts";
+import { ANYBODY, type BoundTo, type IpcpRecord, isFor, type ProcRecord } from "./tables.ts";
 import { Waiter } from "./waiter.ts";
 
 /** A process that announces itself; uid and gid as the kernel says. */
@@ -23,30 +23,39 @@ export interface Announcement {
   gid: number;
   /** 0 when privileged, else uid. */
   flowUid: number;
+  /** Supplementary groups; absent: none. */
+  gids?: readonly number[];
+  /** When it was started, ticks; absent: unknown. */
+  startTicks?: number | undefined;
 }
 
-/** Whether a process may inherit the names of a program of its base name (spec 20 §19.4). */
-export type MayInherit = (proc: ProcRecord, prog: ProgRecord) => boolean;
+/** How a program is bound. */
+export interface BindProgram {
+  /** Whether it is started on a request. */
+  readonly auto: boolean;
+  /** Whose processes get the name; absent: everybody's. */
+  readonly to?: BoundTo;
+  /** Whether those may use the keys of the name. */
+  readonly trusted?: boolean;
+  /** As whom it is started; absent: as the daemon. */
+  readonly as?: User | undefined;
+}
 
 /** Settings of a registry. */
 export interface RegistryOptions {
   /** Directory with `server/` and `client/`, for the default paths of names. */
   securityDir: string;
-  /** Default: always. */
-  mayInherit?: MayInherit;
 }
 
 /** See the file's comment. */
 export class Bindings {
   readonly #s: Records;
   readonly #securityDir: string;
-  readonly #mayInherit: MayInherit;
   readonly #procWaits = new Map<number, Waiter<number>[]>();
 
   constructor(records: Records, options: RegistryOptions) {
     this.#s = records;
     this.#securityDir = options.securityDir;
-    this.#mayInherit = options.mayInherit ?? (() => true);
   }
 
   // Processes.
@@ -57,12 +66,18 @@ export class Bindings {
    */
   announce(a: Announcement): number {
     if (this.#s.procs.has(a.pid)) return -Errno.EPERM;
-    const proc: ProcRecord = { ...a, names: new Set(), accepts: [] };
+    const proc: ProcRecord = {
+      ...a,
+      gids: a.gids ?? [],
+      startTicks: a.startTicks,
+      names: new Set(),
+      trusted: new Set(),
+      accepts: [],
+    };
     this.#s.procs.set(a.pid, proc);
     this.#s.pools.ref(a.flowUid, a.flowUid === 0 ? 0 : a.gid);
-    const prog = this.#s.progs.get(a.prog);
-    if (prog !== undefined && this.#mayInherit(proc, prog)) {
-      for (const n of prog.names) this.bind(proc, this.#s.names.get(n));
+    for (const [n, { to }] of this.#s.progs.get(a.prog)?.names ?? []) {
+      if (isFor(to, proc)) this.bind(proc, this.#s.names.get(n));
     }
     const waits = this.#procWaits.get(a.pid);
     this.#procWaits.delete(a.pid);
@@ -133,10 +148,10 @@ export class Bindings {
   }
 
   /**
-   * Binds a program to a name, which is created (spillover) when missing; running processes of the program get
-   * the name too. `argv[0]` is the path, `argv` the command line to start when `auto`. 0, -EINVAL without name or program, -EPERM when bound already.
+   * Binds a program to a name, which is created (spillover) when missing; running processes of the program that it is
+   * for get the name too. `argv[0]` is the path, `argv` the command line to start when `auto`. 0, -EINVAL without name or program, -EPERM when bound already.
    */
-  bindProgram(argv: readonly string[], name: string, auto: boolean): number {
+  bindProgram(argv: readonly string[], name: string, how: BindProgram): number {
     const path = argv[0] ?? "";
     const prog = baseName(path);
     if (name === "" || prog === "") return -Errno.EINVAL;
@@ -145,11 +160,12 @@ export class Bindings {
     this.#spilloverName(name);
     const record = this.#s.names.get(name)!;
     let p = this.#s.progs.get(prog);
-    if (p === undefined) this.#s.progs.set(prog, p = { prog, path, names: new Set() });
-    p.names.add(name);
-    if (auto) record.addProgram(argv);
+    if (p === undefined) this.#s.progs.set(prog, p = { prog, names: new Map() });
+    const to = how.to ?? ANYBODY;
+    p.names.set(name, { to, trusted: how.trusted ?? false });
+    if (how.auto) record.addProgram(argv, how.as);
     for (const proc of this.#s.procs.values()) {
-      if (proc.prog === prog && this.#mayInherit(proc, p)) this.bind(proc, record);
+      if (proc.prog === prog && isFor(to, proc)) this.bind(proc, record);
     }
     return 0;
   }
@@ -173,12 +189,26 @@ export class Bindings {
     return 0;
   }
 
-  /** Binds an announced process to a name, which is created (spillover) when missing. 0, or -EPERM: unknown process, or bound already. */
-  bindProcess(pid: number, name: string): number {
+  /**
+   * Binds an announced process to a name, which is created (spillover) when missing; `trusted`: it may use its keys. 0, or -EPERM: unknown process, or bound already.
+   */
+  bindProcess(pid: number, name: string, trusted = false): number {
     const proc = this.#s.procs.get(pid);
     if (proc === undefined) return -Errno.EPERM;
     this.#spilloverName(name);
-    return this.bind(proc, this.#s.names.get(name)) ? 0 : -Errno.EPERM;
+    if (!this.bind(proc, this.#s.names.get(name))) return -Errno.EPERM;
+    if (trusted) proc.trusted.add(name);
+    return 0;
+  }
+
+  /** Whether who administers the keys of a name let a process use them, by a binding that names its user. */
+  mayUseKeys(proc: ProcRecord, name: string): boolean {
+    if (proc.trusted.has(name)) return true;
+    for (const prog of this.#s.progs.values()) {
+      const b = prog.names.get(name);
+      if (b?.trusted && b.to.kind !== "any" && isFor(b.to, proc)) return true;
+    }
+    return false;
   }
 
   /** Takes a name from a process. 0, or -EPERM: unknown or not bound. */
@@ -275,6 +305,7 @@ export class Bindings {
   unbind(proc: ProcRecord, record: NameRecord | undefined): void {
     if (record === undefined) return;
     proc.names.delete(record.name);
+    proc.trusted.delete(record.name);
     record.procs.delete(proc.pid);
     record.active.removeAll(proc.pid);
   }

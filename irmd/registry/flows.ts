@@ -70,7 +70,10 @@ export class Flows {
     flow.state = FlowState.ACCEPT_PENDING;
     flow.wait = { kind: "accept", waiter, reserved: false };
     proc.accepts.push(flow.id);
-    for (const n of names) if (n.usable) n.active.add(pid);
+    for (const n of names) {
+      n.acceptedBy(pid);
+      if (n.usable) n.active.add(pid);
+    }
     for (const n of names) this.#bindings.serve(n);
     return { flow, waiter };
   }

@@ -123,13 +123,30 @@ export interface Asker {
   readonly gids: readonly number[];
 }
 
+/** A user as programs run as one. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+  /** All its groups. */
+  readonly gids: readonly number[];
+}
+
+/** A program that is started on a request. */
+export interface AutoStart {
+  readonly argv: readonly string[];
+  /** Whom it runs as; undefined: as the daemon. */
+  readonly as: User | undefined;
+}
+
 /** A program that was started for a name. */
 export interface Started {
   readonly pid: number;
   readonly path: string;
   /** How it ended. */
   status: number | undefined;
-  /** Until when nobody starts another, ms. */
+  /** Whether it, or what it has started in turn, has ever accepted for the name. */
+  accepted: boolean;
+  /** Until when whoever comes waits for this one, ms. */
   readonly untilMs: number;
 }
 
@@ -139,15 +156,19 @@ export class NameRecord {
   /** One of `PolLb`, or a number unknown here: such a name cannot be accepted for. */
   readonly polLb: number;
   readonly paths: NamePaths;
-  /** Command lines of programs to start on a request, newest first; only the first is used. */
-  readonly autostart: string[][] = [];
+  /** Programs to start on a request, newest first; only the first is used. */
+  readonly autostart: AutoStart[] = [];
   /** Bound processes. */
   readonly procs = new Set<number>();
   readonly active: ActiveQueue;
   /** Who asked for its security paths, where that was not root (spec 40 §18.21). */
   asker: Asker | undefined;
-  /** The last program that was started for it. */
-  starting: Started | undefined;
+  /** Programs that were started for it and have not ended, the latest last. */
+  readonly started: Started[] = [];
+  /** Starts in a row that came to nothing. */
+  startFailures = 0;
+  /** Until when none is started again, ms. */
+  startPauseMs = 0;
   /** Requesters that wait for an acceptor, first come first served. */
   readonly waits: AcceptorWait[] = [];
   /** How often an acceptor was given to who waited for one. */
@@ -165,20 +186,26 @@ export class NameRecord {
     return this.polLb === PolLb.ROUND_ROBIN || this.polLb === PolLb.SPILLOVER;
   }
 
+  /** A bound process accepts. One that was not started for the name itself is what the last of them has started. */
+  acceptedBy(pid: number): void {
+    const started = this.started.find((s) => s.pid === pid) ?? this.started.at(-1);
+    if (started !== undefined) started.accepted = true;
+  }
+
   /** Whether a program is started with this path. */
   hasProgram(path: string): boolean {
-    return this.autostart.some((argv) => argv[0] === path);
+    return this.autostart.some(({ argv }) => argv[0] === path);
   }
 
   /** Adds a command line at the front. */
-  addProgram(argv: readonly string[]): void {
-    this.autostart.unshift([...argv]);
+  addProgram(argv: readonly string[], as?: User): void {
+    this.autostart.unshift({ argv: [...argv], as });
   }
 
   /** Removes the command lines for which `is` holds. */
   removePrograms(is: (path: string) => boolean): void {
     for (let i = this.autostart.length - 1; i >= 0; i--) {
-      if (is(this.autostart[i]![0]!)) this.autostart.splice(i, 1);
+      if (is(this.autostart[i]!.argv[0]!)) this.autostart.splice(i, 1);
     }
   }
 }

@@ -167,6 +167,10 @@ export class Registry {
   ): ReturnType<Bindings["unbindProcess"]> {
     return this.#settle(this.#bindings.unbindProcess(...a));
   }
+  /** {@linkcode Bindings.mayUseKeys} */
+  mayUseKeys(...a: Parameters<Bindings["mayUseKeys"]>): ReturnType<Bindings["mayUseKeys"]> {
+    return this.#bindings.mayUseKeys(...a);
+  }
   /** {@linkcode Bindings.createIpcp} */
   createIpcp(...a: Parameters<Bindings["createIpcp"]>): ReturnType<Bindings["createIpcp"]> {
     return this.#settle(this.#bindings.createIpcp(...a));

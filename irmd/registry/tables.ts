@@ -6,13 +6,41 @@ import { IpcpState, NOT_ENROLLED } from "../../lib/irm/codes.ts";
 import { IpcpPlan } from "./plan.ts";
 import type { Waiter } from "./waiter.ts";
 
+/** Whose processes a binding is for. */
+export type BoundTo =
+  | { readonly kind: "user"; readonly uid: number }
+  /** Whoever is in the group. */
+  | { readonly kind: "group"; readonly gid: number }
+  /** Whoever starts a program of that name. */
+  | { readonly kind: "any" };
+
+/** Every user; what a binding is for when nothing else is said. */
+export const ANYBODY: BoundTo = Object.freeze({ kind: "any" });
+
+/** How a program is bound to a name. */
+export interface ProgramBinding {
+  readonly to: BoundTo;
+  /** Whether whom it names may also use the keys of the name: root, or the owner of the node, said so. */
+  readonly trusted: boolean;
+}
+
 /** A program: what processes of that base name inherit. */
 export interface ProgRecord {
   /** Base name. */
   readonly prog: string;
-  /** The path it was first bound with. */
-  readonly path: string;
-  readonly names: Set<string>;
+  readonly names: Map<string, ProgramBinding>;
+}
+
+/** Whether a binding is for a process. Only what the kernel says counts. */
+export function isFor(to: BoundTo, proc: Pick<ProcRecord, "uid" | "gid" | "gids">): boolean {
+  switch (to.kind) {
+    case "user":
+      return proc.uid === to.uid;
+    case "group":
+      return proc.gid === to.gid || proc.gids.includes(to.gid);
+    case "any":
+      return true;
+  }
 }
 
 /** An announced process. */
@@ -23,10 +51,16 @@ export interface ProcRecord {
   /** As the kernel says. */
   readonly uid: number;
   readonly gid: number;
+  /** Its groups when it announced itself. */
+  readonly gids: readonly number[];
+  /** When it was started, in ticks; pid and this are one process. Undefined where nobody looked. */
+  readonly startTicks: number | undefined;
   /** 0 for a privileged process, else its uid: whose pool it uses, and who may be its direct peer. */
   readonly flowUid: number;
   /** Names it is bound to. */
   readonly names: Set<string>;
+  /** Of these, those whose keys root, or the owner of the node, let it use. */
+  readonly trusted: Set<string>;
   /** Ids of its accepts that nobody has reserved, oldest first; the latest is served first. */
   readonly accepts: number[];
 }

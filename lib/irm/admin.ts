@@ -13,6 +13,7 @@ import type { QosSpec } from "../qos.ts";
 import { irmRequest, type RequestOptions } from "./client.ts";
 import {
   BIND_AUTO,
+  type BoundFor,
   type IpcpConfig,
   type IpcpListEntry,
   IrmCode,
@@ -102,8 +103,16 @@ export class AdminClient {
       .names ?? [];
   }
 
-  /** Binds a program; `exec` is its path and the arguments to start it with, used when `auto`. */
-  async bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void> {
+  /**
+   * Binds a program; `exec` is its path and the arguments to start it with, used when `auto`.
+   * @param boundFor whose processes get the name; absent: those of the user who asks
+   */
+  async bindProgram(
+    exec: readonly string[],
+    name: string,
+    auto: boolean,
+    boundFor?: BoundFor,
+  ): Promise<void> {
     const action = `Cannot bind program ${quoted(exec[0] ?? "")} to name ${quoted(name)}`;
     checkName(action, "name", name);
     checkName(action, "program path", exec[0] ?? "");
@@ -112,6 +121,7 @@ export class AdminClient {
       name,
       exec: [...exec, ""], // The daemon drops the last element (spec 20 §6).
       opts: auto ? BIND_AUTO : 0,
+      boundFor,
     });
   }
 
@@ -124,12 +134,12 @@ export class AdminClient {
     await this.#do(action, { code: IrmCode.IRM_UNBIND_PROGRAM, prog: base, name });
   }
 
-  /** Binds an announced process. */
-  async bindProcess(pid: number, name: string): Promise<void> {
+  /** Binds an announced process; of that user, when `boundFor` names one. */
+  async bindProcess(pid: number, name: string, boundFor?: BoundFor): Promise<void> {
     const action = `Cannot bind process ${pid} to name ${quoted(name)}`;
     checkPid(action, pid);
     checkName(action, "name", name);
-    await this.#do(action, { code: IrmCode.IRM_BIND_PROCESS, pid, name });
+    await this.#do(action, { code: IrmCode.IRM_BIND_PROCESS, pid, name, boundFor });
   }
 
   /** Unbinds a process from a name. */

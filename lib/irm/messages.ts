@@ -103,6 +103,14 @@ export interface NameInfo {
   cenc?: string | undefined;
 }
 
+/** Whose processes a binding is for (our addition); one of them. Users and groups by name or number. */
+export interface BoundFor {
+  user?: string | undefined;
+  group?: string | undefined;
+  /** Not 0: everybody's. */
+  any?: number | undefined;
+}
+
 /** `irm_msg`. */
 export interface IrmMsg {
   /** One of `IrmCode`; unknown numbers are accepted. */
@@ -136,6 +144,8 @@ export interface IrmMsg {
   cipherNid?: number | undefined;
   /** Where and why it failed (our addition). */
   error?: ErrorDetail | undefined;
+  /** Whose processes a binding is for; absent: those of who makes it (our addition). */
+  boundFor?: BoundFor | undefined;
 }
 
 /** `ipcp_msg`. */
@@ -230,6 +240,12 @@ const errorDetail = new Schema<ErrorDetail>("error_msg", [
   str(3, "cause", ERROR_TEXT_BYTES_MAX),
 ]);
 
+const boundFor = new Schema<BoundFor>("bound_for_msg", [
+  str(1, "user", NAME_BYTES_MAX, "optional"),
+  str(2, "group", NAME_BYTES_MAX, "optional"),
+  num(3, "any", "uint32", "optional"),
+]);
+
 const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(1, "code", "enum"),
   str(2, "prog", NAME_BYTES_MAX, "optional"),
@@ -259,6 +275,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   bin(26, "sym_key", MESSAGE_BYTES_MAX, "optional"),
   num(27, "cipher_nid", "sint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
+  sub(1001, "bound_for", boundFor, "optional"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [

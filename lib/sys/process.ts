@@ -73,6 +73,8 @@ const TABLE = {
   },
   // int kill(pid_t pid, int sig);
   kill: { parameters: ["i32", /* pid */ "i32" /* sig */], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+  poll: { parameters: ["buffer", /* fds */ "u64", /* n */ "i32" /* timeout */], result: "i32" },
   // pid_t waitpid(pid_t pid, int *status, int options);
   waitpid: {
     parameters: ["i32", /* pid */ "buffer", /* status */ "i32" /* opts */],
@@ -82,6 +84,11 @@ const TABLE = {
   getrlimit: { parameters: ["i32", /* resource */ "buffer" /* limit */], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);
   setrlimit: { parameters: ["i32", /* resource */ "buffer" /* limit */], result: "i32" },
+  // int prlimit(pid_t pid, int resource, const struct rlimit *new, struct rlimit *old);
+  prlimit: {
+    parameters: ["i32", /* pid */ "i32", /* resource */ "buffer", /* new */ "pointer" /* old */],
+    result: "i32",
+  },
   // pid_t getpid(void);
   getpid: { parameters: [], result: "i32" },
   // pid_t gettid(void);
@@ -102,6 +109,7 @@ const POSIX_SPAWN_SETSID = 0x80;
 const SPAWNATTR_BYTES = 336;
 const FILE_ACTIONS_BYTES = 80;
 const WNOHANG = 1;
+const POLLIN = 1;
 const SYS_PIDFD_OPEN = 434n;
 
 /** What a child gets. */
@@ -215,8 +223,26 @@ export function kill(pid: number, signal: number): number {
   return sys().kill(pid, signal) === 0 ? 0 : -errno();
 }
 
+/** As {@linkcode kill}, for all processes of the group that `pid` leads. */
+export function killGroup(pid: number, signal: number): number {
+  if (!Number.isInteger(pid) || pid < 2) return -Errno.EINVAL;
+  return sys().kill(-pid, signal) === 0 ? 0 : -errno();
+}
+
 /** `<sys/resource.h>` of Linux. */
+const RLIMIT_CORE = 4;
 const RLIMIT_NOFILE = 7;
+/** Descriptors that a program may have unless it asks for more (up to the hard limit). */
+const PROGRAM_FILES = 1024n;
+
+/** Gives a program that was just started the ordinary limits instead of this daemon's: descriptors, no core dumps. */
+export function limitProgram(pid: number): void {
+  const limit = new BigUint64Array(2);
+  if (sys().getrlimit(RLIMIT_NOFILE, new Uint8Array(limit.buffer)) !== 0) return;
+  if (limit[0]! > PROGRAM_FILES) limit[0] = PROGRAM_FILES;
+  sys().prlimit(pid, RLIMIT_NOFILE, new Uint8Array(limit.buffer), null);
+  sys().prlimit(pid, RLIMIT_CORE, new Uint8Array(new BigUint64Array([0n, 0n]).buffer), null);
+}
 
 /** Raises the number of descriptors this process may have to what it is allowed to; gives the number. */
 export function raiseDescriptorLimit(): number {
@@ -328,6 +354,25 @@ export function watchExit(pid: number, call: (code: number) => void, pidfd?: Fd)
       fd.close();
     },
   };
+}
+
+/** Whether the process of a pidfd has ended. */
+export function pidfdEnded(pidfd: Fd): boolean {
+  const poll = new DataView(new ArrayBuffer(8));
+  poll.setInt32(0, pidfd.raw, true);
+  poll.setInt16(4, POLLIN, true);
+  sys().poll(poll.buffer, 1n, 0);
+  return poll.getInt16(6, true) !== 0;
+}
+
+/** The pids of a process, from our PID namespace to its own; empty when not known. */
+export function nsPids(pid: number): number[] {
+  try {
+    const line = /^NSpid:(.*)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
+    return line?.[1]?.trim().split(/\s+/).map(Number) ?? [];
+  } catch {
+    return [];
+  }
 }
 
 /** Resolves when a process has ended, as {@linkcode watchExit}. */

@@ -73,6 +73,8 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+/** asm-generic/socket.h, since Linux 6.5. */
+const SO_PEERPIDFD = 77;
 /** asm-generic/socket.h, since Linux 4.13. */
 const SO_PEERGROUPS = 59;
 /** NGROUPS_MAX of Linux. */
@@ -290,6 +292,18 @@ export class SeqSocket implements Disposable {
       uid: out.getUint32(4, true),
       gid: out.getUint32(8, true),
     };
+  }
+
+  /**
+   * A descriptor of the very process that connected, which no other with its pid can stand in for (SO_PEERPIDFD); a
+   * negative errno: ESRCH or EINVAL when it has gone, ENOPROTOOPT where the kernel has none.
+   */
+  peerPidfd(): Fd | number {
+    const out = new Int32Array(1);
+    const len = new Uint8Array(new Uint32Array([4]).buffer);
+    const bytes = new Uint8Array(out.buffer);
+    if (sys().getsockopt(this.fd.raw, SOL_SOCKET, SO_PEERPIDFD, bytes, len) < 0) return -errno();
+    return new Fd(out[0]!, "peer pidfd");
   }
 
   /** Supplementary groups of the peer when it connected (SO_PEERGROUPS); none where the kernel does not tell. */

@@ -6,7 +6,7 @@
  * the next call.
  */
 
-import { errno, lazyLibc, SysError } from "./ffi.ts";
+import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
   // uid_t getuid(void);
@@ -34,6 +34,22 @@ const TABLE = {
     ],
     result: "i32",
   },
+  // int getpwnam_r(const char *name, struct passwd *pw, char *buf, size_t n, struct passwd **result);
+  getpwnam_r: {
+    parameters: [
+      "buffer", /* name */
+      "buffer", /* pw */
+      "buffer", /* buf */
+      "usize", /* n */
+      "buffer", /* result */
+    ],
+    result: "i32",
+  },
+  // int getgrouplist(const char *user, gid_t group, gid_t *groups, int *ngroups);
+  getgrouplist: {
+    parameters: ["buffer", /* user */ "u32", /* group */ "buffer", /* groups */ "buffer" /* n */],
+    result: "i32",
+  },
   // int getgrnam_r(const char *name, struct group *gr, char *buf, size_t n, struct group **result);
   getgrnam_r: {
     parameters: [
@@ -52,9 +68,11 @@ const sys = lazyLibc(TABLE);
 /** Name of the group whose members administer the node and share its pool (spec 20 §1). */
 export const OUROBOROS_GROUP = "ouroboros";
 
-// struct passwd: name @0, passwd @8, uid u32 @16, gid u32 @20, …; 48 bytes.
+// struct passwd: name @0, passwd @8, uid u32 @16, gid u32 @20, gecos @24, dir @32, shell @40; 48 bytes.
 const PW_BYTES = 48;
+const PW_UID = 16;
 const PW_GID = 20;
+const PW_DIR = 32;
 // struct group: name @0, passwd @8, gid u32 @16, members char ** @24; 32 bytes.
 const GR_BYTES = 32;
 const GR_GID = 16;
@@ -62,6 +80,8 @@ const GR_MEMBERS = 24;
 const SCRATCH_BYTES = 1 << 16;
 /** Members read of a group; a longer list is cut. */
 const MEMBERS_MAX = 4096;
+/** Groups read of a user. */
+const GROUPS_MAX = 4096;
 
 const scratch = { bytes: undefined as Uint8Array<ArrayBuffer> | undefined };
 const result = new BigUint64Array(1);
@@ -107,6 +127,8 @@ export interface User {
   readonly uid: number;
   /** Primary group. */
   readonly gid: number;
+  /** Home directory. */
+  readonly home: string;
 }
 
 /** The database entry of a uid, or undefined. */
@@ -121,7 +143,39 @@ export function userByUid(uid: number): User | undefined {
     new Uint8Array(result.buffer),
   );
   if (r !== 0 || result[0] === 0n) return undefined;
-  return { name: text(pw.getBigUint64(0, true)), uid, gid: pw.getUint32(PW_GID, true) };
+  return userOf(pw);
+}
+
+/** The database entry of a user name, or undefined. */
+export function userByName(name: string): User | undefined {
+  const pw = new DataView(new ArrayBuffer(PW_BYTES));
+  result[0] = 0n;
+  const r = sys().getpwnam_r(
+    cstr(name),
+    new Uint8Array(pw.buffer),
+    buffer(),
+    BigInt(SCRATCH_BYTES),
+    new Uint8Array(result.buffer),
+  );
+  if (r !== 0 || result[0] === 0n) return undefined;
+  return userOf(pw);
+}
+
+function userOf(pw: DataView): User {
+  return {
+    name: text(pw.getBigUint64(0, true)),
+    uid: pw.getUint32(PW_UID, true),
+    gid: pw.getUint32(PW_GID, true),
+    home: text(pw.getBigUint64(PW_DIR, true)),
+  };
+}
+
+/** All groups of a user, the primary one included. */
+export function groupsOf(user: User): number[] {
+  const gids = new Uint32Array(GROUPS_MAX);
+  const count = new Int32Array([GROUPS_MAX]);
+  const n = sys().getgrouplist(cstr(user.name), user.gid, gids, new Uint8Array(count.buffer));
+  return n < 0 ? [user.gid] : [...gids.subarray(0, n)];
 }
 
 /** A group and the user names the database lists in it. */

@@ -133,7 +133,7 @@ export class OapService {
     this.#log.dbg(`Preparing OAP request for ${dst}.`);
     const files = this.#files.locate("client", dst, sec.client, sec.clientDir, sec.owner);
     if (isFileRefusal(files)) return fail(`Failed to load credentials for ${dst}.`, files.reason);
-    const own = await this.#load(files, dst);
+    const own = await this.#load(files, dst, sec.anonymousClient);
     if ("failed" in own) {
       const what = own.failed === "crt" ? "credentials" : "KEX config";
       return fail(`Failed to load ${what} for ${dst}.`, own.reason);
@@ -178,8 +178,9 @@ export class OapService {
   async #load(
     files: SideFiles,
     name: string,
+    anonymous = false,
   ): Promise<OwnSide | { failed: "crt" | "enc"; reason: string }> {
-    const credentials = await this.#files.credentials(files, name);
+    const credentials = anonymous ? null : await this.#files.credentials(files, name);
     if (isFileRefusal(credentials)) {
       return { failed: "crt", reason: `${credentials.path}: ${credentials.reason}` };
     }

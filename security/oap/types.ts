@@ -15,6 +15,8 @@ export interface NameSecurity {
   readonly serverDir: string;
   /** Directory of the client's files, e.g. `<sec>/client/<name>`; empty for that default. */
   readonly clientDir: string;
+  /** Whether the client side goes without certificate: whose flow it is may not use the key. */
+  readonly anonymousClient?: boolean;
   /**
    * Who asked for paths that are not the defaults, unless root or the daemon's user did: they are used
    * only while that user can read them (spec 40 §18.21).

@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { IrmCode, type IrmMsg, PolLb } from "../../lib/irm/messages.ts";
+import { BIND_AUTO, flowInfoOf, IrmCode, type IrmMsg, PolLb } from "../../lib/irm/messages.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 import { nameInfo } from "./support/names.ts";
@@ -105,5 +105,55 @@ Deno.test({
       if (!privileged) assertMatch(r.error!.cause, /may not administer/);
       await p.kill();
     }
+  },
+});
+
+Deno.test({
+  name:
+    "a bound program runs as the user who bound it, away from the daemon; another's process gets no name of it",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using node = await TestNode.start({ idle: true });
+    await startWithUsers(node);
+    const dir = `${node.prefix}/ran`;
+    Deno.mkdirSync(dir);
+    Deno.chmodSync(dir, 0o777);
+    const member = await Puppet.announced(node, "client", LISTED);
+    const says =
+      "{ id -u; id -g; id -G; umask; pwd; echo $HOME; ulimit -Sn; grep CapEff /proc/self/status; }";
+    const bind = (name: string, boundFor?: IrmMsg["boundFor"]) =>
+      member.irm({
+        code: IrmCode.IRM_BIND_PROGRAM,
+        name,
+        exec: ["/bin/sh", "-c", `${says} > ${dir}/${name}; exit 7`, ""],
+        opts: BIND_AUTO,
+        boundFor,
+      });
+    assertMatch((await bind("pwn", { user: "root" }))!.error!.cause, /may bind for itself only/);
+    assertEquals((await bind("own"))!.result, 0);
+    const r = (await member.irm({
+      code: IrmCode.IRM_FLOW_ALLOC,
+      flowInfo: flowInfoOf({ nPid: member.pid }),
+      dst: "own",
+    }))!;
+    assertMatch(r.error!.cause, /ended with status 7 before it accepted/);
+    assertEquals(Deno.readTextFileSync(`${dir}/own`).trim().split("\n"), [
+      ...[LISTED, LISTED, LISTED].map(String),
+      ...["0022", "/", "/", "1024"],
+      "CapEff:\t0000000000000000",
+    ]);
+
+    // The name is for that user's processes, not for whoever says it is the program.
+    const names = async (uid: number) => {
+      const p = await Puppet.announced(node, "sh", uid);
+      const unbound = await member.irm({
+        code: IrmCode.IRM_UNBIND_PROCESS,
+        pid: p.pid,
+        name: "own",
+      });
+      await p.kill();
+      return unbound!.result === 0;
+    };
+    assertEquals([await names(LISTED), await names(PLAIN), await names(0)], [true, false, false]);
   },
 });

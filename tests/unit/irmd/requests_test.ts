@@ -13,7 +13,8 @@ import { REQUESTS } from "../../../irmd/requests.ts";
 const STRANGER = 4_000_000;
 const registry = new Registry({ securityDir: "/s" });
 const daemon = { ownUid: 0, registry } as unknown as Daemon;
-const client = (pid: number, uid: number) => ({ cred: { pid, uid, gid: uid } }) as Client;
+const client = (pid: number, uid: number, startTicks = 1, present = true) =>
+  ({ cred: { pid, uid, gid: uid, startTicks }, present }) as Client;
 const codeOf = (code: number, uid: number, fields: Partial<IrmMsg> = {}, pid = 77) =>
   refusal(daemon, client(pid, uid), REQUESTS.get(code)!, { code, ...fields })?.msg.result ?? 0;
 
@@ -96,6 +97,20 @@ Deno.test("refusal() of a pid that another user's process has got since", () => 
   assertEquals(codeOf(IrmCode.IRM_FLOW_ACCEPT, 0, { flowInfo }, 95), 0);
   assertEquals(codeOf(IrmCode.IRM_FLOW_ACCEPT, STRANGER, { flowInfo }, 95), -Errno.EPERM);
   assertEquals(codeOf(IrmCode.IRM_PROC_EXIT, STRANGER, { pid: 95 }, 95), -Errno.EPERM);
+});
+
+Deno.test("refusal() of a process that has ended, of a pid that has come back, of one in another PID namespace", () => {
+  const accept = REQUESTS.get(IrmCode.IRM_FLOW_ACCEPT)!;
+  const msg = (nPid: number) => ({ code: IrmCode.IRM_FLOW_ACCEPT, flowInfo: flowInfoOf({ nPid }) });
+  const ask = (c: Client, pid: number) => refusal(daemon, c, accept, msg(pid))?.msg.error?.cause;
+  registry.announce({ pid: 96, prog: "p", uid: 7, gid: 7, flowUid: 7, startTicks: 100 });
+  assertEquals(ask(client(96, 7, 100), 96), undefined);
+  // Handed on by a process that has died since.
+  assert(ask(client(96, 7, 100, false), 96)!.includes("has ended"));
+  // The same user, another process.
+  assert(ask(client(96, 7, 101), 96)!.includes("is not the one"));
+  // The kernel has no number for it here.
+  assert(ask(client(0, 7), 96)!.includes("PID namespace"));
 });
 
 Deno.test("Registry does what a call leaves to do before the call returns, and once", () => {

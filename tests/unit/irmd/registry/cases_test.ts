@@ -9,7 +9,6 @@ import {
   compareBytes,
   FlowRecord,
   NameRecord,
-  Registry,
 } from "../../../../irmd/registry/mod.ts";
 import {
   accept,
@@ -232,7 +231,7 @@ Deno.test("names, processes, programs, children: create, has, destroy", () => {
   r.processGone(10, 0);
   assertEquals([r.procs.has(10), r.spawned.has(10)], [false, false]);
   assertEquals(r.processGone(10, 0), undefined);
-  assertEquals(r.bindProgram(["/usr/bin/p"], "name.1", false), 0);
+  assertEquals(r.bindProgram(["/usr/bin/p"], "name.1", { auto: false }), 0);
   assert(r.progs.has("p"));
   assertEquals(r.unbindProgram("p"), 0);
   assert(!r.progs.has("p"));
@@ -243,7 +242,7 @@ Deno.test("NameRecord: command lines by path", () => {
   const n = new NameRecord("n", 0, registry().defaultPaths("n"));
   n.addProgram(["/bin/a", "-l"]);
   n.addProgram(["/bin/b"]);
-  assertEquals(n.autostart, [["/bin/b"], ["/bin/a", "-l"]]);
+  assertEquals(n.autostart.map((p) => p.argv), [["/bin/b"], ["/bin/a", "-l"]]);
   assert(n.hasProgram("/bin/a"));
   n.removePrograms((p) => p === "/bin/a");
   assert(!n.hasProgram("/bin/a"));
@@ -314,37 +313,37 @@ Deno.test("bindProcess(): binds once, creates the name; unbind and destroy undo 
 
 Deno.test("bindProgram(): with auto the name has the command line, without it does not", () => {
   const r = registry();
-  assertEquals(r.bindProgram(["/b/prog", "-l", "a b"], "n", true), 0);
-  assertEquals(r.names.get("n")!.autostart, [["/b/prog", "-l", "a b"]]);
-  assertEquals([...r.progs.get("prog")!.names], ["n"]);
-  assertEquals(r.bindProgram(["/b/prog"], "n", false), -1); // bound already
-  assertEquals(r.bindProgram(["/c/prog"], "n", false), -1); // same base name
+  assertEquals(r.bindProgram(["/b/prog", "-l", "a b"], "n", { auto: true }), 0);
+  assertEquals(r.names.get("n")!.autostart.map((p) => p.argv), [["/b/prog", "-l", "a b"]]);
+  assertEquals([...r.progs.get("prog")!.names.keys()], ["n"]);
+  assertEquals(r.bindProgram(["/b/prog"], "n", { auto: false }), -1); // bound already
+  assertEquals(r.bindProgram(["/c/prog"], "n", { auto: false }), -1); // same base name
   assertEquals(r.unbindProgram("prog", "n"), 0);
   assertEquals(r.names.get("n")!.autostart, []);
   assertEquals(r.unbindProgram("prog", "n"), -1);
-  assertEquals(r.bindProgram(["/b/prog"], "n", false), 0);
+  assertEquals(r.bindProgram(["/b/prog"], "n", { auto: false }), 0);
   assert(!r.names.get("n")!.hasProgram("/b/prog"));
-  assertEquals(r.bindProgram(["/b/prog"], "", false), -22);
-  assertEquals(r.bindProgram([], "n", false), -22);
-  assertEquals(r.bindProgram(["/b/"], "n", false), -22);
+  assertEquals(r.bindProgram(["/b/prog"], "", { auto: false }), -22);
+  assertEquals(r.bindProgram([], "n", { auto: false }), -22);
+  assertEquals(r.bindProgram(["/b/"], "n", { auto: false }), -22);
   assertEquals(r.unbindProgram("other"), -1);
   assertEquals(violations(r), []);
 });
 
 Deno.test("unbindProgram() without name takes the command lines everywhere", () => {
   const r = registry();
-  r.bindProgram(["/b/prog"], "n", true);
-  r.bindProgram(["/b/prog"], "m", true);
-  r.bindProgram(["/b/other"], "m", true);
+  r.bindProgram(["/b/prog"], "n", { auto: true });
+  r.bindProgram(["/b/prog"], "m", { auto: true });
+  r.bindProgram(["/b/other"], "m", { auto: true });
   assertEquals(r.unbindProgram("prog"), 0);
   assertEquals(r.names.get("n")!.autostart, []);
-  assertEquals(r.names.get("m")!.autostart, [["/b/other"]]);
+  assertEquals(r.names.get("m")!.autostart.map((p) => p.argv), [["/b/other"]]);
 });
 
 Deno.test("a process of a bound program has the name without any bind, before or after", () => {
   const r = registry();
   proc(r, 9, "prog");
-  r.bindProgram(["/b/prog"], "n", false);
+  r.bindProgram(["/b/prog"], "n", { auto: false });
   proc(r, 10, "prog");
   proc(r, 11, "else");
   assertEquals([...r.names.get("n")!.procs].sort(), [10, 9].sort());
@@ -355,14 +354,6 @@ Deno.test("a process of a bound program has the name without any bind, before or
   proc(r, 12, "prog");
   assertEquals(r.names.get("n")!.procs.size, 2);
   assertEquals(violations(r), []);
-});
-
-Deno.test("mayInherit decides who inherits", () => {
-  const r = new Registry({ securityDir: "/s", mayInherit: (p) => p.uid === 0 });
-  r.bindProgram(["/b/prog"], "n", false);
-  proc(r, 10, "prog", 0);
-  proc(r, 11, "prog", 1000);
-  assertEquals([...r.names.get("n")!.procs], [10]);
 });
 
 Deno.test("awaitAcceptor(): unknown name -1007, none -110 at the deadline, then its flow", () => {

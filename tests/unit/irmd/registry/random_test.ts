@@ -76,7 +76,7 @@ class World {
         r.unbindProcess(pid, name);
         break;
       case "bindprog":
-        r.bindProgram([`/bin/p${x % 2}`], name, y % 2 === 0);
+        r.bindProgram([`/bin/p${x % 2}`], name, { auto: y % 2 === 0 });
         break;
       case "unbindprog":
         r.unbindProgram(`p${x % 2}`, y % 4 === 0 ? undefined : name);

@@ -119,7 +119,9 @@ export function violations(r: Registry): string[] {
   }
 
   for (const p of r.progs.values()) {
-    for (const n of p.names) check(r.names.has(n), `program ${p.prog} has ${n}, which is unknown`);
+    for (const n of p.names.keys()) {
+      check(r.names.has(n), `program ${p.prog} has ${n}, which is unknown`);
+    }
   }
 
   const seen = new Set<number>();

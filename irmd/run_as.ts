@@ -1,0 +1,53 @@
+/**
+ * Running a bound program as the user of its binding: a child of the daemon becomes that user, with all its groups, and
+ * then the program, so the pid is that of the program. Nothing of the daemon's privileges or environment gets there.
+ */
+
+import { printable } from "../lib/cli/reason.ts";
+import { execute } from "../lib/sys/exec.ts";
+import { SysError } from "../lib/sys/ffi.ts";
+import { limitProgram } from "../lib/sys/process.ts";
+import { becomeUser, groupsOf, userByUid } from "../lib/sys/users.ts";
+import type { User } from "./registry/mod.ts";
+
+/** First word of the child's command line, for nobody else. */
+export const RUN_AS_WORD = "--run-as";
+
+/** Whom a program runs as. */
+export type RunAs = User;
+
+/** A user of the database as one that programs run as; undefined: the database has no such uid. */
+export function runAsUser(uid: number): RunAs | undefined {
+  const user = userByUid(uid);
+  return user === undefined ? undefined : { uid, gid: user.gid, gids: groupsOf(user) };
+}
+
+/** The words behind {@linkcode RUN_AS_WORD}. */
+export function runAsWords(as: RunAs, argv: readonly string[]): string[] {
+  return [RUN_AS_WORD, JSON.stringify(as), ...argv];
+}
+
+/** Variables that are the user's own. */
+export function userVariables(uid: number): Record<string, string> {
+  const user = userByUid(uid);
+  if (user === undefined) return { HOME: "/" };
+  return { HOME: user.home, USER: user.name, LOGNAME: user.name };
+}
+
+/** The child: becomes the user, then the program. Gives an exit code only when that fails. */
+export function runAsMain(words: readonly string[], env: Readonly<Record<string, string>>): number {
+  const [who, path, ...args] = words;
+  if (who === undefined || path === undefined) return 1;
+  const complain = (why: string) => console.error(`irmd: ${printable(path)}: ${why}`);
+  try {
+    const as = JSON.parse(who) as RunAs;
+    becomeUser(as.uid, as.gid, as.gids);
+    Deno.umask(0o022);
+    // The runtime has raised them.
+    limitProgram(Deno.pid);
+    complain(new SysError(-execute(path, [path, ...args], env), "execve", path).message);
+  } catch (e) {
+    complain(e instanceof Error ? e.message : String(e));
+  }
+  return 126;
+}
