@@ -222,10 +222,16 @@ export class Cond {
     Atomics.store(words, SIGNALS + group1, 0);
     Atomics.xor(longs, WSEQ, 1n);
     const size = entered();
-    // "Contended": somebody may have said so meanwhile, and the unlock then wakes them.
-    Atomics.store(words, ORIG_SIZE, (size << 2) | LOCK_CONTENDED);
+    this.#setOrigSize(size);
     words[SIZE + (group1 ^ 1)] = words[SIZE + (group1 ^ 1)]! + size;
     return words[SIZE + (group1 ^ 1)] !== 0;
+  }
+
+  /** With the words locked; somebody may say meanwhile that the lock is contended, which must not be lost. */
+  #setOrigSize(size: number): void {
+    const words = this.#words;
+    const held = Atomics.exchange(words, ORIG_SIZE, (size << 2) | LOCK_HELD) & LOCK_BITS;
+    if (held !== LOCK_HELD) Atomics.store(words, ORIG_SIZE, (size << 2) | LOCK_CONTENDED);
   }
 
   #lock(): void {
