@@ -71,7 +71,8 @@ export function violation(c: X509, isLeaf: boolean, above: NameConstraints): str
   const names = namesOf(c);
   // Beside DNS names a common name is none: whether it may be used as a peer's name, `allowsCommonName` says.
   if (isLeaf && !c.altNames.some((n) => n.form === 2)) {
-    for (const cn of commonNames(c)) {
+    for (const cn of commonNames(c).map((n) => n.replace(/\0+$/, ""))) {
+      if (cn.includes("\0")) return "its common name holds a NUL and cannot be compared";
       if (looksLikeDns(cn)) names.push(dnsName(cn));
     }
   }

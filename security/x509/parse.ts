@@ -178,6 +178,13 @@ function read(der: Uint8Array): X509 {
   }
   const serial = contents(expect(fields[i++], Tag.integer, "the serial number"));
   if (serial.length === 0) refuse("its serial number is empty");
+  // X.690 §8.3.2: the first nine bits are not all the same.
+  if (
+    serial.length > 1 &&
+    (serial[0] === 0 ? serial[1]! < 0x80 : serial[0] === 0xff && serial[1]! >= 0x80)
+  ) {
+    refuse("its serial number is not in its shortest form");
+  }
   const inner = expect(fields[i++], Tag.sequence, "the inner signature algorithm");
   if (!sameBytes(slice(inner), slice(algorithm!))) {
     refuse("the signature algorithm outside is not the one inside");

@@ -238,7 +238,8 @@ export function findPath(
 function ownReason(c: X509, nowMs: number): string | undefined {
   const shown = (ms: number) => new Date(ms).toISOString();
   if (nowMs < c.notBeforeMs) return `${nameOf(c)} is not valid before ${shown(c.notBeforeMs)}`;
-  if (nowMs > c.notAfterMs) return `${nameOf(c)} expired on ${shown(c.notAfterMs)}`;
+  // OpenSSL takes the last second as over, RFC 5280 as still good.
+  if (nowMs >= c.notAfterMs) return `${nameOf(c)} expired on ${shown(c.notAfterMs)}`;
   for (const e of c.extensions.values()) {
     if (e.critical && !MAY_BE_CRITICAL.has(e.oid)) {
       return `${nameOf(c)} has the unknown critical extension ${e.oid}`;
