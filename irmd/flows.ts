@@ -7,9 +7,15 @@
  */
 
 import { Errno, errnoText } from "../lib/errno.ts";
-import { FlowState } from "../lib/irm/messages.ts";
+import { type FlowPeer, FlowState } from "../lib/irm/messages.ts";
+import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
-import { checkPathsReadableBy, type NameSecurity } from "../security/oap/mod.ts";
+import {
+  checkPathsReadableBy,
+  type NameSecurity,
+  type OapAccepted,
+  type PeerIdentity,
+} from "../security/oap/mod.ts";
 import { type Answer, failed, ok } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
 import type { FlowRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
@@ -26,7 +32,7 @@ export function granted(
   d: Daemon,
   flow: FlowRecord,
   pid: number,
-  oap: { cipherNid: number; key: Uint8Array | null; data: Uint8Array },
+  oap: Pick<OapAccepted, "cipherNid" | "key" | "data" | "peer">,
 ): Answer {
   return ok(
     {
@@ -34,9 +40,17 @@ export function granted(
       ...(oap.data.length > 0 ? { pk: oap.data } : {}),
       ...(oap.key === null ? {} : { symKey: oap.key }),
       cipherNid: oap.cipherNid,
+      ...(oap.peer === undefined ? {} : { peer: peerOf(oap.peer) }),
     },
     () => giveUp(d, flow, pid),
   );
+}
+
+/** A name that a reply cannot hold is left out; the fingerprint says who it is. */
+function peerOf(peer: PeerIdentity): FlowPeer {
+  const { name } = peer;
+  const fits = new TextEncoder().encode(name).length <= NAME_BYTES_MAX && !name.includes("\0");
+  return { ...peer, name: fits ? name : "" };
 }
 
 /** An end will not use the flow. */

@@ -3,7 +3,7 @@
 import { fileCause } from "../lib/cli/reason.ts";
 import { PeerCertificate } from "../security/certificate.ts";
 import { parsePem } from "../security/pem.ts";
-import { PRIVATE_LABELS, SigningKey } from "../security/signature.ts";
+import { PRIVATE_LABELS, SigningKey } from "../security/signing_key.ts";
 import { PkiError } from "./files.ts";
 import type { Issuer } from "./issue.ts";
 import { unlock } from "./passphrase.ts";

@@ -14,7 +14,9 @@ import {
   type Tlv,
   tlv,
 } from "../security/der.ts";
-import { certificateAlgorithm, type SigningKey, VerifyKey } from "../security/signature.ts";
+import { certificateAlgorithm } from "../security/certificate_algorithm.ts";
+import { VerifyKey } from "../security/signature.ts";
+import type { SigningKey } from "../security/signing_key.ts";
 import { readName } from "../security/x509/parse.ts";
 import { altNames, signatureAlgorithm, text } from "./issue.ts";
 

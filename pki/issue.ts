@@ -19,7 +19,8 @@ import {
 } from "pkijs";
 import { oid, Tag, tlv } from "../security/der.ts";
 import { sha256 } from "../security/digest.ts";
-import { keyKind, pqOid, SigningKey } from "../security/signature.ts";
+import { keyKind, pqOid } from "../security/key_kind.ts";
+import { SigningKey } from "../security/signing_key.ts";
 
 /** What a certificate is for. */
 export type Purpose = "root" | "intermediate" | "server" | "client";

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { oid, Tag, tlv } from "../security/der.ts";
 import { parseSpki } from "../security/kex/spki.ts";
 import { parsePkcs8 } from "../security/kex/static.ts";
-import { PQ_SIGNATURES } from "../security/signature.ts";
+import { PQ_SIGNATURES } from "../security/key_kind.ts";
 
 /** A new key pair. */
 export interface NewKey {

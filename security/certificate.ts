@@ -5,7 +5,8 @@
 
 import { Certificate } from "pkijs";
 import { isPemRefusal, onePem, readPem } from "./pem.ts";
-import { algorithmName, keyKind, VerifyKey } from "./signature.ts";
+import { algorithmName, keyKind } from "./key_kind.ts";
+import { VerifyKey } from "./signature.ts";
 import { parseSpki } from "./kex/spki.ts";
 import { commonNames } from "./x509/name_constraints.ts";
 import { parseX509, type X509 } from "./x509/parse.ts";

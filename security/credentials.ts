@@ -1,7 +1,7 @@
 /** What a side authenticates with. */
 
 import type { PeerCertificate } from "./certificate.ts";
-import type { SigningKey } from "./signature.ts";
+import type { SigningKey } from "./signing_key.ts";
 
 /** Certificate and key of a side. */
 export interface Credentials {

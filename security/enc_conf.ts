@@ -12,6 +12,7 @@
  * | require-auth | yes no | the peer must present a valid certificate |
  * | allow-peer | names | and its name must be one of these (`*` alone: any); implies require-auth |
  * | min-kex | a kex word | weaker key exchanges are refused |
+ * | allow-kex | kex words | the server takes no key exchange but these, and its own |
  * | refuse-encryption | yes no | the server refuses requests with a key exchange |
  * | refuse-client-encap | yes no | the server refuses `kem_mode=client` |
  * | allow-static-kem | yes no | `kem_mode=client` in the prototype's form, whose key a recorded request yields again |
@@ -35,8 +36,10 @@ import {
   cipherByNid,
   CIPHERS,
   DIGESTS,
+  kexByNid,
   kexByWord,
   KEXES,
+  kexRank,
   type KexWord,
 } from "../lib/wire/oap_ids.ts";
 
@@ -47,6 +50,8 @@ export interface Policy {
   readonly allowPeers: readonly string[] | undefined;
   /** Internal id of the weakest acceptable key exchange, 0 for any. */
   readonly minKexNid: number;
+  /** Internal ids of the key exchanges that a server takes beside its own, `undefined` for any. */
+  readonly allowKexNids: readonly number[] | undefined;
   readonly refuseEncryption: boolean;
   readonly refuseClientEncap: boolean;
   readonly allowStaticKem: boolean;
@@ -60,6 +65,7 @@ export const POLICY_NONE: Policy = Object.freeze({
   requireAuth: false,
   allowPeers: undefined,
   minKexNid: 0,
+  allowKexNids: undefined,
   refuseEncryption: false,
   refuseClientEncap: false,
   allowStaticKem: false,
@@ -223,6 +229,10 @@ function contradiction(r: Reader, conf: EncConf): string | undefined {
   if (r.none && policy.minKexNid !== 0) {
     return `${at("min-kex")} contradicts none, which lets flows be without key exchange`;
   }
+  const weak = policy.allowKexNids?.find((nid) => kexRank(nid) < kexRank(policy.minKexNid));
+  if (weak !== undefined) {
+    return `${at("allow-kex")} contradicts ${at("min-kex")}: ${kexByNid(weak)?.word} is weaker`;
+  }
   if (r.seen.has("allow-peer") && r.seen.get("require-auth")?.value === "no") {
     return `${at("allow-peer")} contradicts ${at("require-auth")}`;
   }
@@ -270,7 +280,7 @@ function setConf(conf: Draft<EncConf>, key: string, value: string): Outcome {
 
 const SWITCHES: Record<
   string,
-  Exclude<keyof Policy, "allowPeers" | "minKexNid">
+  Exclude<keyof Policy, "allowPeers" | "minKexNid" | "allowKexNids">
 > = {
   "require-auth": "requireAuth",
   "refuse-encryption": "refuseEncryption",
@@ -281,7 +291,7 @@ const SWITCHES: Record<
   "strict-crt": "strictCrt",
 };
 
-const POLICY_KEYS = [...Object.keys(SWITCHES), "allow-peer", "min-kex"];
+const POLICY_KEYS = [...Object.keys(SWITCHES), "allow-peer", "allow-kex", "min-kex"];
 const PROTOTYPE_KEYS = ["kex", "cipher", "kdf", "digest", "kem_mode"];
 
 function setPolicy(policy: Draft<Policy>, key: string, value: string): Outcome {
@@ -296,6 +306,12 @@ function setPolicy(policy: Draft<Policy>, key: string, value: string): Outcome {
     if (names.length === 0) return "bad";
     policy.allowPeers = names.length === 1 && names[0] === "*" ? undefined : names;
     policy.requireAuth = true;
+    return "set";
+  }
+  if (key === "allow-kex") {
+    const words = value.split(/[\s,]+/).filter((w) => w !== "");
+    if (words.length === 0 || words.some((w) => !KEMS.has(w))) return "bad";
+    policy.allowKexNids = words.map((w) => KEMS.get(w)!);
     return "set";
   }
   if (key === "min-kex") {

@@ -15,8 +15,8 @@ import type { Credentials } from "./credentials.ts";
 import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
-import { parsePem } from "./pem.ts";
-import { PRIVATE_LABELS, SigningKey } from "./signature.ts";
+import { parsePem, readPem } from "./pem.ts";
+import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
 
 /** Files beyond this are refused, bytes. */
 const FILE_BYTES_MAX = 1 << 20;
@@ -126,10 +126,13 @@ export class SecurityFiles {
     }
     const crt = await this.#load("crt", f.crt, f.explicit.crt ? f.owner : undefined, (b) => {
       const text = new TextDecoder().decode(b);
+      this.#sayUnused(f.crt, text, (label) => label === "CERTIFICATE");
       return Promise.resolve(PeerCertificate.readPem(text));
     });
     const key = await this.#load("key", f.key, f.explicit.key ? f.owner : undefined, async (b) => {
-      const blocks = parsePem(new TextDecoder().decode(b));
+      const text = new TextDecoder().decode(b);
+      this.#sayUnused(f.key, text, (label) => label in PRIVATE_LABELS);
+      const blocks = parsePem(text);
       const block = blocks.find((x) => x.label in PRIVATE_LABELS);
       if (!block) {
         const locked = blocks.some((x) => x.label.includes("ENCRYPTED"));
@@ -151,6 +154,20 @@ export class SecurityFiles {
     if (key.state !== "ok") return this.#refuse("error", f.key, name, missing(key));
     this.log.info(`Loaded authentication certificates for ${name}.`);
     return { certificate: crt.value, key: key.value };
+  }
+
+  /** As the prototype does, the first of several is used; that is said, and what is damaged as well. */
+  #sayUnused(path: string, pem: string, counts: (label: string) => boolean): void {
+    const { blocks, damage } = readPem(pem);
+    const found = blocks.filter((x) => counts(x.label)).length;
+    const what = path.endsWith("key.pem") || blocks.some((x) => x.label in PRIVATE_LABELS)
+      ? "private keys"
+      : "certificates";
+    if (found > 1) {
+      const sent = what === "certificates" ? " and sent (issuers belong in untrusted/)" : "";
+      this.log.warn(`${path}: of its ${found} ${what} the first alone is used${sent}.`);
+    }
+    if (found > 0 && damage !== undefined) this.log.warn(`${path}: ${damage}.`);
   }
 
   /** Encryption settings; those of `none` when there is no file. */

@@ -6,7 +6,8 @@
  * other bytes of the same certificate, and a certificate with the same key is no other holder.
  */
 
-import { certificateAlgorithm, VerifyKey } from "./signature.ts";
+import { certificateAlgorithm } from "./certificate_algorithm.ts";
+import { VerifyKey } from "./signature.ts";
 import type { PeerCertificate } from "./certificate.ts";
 import { sha256 } from "./digest.ts";
 import { findPath, isSelfIssued, keyIdsFit, type PathResult } from "./x509/path.ts";
@@ -105,7 +106,7 @@ export class TrustStore {
     if (this.#isRevoked(view)) return { ok: false, reason: "it is revoked" };
     const hash = sha256(leaf.der).toHex();
     const known = this.#verdicts.get(hash);
-    if (known && nowMs >= known.notBeforeMs && nowMs <= known.notAfterMs) return known.verdict;
+    if (known && nowMs >= known.notBeforeMs && nowMs < known.notAfterMs) return known.verdict;
     const stock = { anchors: this.#anchors, others: this.#others };
     const found: PathResult = await findPath(
       view,

@@ -111,6 +111,16 @@ export interface BoundFor {
   any?: number | undefined;
 }
 
+/** Who is at the other end of a flow, as OAP authenticated it (our addition to the reply with a flow). */
+export interface FlowPeer {
+  /** Name in the peer's certificate; empty if it has none that counts. */
+  name: string;
+  /** SHA-256 of the certificate (DER), 32 bytes. */
+  fingerprint: Uint8Array;
+  /** How it proved that: the kind of its signature key, as `EC prime256v1`. */
+  how: string;
+}
+
 /** `irm_msg`. */
 export interface IrmMsg {
   /** One of `IrmCode`; unknown numbers are accepted. */
@@ -142,6 +152,8 @@ export interface IrmMsg {
   result?: number | undefined;
   symKey?: Uint8Array | undefined;
   cipherNid?: number | undefined;
+  /** Absent: the other end did not authenticate (our addition). */
+  peer?: FlowPeer | undefined;
   /** Where and why it failed (our addition). */
   error?: ErrorDetail | undefined;
   /** Whose processes a binding is for; absent: those of who makes it (our addition). */
@@ -172,6 +184,8 @@ export interface IpcpMsg {
 
 /** Longest hash of a name, bytes (SHA3-512). */
 const HASH_BYTES_MAX = 64;
+/** SHA-256 of a certificate, bytes. */
+const FINGERPRINT_BYTES = 32;
 /** Bytes of each text in an error detail; longer ones are cut when encoded. */
 const ERROR_TEXT_BYTES_MAX = 512;
 
@@ -246,6 +260,12 @@ const boundFor = new Schema<BoundFor>("bound_for_msg", [
   num(3, "any", "uint32", "optional"),
 ]);
 
+const flowPeer = new Schema<FlowPeer>("flow_peer_msg", [
+  str(1, "name", NAME_BYTES_MAX),
+  bin(2, "fingerprint", FINGERPRINT_BYTES),
+  str(3, "how", NAME_BYTES_MAX),
+]);
+
 const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(1, "code", "enum"),
   str(2, "prog", NAME_BYTES_MAX, "optional"),
@@ -276,6 +296,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(27, "cipher_nid", "sint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
   sub(1001, "bound_for", boundFor, "optional"),
+  sub(1002, "peer", flowPeer, "optional"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [

@@ -119,49 +119,70 @@ export interface PeerKey {
 /** Why no key came out: damaged, or of a type that is no key exchange of ours. */
 export type PeerKeyError = "malformed" | "unsupported";
 
+/** A key exchange field of which only the algorithm was looked at: no arithmetic yet. */
+export interface PeerField {
+  readonly kex: KexInfo;
+  /** Decodes the key; points may be off their curve, lattice keys not reduced. */
+  read(): PeerKey | "malformed";
+}
+
 /** Recognises a key exchange field (`raw`: the F flag) as public key. */
 export function peerKey(bytes: Uint8Array, raw: boolean): PeerKey | PeerKeyError {
+  const field = peerField(bytes, raw);
+  return typeof field === "string" ? field : field.read();
+}
+
+/** The algorithm of a key exchange field, from identifiers and lengths alone. */
+export function peerField(bytes: Uint8Array, raw: boolean): PeerField | PeerKeyError {
   if (raw) return rawKey(bytes);
   const spki = parseSpki(bytes);
   if (!spki) return "malformed";
   if (spki.oid === Oid.ecPublicKey) return ecKey(spki);
   if (spki.oid === Oid.dhKeyAgreement) return dhKey(spki);
   const xdh = XDH[spki.oid];
-  if (xdh) return fixedKey(xdh, spki);
+  if (xdh) return fixedKey(xdh, spki, () => true);
   const kem = ML_KEM[spki.oid];
-  if (!kem) return "unsupported";
-  const key = fixedKey(kem, spki);
-  return typeof key === "string" || isReduced(key.raw, kem[1]) ? key : "malformed";
+  return kem ? fixedKey(kem, spki, (key) => isReduced(key, kem[1])) : "unsupported";
 }
 
-function fixedKey([word, bytes]: readonly [KexWord, number], spki: Spki): PeerKey | PeerKeyError {
+function fixedKey(
+  [word, bytes]: readonly [KexWord, number],
+  spki: Spki,
+  isGood: (key: Uint8Array) => boolean,
+): PeerField | PeerKeyError {
   if (spki.params || spki.key.length !== bytes) return "malformed";
-  return { kex: kexByWord(word), raw: spki.key.slice() };
+  const kex = kexByWord(word);
+  return { kex, read: () => isGood(spki.key) ? { kex, raw: spki.key.slice() } : "malformed" };
 }
 
 /** Hybrids are recognised by their length: a public key, or the ciphertext of X25519MLKEM768. */
-function rawKey(bytes: Uint8Array): PeerKey | PeerKeyError {
+function rawKey(bytes: Uint8Array): PeerField | PeerKeyError {
   for (const word of ["X25519MLKEM768", "X448MLKEM1024"] as const) {
     const sizes = KEM_SIZES[word]!;
     if (bytes.length !== sizes.publicBytes && bytes.length !== sizes.ciphertextBytes) continue;
-    return { kex: kexByWord(word), raw: bytes.slice() };
+    const kex = kexByWord(word);
+    return { kex, read: () => ({ kex, raw: bytes.slice() }) };
   }
   return "malformed";
 }
 
-function ecKey(spki: Spki): PeerKey | PeerKeyError {
+function ecKey(spki: Spki): PeerField | PeerKeyError {
   if (!spki.params) return "malformed";
   const found = spki.params.tag === Tag.oid
     ? CURVES.find((c) => c.oid === oidText(spki.params!))
     : explicitCurve(spki.params);
   if (!found) return "unsupported";
-  try {
-    const point = found.curve.Point.fromBytes(spki.key);
-    point.assertValidity();
-    return { kex: kexByWord(found.word), raw: point.toBytes(false).slice() };
-  } catch {
-    return "malformed"; // Not on the curve.
-  }
+  const kex = kexByWord(found.word);
+  const read = (): PeerKey | "malformed" => {
+    try {
+      const point = found.curve.Point.fromBytes(spki.key);
+      point.assertValidity();
+      return { kex, raw: point.toBytes(false).slice() };
+    } catch {
+      return "malformed"; // Not on the curve.
+    }
+  };
+  return { kex, read };
 }
 
 /** ECParameters with prime field, compared with the known curves (cofactor and seed ignored). */
@@ -184,7 +205,7 @@ function explicitCurve(params: Tlv): (typeof CURVES)[number] | undefined {
   });
 }
 
-function dhKey(spki: Spki): PeerKey | PeerKeyError {
+function dhKey(spki: Spki): PeerField | PeerKeyError {
   const params = spki.params?.tag === Tag.sequence ? children(spki.params) : undefined;
   const y = readTlv(spki.key);
   if (!params || params.length < 2 || !y) return "malformed";
@@ -194,7 +215,8 @@ function dhKey(spki: Spki): PeerKey | PeerKeyError {
   if (p === undefined || g === undefined || value === undefined) return "malformed";
   const word = g === GENERATOR ? ffdheOfPrime(p) : undefined;
   if (!word) return "unsupported";
-  return { kex: kexByWord(word), raw: bigintBytes(value) };
+  const kex = kexByWord(word);
+  return { kex, read: () => ({ kex, raw: bigintBytes(value) }) };
 }
 
 /** FIPS 203 §7.2: each 12-bit coefficient of the key (without the 32-byte seed) is below 3329. */

@@ -13,11 +13,12 @@ import {
   cipherByNid,
   digestByNid,
   kexByNid,
+  type KexInfo,
   kexRank,
   REQUEST_HASH_NID_DEFAULT,
 } from "../../lib/wire/oap_ids.ts";
 import { digest } from "../digest.ts";
-import { encodePublic, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
+import { encodePublic, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts";
 import type { KexPair } from "../kex/pair.ts";
 import type { Secret } from "../secret.ts";
 import { printable } from "../printable.ts";
@@ -26,7 +27,7 @@ import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";
 import type { OapPort, OwnSide } from "./port.ts";
 import { dhKey, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
-import { type OapCompleted, OapFailure } from "./types.ts";
+import { identityOf, type OapCompleted, OapFailure, type PeerIdentity } from "./types.ts";
 
 const PREPARE_FAILED = -Errno.EBADF;
 const COMPLETE_FAILED = -Errno.ECRYPT;
@@ -125,12 +126,12 @@ export class OapClient {
     if (!equalBytes(h.id, this.request.subarray(0, ID_BYTES))) {
       return fail("OAP response ID mismatch.");
     }
-    const peerName = await this.#authenticate(h, tag);
-    if (peerName instanceof OapFailure) return peerName;
+    const peer = await this.#authenticate(h, tag);
+    if (peer instanceof OapFailure) return peer;
     const { kexNid } = input.conf;
     if (kexNid === 0) {
       log.info(`${tag} OAP completed for ${input.dst}.`);
-      return { cipherNid: 0, key: null, data: h.data.slice(), peerName };
+      return { cipherNid: 0, key: null, data: h.data.slice(), peer };
     }
     const key = await this.#finishExchange(h);
     if (typeof key === "string") {
@@ -143,11 +144,14 @@ export class OapClient {
       log.info(`${tag} ${cipher.word} has no integrity: packets can be changed on the way.`);
     }
     log.info(`${tag} OAP completed for ${input.dst}.`);
-    return { cipherNid: h.cipherNid, key, data: h.data.slice(), peerName };
+    return { cipherNid: h.cipherNid, key, data: h.data.slice(), peer };
   }
 
   /** Steps 3 to 5: who answered, and to which request. */
-  async #authenticate(h: ParsedOapHeader, tag: string): Promise<string | OapFailure> {
+  async #authenticate(
+    h: ParsedOapHeader,
+    tag: string,
+  ): Promise<PeerIdentity | undefined | OapFailure> {
     const { port, input } = this;
     const { log } = port;
     const { policy } = input.conf;
@@ -157,15 +161,11 @@ export class OapClient {
     };
     let peer;
     if (h.crt.length > 0) {
-      const found = await port.verifyPeer(h.crt, "server", policy);
+      const found = await port.verifyPeer(h, "server", policy);
       if ("line" in found) {
-        log.info(`${tag} Certificate of the server refused: ${found.reason}.`);
+        log.info(`${tag} Server refused: ${found.reason}.`);
         fail(found.line);
         return fail("Failed to authenticate server.", found.reason);
-      }
-      if (!await found.key!.verify(h.digestNid, h.signed, h.signature)) {
-        fail("Failed to verify signature.");
-        return fail("Failed to authenticate server.", "the signature is wrong");
       }
       if (found.name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
       log.dbg(`${tag} Successfully authenticated peer.`);
@@ -181,7 +181,7 @@ export class OapClient {
     if (!equalBytes(h.reqHash, digest(this.hashNid, this.request)!)) {
       return fail("Response req_hash mismatch.");
     }
-    if (!peer) return "";
+    if (!peer) return undefined;
     const { name } = peer;
     if (!peer.isFor(input.dst, policy.strictCrt)) {
       const shown = printable(name ?? "");
@@ -189,7 +189,7 @@ export class OapClient {
     }
     const refused = checkPeerName(peer, policy);
     if (refused) return fail(refused);
-    return input.dst; // One of its names, as was just checked.
+    return identityOf(peer, input.dst); // One of its names, as was just checked.
   }
 
   /** Steps 7 to 10; the key or the line that says why not. */
@@ -205,8 +205,8 @@ export class OapClient {
     const exchange = this.#exchange;
     if (exchange.how === "encapsulated" && exchange.fresh) {
       const { fresh } = exchange;
-      const peer = peerKey(h.kex, false);
-      if (typeof peer === "string" || peer.kex !== FRESH_KEX) {
+      const peer = keyOf(h.kex, FRESH_KEX);
+      if (peer === undefined) {
         return "Server did not send its part of the key (a prototype wants allow-static-kem).";
       }
       const derived = await fresh.derive(peer);
@@ -225,12 +225,19 @@ export class OapClient {
       return secret ? kemKey(checked.kdfNid, secret, pair.wire) : "Failed to decapsulate KEM.";
     }
     if (h.kex.length === 0) return "Server did not send DHE public key.";
-    const peer = peerKey(h.kex, false);
-    const secret = typeof peer === "string" ? undefined : await pair.derive(peer);
+    const peer = keyOf(h.kex, pair.kex);
+    const secret = peer && await pair.derive(peer);
     return secret
       ? dhKey(checked.kdfNid, secret, pair.wire, h.kex)
       : "Failed to derive DHE secret.";
   }
+}
+
+/** The public key in a field, if it is one of this algorithm. */
+function keyOf(bytes: Uint8Array, kex: KexInfo): PeerKey | undefined {
+  const field = peerField(bytes, false);
+  const peer = typeof field === "string" || field.kex !== kex ? "malformed" : field.read();
+  return peer === "malformed" ? undefined : peer;
 }
 
 /** Step 4: own pair or encapsulation to the server's static key; a reason when it cannot be. */

@@ -26,13 +26,19 @@ import { TrustFiles } from "../trust_files.ts";
 import { boundId, NONCE_BYTES } from "./binding.ts";
 import { ClockGuard } from "./clock_guard.ts";
 import { OapClient } from "./client.ts";
-import { NONE, type OapPort, type OwnSide, type PeerRefusal } from "./port.ts";
+import { NONE, type OapPort, type OwnSide, type PeerRefusal, type SignedHeader } from "./port.ts";
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
 import { serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
 
 export { isOapFailure, OapFailure } from "./types.ts";
-export type { NameSecurity, OapAccepted, OapCompleted, SecurityPaths } from "./types.ts";
+export type {
+  NameSecurity,
+  OapAccepted,
+  OapCompleted,
+  PeerIdentity,
+  SecurityPaths,
+} from "./types.ts";
 export { checkPathsReadableBy } from "../path_access.ts";
 
 /** Peers' certificates remembered in parsed form. */
@@ -107,7 +113,7 @@ export class OapService {
       nowNs,
       generatePair: options.generatePair ?? generatePair,
       encapsulate,
-      verifyPeer: (der, role, policy) => this.#verifyPeer(der, role, policy),
+      verifyPeer: (signed, role, policy) => this.#verifyPeer(signed, role, policy),
     };
   }
 
@@ -221,20 +227,26 @@ export class OapService {
     return undefined;
   }
 
-  /** Certificate and chain of a peer; the lines are the same for all bad chains (§18.23). */
+  /**
+   * Certificate, signature and chain of a peer; the lines are the same for all bad chains (§18.23). The signature comes
+   * before the chain: a path is searched only for who holds the key of its end.
+   */
   async #verifyPeer(
-    der: Uint8Array,
+    signed: SignedHeader,
     role: Side,
     policy: Policy,
   ): Promise<PeerCertificate | PeerRefusal> {
-    const hash = sha256(der).toHex();
-    const certificate = this.#peers.get(hash) ?? PeerCertificate.read(der);
+    const hash = sha256(signed.crt).toHex();
+    const certificate = this.#peers.get(hash) ?? PeerCertificate.read(signed.crt);
     if (typeof certificate === "string") {
       return { line: "Failed to load crt.", reason: `it is damaged (${certificate})` };
     }
     this.#log.dbg("Loaded peer crt.");
     if (!certificate.key) {
       return { line: "Failed to get pubkey from crt.", reason: certificate.keyReason };
+    }
+    if (!await certificate.key.verify(signed.digestNid, signed.signed, signed.signature)) {
+      return { line: "Failed to verify signature.", reason: "the signature is wrong" };
     }
     const untrusted = (reason: string) => ({
       line: "Failed to verify peer with CA store.",

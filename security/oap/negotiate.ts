@@ -74,7 +74,12 @@ export function agree(offer: Offer, own: EncConf): Agreed | Refusal {
 /** The server's check of the client's algorithm (step 5); `undefined` is a type we don't know. */
 export function checkKex(algorithm: KexInfo | undefined, own: EncConf): Refusal | undefined {
   const least = Math.max(kexRank(own.kexNid), kexRank(own.policy.minKexNid));
-  if (algorithm && algorithm.rank >= least) return undefined;
+  if (algorithm && algorithm.rank >= least) {
+    const { allowKexNids: allowed } = own.policy;
+    if (allowed === undefined || algorithm.nid === own.kexNid) return undefined;
+    if (allowed.includes(algorithm.nid)) return undefined;
+    return refuse(`Client KEX ${algorithm.word} is not in allow-kex.`);
+  }
   return refuse(`Client KEX ${algorithm?.word ?? "(null)"} too weak.`);
 }
 

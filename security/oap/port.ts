@@ -28,6 +28,16 @@ export interface PeerRefusal {
   readonly reason: string;
 }
 
+/** What of a header its sender signed. */
+export interface SignedHeader {
+  /** Certificate, DER. */
+  readonly crt: Uint8Array;
+  readonly digestNid: number;
+  /** The bytes before the signature. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
 /** Effects of the procedures. */
 export interface OapPort {
   readonly log: OapLog;
@@ -35,9 +45,12 @@ export interface OapPort {
   nowNs(): bigint;
   generatePair(kex: KexInfo): Promise<KexPair>;
   encapsulate(peer: PeerKey): Promise<Encapsulated | undefined>;
-  /** Certificate and chain of a peer of the given role. */
+  /**
+   * Who signed a header, in the given role: certificate, signature and chain, in the order of what they cost who
+   * did not sign it.
+   */
   verifyPeer(
-    der: Uint8Array,
+    signed: SignedHeader,
     role: "server" | "client",
     policy: Policy,
   ): Promise<PeerCertificate | PeerRefusal>;

@@ -17,7 +17,7 @@ import {
   REQUEST_HASH_NID_DEFAULT,
 } from "../../lib/wire/oap_ids.ts";
 import { digest } from "../digest.ts";
-import { isReduced, KEM_SIZES, type PeerKey, peerKey } from "../kex/spki.ts";
+import { isReduced, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts";
 import { printable } from "../printable.ts";
 import type { StaticKemKey } from "../kex/static.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
@@ -27,7 +27,7 @@ import type { OapPort, OwnSide, StaticKeySource } from "./port.ts";
 import { checkAge, type ReplayCache } from "./replay_cache.ts";
 import { isBoundTo } from "./binding.ts";
 import { dhKey, FRESH_BYTES, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
-import { type OapAccepted, OapFailure } from "./types.ts";
+import { identityOf, type OapAccepted, OapFailure, type PeerIdentity } from "./types.ts";
 
 const AUTH_FAILED = -Errno.EAUTH;
 const CRYPT_FAILED = -Errno.ECRYPT;
@@ -77,8 +77,8 @@ export async function serveRequest(
   if (log.debug) dump(log, h, "<--");
   const fresh = checkFresh(port, memory, h, tag);
   if (fresh) return fresh;
-  const peerName = await authenticate(port, input, h, tag);
-  if (peerName instanceof OapFailure) return peerName;
+  const peer = await authenticate(port, input, h, tag);
+  if (peer instanceof OapFailure) return peer;
   const known = remember(port, memory, h, tag);
   if (known) return known;
   const exchanged = await exchange(port, input, h, tag);
@@ -106,7 +106,7 @@ export async function serveRequest(
   }
   log.info(`${tag} OAP request processed for ${input.name}.`);
   const { cipherNid, key } = exchanged;
-  return { response, cipherNid, key, data: h.data.slice(), peerName };
+  return { response, cipherNid, key, data: h.data.slice(), peer };
 }
 
 /** Step 4, before anything costly: time, start of the daemon, known headers. */
@@ -146,7 +146,7 @@ async function authenticate(
   input: ServerInput,
   h: ParsedOapHeader,
   tag: string,
-): Promise<string | OapFailure> {
+): Promise<PeerIdentity | undefined | OapFailure> {
   const { log } = port;
   const { policy } = input.conf;
   const fail = (reason: string) => {
@@ -160,20 +160,16 @@ async function authenticate(
   }
   if (h.crt.length === 0) {
     log.dbg(`${tag} No crt provided.`);
-    if (!policy.requireAuth) return "";
+    if (!policy.requireAuth) return undefined;
     const reason = `the client did not authenticate (require-auth of ${input.name})`;
     log.info(`${tag} Refused: ${reason}.`);
     return fail(reason);
   }
-  const peer = await port.verifyPeer(h.crt, "client", policy);
+  const peer = await port.verifyPeer(h, "client", policy);
   if ("line" in peer) {
     log.error(`${tag} ${peer.line}`);
-    log.info(`${tag} Certificate of the client refused: ${peer.reason}.`);
+    log.info(`${tag} Client refused: ${peer.reason}.`);
     return fail(peer.reason);
-  }
-  if (!await peer.key!.verify(h.digestNid, h.signed, h.signature)) {
-    log.error(`${tag} Failed to verify signature.`);
-    return fail("the signature is wrong");
   }
   const name = peer.name;
   if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
@@ -183,7 +179,7 @@ async function authenticate(
     log.error(`${tag} ${refused}`);
     return fail(refused);
   }
-  return peer.commonName ?? peer.altNames[0] ?? "";
+  return identityOf(peer, peer.commonName ?? peer.altNames[0] ?? "");
 }
 
 /** Remembers an authenticated request; a copy that was faster makes this one a replay. */
@@ -254,11 +250,15 @@ async function exchangeForClient(
   h: ParsedOapHeader,
   kdfNid: number,
 ): Promise<Done> {
-  const peer = peerKey(h.kex, h.raw);
-  if (peer === "malformed") return `Failed to get algo from ${h.raw ? "raw" : "DER"} key.`;
-  const weak = checkKex(peer === "unsupported" ? undefined : peer.kex, input.conf);
-  if (weak) return weak.text;
-  if (peer === "unsupported") return "Client KEX (null) too weak.";
+  const malformed = `Failed to get algo from ${h.raw ? "raw" : "DER"} key.`;
+  const field = peerField(h.kex, h.raw);
+  if (field === "malformed") return malformed;
+  // The client does not choose what the server computes: what it may not be is refused before its point is decoded.
+  const refused = checkKex(field === "unsupported" ? undefined : field.kex, input.conf);
+  if (refused) return refused.text;
+  if (field === "unsupported") return "Client KEX (null) too weak.";
+  const peer = field.read();
+  if (peer === "malformed") return malformed;
   const sizes = KEM_SIZES[peer.kex.word];
   if (!sizes) return await exchangeDh(port, peer, h.kex, kdfNid);
   const latticeBytes = sizes.publicBytes - (sizes.hybrid?.dhBytes ?? 0);
@@ -282,10 +282,13 @@ async function exchangeAsAsked(
   const own = kexByNid(input.conf.kexNid);
   if (!own) return "Client encapsulation without KEM of the server.";
   if (!KEM_SIZES[own.word]) {
-    const peer = peerKey(h.kex, h.raw);
-    if (typeof peer === "string" || peer.kex !== own) return "Failed to derive secret.";
-    return checkMinKex(own, input.conf.policy)?.text ??
-      await exchangeDh(port, peer, h.kex, kdfNid);
+    const field = peerField(h.kex, h.raw);
+    if (typeof field === "string" || field.kex !== own) return "Failed to derive secret.";
+    const refused = checkMinKex(own, input.conf.policy);
+    if (refused) return refused.text;
+    const peer = field.read();
+    if (peer === "malformed") return "Failed to derive secret.";
+    return await exchangeDh(port, peer, h.kex, kdfNid);
   }
   const key = await input.staticKey(h.raw);
   if (!key) return "Failed to decapsulate KEM.";
@@ -314,8 +317,10 @@ async function exchangeFresh(
   kdfNid: number,
 ): Promise<Done> {
   const field = h.kex.subarray(ciphertextBytes);
-  const peer = peerKey(field, false);
-  if (typeof peer === "string" || peer.kex !== FRESH_KEX) return "Failed to derive secret.";
+  const fresh = peerField(field, false);
+  if (typeof fresh === "string" || fresh.kex !== FRESH_KEX) return "Failed to derive secret.";
+  const peer = fresh.read();
+  if (peer === "malformed") return "Failed to derive secret.";
   const encapsulated = await key.decapsulate(h.kex.subarray(0, ciphertextBytes));
   if (!encapsulated) return "Failed to decapsulate KEM.";
   const pair = await port.generatePair(FRESH_KEX);

@@ -1,5 +1,9 @@
 /** What the IRMd hands to OAP and gets back (spec 40 §1, §10, §11). Pure. */
 
+import type { PeerCertificate } from "../certificate.ts";
+import { sha256 } from "../digest.ts";
+import { keyWords } from "../key_kind.ts";
+
 /** Files of one side for a name; an empty string means the default path (spec 40 §13). */
 export interface SecurityPaths {
   readonly enc: string;
@@ -37,6 +41,22 @@ export function isOapFailure(x: unknown): x is OapFailure {
   return x instanceof OapFailure;
 }
 
+/** Who is at the other end, as its verified certificate says. */
+export interface PeerIdentity {
+  /** Name in the certificate; empty if it has none that counts. */
+  readonly name: string;
+  /** SHA-256 of the certificate (DER), 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** How it proved that: the kind of its signature key, as `EC prime256v1`. */
+  readonly how: string;
+}
+
+/** The identity that a certificate gives, under one of its names. */
+export function identityOf(certificate: PeerCertificate, name: string): PeerIdentity {
+  const how = certificate.key === undefined ? "" : keyWords(certificate.key.kind);
+  return { name, fingerprint: sha256(certificate.der), how };
+}
+
 /** What the server side agreed to. */
 export interface OapAccepted {
   /** Bytes for the client. */
@@ -47,8 +67,8 @@ export interface OapAccepted {
   readonly key: Uint8Array | null;
   /** What the client's application sent along. */
   readonly data: Uint8Array;
-  /** Name in the client's verified certificate, empty when it did not authenticate. */
-  readonly peerName: string;
+  /** The client; undefined when it did not authenticate. */
+  readonly peer: PeerIdentity | undefined;
 }
 
 /** What the client side ended with. */
@@ -58,6 +78,6 @@ export interface OapCompleted {
   readonly key: Uint8Array | null;
   /** What the server's application sent along. */
   readonly data: Uint8Array;
-  /** Name in the server's verified certificate, empty when it did not authenticate. */
-  readonly peerName: string;
+  /** The server; undefined when it did not authenticate. */
+  readonly peer: PeerIdentity | undefined;
 }

@@ -137,6 +137,7 @@ Deno.test("contradictions are refused, in either order", () => {
     ["none", "min-kex = X25519"],
     ["allow-peer = alice", "require-auth = no"],
     ["kex = X448", "refuse-encryption = yes"],
+    ["allow-kex = X448, prime256v1", "min-kex = X25519"],
     ["allow-static-kem = yes", "refuse-client-encap = yes"],
     ["cipher = aes-128-ctr", "refuse-ctr = yes"],
   ];

@@ -4,6 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { check } from "../../../pki/check.ts";
 import { init, leaf } from "../../../pki/make.ts";
 import { isOapFailure } from "../../../security/oap/mod.ts";
 import type { NameSecurity } from "../../../security/oap/mod.ts";
@@ -61,6 +62,22 @@ Deno.test("credentials: half of a pair refuses the flow, with the path", async (
     ensure(log.has(`(EE): Failed to load ${sec.dir}/server/${NAME}/${lost} for ${NAME}.`));
     ensure(log.has(`(EE): Failed to load security keys for ${NAME}.`));
   }
+});
+
+Deno.test("several certificates or keys in a file: the first is used, and that is said", async () => {
+  using sec = new SecDir();
+  await pki(sec);
+  const log = new KeptLog();
+  for (const file of ["crt.pem", "key.pem"]) {
+    const text = Deno.readTextFileSync(`${sec.dir}/client/${NAME}/${file}`);
+    sec.write(`client/${NAME}/${file}`, text + text);
+  }
+  const session = await sec.service(log).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  ensure(log.has("crt.pem: of its 2 certificates the first alone is used and sent"));
+  ensure(log.has("key.pem: of its 2 private keys the first alone is used."));
+  const { text } = await check(sec.dir, NAME);
+  ensure(/warn client svc: .*of its 2 private keys/.test(text), text);
 });
 
 Deno.test("private keys that others can use are refused, with mode and remedy", async () => {

@@ -15,7 +15,7 @@ import { EncConfError, parseEncConf } from "../../../security/enc_conf.ts";
 import { isOapFailure } from "../../../security/oap/mod.ts";
 import { encodePem, parsePem } from "../../../security/pem.ts";
 import { Secret } from "../../../security/secret.ts";
-import { SigningKey } from "../../../security/signature.ts";
+import { SigningKey } from "../../../security/signing_key.ts";
 import { printable } from "../../../security/printable.ts";
 import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
 

@@ -13,6 +13,8 @@ import {
   type OapCompleted,
   OapFailure,
 } from "../../../../security/oap/mod.ts";
+import { sha256 } from "../../../../security/digest.ts";
+import { onePem } from "../../../../security/pem.ts";
 import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../support.ts";
 
 const NAME = "svc";
@@ -135,6 +137,21 @@ const KEY_TYPES = [
   "slh-dsa-sha2-128f",
 ];
 
+/** What the application is told of each. */
+const HOW: Record<string, string> = {
+  p256: "EC prime256v1",
+  p384: "EC secp384r1",
+  p521: "EC secp521r1",
+  rsa2048: "RSA 2048",
+  "rsa-pss": "RSA-PSS 3072",
+  ed25519: "Ed25519",
+  ed448: "Ed448",
+  "ml-dsa-44": "ML-DSA-44",
+  "ml-dsa-65": "ML-DSA-65",
+  "ml-dsa-87": "ML-DSA-87",
+  "slh-dsa-sha2-128f": "SLH-DSA-SHA2-128f",
+};
+
 for (const keyType of KEY_TYPES) {
   Deno.test(`${keyType}: CA, server and client authenticate each other`, async () => {
     using sec = new SecDir();
@@ -144,8 +161,17 @@ for (const keyType of KEY_TYPES) {
     await leaf(o, "client", NAME, "alice");
     const out = await allocate(sec);
     const { accepted, completed } = agreed(out);
-    assertEquals(accepted.peerName, "alice");
-    assertEquals(completed.peerName, NAME);
+    assertEquals(accepted.peer?.name, "alice");
+    assertEquals(completed.peer?.name, NAME);
+    for (const [peer, file] of [[accepted.peer, "client"], [completed.peer, "server"]] as const) {
+      const der = onePem(
+        Deno.readTextFileSync(`${sec.dir}/${file}/${NAME}/crt.pem`),
+        "CERTIFICATE",
+      );
+      ensure(der instanceof Uint8Array && peer !== undefined);
+      assertEquals(peer.fingerprint.toHex(), sha256(der).toHex());
+      assertEquals(peer.how, HOW[keyType]);
+    }
     assertEquals(accepted.key, null);
     ensure(out.serverLog.has("Client authenticated as alice."));
     ensure(out.serverLog.has("  Signature: ["));
@@ -218,6 +244,48 @@ Deno.test("min-kex: refuses weaker key exchanges than the server's own would", a
   // Beside none it would let plain flows be: refused with the reason.
   sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nnone\n");
   refused(await allocate(sec), -1008, "min-kex (line 1) contradicts none");
+});
+
+Deno.test("allow-kex: what a server does not list is refused before anything is computed", async () => {
+  using sec = new SecDir();
+  sec.write(`server/${NAME}/enc.conf`, "kex=X25519\nallow-kex=ML-KEM-768 X448\n");
+  for (const [kex, taken] of [["X25519", true], ["X448", true], ["ffdhe4096", false]] as const) {
+    sec.write(`client/${NAME}/enc.conf`, `kex=${kex}\n`);
+    const out = await allocate(sec);
+    if (taken) agreed(out);
+    else refused(out, -1008, `Client KEX ${kex} is not in allow-kex.`);
+  }
+});
+
+Deno.test("a group that is too weak is refused before its point is decoded", async () => {
+  using sec = new SecDir();
+  sec.write(`server/${NAME}/enc.conf`, "kex=X448\n");
+  sec.write(`client/${NAME}/enc.conf`, "kex=secp384r1\n");
+  const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const off = session.request.slice();
+  off[off.length - 1]! ^= 1; // The point is not on the curve any more.
+  const got = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, off);
+  ensure(isOapFailure(got));
+  assertEquals(got.reason, "Client KEX secp384r1 too weak.");
+});
+
+Deno.test("the signature is checked before a path is searched", async () => {
+  using ca = new SecDir(), sec = new SecDir();
+  const o = pkiOptions(ca.dir);
+  await init(o);
+  await leaf(o, "client", NAME, "alice");
+  const session = await ca.service(new KeptLog()).prepare(DEFAULTS, NAME);
+  ensure(!isOapFailure(session));
+  const log = new KeptLog();
+  const server = sec.service(log); // Trusts nobody.
+  ensure(isOapFailure(await server.serve(DEFAULTS, NAME, session.request)));
+  ensure(log.has("Failed to verify peer with CA store."));
+  const forged = session.request.slice();
+  forged[forged.length - 1]! ^= 1;
+  log.lines.length = 0;
+  ensure(isOapFailure(await server.serve(DEFAULTS, NAME, forged)));
+  ensure(log.has("Failed to verify signature.") && !log.has("CA store"));
 });
 
 Deno.test("refuse-encryption: a server's none can mean no", async () => {

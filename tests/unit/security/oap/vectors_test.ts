@@ -24,7 +24,7 @@ import { OapClient } from "../../../../security/oap/client.ts";
 import { isOapFailure, OapService } from "../../../../security/oap/mod.ts";
 import type { OapPort } from "../../../../security/oap/port.ts";
 import { dhSalt } from "../../../../security/oap/session_key.ts";
-import { SigningKey } from "../../../../security/signature.ts";
+import { SigningKey } from "../../../../security/signing_key.ts";
 import { TrustStore } from "../../../../security/trust.ts";
 import { DEFAULTS, ensure, KeptLog, SecDir } from "../support.ts";
 
@@ -116,6 +116,16 @@ function certName(der: Uint8Array) {
   const odd = crt.commonName === undefined || /[,/]|[^\x00-\x7f]/.test(crt.commonName) ||
     texts.some((t) => t.includes("CN="));
   return { crt, name: crt.commonName, odd: odd || crt.altNames.length > 0 };
+}
+
+/**
+ * Lines as expected, but that ours checks the signature before the chain: where the prototype complains of the chain,
+ * the signature may be what is wrong as well.
+ */
+function sameProblems(actual: readonly string[], expected: readonly string[]): void {
+  const chain = "Failed to verify peer with CA store.", signature = "Failed to verify signature.";
+  const other = expected.map((line) => line.replace(chain, signature));
+  assertEquals(actual, actual.some((line) => line.endsWith(signature)) ? other : expected);
 }
 
 const KINDS: Record<string, (c: Case) => Promise<void> | void> = {
@@ -218,7 +228,7 @@ const KINDS: Record<string, (c: Case) => Promise<void> | void> = {
       return;
     }
     assertEquals(isOapFailure(got) ? got.code : 0, c.expect.rc, log.lines.join("\n"));
-    if (!c.expect.prototype_crashes) assertEquals(log.problems(enc), c.expect.log);
+    if (!c.expect.prototype_crashes) sameProblems(log.problems(enc), c.expect.log);
     if (!isOapFailure(got)) {
       assertEquals(got.cipherNid, c.expect.cipher_nid);
       assertEquals(got.data.toHex(), c.expect.client_data);
@@ -253,7 +263,7 @@ const KINDS: Record<string, (c: Case) => Promise<void> | void> = {
       }
     }
     assertEquals(isOapFailure(got) ? got.code : 0, c.expect.rc, log.lines.join("\n"));
-    assertEquals(log.problems(), c.expect.log);
+    sameProblems(log.problems(), c.expect.log);
     if (isOapFailure(got)) return;
     assertEquals(got.cipherNid, c.expect.cipher_nid);
     assertEquals(got.key?.toHex(), c.expect.session_key);
@@ -398,8 +408,11 @@ async function clientOf(c: Case, sec: SecDir, request: Uint8Array): Promise<OapC
     generatePair: ephemeral(input.client_ephemeral_pkcs8).generatePair ??
       (() => Promise.reject(new Error("no key exchange expected"))),
     encapsulate: () => Promise.resolve(undefined),
-    verifyPeer: async (der) => {
-      const peer = PeerCertificate.parse(der)!;
+    verifyPeer: async (h) => {
+      const peer = PeerCertificate.parse(h.crt)!;
+      if (!await peer.key!.verify(h.digestNid, h.signed, h.signature)) {
+        return { line: "Failed to verify signature.", reason: "the signature is wrong" };
+      }
       const verdict = await trust.verify(peer, Date.now());
       return verdict.ok ? peer : { line: "untrusted", reason: verdict.reason };
     },
