@@ -12,6 +12,7 @@ import { Lockfile } from "../lib/shm/lockfile.ts";
 import { GSPP } from "../lib/shm/layout.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { SysError } from "../lib/sys/ffi.ts";
+import type { ShmObject } from "../lib/sys/mman.ts";
 import { raiseDescriptorLimit } from "../lib/sys/process.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
@@ -82,8 +83,9 @@ export async function main(args: string[]): Promise<number> {
   }
   const sink = parsed.toStdout ? stdoutSink() : syslogSink("irmd");
   const log = new Logger(sink, "irmd", parsed.debug);
+  let lock: ShmObject;
   try {
-    await takeLock(instance, log);
+    lock = await takeLock(instance, log);
   } catch (e) {
     return cannotStart(log, parsed, e);
   }
@@ -93,6 +95,7 @@ export async function main(args: string[]): Promise<number> {
     return cannotStart(log, parsed, e);
   } finally {
     Lockfile.unlink(instance);
+    lock.close();
   }
 }
 

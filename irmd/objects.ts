@@ -48,7 +48,8 @@ export class Objects {
 
   /** Makes the global pool. Throws `SysError` (ENOSPC when the file system is too small). */
   createGspp(): void {
-    this.#gspp = Pool.create(this.#instance, 0, this.#shared);
+    const make = () => Pool.create(this.#instance, 0, this.#shared);
+    this.#gspp = ShmObject.take(poolName(this.#instance, 0), make);
   }
 
   /** The global pool; for accounting and reclaim. */
@@ -60,9 +61,10 @@ export class Objects {
   ensurePup(uid: number, gid: number): void {
     if (uid === 0 || this.#gids.has(uid)) return;
     // A file that is there now is from an earlier run: the registry knows of none.
-    Pool.unlink(this.#instance, uid);
-    Pool.create(this.#instance, uid).close();
-    give(poolName(this.#instance, uid), uid, gid);
+    const name = poolName(this.#instance, uid);
+    ShmObject.clear(name);
+    ShmObject.take(name, () => Pool.create(this.#instance, uid).close());
+    give(name, uid, gid);
     this.#gids.set(uid, gid);
   }
 
@@ -77,12 +79,14 @@ export class Objects {
    * to announce packets (spec 10 §2.3). Throws `SysError`.
    */
   createFlowSet(pid: number, flowUid: number, gid: number, isIpcp: boolean): void {
+    const name = flowSetName(this.#instance, pid);
     if (flowUid === 0) {
       const mode = isIpcp ? MODE_EVERYBODY : MODE_SHARED;
-      FlowSetShm.create(this.#instance, pid, mode, this.#shared).close();
+      const make = () => FlowSetShm.create(this.#instance, pid, mode, this.#shared).close();
+      ShmObject.take(name, make);
     } else {
-      FlowSetShm.create(this.#instance, pid, MODE_PRIVATE).close();
-      give(flowSetName(this.#instance, pid), flowUid, gid);
+      ShmObject.take(name, () => FlowSetShm.create(this.#instance, pid, MODE_PRIVATE).close());
+      give(name, flowUid, gid);
     }
   }
 
@@ -104,13 +108,11 @@ export class Objects {
     try {
       for (const pid of [nPid, n1Pid]) {
         // A left-over of the same pid and id belongs to nobody: the id was free.
-        Rbuff.unlink(this.#instance, pid, flowId);
-        if (flowUid === 0) {
-          Rbuff.create(this.#instance, pid, flowId, MODE_SHARED, this.#shared).close();
-        } else {
-          Rbuff.create(this.#instance, pid, flowId, MODE_PRIVATE).close();
-          give(rbuffName(this.#instance, pid, flowId), flowUid, this.gidOf(flowUid));
-        }
+        const name = rbuffName(this.#instance, pid, flowId);
+        ShmObject.clear(name);
+        const [mode, owner] = flowUid === 0 ? [MODE_SHARED, this.#shared] : [MODE_PRIVATE];
+        ShmObject.take(name, () => Rbuff.create(this.#instance, pid, flowId, mode, owner).close());
+        if (flowUid !== 0) give(name, flowUid, this.gidOf(flowUid));
         made += 1;
       }
       this.#ringUids.set(flowId, flowUid);

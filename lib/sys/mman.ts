@@ -27,6 +27,8 @@ const TABLE = {
     parameters: ["i32", /* fd */ "i64", /* offset */ "i64" /* len */],
     result: "i32",
   },
+  // int flock(int fd, int operation);
+  flock: { parameters: ["i32", /* fd */ "i32" /* operation */], result: "i32" },
   // int fchown(int fd, uid_t owner, gid_t group);
   fchown: { parameters: ["i32", /* fd */ "u32", /* owner */ "u32" /* group */], result: "i32" },
   // int fchmod(int fd, mode_t mode);
@@ -73,9 +75,17 @@ const O_CREAT = 0o100;
 const O_EXCL = 0o200;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
+// `<sys/file.h>`.
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** Where glibc keeps the objects. */
+const SHM_DIR = "/dev/shm";
+/** How often the way is cleared for an object before its name is given up. */
+const TAKES_MAX = 16;
 
 // struct stat, x86_64.
 const STAT_BYTES = 144;
+const STAT_INO = 8;
 const STAT_MODE = 24;
 const STAT_UID = 28;
 const STAT_GID = 32;
@@ -83,6 +93,7 @@ const STAT_SIZE = 48;
 
 /** What `fstat` says about an object: size in bytes, permission bits, owner. */
 export interface ShmStat {
+  readonly ino: number;
   readonly size: number;
   readonly mode: number;
   readonly uid: number;
@@ -195,10 +206,49 @@ export class ShmObject implements Disposable {
     return sys().shm_unlink(cstr(name)) === 0 ? 0 : -errno();
   }
 
+  /**
+   * Removes whatever has the name, a directory of another user as well (as root): it is moved out of the way at once
+   * and goes by and by. Returns 0, also when nothing was there, or a negative errno.
+   */
+  static clear(name: string): number {
+    const code = ShmObject.unlink(name);
+    if (code === 0 || code === -Errno.ENOENT) return 0;
+    const aside = `${SHM_DIR}/.${crypto.randomUUID()}`;
+    try {
+      Deno.renameSync(SHM_DIR + name, aside);
+    } catch {
+      return code;
+    }
+    // Of any size, so nobody waits for it. What stays is in nobody's way.
+    Deno.remove(aside, { recursive: true }).catch(() => {});
+    return 0;
+  }
+
+  /**
+   * Makes an object under a name that is ours whoever squats on it: `make` is called, and again after the way was cleared
+   * when the name was taken. Throws what `make` throws.
+   */
+  static take<T>(name: string, make: () => T): T {
+    for (let tries = 1;; tries++) {
+      try {
+        return make();
+      } catch (e) {
+        if (!(e instanceof SysError) || e.errno !== Errno.EEXIST || tries === TAKES_MAX) throw e;
+        if (ShmObject.clear(name) < 0) throw e;
+      }
+    }
+  }
+
+  /** Locks the object for this descriptor until it is closed. Returns 0, or a negative errno: EAGAIN when it is held. */
+  lock(): number {
+    return sys().flock(this.#fd, LOCK_EX | LOCK_NB) === 0 ? 0 : -errno();
+  }
+
   stat(): ShmStat {
     const st = new DataView(new ArrayBuffer(STAT_BYTES));
     if (sys().fstat(this.#fd, st.buffer) !== 0) throw new SysError(errno(), "fstat", this.name);
     return {
+      ino: Number(st.getBigUint64(STAT_INO, true)),
       size: Number(st.getBigInt64(STAT_SIZE, true)),
       mode: st.getUint32(STAT_MODE, true) & 0o7777,
       uid: st.getUint32(STAT_UID, true),

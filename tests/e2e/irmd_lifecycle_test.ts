@@ -3,8 +3,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { instanceOf, ipcpSocketPath, irmSocketPath } from "../../lib/instance.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
+import { flowInfoOf, IrmCode } from "../../lib/irm/messages.ts";
 import { serverPeer } from "../doubles/peer.ts";
+import { Puppet } from "../doubles/puppet.ts";
 import { until } from "./support/deadline.ts";
+import { nameInfo } from "./support/names.ts";
 import { ouro, TestNode } from "./support/node.ts";
 import { exists, RunningProcess } from "./support/process.ts";
 
@@ -268,5 +271,67 @@ Deno.test({
       Deno.removeSync(left);
       Deno.removeSync(prefix, { recursive: true });
     }
+  },
+});
+
+Deno.test({
+  name:
+    "a second irmd of a node, in a PID namespace of its own, leaves the first alone; so does its number",
+  ignore: !ROOT,
+  async fn() {
+    await using node = await TestNode.start();
+    await node.admin().createName(nameInfo("n1"));
+    const there = ["unshare", "-p", "-f", "--kill-child=KILL", ...ouro("irmd", "--stdout")];
+    await using second = node.spawnArgv(there);
+    const { code, out } = await second.wait();
+    assertEquals(code, 1);
+    assertStringIncludes(out, `IRMd already running (${node.irmd!.pid}), exiting.`);
+    assertEquals((await node.admin().listNames()).map((n) => n.name), ["n1"]);
+  },
+});
+
+Deno.test({
+  name:
+    "names in /dev/shm that another user squats on, with directories: the node goes on, and starts again",
+  ignore: !ROOT,
+  async fn() {
+    await using node = await TestNode.start();
+    Deno.chmodSync(node.prefix, 0o755);
+    const base = `/dev/shm${node.instance.shmBase}`;
+    const squat = (name: string) => {
+      Deno.mkdirSync(`${base}.${name}/below`, { recursive: true });
+      for (const path of [`${base}.${name}/below`, `${base}.${name}`]) {
+        Deno.chownSync(path, 65534, 65534);
+      }
+    };
+    const server = await Puppet.announced(node, "server");
+    await node.admin().createName(nameInfo("n1"));
+    await node.admin().bindProcess(server.pid, "n1");
+    for (let id = 1; id < 8; id++) squat(`rbuff.${server.pid}.${id}`);
+    const idle = await Puppet.start(node);
+    squat(`set.${idle.pid}`);
+    squat("pup.4711");
+    assertEquals(
+      (await idle.irm({ code: IrmCode.IRM_PROC_ANNOUNCE, pid: idle.pid, prog: "c" }))!.result,
+      0,
+    );
+    const of4711 = await Puppet.announced(node, "c", 4711);
+    assertEquals(Deno.statSync(`${base}.pup.4711`).isFile, true);
+    await of4711.kill();
+    const accept = server.irm({
+      code: IrmCode.IRM_FLOW_ACCEPT,
+      flowInfo: flowInfoOf({ nPid: server.pid }),
+    });
+    const flow = await idle.irm({
+      code: IrmCode.IRM_FLOW_ALLOC,
+      flowInfo: flowInfoOf({ nPid: idle.pid }),
+      dst: "n1",
+    });
+    assertEquals([flow!.result, (await accept)!.result], [0, 0]);
+    squat("set.1");
+    await node.irmd!.stop("SIGKILL");
+    squat("pup.4712");
+    node.irmd = node.spawn(["irmd", "--stdout"]);
+    await node.irmd.waitForLine(/daemon started/);
   },
 });

@@ -357,3 +357,41 @@ Deno.test("a reader gives packets back in batches, at once where somebody may be
     r.drain((off) => pool.remove(off));
   });
 });
+
+Deno.test("a lockfile is one node's for as long as it is held, and closed to other users", () => {
+  withShm((instance, defer) => {
+    const held = Lockfile.make(instance)!;
+    defer(() => held.close());
+    Lockfile.sign(held, 4242);
+    assertEquals(Deno.statSync(`/dev/shm${shmName(instance, "lockfile")}`).mode! & 0o777, 0o600);
+    assertEquals(Lockfile.make(instance), undefined);
+    {
+      using other = Lockfile.open(instance)!;
+      assertEquals(Lockfile.pidIn(other), 4242);
+      assertEquals(other.lock() < 0, true);
+    }
+    held.close();
+    using next = Lockfile.open(instance)!;
+    assertEquals(next.lock(), 0);
+  });
+});
+
+Deno.test("ShmObject.take(): directories and files in the way are moved out of it", () => {
+  withShm((instance, defer) => {
+    const name = rbuffName(instance, 1, 2);
+    const path = `/dev/shm${name}`;
+    const ways = [
+      () => Deno.mkdirSync(`${path}/x/y`, { recursive: true }),
+      () => Deno.writeTextFileSync(path, "squat"),
+      () => Deno.symlinkSync("/etc/passwd", path),
+    ];
+    for (const squat of ways) {
+      squat();
+      const r = ShmObject.take(name, () => Rbuff.create(instance, 1, 2));
+      defer(() => r.close());
+      assertEquals(Deno.lstatSync(path).isFile, true);
+      ShmObject.clear(name);
+    }
+    assertEquals(ShmObject.clear(name), 0, "nothing is there");
+  });
+});
