@@ -49,6 +49,8 @@ export interface AcceptorVerdict {
   readonly token: number;
   readonly response: number;
   readonly data: Uint8Array;
+  /** Flow uid of the acceptor, where the type wants it here. */
+  readonly uid?: number;
 }
 
 interface Waiting<P> {

@@ -89,7 +89,7 @@ export class IpcpProcess {
       log,
       irm: this.#irm,
       life: this.#life,
-      now: () => performance.now(),
+      nowUs: () => performance.now() * 1000,
       random: () => crypto.getRandomValues(words)[0]!,
       fatal: (why) => {
         log.error(`Cannot go on: ${why}`);
@@ -384,8 +384,9 @@ export class IpcpProcess {
       const response = m.response ?? -Errno.EPERM;
       log.info(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
       const result = await t.flowAllocResp!(flow, response, m.pk ?? EMPTY);
-      if (result === -Errno.EPERM) log.warn(`Flow_id ${flow.flowId} is not known.`);
-      log.info(`Finished responding ${result} to allocation request.`);
+      const code = typeof result === "number" ? result : result.code;
+      if (code === -Errno.EPERM) log.warn(`Flow_id ${flow.flowId} is not known.`);
+      log.info(`Finished responding ${code} to allocation request.`);
       return result;
     }
     if (m.pid === undefined) return -Errno.EINVAL;

@@ -10,6 +10,7 @@ import type { IpcpConfig, LayerInfo } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import type { QosSpec } from "../lib/qos.ts";
 import type { RibComponent } from "../lib/rib/tree.ts";
+import type { FlowOrder } from "./machine.ts";
 import type { IrmCalls } from "./irm_calls.ts";
 import type { Lifecycle, TypeName } from "./state.ts";
 
@@ -21,15 +22,6 @@ export interface Failure {
   readonly stage?: string | undefined;
 }
 
-/** A flow as the IRMd describes it in FLOW_ALLOC, FLOW_JOIN and FLOW_ALLOC_RESP. */
-export interface FlowOrder {
-  readonly flowId: number;
-  /** The process above. */
-  readonly pid: number;
-  /** Its flow uid: 0 is the global pool. */
-  readonly uid: number;
-}
-
 /** What a type gets when it is made. */
 export interface IpcpContext {
   readonly instance: Instance;
@@ -38,8 +30,8 @@ export interface IpcpContext {
   readonly log: Logger;
   readonly irm: IrmCalls;
   readonly life: Lifecycle;
-  /** Monotonic milliseconds. */
-  now(): number;
+  /** Monotonic clock, µs. */
+  nowUs(): number;
   /** A uniform random 32-bit number. */
   random(): number;
   /** The type is broken beyond repair (a data thread died): end the process. */
@@ -60,7 +52,11 @@ export interface IpcpType {
     data: Uint8Array,
   ): Promise<number | Failure>;
   flowJoin?(flow: FlowOrder, hash: Uint8Array): Promise<number>;
-  flowAllocResp?(flow: FlowOrder, response: number, data: Uint8Array): Promise<number>;
+  flowAllocResp?(
+    flow: FlowOrder,
+    response: number,
+    data: Uint8Array,
+  ): Promise<number | Failure>;
   /** Answered at once; the flow goes `lingerSec` seconds later. */
   flowDealloc(flowId: number, lingerSec: number): number;
   connect?(dst: string, comp: string, qos: QosSpec): Promise<number | Failure>;

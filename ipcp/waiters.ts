@@ -25,25 +25,25 @@ export class Waiters {
 /** Calls back when a machine's deadline comes; armed again after each input. */
 export class DeadlineTimer {
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #atMs = Infinity;
+  #atUs = Infinity;
 
   /** @param due called with no argument when the deadline has come. */
   constructor(private readonly due: () => void) {}
 
-  /** Be called at `atMs` of the clock that gives `nowMs`; Infinity is never. */
-  arm(nowMs: number, atMs: number): void {
-    if (atMs === this.#atMs) return;
+  /** Be called at `atUs` of the clock that gives `nowUs`; Infinity is never. */
+  arm(nowUs: number, atUs: number): void {
+    if (atUs === this.#atUs) return;
     clearTimeout(this.#timer);
-    this.#atMs = atMs;
-    if (atMs === Infinity) return;
+    this.#atUs = atUs;
+    if (atUs === Infinity) return;
     this.#timer = setTimeout(() => {
-      this.#atMs = Infinity;
+      this.#atUs = Infinity;
       this.due();
-    }, Math.max(0, atMs - nowMs));
+    }, Math.max(0, (atUs - nowUs) / 1000));
   }
 
   stop(): void {
     clearTimeout(this.#timer);
-    this.#atMs = Infinity;
+    this.#atUs = Infinity;
   }
 }

@@ -33,7 +33,8 @@ import { HeldFlows } from "../held_flows.ts";
 import { BROADCAST_DT } from "../member/cep.ts";
 import { type Connection, type ConnectionEffect, Connections } from "../member/connections.ts";
 import { LowerFlows } from "../member/lower_flows.ts";
-import type { FlowOrder, IpcpContext, IpcpType } from "../type.ts";
+import type { FlowOrder } from "../machine.ts";
+import type { IpcpContext, IpcpType } from "../type.ts";
 import { DeadlineTimer } from "../waiters.ts";
 import { BroadcastMail, type BroadcastStart, FAREWELL_EVENT, kindNumber } from "./data/start.ts";
 import { BroadcastNode } from "./node.ts";
@@ -98,7 +99,7 @@ export class BroadcastIpcp implements IpcpType {
   }
 
   #nowUs(): number {
-    return this.#context.now() * 1000;
+    return this.#context.nowUs();
   }
 
   // Becoming a member.
@@ -271,7 +272,7 @@ export class BroadcastIpcp implements IpcpType {
       this.#pumping = false;
     }
     this.#poke();
-    this.#timer.arm(this.#context.now(), this.#connections.deadlineUs() / 1000);
+    this.#timer.arm(this.#nowUs(), this.#connections.deadlineUs());
   }
 
   #poke(): void {

@@ -21,7 +21,7 @@ import { SharedDevice } from "./data/device.ts";
 import type { EthLink } from "./data/framing.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
 import type { Addr } from "../shim/name_cache.ts";
-import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
+import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 
 /**
@@ -29,8 +29,8 @@ import type { Failure, IpcpContext } from "../type.ts";
  * table of 4096 places without bounds.
  */
 const DIX_EID_LAST = 4095;
-/** Maximum packet lifetime, ms. */
-const MPL_MS = 100;
+/** Maximum packet lifetime, µs. */
+const MPL_US = 100_000;
 /** Largest frame that the data path has room for, so that a growing MTU needs no new buffers. */
 const SLOT_PAYLOAD_BYTES_MAX = 9216;
 
@@ -80,7 +80,6 @@ export class EthIpcp extends ShimIpcp {
     const opened = this.#openDevice(settings);
     if ("code" in opened) return opened;
     const { device, socket } = opened;
-    this.open(socket);
     this.#up = device.up && device.running;
     const mtu = layerMtu(settings.dev, device.mtu, this.#dix);
     this.#roomBytes = Math.max(SLOT_PAYLOAD_BYTES_MAX, mtu);
@@ -91,13 +90,14 @@ export class EthIpcp extends ShimIpcp {
     this.#gone = false;
     this.#setDevice(device.mac, mtu);
     const failure = await this.start(
+      socket,
       {
         codec: this.#dix ? dixMgmt : llcMgmt,
         eids: {
           first: this.#dix ? 1 : frame.LLC_SAP_FIRST,
           last: this.#dix ? DIX_EID_LAST : frame.LLC_SAP_LAST,
-          quarantineMs: QUARANTINE_MS,
-          mplMs: MPL_MS,
+          quarantineUs: QUARANTINE_US,
+          mplUs: MPL_US,
         },
         hashBytes: HASH_BYTES[conf.layerInfo.dirHashAlgo]!,
         mgmtBytesMax: this.#payloadMax,
@@ -106,6 +106,7 @@ export class EthIpcp extends ShimIpcp {
       {
         send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), this.#to()),
         limits: () => ({ sduBytesMax: this.#payloadMax }),
+        unreachable: () => this.#unreachable(),
       },
       WORKERS,
       {
@@ -152,7 +153,7 @@ export class EthIpcp extends ShimIpcp {
     return sockaddrLl(this.#index, this.#ethertype, BROADCAST);
   }
 
-  protected override unreachable(): string | undefined {
+  #unreachable(): string | undefined {
     if (this.#gone) return `device ${this.#dev} is gone; it is used again once it is back`;
     return this.#up ? undefined : `device ${this.#dev} is down`;
   }
@@ -196,7 +197,7 @@ export class EthIpcp extends ShimIpcp {
 
   #onChange(data: NetSocket, change: LinkChange): void {
     const { log } = this.context;
-    if (this.plane === undefined) return;
+    if (!this.isOpen) return;
     if (this.#gone && !change.deleted && change.name === this.#dev) return this.#takeUp(data);
     if (change.index !== this.#index || this.#gone) return;
     if (change.deleted) {
@@ -224,7 +225,7 @@ export class EthIpcp extends ShimIpcp {
     log.info(`Device ${this.#dev} is back.`);
     const other = device.mac.some((byte, i) => byte !== this.#mac[i]);
     this.#changeDevice(device.mac, device.mtu);
-    if (other) this.shell?.endFlows();
+    if (other) this.endFlows();
     this.#setLink(device.up && device.running);
   }
 
@@ -241,7 +242,7 @@ export class EthIpcp extends ShimIpcp {
     if (up === this.#up) return;
     this.#up = up;
     if (!this.#gone) this.context.log.info(`Device ${this.#dev} is ${up ? "up" : "down"}.`);
-    this.shell?.setLink(up);
+    this.lowerChanged();
   }
 
   override async stop(): Promise<void> {

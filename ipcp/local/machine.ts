@@ -5,219 +5,293 @@
  * hash; the flow that the IRMd assigns on the accepting side becomes the partner, and the verdict
  * (FLOW_ALLOC_RESP on the partner, positive or negative) goes to the requester as FLOW_ALLOC_REPLY. When
  * one side goes, the other is told that its flow is down.
+ *
+ *     requested ─┐                             FLOW_DEALLOC
+ *                ├─▶ open (a pair)   any state ────────────▶ draining ─▶ lingering ─▶ the IRMd has the id
+ *     arrived ───┘
+ *
+ * Nothing is lost or overtaken here, so there is nothing to linger for but the id: the partner hears at once.
  */
 
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
+import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
+import { Deadlines } from "../deadlines.ts";
+import type { Asked, FlowEffect, FlowMachine, FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import { ASKING_MAX } from "../arrivals.ts";
-import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
 
-/** Everything that the machine can ask for. */
-export type LocalEffect =
-  | {
-    readonly do: "ask_irmd";
-    readonly ask: number;
-    readonly flowId: number;
-    readonly hash: Uint8Array;
-    readonly qos: QosSpec;
-    readonly data: Uint8Array;
-  }
-  | {
-    readonly do: "alloc_reply";
-    readonly flowId: number;
-    readonly response: number;
-    readonly data: Uint8Array;
-  }
-  | { readonly do: "answer"; readonly token: number; readonly result: number }
-  /** Packets may go between the two flows. */
-  | { readonly do: "pair"; readonly a: number; readonly b: number }
-  /** The other side of `flowId` has gone. */
-  | { readonly do: "down"; readonly flowId: number }
-  /** Release what the shell holds for the flow. */
-  | { readonly do: "release"; readonly flowId: number };
-
-interface Flow {
+/** A flow as the shell needs it: packets to it must fit a block of its pool. */
+export interface LocalEnd {
   readonly flowId: number;
-  partner: number | undefined;
-  state: "requested" | "arrived" | "open";
-  untilMs: number;
+}
+
+/** What only this machine asks for. */
+export type LocalOnly =
+  /** Packets may go between the two flows. */
+  | { readonly kind: "pair"; readonly a: number; readonly b: number }
+  /** The other side of the flow has gone. */
+  | { readonly kind: "part"; readonly flowId: number };
+
+export type LocalEffect = FlowEffect<LocalEnd> | LocalOnly;
+
+type State = "requested" | "arrived" | "open" | "draining" | "lingering";
+
+interface Flow extends LocalEnd {
+  readonly pid: number;
+  partner: Flow | undefined;
+  state: State;
+  /** The FLOW_ALLOC that waits for its answer. */
+  command: number | undefined;
+  /** The acceptor's verdict, while its pool is being opened. */
+  verdict: AcceptorVerdict | undefined;
+  /** How long the id is kept after the flow, µs. */
+  lingerUs: number;
 }
 
 const EMPTY = new Uint8Array(0);
 
-export class LocalMachine {
-  readonly names = new Registrations();
-  readonly #hashBytes: number;
+export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
+  readonly names: Registrations;
   readonly #flows = new Map<number, Flow>();
-  /** Requester's flow and command token by the number of the question to the IRMd. */
-  readonly #asking = new Map<number, { flowId: number; token: number }>();
-  readonly #early = new EarlyVerdicts();
+  readonly #arrivals = new Arrivals<Flow>();
+  readonly #deadlines = new Deadlines<number>();
   readonly #out: LocalEffect[] = [];
-  #nextAsk = 1;
+  #requests = 0;
 
-  constructor(hashBytes: number) {
-    this.#hashBytes = hashBytes;
+  /** `names` may have some already; those that do not fit are forgotten. */
+  constructor(hashBytes: number, names = new Registrations()) {
+    this.names = names;
+    names.settle(hashBytes);
   }
 
-  /** The next thing to do, oldest first. */
   poll(): LocalEffect | undefined {
-    return this.#out.shift();
+    return this.#out.shift() ?? this.#arrivals.poll();
   }
+  /** Flows in the table, those that linger included. */
   get flowCount(): number {
     return this.#flows.size;
   }
-  flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
+  flowState(flowId: number): State | undefined {
     return this.#flows.get(flowId)?.state;
   }
   /** The other side of a flow, or undefined. */
   partnerOf(flowId: number): number | undefined {
-    return this.#flows.get(flowId)?.partner;
+    return this.#flows.get(flowId)?.partner?.flowId;
   }
 
-  register(hash: Uint8Array): number {
-    if (hash.length !== this.#hashBytes) return -Errno.EINVAL;
-    return this.names.add(hash) ? 0 : -Errno.ENOMEM;
-  }
-  unregister(hash: Uint8Array): number {
-    this.names.remove(hash);
-    return 0;
-  }
-  query(hash: Uint8Array): number {
-    return this.names.has(hash) ? 0 : -Errno.EPERM;
+  query(_nowUs: number, hash: Uint8Array, token: number): void {
+    this.#answer(token, this.names.has(hash) ? 0 : -Errno.EPERM);
   }
 
   /** FLOW_ALLOC: `token` is answered when the IRMd has answered our question. */
   alloc(
-    nowMs: number,
-    flowId: number,
+    nowUs: number,
+    { flowId, pid }: FlowOrder,
     hash: Uint8Array,
     qos: QosSpec,
     data: Uint8Array,
     token: number,
   ): void {
-    if (!this.names.has(hash)) return this.#answer(token, -Errno.EPERM);
     if (this.#flows.has(flowId)) return this.#answer(token, -Errno.EEXIST);
-    if (this.#asking.size >= ASKING_MAX) return this.#answer(token, -Errno.EBUSY);
-    const ask = this.#nextAsk++;
-    const untilMs = nowMs + ARRIVAL_LIFE_MS;
-    this.#flows.set(flowId, { flowId, partner: undefined, state: "requested", untilMs });
-    this.#asking.set(ask, { flowId, token });
-    this.#out.push({ do: "ask_irmd", ask, flowId, hash, qos, data });
+    const flow = this.#add(nowUs, flowId, pid, "requested");
+    flow.command = token;
+    if (!this.names.has(hash)) return this.#forget(flow, -Errno.EPERM);
+    const request = { peer: flow, hash, qos, data };
+    // No two requests of the IRMd are copies.
+    const took = this.#arrivals.enter(nowUs, String(pid), String(this.#requests++), request);
+    if (took === "flooded") this.#forget(flow, -Errno.EBUSY);
+  }
+
+  #add(nowUs: number, flowId: number, pid: number, state: State): Flow {
+    const flow: Flow = {
+      flowId,
+      pid,
+      partner: undefined,
+      state,
+      command: undefined,
+      verdict: undefined,
+      lingerUs: 0,
+    };
+    this.#flows.set(flowId, flow);
+    this.#deadlines.set(flowId, nowUs + ARRIVAL_LIFE_US);
+    return flow;
   }
 
   /**
-   * FLOW_REQ_ARR was answered: 0 and the partner's flow id, or a negative number, which the requester
-   * gets. Says whether the partner was taken up; if not, the shell releases it.
+   * FLOW_REQ_ARR was answered: with the partner's flow, whose memory is held, or why nobody takes it, which the
+   * requester gets.
    */
-  asked(nowMs: number, ask: number, result: number, partnerId: number): boolean {
-    const asking = this.#asking.get(ask);
-    if (asking === undefined) return false;
-    this.#asking.delete(ask);
-    const flow = this.#flows.get(asking.flowId);
-    if (result < 0 || flow === undefined || this.#flows.has(partnerId)) {
-      if (flow !== undefined) {
-        this.#flows.delete(flow.flowId);
-        this.#out.push({ do: "release", flowId: flow.flowId });
-      }
-      this.#answer(asking.token, result < 0 ? result : -Errno.EPERM);
-      return false;
+  asked(nowUs: number, ask: number, { result, cause, flowId, pid }: Asked): void {
+    const flow = this.#arrivals.answered(nowUs, ask);
+    const asks = flow !== undefined && flow.state === "requested" &&
+      this.#flows.get(flow.flowId) === flow;
+    const known = this.#flows.has(flowId);
+    if (result < 0 || !asks || known) {
+      if (result >= 0 && !known) this.#out.push({ kind: "release", flowId });
+      if (asks) this.#forget(flow, result < 0 ? result : -Errno.EPERM, cause);
+      return;
     }
-    const untilMs = nowMs + ARRIVAL_LIFE_MS;
-    const partner: Flow = { flowId: partnerId, partner: flow.flowId, state: "arrived", untilMs };
-    this.#flows.set(partnerId, partner);
-    flow.partner = partnerId;
-    flow.untilMs = untilMs;
-    this.#answer(asking.token, 0);
-    const early = this.#early.take(partnerId);
-    if (early !== undefined) {
-      this.#answer(early.token, this.#verdict(partner, early.response, early.data));
-    }
-    return true;
+    const partner = this.#add(nowUs, flowId, pid, "arrived");
+    partner.partner = flow;
+    flow.partner = partner;
+    this.#deadlines.set(flow.flowId, nowUs + ARRIVAL_LIFE_US);
+    this.#answerCommand(flow, 0);
+    const early = this.#arrivals.takeVerdict(flowId);
+    if (early !== undefined) this.#onVerdict(partner, early);
   }
 
-  /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
   allocResp(
-    nowMs: number,
-    flowId: number,
+    nowUs: number,
+    { flowId, uid }: FlowOrder,
     response: number,
     data: Uint8Array,
     token: number,
   ): void {
     const flow = this.#flows.get(flowId);
-    if (flow !== undefined) {
-      this.#answer(token, this.#verdict(flow, response, data));
-    } else if (
-      this.#asking.size === 0 || !this.#early.add(nowMs, flowId, { token, response, data })
-    ) {
+    const verdict = { token, response, data, uid };
+    if (flow !== undefined) this.#onVerdict(flow, verdict);
+    else if (!this.#arrivals.keepVerdict(nowUs, flowId, verdict)) {
       this.#answer(token, -Errno.EPERM);
     }
   }
 
-  #verdict(flow: Flow, response: number, data: Uint8Array): number {
-    const requester = this.#flows.get(flow.partner ?? -1);
-    if (flow.state !== "arrived") return -Errno.EPERM;
-    if (requester === undefined) { // Gave up meanwhile.
-      this.#forget(flow);
-      return response === 0 ? -Errno.EPERM : 0;
+  #onVerdict(flow: Flow, verdict: AcceptorVerdict): void {
+    if (flow.state !== "arrived" || flow.verdict !== undefined) {
+      return this.#answer(verdict.token, -Errno.EPERM);
     }
+    if (verdict.response !== 0) return this.#settle(flow, verdict, verdict.response);
+    flow.verdict = verdict;
+    this.#out.push({ kind: "own", flowId: flow.flowId, uid: verdict.uid ?? 0 });
+  }
+
+  owned(_nowUs: number, flowId: number, result: number): void {
+    const flow = this.#flows.get(flowId), verdict = flow?.verdict;
+    if (flow === undefined || verdict === undefined) return;
+    flow.verdict = undefined;
+    this.#settle(flow, verdict, Math.min(result, 0));
+  }
+
+  /** The requester hears `response`, the acceptor that it was passed on, or why it cannot be. */
+  #settle(flow: Flow, { token, response: wanted, data }: AcceptorVerdict, response: number): void {
+    const requester = flow.partner;
+    const result = response === wanted ? 0 : response;
+    if (requester?.state !== "requested") { // Gave up meanwhile.
+      this.#forget(flow, 0);
+      return this.#answer(token, response === 0 ? -Errno.EPERM : result);
+    }
+    const { flowId } = requester;
     if (response === 0) {
       for (const side of [flow, requester]) {
         side.state = "open";
-        side.untilMs = Infinity;
+        this.#deadlines.delete(side.flowId);
       }
-      this.#out.push({ do: "pair", a: requester.flowId, b: flow.flowId });
-      this.#out.push({ do: "alloc_reply", flowId: requester.flowId, response: 0, data });
-      return 0;
+      this.#out.push({ kind: "pair", a: flowId, b: flow.flowId });
+      this.#out.push({ kind: "alloc_reply", flowId, response, data, peer: flow });
+    } else {
+      const peer = undefined;
+      this.#out.push({ kind: "alloc_reply", flowId, response, data: EMPTY, peer });
+      this.#forget(requester, response);
+      this.#forget(flow, 0);
     }
-    this.#out.push({ do: "alloc_reply", flowId: requester.flowId, response, data: EMPTY });
-    this.#forget(requester);
-    this.#forget(flow);
-    return 0;
+    this.#answer(token, result);
   }
 
-  #forget(flow: Flow): void {
-    this.#flows.delete(flow.flowId);
-    this.#out.push({ do: "release", flowId: flow.flowId });
+  replied(nowUs: number, flowId: number, result: number): void {
+    // The IRMd has given the flow up meanwhile.
+    const open = this.#flows.get(flowId)?.state === "open";
+    if (result === -Errno.EBADF && open) this.dealloc(nowUs, flowId, 0);
   }
 
-  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The partner is told that it is down. */
-  dealloc(flowId: number): number {
+  dealloc(_nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) return -Errno.EPERM;
-    this.#flows.delete(flowId);
-    const partner = this.#flows.get(flow.partner ?? -1);
-    if (partner !== undefined) {
-      partner.partner = undefined;
-      if (partner.state === "open") this.#out.push({ do: "down", flowId: partner.flowId });
+    if (flow.state === "lingering") {
+      if (lingerSec === 0) this.#free(flow);
+      return 0;
     }
+    if (flow.state !== "draining") {
+      // What the process wrote last goes to the partner before that one hears that the flow is down.
+      flow.lingerUs = lingerSec * 1e6;
+      this.#leave(flow);
+      flow.state = "draining";
+      this.#out.push({ kind: "drop", flowId });
+    } else if (lingerSec === 0) flow.lingerUs = 0;
     return 0;
   }
 
-  /** Give up what is not settled in time. */
-  onTimer(nowMs: number): void {
-    for (const token of this.#early.expired(nowMs)) this.#answer(token, -Errno.EPERM);
-    for (const flow of this.#flows.values()) {
-      if (flow.untilMs <= nowMs) this.#forget(flow);
+  /** Nobody waits for the flow any more. */
+  #leave(flow: Flow): void {
+    this.#deadlines.delete(flow.flowId);
+    this.#answerCommand(flow, -Errno.EPERM);
+    if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
+    flow.verdict = undefined;
+  }
+
+  dropped(nowUs: number, flowId: number): void {
+    const flow = this.#flows.get(flowId), partner = flow?.partner;
+    if (flow?.state !== "draining") return;
+    if (partner !== undefined) {
+      flow.partner = partner.partner = undefined;
+      if (partner.state === "open") this.#out.push({ kind: "part", flowId: partner.flowId });
+    }
+    if (flow.lingerUs === 0) return this.#free(flow);
+    flow.state = "lingering";
+    this.#deadlines.set(flowId, nowUs + flow.lingerUs);
+  }
+
+  #free(flow: Flow): void {
+    this.#remove(flow);
+    this.#out.push({ kind: "freed", flowId: flow.flowId, pid: flow.pid });
+  }
+
+  /** The flow came to nothing. */
+  #forget(flow: Flow, result: number, cause?: string): void {
+    if (flow.partner !== undefined) flow.partner.partner = undefined;
+    this.#remove(flow);
+    this.#out.push({ kind: "release", flowId: flow.flowId });
+    this.#answerCommand(flow, result, cause);
+  }
+
+  #remove(flow: Flow): void {
+    this.#flows.delete(flow.flowId);
+    this.#deadlines.delete(flow.flowId);
+  }
+
+  onTimer(nowUs: number): void {
+    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    for (;;) {
+      const flowId = this.#deadlines.take(nowUs);
+      if (flowId === undefined) return;
+      const flow = this.#flows.get(flowId);
+      if (flow?.state === "lingering") this.#free(flow);
+      else if (flow !== undefined) {
+        if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
+        this.#forget(flow, -Errno.ETIMEDOUT);
+      }
     }
   }
 
-  /** When {@linkcode onTimer} has something to do next, ms, or Infinity. */
-  deadlineMs(): number {
-    let at = this.#early.deadlineMs();
-    for (const flow of this.#flows.values()) at = Math.min(at, flow.untilMs);
-    return at;
+  deadlineUs(): number {
+    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs());
   }
 
-  /** Shutdown: every waiting command is answered with -1004. */
   close(): void {
-    for (const { token } of this.#asking.values()) this.#answer(token, -Errno.EIPCPSTATE);
-    for (const token of this.#early.clear()) this.#answer(token, -Errno.EIPCPSTATE);
-    this.#asking.clear();
+    for (const token of this.#arrivals.clear()) this.#answer(token, -Errno.EIPCPSTATE);
+    for (const flow of this.#flows.values()) {
+      this.#answerCommand(flow, -Errno.EIPCPSTATE);
+      if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EIPCPSTATE);
+    }
     this.#flows.clear();
+    this.#deadlines.clear();
   }
 
-  #answer(token: number, result: number): void {
-    this.#out.push({ do: "answer", token, result });
+  #answerCommand(flow: Flow, result: number, cause?: string): void {
+    const token = flow.command;
+    flow.command = undefined;
+    if (token !== undefined) this.#answer(token, result, cause);
+  }
+
+  #answer(token: number, result: number, cause?: string): void {
+    this.#out.push({ kind: "answer", token, result, ...(cause === undefined ? {} : { cause }) });
   }
 }

@@ -5,8 +5,8 @@
  * attacker guesses them and late packets of a dead flow reach its successor. Here an id is random in the
  * whole range that the wire allows (udp 32 bit, DIX 16 bit, LLC SAPs 2..63); ids that are in use differ
  * in their low 16 bits, so the data path finds the flow in a table of 65536 places and then compares the
- * whole id. A freed id rests for `quarantineMs`; when the range is nearly used up (LLC), the one that has
- * rested longest is taken, but never before `mplMs`. Pure: random numbers and time are given.
+ * whole id. A freed id rests for `quarantineUs`; when the range is nearly used up (LLC), the one that has
+ * rested longest is taken, but never before `mplUs`. Pure: random numbers and time are given.
  */
 
 /** What the pool hands out. */
@@ -14,10 +14,10 @@ export interface EidRange {
   /** First and last id, inclusive. */
   readonly first: number;
   readonly last: number;
-  /** Rest of a freed id, ms, where the range is large enough for it. */
-  readonly quarantineMs: number;
-  /** Rest in any case, ms: the maximum packet lifetime. */
-  readonly mplMs: number;
+  /** Rest of a freed id, µs, where the range is large enough for it. */
+  readonly quarantineUs: number;
+  /** Rest in any case, µs: the maximum packet lifetime. */
+  readonly mplUs: number;
 }
 
 /** Low 16 bits: the place of an id in the table. */
@@ -28,7 +28,7 @@ export function eidKey(eid: number): number {
 export class EidPool {
   readonly #used = new Set<number>();
   /** Keys at rest and since when, oldest first (a Map keeps the order of insertion). */
-  readonly #resting = new Map<number, { eid: number; sinceMs: number }>();
+  readonly #resting = new Map<number, { eid: number; sinceUs: number }>();
   readonly #range: EidRange;
   /** A uniform random 32-bit number. */
   readonly #random: () => number;
@@ -44,8 +44,8 @@ export class EidPool {
   }
 
   /** A fresh id, or -1 if none is free. */
-  take(nowMs: number): number {
-    this.#expire(nowMs);
+  take(nowUs: number): number {
+    this.#expire(nowUs);
     const { first, last } = this.#range;
     const span = last - first + 1;
     for (let attempt = 0; attempt < 64; attempt++) {
@@ -66,7 +66,7 @@ export class EidPool {
       return eid;
     }
     for (const [key, rest] of this.#resting) {
-      if (nowMs - rest.sinceMs < this.#range.mplMs) break;
+      if (nowUs - rest.sinceUs < this.#range.mplUs) break;
       this.#resting.delete(key);
       this.#used.add(key);
       return rest.eid;
@@ -75,14 +75,14 @@ export class EidPool {
   }
 
   /** Put an id to rest; an id that is not in use is ignored. */
-  give(nowMs: number, eid: number): void {
+  give(nowUs: number, eid: number): void {
     const key = eidKey(eid);
-    if (this.#used.delete(key)) this.#resting.set(key, { eid, sinceMs: nowMs });
+    if (this.#used.delete(key)) this.#resting.set(key, { eid, sinceUs: nowUs });
   }
 
-  #expire(nowMs: number): void {
+  #expire(nowUs: number): void {
     for (const [key, rest] of this.#resting) {
-      if (nowMs - rest.sinceMs < this.#range.quarantineMs) return;
+      if (nowUs - rest.sinceUs < this.#range.quarantineUs) return;
       this.#resting.delete(key);
     }
   }

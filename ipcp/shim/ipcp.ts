@@ -1,27 +1,51 @@
-/** What the shim IPCPs over UDP and Ethernet share: a socket, the shim shell on it, and how both begin and end. */
+/**
+ * What the shim IPCPs over UDP and Ethernet share: the shell around the shim machine, on a socket and the data path of
+ * it. They differ in their lower side: how a management message is sent, how a name is resolved, what can be reached.
+ */
 
 import { Errno } from "../../lib/errno.ts";
-import type { IpcpConfig, LayerInfo } from "../../lib/irm/messages.ts";
+import type { IpcpConfig, LayerInfo, SduLimits } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { NetSocket } from "../../lib/sys/netsock.ts";
 import { describe } from "../data/long_packets.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
-import type { TypeName } from "../state.ts";
-import type { Failure, FlowOrder, IpcpContext, IpcpType } from "../type.ts";
+import { Counter } from "../data/table.ts";
+import { FlowShell } from "../flow_shell.ts";
+import type { FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import type { ShimConfig } from "./machine.ts";
-import { type Lower, ShimShell } from "./shell.ts";
+import type { TypeName } from "../state.ts";
+import type { Failure, IpcpContext, IpcpType } from "../type.ts";
+import type { Addr } from "./name_cache.ts";
+import { type ShimConfig, ShimMachine, type ShimOnly, type ShimPeer } from "./machine.ts";
 
-/** A freed endpoint id rests for as long as a peer may still think the flow lives, ms. */
-export const QUARANTINE_MS = 120_000;
+/** A freed endpoint id rests for as long as a peer may still think the flow lives, µs. */
+export const QUARANTINE_US = 120e6;
+
+/** What a lower layer does for the shell. */
+export interface Lower {
+  /** Send a management message; `to` undefined is everybody. 0 or a negative errno. */
+  send(to: Addr | undefined, bytes: Uint8Array): number;
+  /** What the layer carries to and from a peer. */
+  limits(peer: Addr): SduLimits;
+  /** Find the address of a name, UDP only; undefined if it has none. */
+  resolve?(hash: Uint8Array): Promise<Addr | undefined>;
+  /** Why nothing can be reached at the moment, in words; undefined if it can, as far as is known here. */
+  unreachable(): string | undefined;
+}
+
+/** What exists while the IPCP is in a layer. */
+interface Layer {
+  readonly machine: ShimMachine;
+  readonly shell: FlowShell<ShimPeer, ShimOnly>;
+  readonly lower: Lower;
+}
 
 export abstract class ShimIpcp implements IpcpType {
   abstract readonly type: TypeName;
   protected readonly context: IpcpContext;
-  protected shell: ShimShell | undefined;
-  protected plane: DataPlane | undefined;
-  /** Names registered before the bootstrap. */
-  readonly #early = new Registrations();
+  readonly #names = new Registrations();
+  #plane: DataPlane | undefined;
+  #layer: Layer | undefined;
   #socket: NetSocket | undefined;
 
   constructor(context: IpcpContext) {
@@ -36,55 +60,102 @@ export abstract class ShimIpcp implements IpcpType {
     return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
   }
 
-  /** The data path of the socket, which is ours from now on; not started yet. */
-  protected open(socket: NetSocket): DataPlane {
-    const { context } = this;
-    this.#socket = socket;
-    return this.plane = new DataPlane(context.instance, context.pid, {
-      mgmt: (from, bytes) => this.shell?.onMgmt(from, bytes),
-      tooLong: (packets) => context.log.warn(describe(packets)),
-      failed: (why) => context.fatal(why),
-    });
+  /** Whether it is in a layer. */
+  protected get isOpen(): boolean {
+    return this.#layer !== undefined;
   }
 
-  /** Start the shell and the data path of {@linkcode open} with what its workers get; nothing is left of them if that fails. */
+  /**
+   * Start the data path of a socket, which is ours from now on, with what its workers get, and the shell; nothing is
+   * left of them if that fails.
+   */
   protected async start(
+    socket: NetSocket,
     config: ShimConfig,
     lower: Lower,
     workers: readonly WorkerSpec[],
     link: unknown,
   ): Promise<Failure | undefined> {
-    const plane = this.plane!;
-    const shell = new ShimShell(this.context, config, plane, lower);
-    this.shell = shell;
+    const { context } = this;
+    this.#socket = socket;
+    const plane = new DataPlane(context.instance, context.pid, {
+      mgmt: (from, bytes) => this.#onMgmt(from, bytes),
+      tooLong: (packets) => context.log.warn(describe(packets)),
+      failed: (why) => context.fatal(why),
+    });
+    this.#plane = plane;
     if (!await plane.start(workers, link)) {
       await this.stop();
       return { code: -Errno.EPERM, cause: "The data workers do not start." };
     }
-    this.#early.moveTo(shell.machine.names, config.hashBytes);
+    const machine = new ShimMachine(config, context.random, this.#names);
+    const shell = new FlowShell<ShimPeer, ShimOnly>({
+      context,
+      plane,
+      machine,
+      mplMs: config.eids.mplUs / 1000,
+      limits: ({ addr }) => lower.limits(addr),
+      perform: (e) => this.#do(e),
+    });
+    this.#layer = { machine, shell, lower };
+    this.lowerChanged();
     return undefined;
   }
 
+  #onMgmt(from: Addr, bytes: Uint8Array): void {
+    const layer = this.#layer;
+    layer?.shell.feed((nowUs) => layer.machine.onMgmt(nowUs, from, bytes));
+  }
+
+  #do(e: ShimOnly): void {
+    const plane = this.#plane, layer = this.#layer;
+    if (plane === undefined || layer === undefined) return;
+    switch (e.kind) {
+      case "send":
+        if (layer.lower.send(e.to, e.bytes) < 0) {
+          Atomics.add(plane.counters, Counter.sendFailed, 1);
+        }
+        return;
+      case "resolve":
+        void this.#resolve(layer, e.hash);
+        return;
+      case "open": {
+        const { flowId, localEid, remoteEid, peer } = e.flow;
+        return plane.publish(flowId, { localEid, remoteEid, partner: 0, peer });
+      }
+    }
+  }
+
+  async #resolve({ machine, shell, lower }: Layer, hash: Uint8Array): Promise<void> {
+    const addr = await lower.resolve?.(hash).catch(() => undefined);
+    if (addr === undefined) this.context.log.dbg(`Could not resolve ${hash.toHex()}.`);
+    shell.feed((nowUs) => machine.resolved(nowUs, hash, addr));
+  }
+
+  /** The lower layer may reach something now that it did not before, or the other way. */
+  protected lowerChanged(): void {
+    const layer = this.#layer;
+    layer?.shell.feed(() => layer.machine.setReach(layer.lower.unreachable()));
+  }
+
+  /** The lower layer has another address now: no peer knows the flows that were open. */
+  protected endFlows(): void {
+    const layer = this.#layer;
+    layer?.shell.feed(() => layer.machine.endFlows());
+  }
+
+  // Commands of the IRMd.
+
   register(hash: Uint8Array): number {
-    if (this.shell !== undefined) return this.shell.machine.register(hash);
-    return this.#early.add(hash) ? 0 : -Errno.ENOMEM;
+    return this.#names.register(hash);
   }
   unregister(hash: Uint8Array): number {
-    (this.shell?.machine.names ?? this.#early).remove(hash);
+    this.#names.remove(hash);
     return 0;
   }
-  /** Why nothing can be reached at the moment, in words; undefined if it can, as far as is known here. */
-  protected abstract unreachable(): string | undefined;
-
-  /** What a command gets that needs the network while it cannot be reached. */
-  #cutOff(): Failure | undefined {
-    const cause = this.unreachable();
-    return cause === undefined ? undefined : { code: -Errno.EPERM, cause };
-  }
-
   query(hash: Uint8Array): Promise<number | Failure> {
-    const cutOff = this.#cutOff();
-    return cutOff === undefined ? this.shell!.query(hash) : Promise.resolve(cutOff);
+    this.lowerChanged();
+    return this.#layer!.shell.query(hash);
   }
   flowAlloc(
     flow: FlowOrder,
@@ -92,21 +163,31 @@ export abstract class ShimIpcp implements IpcpType {
     qos: QosSpec,
     data: Uint8Array,
   ): Promise<number | Failure> {
-    return Promise.resolve(this.#cutOff() ?? this.shell!.flowAlloc(flow, hash, qos, data));
+    this.lowerChanged();
+    return this.#layer!.shell.flowAlloc(flow, hash, qos, data);
   }
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    return this.shell!.flowAllocResp(flow, response, data);
+  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number | Failure> {
+    return this.#layer!.shell.flowAllocResp(flow, response, data);
   }
   flowDealloc(flowId: number, lingerSec: number): number {
-    return this.shell!.flowDealloc(flowId, lingerSec);
+    return this.#layer!.shell.flowDealloc(flowId, lingerSec);
   }
 
+  /** Answer what waits, stop the data path. */
   async stop(): Promise<void> {
-    const { shell } = this, socket = this.#socket;
-    this.shell = undefined;
+    const layer = this.#layer, plane = this.#plane, socket = this.#socket;
+    layer?.shell.stop();
+    this.#layer = undefined;
+    this.#plane = undefined;
     this.#socket = undefined;
-    await shell?.stop();
-    this.plane = undefined;
+    await plane?.stop();
     socket?.close();
+    if (layer === undefined || plane === undefined) return;
+    const c = plane.counters;
+    const passed = ["sent", "received"] as const;
+    const dropped = ["tooLong", "tooLongIn", "sendFailed", "notDelivered", "refused"] as const;
+    const counts = [...passed, ...dropped].map((k) => `${k} ${c[Counter[k]]}`);
+    this.context.log.dbg(counts.join(", "));
+    this.context.log.dbg(`management: ${JSON.stringify(layer.machine.counters)}`);
   }
 }

@@ -6,7 +6,8 @@
  * of the network, answers of the IRMd and the time, and says what to do through {@linkcode poll}.
  *
  * A flow is `requested` (our process asked, the peer has not answered), `arrived` (a peer asked, the IRMd
- * has not given its verdict) or `open`; anything else is not in the table. Rules that it keeps:
+ * has not given its verdict), `open`, or `ended` (closed at the other end, not here yet). FLOW_DEALLOC lets any of them
+ * linger for the time that the IRMd says, then drain; then the peer is told. Rules that it keeps:
  *
  * - A reply is believed once, for a requested flow, from the address that was asked (S3).
  * - A request is considered only for a name registered here (S8), a copy of a recent one is not (replays),
@@ -28,14 +29,24 @@ import type {
   ShimMgmt,
   ShimMgmtCodec,
 } from "../../lib/wire/shim_mgmt.ts";
+import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
+import { Deadlines } from "../deadlines.ts";
+import type { Asked, FlowEffect, FlowMachine, FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import { type Addr, NameCache, Queries, sameAddr } from "./name_cache.ts";
+import {
+  type Addr,
+  NameCache,
+  Queries,
+  QUERY_LIFE_US,
+  QUERY_REPEATS_US,
+  type QueryRules,
+  RESOLVE_ANSWER_US,
+  sameAddr,
+} from "./name_cache.ts";
 import { EidPool, type EidRange } from "./eids.ts";
-import { ARRIVAL_LIFE_MS, EarlyVerdicts } from "../verdicts.ts";
-import { RequestGate } from "./gate.ts";
 
-/** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more. */
-export const REQUEST_LIFE_MS = 22_000;
+/** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
+export const REQUEST_LIFE_US = 22e6;
 
 /** Bytes at the start of OAP data that request and answer share: its id. */
 export const TAG_BYTES = 16;
@@ -60,41 +71,42 @@ export interface OpenFlow {
   readonly peer: Addr;
 }
 
-/** Everything that the machine can ask for. `to` undefined means every station (broadcast). */
-export type Effect =
-  | { readonly do: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
-  | {
-    readonly do: "ask_irmd";
-    readonly ask: number;
-    readonly peer: Addr;
-    readonly hash: Uint8Array;
-    readonly qos: QosSpec;
-    readonly data: Uint8Array;
-  }
-  | {
-    readonly do: "alloc_reply";
-    readonly flowId: number;
-    readonly response: number;
-    readonly data: Uint8Array;
-  }
-  | { readonly do: "answer"; readonly token: number; readonly result: number }
-  | { readonly do: "resolve"; readonly hash: Uint8Array }
+/** The far end of a flow. */
+export interface ShimPeer {
+  readonly addr: Addr;
+  /** Its endpoint id. */
+  readonly eid: number;
+}
+
+/** What only this machine asks for. */
+export type ShimOnly =
+  /** A management message; `to` undefined means every station (broadcast). */
+  | { readonly kind: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
+  /** Answered with {@linkcode ShimMachine.resolved}. */
+  | { readonly kind: "resolve"; readonly hash: Uint8Array }
   /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
-  | { readonly do: "open"; readonly flow: OpenFlow }
-  /** The other end has closed the flow. */
-  | { readonly do: "ended"; readonly flowId: number }
-  /** The allocation failed or was given up: release what the shell holds for the flow. */
-  | { readonly do: "release"; readonly flowId: number };
+  | { readonly kind: "open"; readonly flow: OpenFlow };
+
+export type ShimEffect = FlowEffect<ShimPeer> | ShimOnly;
+
+const RULES: Record<ShimConfig["names"], QueryRules> = {
+  ask: { repeatsUs: QUERY_REPEATS_US, patienceUs: QUERY_LIFE_US, late: -Errno.ETIMEDOUT },
+  resolve: { repeatsUs: [], patienceUs: RESOLVE_ANSWER_US, late: -Errno.EPERM },
+};
+
+type State = "requested" | "arrived" | "open" | "ended";
 
 interface Flow {
   readonly flowId: number;
+  readonly pid: number;
   readonly localEid: number;
   remoteEid: number;
   readonly peer: Addr;
-  /** `ended`: closed at the other end, not here yet. */
-  state: "requested" | "arrived" | "open" | "ended";
-  /** When a flow that is not open is given up, ms. */
-  untilMs: number;
+  state: State;
+  /** On its way out by FLOW_DEALLOC. */
+  leaving: "lingers" | "drains" | undefined;
+  /** The acceptor's verdict, while its pool is being opened. */
+  verdict: AcceptorVerdict | undefined;
   /** Start of the request's data, which the answer repeats. */
   readonly tag: Uint8Array;
 }
@@ -111,8 +123,7 @@ export interface ShimCounters {
 
 const EMPTY = new Uint8Array(0);
 
-export class ShimMachine {
-  readonly names = new Registrations();
+export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly cache = new NameCache();
   readonly counters: ShimCounters = {
     malformed: 0,
@@ -123,23 +134,31 @@ export class ShimMachine {
     unasked: 0,
   };
   readonly #config: ShimConfig;
-  readonly #queries = new Queries();
+  readonly names: Registrations;
+  readonly #rules: QueryRules;
+  readonly #queries: Queries;
   readonly #eids: EidPool;
   readonly #flows = new Map<number, Flow>();
-  /** Flow ids by endpoint id, for replies. */
-  readonly #byEid = new Map<number, number>();
-  readonly #gate = new RequestGate<{ hash: Uint8Array; qos: QosSpec; data: Uint8Array }>();
-  readonly #early = new EarlyVerdicts();
-  readonly #out: Effect[] = [];
+  /** Flows by endpoint id, for replies. */
+  readonly #byEid = new Map<number, Flow>();
+  readonly #arrivals = new Arrivals<ShimPeer>();
+  readonly #deadlines = new Deadlines<number>();
+  readonly #out: ShimEffect[] = [];
+  /** Why nothing can be reached at the moment. */
+  #cutOff: string | undefined;
 
-  constructor(config: ShimConfig, random: () => number) {
+  /** `names` may have some already; those that do not fit are forgotten. */
+  constructor(config: ShimConfig, random: () => number, names = new Registrations()) {
     this.#config = config;
+    this.names = names;
+    names.settle(config.hashBytes);
+    this.#rules = RULES[config.names];
+    this.#queries = new Queries(this.#rules);
     this.#eids = new EidPool(config.eids, random);
   }
 
-  /** The next thing to do, oldest first. */
-  poll(): Effect | undefined {
-    return this.#out.shift();
+  poll(): ShimEffect | undefined {
+    return this.#out.shift() ?? this.#arrivals.poll();
   }
 
   /** Flows in the table. */
@@ -148,116 +167,166 @@ export class ShimMachine {
   }
   /** Requests of the network that the IRMd considers. */
   get askingCount(): number {
-    return this.#gate.size;
+    return this.#arrivals.size;
   }
   /** The state of a flow, or undefined. */
-  flowState(flowId: number): "requested" | "arrived" | "open" | "ended" | undefined {
+  flowState(flowId: number): State | undefined {
     return this.#flows.get(flowId)?.state;
   }
-  /** The other end of a flow, or undefined. */
-  peerOf(flowId: number): Addr | undefined {
-    return this.#flows.get(flowId)?.peer;
-  }
-  /** Open flows, for link events. */
-  openFlows(): number[] {
-    return [...this.#flows.values()].filter((f) => f.state === "open").map((f) => f.flowId);
-  }
 
-  // Commands of the IRMd. Each gives a result, or an `answer` effect for the token later.
+  // Commands of the IRMd.
 
-  register(hash: Uint8Array): number {
-    if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
-    return this.names.add(hash) ? 0 : -Errno.ENOMEM;
-  }
-
-  unregister(hash: Uint8Array): number {
-    this.names.remove(hash);
-    return 0;
-  }
-
-  query(nowMs: number, hash: Uint8Array, token: number): void {
+  query(nowUs: number, hash: Uint8Array, token: number): void {
     if (hash.length !== this.#config.hashBytes) return this.#answer(token, -Errno.EINVAL);
-    if (this.cache.get(nowMs, hash) !== undefined) return this.#answer(token, 0);
-    switch (this.#queries.ask(nowMs, hash, token)) {
+    if (this.#cutOff !== undefined) return this.#answer(token, -Errno.EPERM, this.#cutOff);
+    if (this.cache.get(nowUs, hash) !== undefined) return this.#answer(token, 0);
+    switch (this.#queries.ask(nowUs, hash, token)) {
       case "full":
         return this.#answer(token, -Errno.EBUSY);
       case "new":
-        if (this.#config.names === "resolve") this.#out.push({ do: "resolve", hash });
+        if (this.#config.names === "resolve") this.#out.push({ kind: "resolve", hash });
         else this.#send(undefined, { kind: "name_query", hash });
     }
   }
 
   /** The shell's resolver is done: an address, or undefined if the name has none. */
-  resolved(nowMs: number, hash: Uint8Array, addr: Addr | undefined): void {
+  resolved(nowUs: number, hash: Uint8Array, addr: Addr | undefined): void {
     const waiters = this.#queries.answer(hash);
     if (waiters === undefined) return;
-    if (addr !== undefined) this.cache.set(nowMs, hash, addr);
+    if (addr !== undefined) this.cache.set(nowUs, hash, addr);
     for (const token of waiters) this.#answer(token, addr === undefined ? -Errno.EPERM : 0);
   }
 
-  /** FLOW_ALLOC: the result for the IRMd; 0 means that the request is on its way. */
-  alloc(nowMs: number, flowId: number, hash: Uint8Array, qos: QosSpec, data: Uint8Array): number {
+  /** FLOW_ALLOC: `token` is answered at once; 0 means that the request is on its way. */
+  alloc(
+    nowUs: number,
+    { flowId, pid }: FlowOrder,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+    token: number,
+  ): void {
+    if (this.#flows.has(flowId)) return this.#answer(token, -Errno.EEXIST);
+    const result = this.#cutOff === undefined
+      ? this.#request(nowUs, flowId, pid, hash, qos, data)
+      : -Errno.EPERM;
+    if (result < 0) this.#out.push({ kind: "release", flowId });
+    this.#answer(token, result, this.#cutOff);
+  }
+
+  #request(
+    nowUs: number,
+    flowId: number,
+    pid: number,
+    hash: Uint8Array,
+    qos: QosSpec,
+    data: Uint8Array,
+  ): number {
     if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
-    if (this.#flows.has(flowId)) return -Errno.EEXIST;
-    const peer = this.cache.get(nowMs, hash);
+    const peer = this.cache.get(nowUs, hash);
     if (peer === undefined) return -Errno.EPERM;
-    const localEid = this.#eids.take(nowMs);
+    const localEid = this.#eids.take(nowUs);
     if (localEid < 0) return -Errno.EBUSY;
     const bytes = this.#encode({ kind: "flow_req", requesterEid: localEid, qos, hash, data });
     if (bytes === undefined) {
-      this.#eids.give(nowMs, localEid);
+      this.#eids.give(nowUs, localEid);
       return -Errno.EMSGSIZE;
     }
-    this.#add({
+    const flow: Flow = {
       flowId,
+      pid,
       localEid,
       remoteEid: -1,
       peer,
       state: "requested",
-      untilMs: nowMs + REQUEST_LIFE_MS,
+      leaving: undefined,
+      verdict: undefined,
       tag: data.slice(0, TAG_BYTES),
-    });
+    };
+    this.#add(flow, nowUs + REQUEST_LIFE_US);
     // Its first packets may come right behind the reply, so they are taken from now on.
     const remoteEid = this.#config.codec.lostEid;
-    this.#out.push({ do: "open", flow: { flowId, localEid, remoteEid, peer } });
-    this.#out.push({ do: "send", to: peer, bytes });
+    this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
+    this.#out.push({ kind: "send", to: peer, bytes });
     return 0;
   }
 
-  /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
   allocResp(
-    nowMs: number,
-    flowId: number,
+    nowUs: number,
+    { flowId, uid }: FlowOrder,
     response: number,
     data: Uint8Array,
     token: number,
   ): void {
     const flow = this.#flows.get(flowId);
-    if (flow !== undefined) {
-      this.#answer(token, this.#verdict(nowMs, flow, response, data));
-    } else if (
-      this.#gate.size === 0 || !this.#early.add(nowMs, flowId, { token, response, data })
-    ) {
+    const verdict = { token, response, data, uid };
+    if (flow !== undefined) this.#onVerdict(nowUs, flow, verdict);
+    else if (!this.#arrivals.keepVerdict(nowUs, flowId, verdict)) {
       this.#answer(token, -Errno.EPERM);
     }
   }
 
-  /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The peer is told; the id rests, late packets find nobody. */
-  dealloc(nowMs: number, flowId: number): number {
+  /** FLOW_DEALLOC. The peer is told when the last packet has left; then the id rests, late packets find nobody. */
+  dealloc(nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) return -Errno.EPERM;
+    if (lingerSec === 0 && flow.leaving !== "drains") this.#drain(flow);
+    else if (flow.leaving === undefined) {
+      flow.leaving = "lingers";
+      this.#deadlines.set(flowId, nowUs + lingerSec * 1e6);
+    }
+    return 0;
+  }
+
+  #drain(flow: Flow): void {
+    flow.leaving = "drains";
+    this.#deadlines.delete(flow.flowId);
+    this.#out.push({ kind: "drop", flowId: flow.flowId });
+  }
+
+  dropped(nowUs: number, flowId: number): void {
+    const flow = this.#flows.get(flowId);
+    if (flow?.leaving !== "drains") return;
     if (flow.state === "open") {
       const { localEid: senderEid, remoteEid: receiverEid, peer } = flow;
       this.#send(peer, { kind: "flow_end", senderEid, receiverEid });
     }
-    this.#remove(nowMs, flow);
-    return 0;
+    this.#remove(nowUs, flow);
+    this.#out.push({ kind: "freed", flowId, pid: flow.pid });
+  }
+
+  // The lower layer.
+
+  /**
+   * Whether anything can be reached, and if not, why, in words for a person. Flows that are open hear of it; where
+   * names were found before is forgotten, since other stations may be there afterwards.
+   */
+  setReach(cutOff: string | undefined): void {
+    const before = this.#cutOff;
+    this.#cutOff = cutOff;
+    if ((before === undefined) === (cutOff === undefined)) return;
+    if (cutOff !== undefined) this.cache.clear();
+    for (const { flowId, state } of this.#flows.values()) {
+      if (state === "open") {
+        this.#out.push({ kind: "usable", flowId, usable: cutOff === undefined });
+      }
+    }
+  }
+
+  /** Our own address has changed, so that peers do not take packets of open flows for ours: they have ended. */
+  endFlows(): void {
+    for (const flow of this.#flows.values()) if (flow.state === "open") this.#end(flow);
+  }
+
+  #end(flow: Flow): void {
+    flow.state = "ended";
+    this.#out.push({ kind: "ended", flowId: flow.flowId });
   }
 
   // The network.
 
   /** A management message from `from`, header of the lower layer removed. */
-  onMgmt(nowMs: number, from: Addr, bytes: Uint8Array): void {
+  onMgmt(nowUs: number, from: Addr, bytes: Uint8Array): void {
     const m = this.#config.codec.parse(bytes, this.#config.hashBytes);
     if (isWireError(m)) {
       this.counters.malformed++;
@@ -265,9 +334,9 @@ export class ShimMachine {
     }
     switch (m.kind) {
       case "flow_req":
-        return this.#onFlowReq(nowMs, from, m, bytes);
+        return this.#onFlowReq(nowUs, from, m, bytes);
       case "flow_reply":
-        return this.#onFlowReply(nowMs, from, m);
+        return this.#onFlowReply(nowUs, from, m);
       case "flow_end":
         return this.#onFlowEnd(from, m);
       case "name_query":
@@ -279,13 +348,13 @@ export class ShimMachine {
           this.counters.unasked++;
           return;
         }
-        this.cache.set(nowMs, m.hash, from);
+        this.cache.set(nowUs, m.hash, from);
         for (const token of waiters) this.#answer(token, 0);
       }
     }
   }
 
-  #onFlowReq(nowMs: number, from: Addr, m: FlowReq, bytes: Uint8Array): void {
+  #onFlowReq(nowUs: number, from: Addr, m: FlowReq, bytes: Uint8Array): void {
     if (!this.names.has(m.hash)) {
       this.counters.unregistered++;
       return;
@@ -294,31 +363,33 @@ export class ShimMachine {
       this.counters.malformed++;
       return;
     }
-    const { hash, qos, data } = m;
-    const ask = this.#gate.enter(nowMs, from, m.requesterEid, bytes, () => ({
-      hash: hash.slice(),
-      qos,
-      data: data.slice(),
-    }));
-    if (ask === "flooded" || ask === "replayed") this.counters[ask]++;
-    else if (ask !== "waiting") {
-      this.#out.push({ do: "ask_irmd", ask, peer: from, hash, qos, data });
-    }
+    const took = this.#arrivals.enter(nowUs, from.toHex(), bytes.toHex(), {
+      peer: { addr: from.slice(), eid: m.requesterEid },
+      hash: m.hash.slice(),
+      qos: m.qos,
+      data: m.data.slice(),
+    });
+    if (took === "flooded" || took === "replayed") this.counters[took]++;
   }
 
-  #onFlowReply(nowMs: number, from: Addr, m: FlowReply): void {
+  #onFlowReply(nowUs: number, from: Addr, m: FlowReply): void {
     const flow = m.requesterEid === this.#config.codec.lostEid
       ? this.#requesterOf(from, m.data)
-      : this.#flows.get(this.#byEid.get(m.requesterEid) ?? -1);
+      : this.#byEid.get(m.requesterEid);
     if (flow === undefined || flow.state !== "requested" || !sameAddr(flow.peer, from)) {
       this.counters.forged++;
       return;
     }
     const { flowId } = flow;
+    if (m.response !== 0 && flow.leaving === "drains") {
+      flow.state = "ended"; // Our process has given it up too.
+      return;
+    }
     if (m.response !== 0) {
-      this.#remove(nowMs, flow);
-      this.#out.push({ do: "alloc_reply", flowId, response: m.response, data: EMPTY });
-      this.#out.push({ do: "release", flowId });
+      this.#remove(nowUs, flow);
+      const peer = undefined;
+      this.#out.push({ kind: "alloc_reply", flowId, response: m.response, data: EMPTY, peer });
+      this.#out.push({ kind: "release", flowId });
       return;
     }
     if (m.responderEid < 1 || m.responderEid > this.#config.codec.eidMax) {
@@ -327,27 +398,18 @@ export class ShimMachine {
     }
     flow.remoteEid = m.responderEid;
     this.#open(flow);
-    this.#out.push({ do: "alloc_reply", flowId, response: 0, data: m.data });
+    const peer = { addr: flow.peer, eid: m.responderEid };
+    this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data, peer });
   }
 
   #onFlowEnd(from: Addr, m: FlowEndMsg): void {
-    const flow = this.#flows.get(this.#byEid.get(m.receiverEid) ?? -1);
+    const flow = this.#byEid.get(m.receiverEid);
     const ours = flow?.state === "open" && flow.remoteEid === m.senderEid;
     if (!ours || !sameAddr(flow.peer, from)) {
       this.counters.forged++;
       return;
     }
-    flow.state = "ended";
-    this.#out.push({ do: "ended", flowId: flow.flowId });
-  }
-
-  /** Our own address has changed, so that peers do not take packets of open flows for ours: they have ended. */
-  endFlows(): void {
-    for (const flow of this.#flows.values()) {
-      if (flow.state !== "open") continue;
-      flow.state = "ended";
-      this.#out.push({ do: "ended", flowId: flow.flowId });
-    }
+    this.#end(flow);
   }
 
   /**
@@ -368,118 +430,140 @@ export class ShimMachine {
   // Answers of the IRMd.
 
   /**
-   * FLOW_REQ_ARR was answered: 0 and the flow id, or a negative number, which goes to the peer. Says
-   * whether the flow was taken up; if not, the shell releases it.
+   * FLOW_REQ_ARR was answered: with a flow whose memory is held, or a negative number, which goes to the peer.
    */
-  asked(nowMs: number, ask: number, result: number, flowId: number): boolean {
-    const asking = this.#gate.leave(ask);
-    if (asking === undefined) return false;
-    for (let w = this.#gate.next(nowMs); w !== undefined; w = this.#gate.next(nowMs)) {
-      this.#out.push({ do: "ask_irmd", ask: w.ask, peer: w.from, ...w.request });
+  asked(nowUs: number, ask: number, { result, flowId, pid }: Asked): void {
+    const peer = this.#arrivals.answered(nowUs, ask);
+    const known = this.#flows.has(flowId);
+    const localEid = result < 0 || peer === undefined || known ? -1 : this.#eids.take(nowUs);
+    if (peer === undefined || localEid < 0) {
+      if (result >= 0 && !known) this.#out.push({ kind: "release", flowId });
+      if (peer !== undefined) this.#refuse(peer, result < 0 ? result : -Errno.EBUSY);
+      return;
     }
-    const { peer, requesterEid } = asking;
-    const refuse = (response: number) => {
-      const reply = { requesterEid, responderEid: 0, response, data: EMPTY };
-      this.#send(peer, { kind: "flow_reply", ...reply });
-    };
-    if (result < 0) {
-      refuse(result);
-      return false;
-    }
-    const localEid = this.#flows.has(flowId) ? -1 : this.#eids.take(nowMs);
-    if (localEid < 0) {
-      refuse(-Errno.EBUSY);
-      return false;
-    }
-    const untilMs = nowMs + ARRIVAL_LIFE_MS;
     const flow: Flow = {
       flowId,
+      pid,
       localEid,
-      remoteEid: requesterEid,
-      peer,
+      remoteEid: peer.eid,
+      peer: peer.addr,
       state: "arrived",
-      untilMs,
+      leaving: undefined,
+      verdict: undefined,
       tag: EMPTY,
     };
-    this.#add(flow);
-    const early = this.#early.take(flowId);
-    if (early !== undefined) {
-      this.#answer(early.token, this.#verdict(nowMs, flow, early.response, early.data));
-    }
-    return true;
+    this.#add(flow, nowUs + ARRIVAL_LIFE_US);
+    const early = this.#arrivals.takeVerdict(flowId);
+    if (early !== undefined) this.#onVerdict(nowUs, flow, early);
   }
 
-  #verdict(nowMs: number, flow: Flow, response: number, data: Uint8Array): number {
-    if (flow.state !== "arrived") return -Errno.EPERM;
+  #refuse(peer: ShimPeer, response: number): void {
+    const reply = { requesterEid: peer.eid, responderEid: 0, response, data: EMPTY };
+    this.#send(peer.addr, { kind: "flow_reply", ...reply });
+  }
+
+  #onVerdict(nowUs: number, flow: Flow, verdict: AcceptorVerdict): void {
+    if (flow.state !== "arrived" || flow.verdict !== undefined) {
+      return this.#answer(verdict.token, -Errno.EPERM);
+    }
+    if (verdict.response !== 0) return this.#settle(nowUs, flow, verdict, verdict.response);
+    flow.verdict = verdict;
+    this.#out.push({ kind: "own", flowId: flow.flowId, uid: verdict.uid ?? 0 });
+  }
+
+  owned(nowUs: number, flowId: number, result: number): void {
+    const flow = this.#flows.get(flowId), verdict = flow?.verdict;
+    if (flow === undefined || verdict === undefined) return;
+    flow.verdict = undefined;
+    this.#settle(nowUs, flow, verdict, Math.min(result, 0));
+  }
+
+  /** The peer hears `response`, the acceptor that it was sent, or why it cannot be. */
+  #settle(nowUs: number, flow: Flow, verdict: AcceptorVerdict, response: number): void {
     const reply: FlowReply = {
       kind: "flow_reply",
       requesterEid: flow.remoteEid,
       responderEid: flow.localEid,
       response,
-      data: response === 0 ? data : EMPTY,
+      data: response === 0 ? verdict.data : EMPTY,
     };
     const bytes = this.#encode(reply);
     const accepted = response === 0 && bytes !== undefined;
     // Open first: the peer's first packet may be faster than we are after the reply.
     if (accepted) this.#open(flow);
-    if (bytes !== undefined) this.#out.push({ do: "send", to: flow.peer, bytes });
-    if (accepted) return 0;
-    this.#remove(nowMs, flow);
-    this.#out.push({ do: "release", flowId: flow.flowId });
-    return bytes === undefined ? -Errno.EMSGSIZE : 0;
+    if (bytes !== undefined) this.#out.push({ kind: "send", to: flow.peer, bytes });
+    if (!accepted) {
+      this.#remove(nowUs, flow);
+      this.#out.push({ kind: "release", flowId: flow.flowId });
+    }
+    const failed = response === verdict.response ? 0 : response;
+    this.#answer(verdict.token, bytes === undefined ? -Errno.EMSGSIZE : failed);
+  }
+
+  replied(nowUs: number, flowId: number, result: number): void {
+    // The IRMd has given the flow up meanwhile.
+    if (result === -Errno.EBADF && this.#flows.get(flowId)?.state === "open") {
+      this.dealloc(nowUs, flowId, 0);
+    }
   }
 
   // Time.
 
-  /** Do what is due. */
-  onTimer(nowMs: number): void {
-    const { repeat, expired } = this.#queries.due(nowMs);
-    if (this.#config.names === "ask") {
-      for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
-    }
-    for (const token of expired) this.#answer(token, -Errno.ETIMEDOUT);
-    for (const token of this.#early.expired(nowMs)) this.#answer(token, -Errno.EPERM);
-    for (const flow of this.#flows.values()) {
-      if (flow.untilMs > nowMs) continue;
-      this.#remove(nowMs, flow);
-      this.#out.push({ do: "release", flowId: flow.flowId });
+  onTimer(nowUs: number): void {
+    const { repeat, expired } = this.#queries.due(nowUs);
+    for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
+    for (const token of expired) this.#answer(token, this.#rules.late);
+    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    for (;;) {
+      const flowId = this.#deadlines.take(nowUs);
+      if (flowId === undefined) return;
+      const flow = this.#flows.get(flowId);
+      if (flow?.leaving === "lingers") this.#drain(flow);
+      else if (flow !== undefined) {
+        this.#remove(nowUs, flow);
+        this.#out.push({ kind: "release", flowId });
+      }
     }
   }
 
-  /** When {@linkcode onTimer} has something to do next, ms, or Infinity. */
-  deadlineMs(): number {
-    let at = Math.min(this.#queries.deadlineMs(), this.#early.deadlineMs());
-    for (const flow of this.#flows.values()) at = Math.min(at, flow.untilMs);
-    return at;
+  deadlineUs(): number {
+    const { nextUs } = this.#deadlines;
+    return Math.min(this.#queries.deadlineUs(), this.#arrivals.deadlineUs(), nextUs);
   }
 
-  /** Shutdown: every waiting command is answered with -1004, every flow forgotten. */
-  close(nowMs: number): void {
-    for (const token of this.#early.clear()) this.#answer(token, -Errno.EIPCPSTATE);
-    for (const flow of this.#flows.values()) this.#remove(nowMs, flow);
-    this.#gate.clear();
+  close(nowUs: number): void {
+    const waiting = [...this.#arrivals.clear(), ...this.#queries.clear()];
+    for (const flow of [...this.#flows.values()]) {
+      if (flow.verdict !== undefined) waiting.push(flow.verdict.token);
+      flow.verdict = undefined;
+      this.#remove(nowUs, flow);
+    }
+    for (const token of waiting) this.#answer(token, -Errno.EIPCPSTATE);
   }
 
   #open(flow: Flow): void {
     flow.state = "open";
-    flow.untilMs = Infinity;
     const { flowId, localEid, remoteEid, peer } = flow;
-    this.#out.push({ do: "open", flow: { flowId, localEid, remoteEid, peer } });
+    if (flow.leaving === undefined) this.#deadlines.delete(flowId);
+    this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
   }
 
-  #add(flow: Flow): void {
+  #add(flow: Flow, untilUs: number): void {
     this.#flows.set(flow.flowId, flow);
-    this.#byEid.set(flow.localEid, flow.flowId);
+    this.#byEid.set(flow.localEid, flow);
+    this.#deadlines.set(flow.flowId, untilUs);
   }
 
-  #remove(nowMs: number, flow: Flow): void {
+  #remove(nowUs: number, flow: Flow): void {
     this.#flows.delete(flow.flowId);
     this.#byEid.delete(flow.localEid);
-    this.#eids.give(nowMs, flow.localEid);
+    this.#deadlines.delete(flow.flowId);
+    this.#eids.give(nowUs, flow.localEid);
+    if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
   }
 
-  #answer(token: number, result: number): void {
-    this.#out.push({ do: "answer", token, result });
+  #answer(token: number, result: number, cause?: string): void {
+    this.#out.push({ kind: "answer", token, result, ...(cause === undefined ? {} : { cause }) });
   }
 
   #encode(m: ShimMgmt): Uint8Array | undefined {
@@ -492,6 +576,6 @@ export class ShimMachine {
 
   #send(to: Addr | undefined, m: ShimMgmt): void {
     const bytes = this.#encode(m);
-    if (bytes !== undefined) this.#out.push({ do: "send", to, bytes });
+    if (bytes !== undefined) this.#out.push({ kind: "send", to, bytes });
   }
 }

@@ -8,13 +8,13 @@ import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/
 import * as wire from "../../lib/wire/udp_mgmt.ts";
 import type { WorkerSpec } from "../data/plane.ts";
 import type { UdpLink } from "./data/framing.ts";
-import { QUARANTINE_MS, ShimIpcp } from "../shim/ipcp.ts";
+import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
 import { Resolver } from "./resolver.ts";
 
-/** Maximum packet lifetime, ms. */
-const MPL_MS = 5000;
+/** Maximum packet lifetime, µs. */
+const MPL_US = 5e6;
 
 const WORKERS: readonly WorkerSpec[] = [
   {
@@ -28,6 +28,18 @@ const WORKERS: readonly WorkerSpec[] = [
       new Worker(new URL("./data/udp_rx_worker.ts", import.meta.url), { type: "module" }),
   },
 ];
+
+/** Why nothing can be reached from an address. */
+function unreachable({ family, ip, text }: UdpSettings): string | undefined {
+  try {
+    // Only an address that this host has right now can be bound.
+    openUdp(family === 4 ? sockaddrIn(ip, 0) : sockaddrIn6(ip, 0)).close();
+  } catch (e) {
+    if (!(e instanceof SysError) || e.errno !== Errno.EADDRNOTAVAIL) return undefined;
+    return `this host has no address ${text} at the moment`;
+  }
+  return undefined;
+}
 
 export class UdpIpcp extends ShimIpcp {
   #settings: UdpSettings | undefined;
@@ -55,11 +67,11 @@ export class UdpIpcp extends ShimIpcp {
     this.#settings = settings;
     this.#resolver = new Resolver(family, context.instance.configDir, dns, context.log);
     const payloadMax = family === 4 ? wire.PAYLOAD_BYTES_MAX_V4 : wire.PAYLOAD_BYTES_MAX_V6;
-    this.open(socket);
     const failure = await this.start(
+      socket,
       {
         codec: wire.udpMgmt,
-        eids: { first: 1, last: 0xfffffffe, quarantineMs: QUARANTINE_MS, mplMs: MPL_MS },
+        eids: { first: 1, last: 0xfffffffe, quarantineUs: QUARANTINE_US, mplUs: MPL_US },
         hashBytes: wire.HASH_BYTES,
         mgmtBytesMax: wire.MGMT_BYTES_MAX,
         names: "resolve",
@@ -72,6 +84,7 @@ export class UdpIpcp extends ShimIpcp {
           if (found === undefined) return undefined;
           return family === 4 ? sockaddrIn(found, port) : sockaddrIn6(found, port);
         },
+        unreachable: () => unreachable(settings),
       },
       WORKERS,
       { fd: socket.fd, nameBytes: sockaddr.length, payloadMax } satisfies UdpLink,
@@ -81,28 +94,16 @@ export class UdpIpcp extends ShimIpcp {
     return { name: conf.layerInfo.name, dirHashAlgo: HashAlgo.MD5 };
   }
 
-  protected override unreachable(): string | undefined {
-    const { family, ip, text } = this.#settings!;
-    try {
-      // Only an address that this host has right now can be bound.
-      openUdp(family === 4 ? sockaddrIn(ip, 0) : sockaddrIn6(ip, 0)).close();
-    } catch (e) {
-      if (!(e instanceof SysError) || e.errno !== Errno.EADDRNOTAVAIL) return undefined;
-      return `this host has no address ${text} at the moment`;
-    }
-    return undefined;
-  }
-
   override register(hash: Uint8Array): number {
     const result = super.register(hash);
-    if (result === 0 && this.shell !== undefined) {
+    if (result === 0 && this.isOpen) {
       void this.#resolver?.update(hash, this.#settings!.text);
     }
     return result;
   }
 
   override unregister(hash: Uint8Array): number {
-    if (this.shell !== undefined) void this.#resolver?.update(hash, undefined);
+    if (this.isOpen) void this.#resolver?.update(hash, undefined);
     return super.unregister(hash);
   }
 }

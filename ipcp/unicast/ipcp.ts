@@ -34,7 +34,8 @@ import { HeldFlows } from "../held_flows.ts";
 import { MANAGEMENT, UNICAST_DT } from "../member/cep.ts";
 import { type Connection, type ConnectionEffect, Connections } from "../member/connections.ts";
 import { LowerFlows } from "../member/lower_flows.ts";
-import type { FlowOrder, IpcpContext, IpcpType } from "../type.ts";
+import type { FlowOrder } from "../machine.ts";
+import type { IpcpContext, IpcpType } from "../type.ts";
 import { DeadlineTimer, Waiters } from "../waiters.ts";
 import { drawAddress } from "./address.ts";
 import { eidHalves, UnicastMail, type UnicastStart } from "./data/start.ts";
@@ -110,7 +111,7 @@ export class UnicastIpcp implements IpcpType {
   }
 
   #nowUs(): number {
-    return this.#context.now() * 1000;
+    return this.#context.nowUs();
   }
 
   // Becoming a member.
@@ -229,7 +230,7 @@ export class UnicastIpcp implements IpcpType {
         flows: () => node.flows.flows(),
         links: () => states?.links() ?? [],
         neighbours: () => states?.neighbours() ?? [],
-        unixSec: (atUs) => (Date.now() + atUs / 1000 - this.#context.now()) / 1000,
+        unixSec: (atUs) => (Date.now() + (atUs - this.#context.nowUs()) / 1000) / 1000,
       },
       plane,
       held: new HeldFlows(plane),
@@ -382,7 +383,7 @@ export class UnicastIpcp implements IpcpType {
       this.#connections.deadlineUs(),
       this.#layer?.node.deadlineUs() ?? Infinity,
     );
-    this.#timer.arm(this.#context.now(), atUs / 1000);
+    this.#timer.arm(this.#nowUs(), atUs);
   }
 
   #doConnection(e: ConnectionEffect): void {

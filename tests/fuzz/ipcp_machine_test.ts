@@ -14,21 +14,21 @@ import { type ShimConfig, ShimMachine } from "../../ipcp/shim/machine.ts";
 const CONFIGS: ShimConfig[] = [
   {
     codec: dixMgmt,
-    eids: { first: 1, last: 0xfffe, quarantineMs: 1000, mplMs: 100 },
+    eids: { first: 1, last: 0xfffe, quarantineUs: 1e6, mplUs: 100_000 },
     hashBytes: 4,
     mgmtBytesMax: 1496,
     names: "ask",
   },
   {
     codec: llcMgmt,
-    eids: { first: 2, last: 63, quarantineMs: 1000, mplMs: 100 },
+    eids: { first: 2, last: 63, quarantineUs: 1e6, mplUs: 100_000 },
     hashBytes: 4,
     mgmtBytesMax: 1497,
     names: "ask",
   },
   {
     codec: udpMgmt,
-    eids: { first: 1, last: 0xfffffffe, quarantineMs: 1000, mplMs: 100 },
+    eids: { first: 1, last: 0xfffffffe, quarantineUs: 1e6, mplUs: 100_000 },
     hashBytes: 4,
     mgmtBytesMax: 2048,
     names: "resolve",
@@ -40,18 +40,18 @@ interface Step {
   who: number;
   flow: number;
   hash: number;
-  dtMs: number;
+  dtUs: number;
   response: number;
   bytes: Uint8Array;
 }
 
 const small = (max: number) => fc.nat(max);
 const step: fc.Arbitrary<Step> = fc.record({
-  what: small(11),
+  what: small(13),
   who: small(3),
   flow: small(6),
   hash: small(3),
-  dtMs: fc.constantFrom(0, 1, 60, 500, 2500, 23_000),
+  dtUs: fc.constantFrom(0, 1000, 60_000, 500_000, 2.5e6, 23e6),
   response: fc.constantFrom(0, -1, -1009, 5),
   bytes: fc.uint8Array({ maxLength: 80 }),
 });
@@ -63,21 +63,37 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
   const hash = (h: number) => Uint8Array.of(h, h, h, h);
   const addr = (w: number) => Uint8Array.of(2, 0, 0, 0, 0, w);
   const waiting = new Set<number>();
-  const asks: number[] = [], eids: number[] = [];
+  const asks: number[] = [], eids: number[] = [], dropping: number[] = [];
+  /** Flows that the IRMd has closed and wants to hear of. */
+  const leaving = new Set<number>();
   const known = new Set<number>();
-  let nowMs = 0, token = 0;
+  let nowUs = 0, token = 0;
   const open = () => {
     waiting.add(++token);
     return token;
   };
   const drain = () => {
     for (let e = m.poll(); e !== undefined; e = m.poll()) {
-      switch (e.do) {
+      switch (e.kind) {
         case "answer":
           assert(waiting.delete(e.token), "answered twice, or somebody who never asked");
           break;
         case "ask_irmd":
           asks.push(e.ask);
+          break;
+        case "own":
+          // Some users' pools cannot be opened.
+          m.owned(nowUs, e.flowId, e.uid === 1 ? -12 : 0);
+          break;
+        case "drop":
+          dropping.push(e.flowId);
+          break;
+        case "freed":
+          assert(leaving.delete(e.flowId), `freed ${e.flowId} that nobody closed`);
+          break;
+        case "release":
+          assert(known.has(e.flowId));
+          leaving.delete(e.flowId);
           break;
         case "open":
           assert(known.has(e.flow.flowId), `opened unknown flow ${e.flow.flowId}`);
@@ -94,43 +110,41 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
   };
   const mgmt = (from: Uint8Array, message: ShimMgmt) => {
     const b = new Uint8Array(config.codec.encodedLength(message));
-    if (!isWireError(config.codec.encode(message, b, 0))) m.onMgmt(nowMs, from, b);
+    if (!isWireError(config.codec.encode(message, b, 0))) m.onMgmt(nowUs, from, b);
   };
   for (const s of steps) {
-    nowMs += s.dtMs;
-    m.onTimer(nowMs);
+    nowUs += s.dtUs;
+    m.onTimer(nowUs);
     drain();
     const data = s.bytes;
     switch (s.what) {
       case 0:
-        m.register(hash(s.hash));
+        m.names.register(hash(s.hash));
         break;
       case 1:
-        m.unregister(hash(s.hash));
+        m.names.remove(hash(s.hash));
         break;
       case 2:
-        m.query(nowMs, hash(s.hash), open());
+        m.query(nowUs, hash(s.hash), open());
         break;
       case 3:
-        m.resolved(nowMs, hash(s.hash), s.who === 0 ? undefined : addr(s.who));
+        m.resolved(nowUs, hash(s.hash), s.who === 0 ? undefined : addr(s.who));
         break;
       case 4:
         known.add(s.flow);
-        if (m.alloc(nowMs, s.flow, hash(s.hash), QOS.raw, data) < 0 && !m.flowState(s.flow)) {
-          known.delete(s.flow);
-        }
+        m.alloc(nowUs, { flowId: s.flow, pid: 1, uid: 0 }, hash(s.hash), QOS.raw, data, open());
         break;
       case 5:
-        m.allocResp(nowMs, s.flow, s.response, data, open());
+        m.allocResp(nowUs, { flowId: s.flow, pid: 1, uid: s.who }, s.response, data, open());
         break;
       case 6:
-        m.dealloc(nowMs, s.flow);
+        if (m.dealloc(nowUs, s.flow, s.hash) === 0) leaving.add(s.flow);
         break;
       case 7: {
         const ask = asks.shift();
         if (ask === undefined) break;
         known.add(s.flow);
-        m.asked(nowMs, ask, s.response > 0 ? 0 : s.response, s.flow);
+        m.asked(nowUs, ask, { result: Math.min(s.response, 0), flowId: s.flow, pid: 1 });
         break;
       }
       case 8:
@@ -152,17 +166,24 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
         break;
       }
       case 11:
-        m.onMgmt(nowMs, addr(s.who), data);
+        m.onMgmt(nowUs, addr(s.who), data);
+        break;
+      case 12:
+        m.setReach(s.who === 0 ? "no device" : undefined);
+        break;
+      case 13: {
+        const flowId = dropping.shift();
+        if (flowId !== undefined) m.dropped(nowUs, flowId);
+      }
     }
     drain();
-    assert(m.deadlineMs() >= nowMs - 60_000);
+    assert(m.deadlineUs() >= nowUs);
   }
-  nowMs += 60_000;
-  m.onTimer(nowMs);
+  nowUs += 60e6;
+  m.onTimer(nowUs);
   drain();
-  m.close(nowMs);
+  m.close(nowUs);
   drain();
-  // Whoever waits for a resolver waits for the shell, which has its own limit.
   assertEquals([...waiting], []);
   assertEquals(m.flowCount, 0);
 }

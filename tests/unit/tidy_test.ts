@@ -48,6 +48,7 @@ const LEVEL_OF: Readonly<Record<string, string>> = {
   "ipcp/main.ts": "ipcp/unicast/main.ts",
   // Over the data plane, under every type.
   "ipcp/held_flows.ts": "ipcp/shim/held_flows.ts",
+  "ipcp/flow_shell.ts": "ipcp/shim/flow_shell.ts",
   // A message described by its fields, carried by enrollment as by the IRMd.
   "lib/irm/ipcp_config.ts": "lib/wire/ipcp_config.ts",
   "lib/irm/codes.ts": "lib/limits.ts",

@@ -1,7 +1,7 @@
 // The behaviour cases of vectors/ipcp.json: a frame comes in, a reply goes out or nothing does. Endpoint ids are
 // ours to choose, so replies are compared without the responder's.
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import * as frame from "../../../lib/wire/eth_frame.ts";
 import { llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
@@ -21,7 +21,7 @@ interface BehaviourInput {
 const LLC: ShimConfig = { ...t.DIX, codec: llcMgmt, eids: { ...t.DIX.eids, first: 2, last: 63 } };
 const UDP: ShimConfig = {
   codec: udpMgmt,
-  eids: { first: 1, last: 0xfffffffe, quarantineMs: 1000, mplMs: 100 },
+  eids: { first: 1, last: 0xfffffffe, quarantineUs: 1e6, mplUs: 100_000 },
   hashBytes: 16,
   mgmtBytesMax: 2048,
   names: "resolve",
@@ -50,7 +50,7 @@ for (const v of allIpcpVectors().filter((v) => v.name.includes("/behaviour/"))) 
     for (const name of input.registered_names) {
       const hash = nameHash(group === "udp4" ? HashAlgo.MD5 : HashAlgo.SHA3_256, name);
       if (typeof hash === "number") throw new Error(`no hash of ${name}: ${hash}`);
-      m.register(hash);
+      m.names.register(hash);
     }
     const { from, mgmt } = unwrap(group, unhex(input.receive));
     m.onMgmt(0, from, mgmt);
@@ -58,11 +58,11 @@ for (const v of allIpcpVectors().filter((v) => v.name.includes("/behaviour/"))) 
     if (v.expect === "no reply") return assertEquals(effects, []);
     assertEquals(v.expect, "reply");
     const [question] = effects;
-    if (question?.do !== "ask_irmd") throw new Error(`no question but ${question?.do}`);
+    if (question?.kind !== "ask_irmd") throw new Error(`no question but ${question?.kind}`);
     // What the IRMd says to a request without OAP: taken, and then refused.
-    assert(m.asked(1, question.ask, 0, 9));
-    m.allocResp(2, 9, -1009, new Uint8Array(0), 1);
-    const got = t.replyOf(t.drain(m).find((e) => e.do === "send"), config);
+    m.asked(1, question.ask, { result: 0, flowId: 9, pid: 4009 });
+    t.verdict(m, 2, 9, -1009);
+    const got = t.replyOf(t.drain(m).find((e) => e.kind === "send"), config);
     const want = config.codec.parse(unwrap(group, unhex(v.hex)).mgmt, config.hashBytes);
     if (isWireError(want) || want.kind !== "flow_reply") throw new Error("the vector is no reply");
     assertEquals({ ...got, responderEid: 0 }, { ...want, responderEid: 0 });

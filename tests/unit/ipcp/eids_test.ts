@@ -4,8 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import { eidKey, EidPool } from "../../../ipcp/shim/eids.ts";
 import { seeded } from "./machine_support.ts";
 
-const LLC = { first: 2, last: 63, quarantineMs: 120_000, mplMs: 100 };
-const UDP = { first: 1, last: 0xfffffffe, quarantineMs: 120_000, mplMs: 5000 };
+const LLC = { first: 2, last: 63, quarantineUs: 120e6, mplUs: 100 };
+const UDP = { first: 1, last: 0xfffffffe, quarantineUs: 120e6, mplUs: 5e6 };
 
 Deno.test("take() gives ids in range whose low 16 bits differ and are never 0", () => {
   const pool = new EidPool(UDP, seeded());

@@ -1,10 +1,11 @@
-// Builders for shim machines in a given state, under a fake clock and a counted "random".
+// Builders for control machines in a given state, under a fake clock and a counted "random".
 
 import { QOS } from "../../../lib/qos.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import type { FlowReply, ShimMgmt, ShimMgmtCodec } from "../../../lib/wire/shim_mgmt.ts";
 import { dixMgmt } from "../../../lib/wire/eth_mgmt.ts";
-import { type Effect, type ShimConfig, ShimMachine } from "../../../ipcp/shim/machine.ts";
+import type { FlowOrder, Machine } from "../../../ipcp/machine.ts";
+import { type ShimConfig, type ShimEffect, ShimMachine } from "../../../ipcp/shim/machine.ts";
 
 export const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 10);
 export const MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 11);
@@ -15,7 +16,7 @@ export const OAP = Uint8Array.of(1, 2, 3, 4);
 
 export const DIX: ShimConfig = {
   codec: dixMgmt,
-  eids: { first: 1, last: 0xffff, quarantineMs: 120_000, mplMs: 100 },
+  eids: { first: 1, last: 0xffff, quarantineUs: 120e6, mplUs: 100_000 },
   hashBytes: 32,
   mgmtBytesMax: 1496,
   names: "ask",
@@ -31,8 +32,9 @@ export function machine(config: ShimConfig = DIX, seed = 1): ShimMachine {
   return new ShimMachine(config, seeded(seed));
 }
 
-export function drain(m: ShimMachine): Effect[] {
-  const effects: Effect[] = [];
+/** Everything that a machine asks for. */
+export function drain<E>(m: Machine<E>): E[] {
+  const effects: E[] = [];
   for (let e = m.poll(); e !== undefined; e = m.poll()) effects.push(e);
   return effects;
 }
@@ -43,15 +45,15 @@ export function bytesOf(m: ShimMgmt, codec: ShimMgmtCodec = dixMgmt): Uint8Array
   return b;
 }
 
-export function parsed(effect: Effect | undefined, config: ShimConfig = DIX): ShimMgmt {
-  if (effect?.do !== "send") throw new Error(`no send but ${effect?.do}`);
+export function parsed(effect: ShimEffect | undefined, config: ShimConfig = DIX): ShimMgmt {
+  if (effect?.kind !== "send") throw new Error(`no send but ${effect?.kind}`);
   const m = config.codec.parse(effect.bytes, config.hashBytes);
   if (isWireError(m)) throw new Error(m.toString());
   return m;
 }
 
 /** The flow reply that an effect sends. */
-export function replyOf(effect: Effect | undefined, config: ShimConfig = DIX): FlowReply {
+export function replyOf(effect: ShimEffect | undefined, config: ShimConfig = DIX): FlowReply {
   const m = parsed(effect, config);
   if (m.kind !== "flow_reply") throw new Error(`no reply but ${m.kind}`);
   return m;
@@ -65,15 +67,57 @@ export function reply(requesterEid: number, responderEid: number, response = 0):
   return { kind: "flow_reply", requesterEid, responderEid, response, data: OAP };
 }
 
+/** A flow as the IRMd describes it. */
+export function order(flowId: number, uid = 0): FlowOrder {
+  return { flowId, pid: 4000 + flowId, uid };
+}
+
+/** FLOW_ALLOC: what it is answered with, and what else the machine asks for. */
+export function alloc(
+  m: ShimMachine,
+  nowUs: number,
+  flowId: number,
+  data = OAP,
+): { result: number; effects: ShimEffect[] } {
+  m.alloc(nowUs, order(flowId), SRV, QOS.raw, data, 7777);
+  const all = drain(m);
+  const answer = all.find((e) => e.kind === "answer" && e.token === 7777);
+  if (answer?.kind !== "answer") throw new Error("no answer");
+  return { result: answer.result, effects: all.filter((e) => e !== answer) };
+}
+
+/** FLOW_ALLOC_RESP of an acceptor whose pool can be used. */
+export function verdict(m: ShimMachine, nowUs: number, flowId: number, response: number): void {
+  m.allocResp(nowUs, order(flowId), response, OAP, 5);
+}
+
+/** What a machine asks for when the pools of acceptors can be used. */
+export function drainOwned(m: ShimMachine, nowUs: number): ShimEffect[] {
+  const effects: ShimEffect[] = [];
+  for (let e = m.poll(); e !== undefined; e = m.poll()) {
+    if (e.kind === "own") m.owned(nowUs, e.flowId, 0);
+    else effects.push(e);
+  }
+  return effects;
+}
+
+/** FLOW_DEALLOC without linger, and nothing is left in the data path: the result. */
+export function dealloc(m: ShimMachine, nowUs: number, flowId: number): number {
+  const result = m.dealloc(nowUs, flowId, 0);
+  m.dropped(nowUs, flowId);
+  return result;
+}
+
 /** A machine that knows SRV at B and has requested flow `flowId` to it; gives its endpoint id. */
-export function requested(m: ShimMachine, nowMs: number, flowId: number): number {
-  if (m.cache.get(nowMs, SRV) === undefined) {
-    m.query(nowMs, SRV, 999);
-    m.onMgmt(nowMs, MAC_B, bytesOf({ kind: "name_reply", hash: SRV }));
+export function requested(m: ShimMachine, nowUs: number, flowId: number): number {
+  if (m.cache.get(nowUs, SRV) === undefined) {
+    m.query(nowUs, SRV, 999);
+    m.onMgmt(nowUs, MAC_B, bytesOf({ kind: "name_reply", hash: SRV }));
   }
   drain(m);
-  if (m.alloc(nowMs, flowId, SRV, QOS.raw, OAP) !== 0) throw new Error("alloc failed");
-  const req = parsed(drain(m).find((e) => e.do === "send"));
+  const { result, effects } = alloc(m, nowUs, flowId);
+  if (result !== 0) throw new Error("alloc failed");
+  const req = parsed(effects.find((e) => e.kind === "send"));
   if (req.kind !== "flow_req") throw new Error("no request");
   return req.requesterEid;
 }

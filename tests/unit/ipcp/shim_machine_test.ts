@@ -5,45 +5,48 @@ import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import {
+  ARRIVAL_LIFE_US,
   ASKING_PER_SOURCE_MAX,
-  WAITING_LIFE_MS,
+  EARLY_VERDICT_LIFE_US,
+  WAITING_LIFE_US,
   WAITING_PER_SOURCE_MAX,
-} from "../../../ipcp/shim/gate.ts";
-import { REQUEST_LIFE_MS, type ShimMachine } from "../../../ipcp/shim/machine.ts";
+} from "../../../ipcp/arrivals.ts";
+import { REQUEST_LIFE_US, type ShimMachine } from "../../../ipcp/shim/machine.ts";
+import { RESOLVE_ANSWER_US } from "../../../ipcp/shim/name_cache.ts";
 import * as t from "./machine_support.ts";
 
 Deno.test("query() asks everybody, repeats at 50 and 100 ms, and answers all who wait", () => {
   const m = t.machine();
   m.query(0, t.SRV, 1);
-  assertEquals(t.drain(m).map((e) => e.do === "send" && e.to), [undefined]);
-  m.query(10, t.SRV, 2);
+  assertEquals(t.drain(m).map((e) => e.kind === "send" && e.to), [undefined]);
+  m.query(10_000, t.SRV, 2);
   assertEquals(t.drain(m), []);
-  assertEquals(m.deadlineMs(), 50);
-  m.onTimer(50);
+  assertEquals(m.deadlineUs(), 50_000);
+  m.onTimer(50_000);
   assertEquals(t.parsed(t.drain(m)[0]), { kind: "name_query", hash: t.SRV });
-  m.onTimer(100);
+  m.onTimer(100_000);
   assertEquals(t.drain(m).length, 1);
-  m.onMgmt(120, t.MAC_B, t.bytesOf({ kind: "name_reply", hash: t.SRV }));
+  m.onMgmt(120_000, t.MAC_B, t.bytesOf({ kind: "name_reply", hash: t.SRV }));
   assertEquals(t.drain(m), [
-    { do: "answer", token: 1, result: 0 },
-    { do: "answer", token: 2, result: 0 },
+    { kind: "answer", token: 1, result: 0 },
+    { kind: "answer", token: 2, result: 0 },
   ]);
-  m.query(130, t.SRV, 3);
-  assertEquals(t.drain(m), [{ do: "answer", token: 3, result: 0 }]);
+  m.query(130_000, t.SRV, 3);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 3, result: 0 }]);
 });
 
 Deno.test("query() gives -110 after 2000 ms and does not ask on", () => {
   const m = t.machine();
   m.query(0, t.SRV, 1);
-  m.onTimer(50);
-  m.onTimer(100);
+  m.onTimer(50_000);
+  m.onTimer(100_000);
   t.drain(m);
-  assertEquals(m.deadlineMs(), 2000);
-  m.onTimer(1999);
+  assertEquals(m.deadlineUs(), 2e6);
+  m.onTimer(1_999_999);
   assertEquals(t.drain(m), []);
-  m.onTimer(2000);
-  assertEquals(t.drain(m), [{ do: "answer", token: 1, result: -110 }]);
-  assertEquals(m.deadlineMs(), Infinity);
+  m.onTimer(2e6);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 1, result: -110 }]);
+  assertEquals(m.deadlineUs(), Infinity);
 });
 
 Deno.test("a name reply that nobody asked for poisons nothing", () => {
@@ -53,23 +56,23 @@ Deno.test("a name reply that nobody asked for poisons nothing", () => {
   assertEquals(m.counters.unasked, 1);
 });
 
-Deno.test("directory entries expire", () => {
+Deno.test("names that were found expire", () => {
   const m = t.machine();
   t.requested(m, 0, 1);
-  assert(m.cache.get(59_999, t.SRV) !== undefined);
-  assertEquals(m.cache.get(60_000, t.SRV), undefined);
+  assert(m.cache.get(59_999_999, t.SRV) !== undefined);
+  assertEquals(m.cache.get(60e6, t.SRV), undefined);
 });
 
 Deno.test("name queries are answered for registered names only", () => {
   const m = t.machine();
-  m.register(t.SRV);
+  m.names.register(t.SRV);
   m.onMgmt(0, t.MAC_A, t.bytesOf({ kind: "name_query", hash: t.OTHER }));
   assertEquals(t.drain(m), []);
   m.onMgmt(0, t.MAC_A, t.bytesOf({ kind: "name_query", hash: t.SRV }));
   const [e] = t.drain(m);
-  assertEquals(e?.do === "send" && e.to, t.MAC_A);
+  assertEquals(e?.kind === "send" && e.to, t.MAC_A);
   assertEquals(t.parsed(e), { kind: "name_reply", hash: t.SRV });
-  m.unregister(t.SRV);
+  m.names.remove(t.SRV);
   m.onMgmt(0, t.MAC_A, t.bytesOf({ kind: "name_query", hash: t.SRV }));
   assertEquals(t.drain(m), []);
 });
@@ -80,11 +83,16 @@ Deno.test("alloc() and the peer's reply open the flow before the IRMd is told", 
   assertEquals(m.flowState(7), "requested");
   m.onMgmt(1, t.MAC_B, t.bytesOf(t.reply(eid, 0x1234)));
   assertEquals(t.drain(m), [
-    { do: "open", flow: { flowId: 7, localEid: eid, remoteEid: 0x1234, peer: t.MAC_B } },
-    { do: "alloc_reply", flowId: 7, response: 0, data: t.OAP },
+    { kind: "open", flow: { flowId: 7, localEid: eid, remoteEid: 0x1234, peer: t.MAC_B } },
+    {
+      kind: "alloc_reply",
+      flowId: 7,
+      response: 0,
+      data: t.OAP,
+      peer: { addr: t.MAC_B, eid: 0x1234 },
+    },
   ]);
   assertEquals(m.flowState(7), "open");
-  assertEquals([m.peerOf(7), m.peerOf(8)], [t.MAC_B, undefined]);
 });
 
 Deno.test("alloc() opens the flow for the peer's packets before the request is sent", () => {
@@ -92,12 +100,11 @@ Deno.test("alloc() opens the flow for the peer's packets before the request is s
   m.query(0, t.SRV, 1);
   m.onMgmt(0, t.MAC_B, t.bytesOf({ kind: "name_reply", hash: t.SRV }));
   t.drain(m);
-  m.alloc(0, 7, t.SRV, QOS.raw, t.OAP);
-  const [open, send] = t.drain(m);
+  const [open, send] = t.alloc(m, 0, 7).effects;
   const req = t.parsed(send);
   if (req.kind !== "flow_req") throw new Error(req.kind);
   const flow = { flowId: 7, localEid: req.requesterEid, remoteEid: 0xffff, peer: t.MAC_B };
-  assertEquals(open, { do: "open", flow });
+  assertEquals(open, { kind: "open", flow });
 });
 
 Deno.test("a negative reply reaches the IRMd with its code and releases the flow", () => {
@@ -105,8 +112,14 @@ Deno.test("a negative reply reaches the IRMd with its code and releases the flow
   const eid = t.requested(m, 0, 7);
   m.onMgmt(1, t.MAC_B, t.bytesOf(t.reply(eid, 0, -1009)));
   assertEquals(t.drain(m), [
-    { do: "alloc_reply", flowId: 7, response: -1009, data: new Uint8Array(0) },
-    { do: "release", flowId: 7 },
+    {
+      kind: "alloc_reply",
+      flowId: 7,
+      response: -1009,
+      data: new Uint8Array(0),
+      peer: undefined,
+    },
+    { kind: "release", flowId: 7 },
   ]);
   assertEquals(m.flowCount, 0);
 });
@@ -134,15 +147,14 @@ Deno.test("a reply without our id is matched by the address asked and the 16 byt
   const m = t.machine();
   t.requested(m, 0, 7);
   const data = Uint8Array.from({ length: 36 }, (_, i) => i);
-  m.alloc(0, 8, t.SRV, QOS.raw, data);
-  t.drain(m);
+  t.alloc(m, 0, 8, data);
   const lost = { ...t.reply(0xffff, 0x1234), data: data.slice(0, 30) };
   m.onMgmt(1, t.MAC_EVIL, t.bytesOf(lost));
   m.onMgmt(1, t.MAC_B, t.bytesOf({ ...lost, data: new Uint8Array(30) }));
   m.onMgmt(1, t.MAC_B, t.bytesOf({ ...lost, data: data.slice(0, 15) }));
   assertEquals(t.drain(m), []);
   m.onMgmt(1, t.MAC_B, t.bytesOf(lost));
-  assertEquals(t.drain(m).map((e) => e.do), ["open", "alloc_reply"]);
+  assertEquals(t.drain(m).map((e) => e.kind), ["open", "alloc_reply"]);
   assertEquals([m.flowState(7), m.flowState(8)], ["requested", "open"]);
 });
 
@@ -159,34 +171,43 @@ Deno.test("guessed endpoint ids hit nothing", () => {
 Deno.test("a requested flow that is never answered is released after the IRMd gave up", () => {
   const m = t.machine();
   t.requested(m, 0, 7);
-  m.onTimer(REQUEST_LIFE_MS - 1);
-  assertEquals(t.drain(m).filter((e) => e.do === "release"), []);
-  m.onTimer(REQUEST_LIFE_MS);
-  assertEquals(t.drain(m), [{ do: "release", flowId: 7 }]);
+  m.onTimer(REQUEST_LIFE_US - 1);
+  assertEquals(t.drain(m).filter((e) => e.kind === "release"), []);
+  m.onTimer(REQUEST_LIFE_US);
+  assertEquals(t.drain(m), [{ kind: "release", flowId: 7 }]);
   assertEquals(m.flowCount, 0);
 });
 
 Deno.test("alloc() says -1 for an unknown name and -90 when OAP does not fit a frame", () => {
   const m = t.machine();
-  assertEquals(m.alloc(0, 7, t.SRV, QOS.raw, t.OAP), -1);
+  const release = (flowId: number) => ({ kind: "release" as const, flowId });
+  assertEquals(t.alloc(m, 0, 7), { result: -1, effects: [release(7)] });
   t.requested(m, 0, 8);
-  assertEquals(m.alloc(0, 9, t.SRV, QOS.raw, new Uint8Array(1426)), -90);
-  assertEquals(m.alloc(0, 10, t.SRV, QOS.raw, new Uint8Array(1425)), 0);
+  const long = t.alloc(m, 0, 9, new Uint8Array(1426));
+  assertEquals(long, { result: -90, effects: [release(9)] });
+  assertEquals(t.alloc(m, 0, 10, new Uint8Array(1425)).result, 0);
+  // The memory of a flow that is there belongs to that one.
+  assertEquals(t.alloc(m, 0, 10), { result: -17, effects: [] });
   assertEquals(m.flowCount, 2);
 });
 
+/** The IRMd has found an acceptor, whose flow is `flowId`. */
+function taken(m: ShimMachine, nowUs: number, ask: number, flowId: number): void {
+  m.asked(nowUs, ask, { result: 0, flowId, pid: 4000 + flowId });
+}
+
 function arrived(m = t.machine()) {
-  m.register(t.SRV);
+  m.names.register(t.SRV);
   m.onMgmt(0, t.MAC_A, t.bytesOf(t.request()));
   const [e] = t.drain(m);
-  if (e?.do !== "ask_irmd") throw new Error("no question");
+  if (e?.kind !== "ask_irmd") throw new Error("no question");
   return { m, ask: e.ask, e };
 }
 
 Deno.test("a flow request is passed on with QoS, hash and data", () => {
   const { e } = arrived();
   assertEquals([e.qos, e.hash, e.data], [{ ...QOS.raw }, t.SRV, t.OAP]);
-  assertEquals(e.peer, t.MAC_A);
+  assertEquals(e.peer, { addr: t.MAC_A, eid: 64 });
 });
 
 Deno.test("a flow request for a name that is not registered is dropped in silence", () => {
@@ -197,55 +218,56 @@ Deno.test("a flow request for a name that is not registered is dropped in silenc
 
 Deno.test("the verdict 0 answers the peer with both ids and opens the flow", () => {
   const { m, ask } = arrived();
-  assert(m.asked(1, ask, 0, 9));
-  m.allocResp(2, 9, 0, t.OAP, 5);
-  const [open, send, answer] = t.drain(m);
+  taken(m, 1, ask, 9);
+  t.verdict(m, 2, 9, 0);
+  const [open, send, answer] = t.drainOwned(m, 2);
   const got = t.replyOf(send);
   assertEquals([got.requesterEid, got.response, got.data], [64, 0, t.OAP]);
   assertEquals(open, {
-    do: "open",
+    kind: "open",
     flow: { flowId: 9, localEid: got.responderEid, remoteEid: 64, peer: t.MAC_A },
   });
-  assertEquals(answer, { do: "answer", token: 5, result: 0 });
+  assertEquals(answer, { kind: "answer", token: 5, result: 0 });
 });
 
 Deno.test("a negative verdict is sent without data and releases the flow", () => {
   const { m, ask } = arrived();
-  m.asked(1, ask, 0, 9);
-  m.allocResp(2, 9, -1009, t.OAP, 5);
+  taken(m, 1, ask, 9);
+  t.verdict(m, 2, 9, -1009);
   const [send, release, answer] = t.drain(m);
   const got = t.replyOf(send);
   assertEquals([got.requesterEid, got.response, got.data.length], [64, -1009, 0]);
-  assertEquals(release, { do: "release", flowId: 9 });
-  assertEquals(answer, { do: "answer", token: 5, result: 0 });
+  assertEquals(release, { kind: "release", flowId: 9 });
+  assertEquals(answer, { kind: "answer", token: 5, result: 0 });
 });
 
 Deno.test("a verdict that overtakes the answer of the IRMd is kept for it", () => {
   for (const response of [0, -1009]) {
     const { m, ask } = arrived();
-    m.allocResp(1, 9, response, t.OAP, 5);
+    t.verdict(m, 1, 9, response);
     assertEquals(t.drain(m), []);
-    m.asked(2, ask, 0, 9);
-    const effects = t.drain(m);
-    const got = t.replyOf(effects.find((e) => e.do === "send"));
+    taken(m, 2, ask, 9);
+    const effects = t.drainOwned(m, 2);
+    const got = t.replyOf(effects.find((e) => e.kind === "send"));
     assertEquals([got.response, got.requesterEid], [response, 64]);
-    assert(effects.some((e) => e.do === "answer" && e.token === 5 && e.result === 0));
+    assert(effects.some((e) => e.kind === "answer" && e.token === 5 && e.result === 0));
   }
 });
 
 Deno.test("a verdict for an unknown flow gets -1, at once or after the wait", () => {
   const idle = t.machine();
-  idle.allocResp(0, 9, 0, t.OAP, 5);
-  assertEquals(t.drain(idle), [{ do: "answer", token: 5, result: -1 }]);
+  t.verdict(idle, 0, 9, 0);
+  assertEquals(t.drain(idle), [{ kind: "answer", token: 5, result: -1 }]);
   const { m } = arrived();
-  m.allocResp(1, 9, 0, t.OAP, 5);
-  m.onTimer(401);
-  assertEquals(t.drain(m), [{ do: "answer", token: 5, result: -1 }]);
+  t.verdict(m, 1, 9, 0);
+  assertEquals(m.deadlineUs(), 1 + EARLY_VERDICT_LIFE_US);
+  m.onTimer(1 + EARLY_VERDICT_LIFE_US);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 5, result: -1 }]);
 });
 
 Deno.test("what the IRMd refuses is answered to the peer", () => {
   const { m, ask } = arrived();
-  assertEquals(m.asked(1, ask, -1007, -1), false);
+  m.asked(1, ask, { result: -1007, flowId: -1, pid: -1 });
   const got = t.replyOf(t.drain(m)[0]);
   assertEquals([got.requesterEid, got.response, m.flowCount, m.askingCount], [64, -1007, 0, 0]);
 });
@@ -256,13 +278,13 @@ Deno.test("a copy of a request is dropped, one from another endpoint is not", ()
   assertEquals([t.drain(m), m.counters.replayed], [[], 1]);
   m.onMgmt(10, t.MAC_A, t.bytesOf(t.request(65)));
   assertEquals(t.drain(m).length, 1);
-  m.onMgmt(10_000, t.MAC_A, t.bytesOf(t.request()));
+  m.onMgmt(10e6, t.MAC_A, t.bytesOf(t.request()));
   assertEquals(t.drain(m).length, 1);
 });
 
 Deno.test("a flood of requests from one source does not keep others out", () => {
   const m = t.machine();
-  m.register(t.SRV);
+  m.names.register(t.SRV);
   for (let i = 1; i <= 2000; i++) m.onMgmt(0, t.MAC_EVIL, t.bytesOf(t.request(i)));
   assertEquals(t.drain(m).length, ASKING_PER_SOURCE_MAX);
   assertEquals(m.counters.flooded, 2000 - ASKING_PER_SOURCE_MAX - WAITING_PER_SOURCE_MAX);
@@ -273,20 +295,20 @@ Deno.test("a flood of requests from one source does not keep others out", () => 
 /** What an effect asks the IRMd, as `[ask, peer]`. */
 function asks(m: ShimMachine): [number, Uint8Array][] {
   return t.drain(m).map((e) => {
-    if (e.do !== "ask_irmd") throw new Error(e.do);
-    return [e.ask, e.peer];
+    if (e.kind !== "ask_irmd") throw new Error(e.kind);
+    return [e.ask, e.peer.addr];
   });
 }
 
 Deno.test("more requests at once than the IRMd is asked get their turn as others are answered", () => {
   const m = t.machine();
-  m.register(t.SRV);
+  m.names.register(t.SRV);
   for (let i = 1; i <= 100; i++) m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(i)));
   const pending = asks(m);
   assertEquals(pending.length, ASKING_PER_SOURCE_MAX);
   let answered = 0;
   for (let got = pending.shift(); got !== undefined; got = pending.shift()) {
-    assertEquals(m.asked(1, got[0], 0, 1000 + answered++), true);
+    taken(m, 1, got[0], 1000 + answered++);
     pending.push(...asks(m));
   }
   assertEquals([answered, m.flowCount, m.askingCount, m.counters.flooded], [100, 100, 0, 0]);
@@ -294,36 +316,36 @@ Deno.test("more requests at once than the IRMd is asked get their turn as others
 
 Deno.test("a request that waited too long for its turn is forgotten, a copy of a waiting one dropped", () => {
   const m = t.machine();
-  m.register(t.SRV);
+  m.names.register(t.SRV);
   for (let i = 1; i <= 100; i++) m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(i)));
   m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(100)));
   assertEquals(m.counters.replayed, 1);
   const [first, second] = asks(m);
-  m.asked(WAITING_LIFE_MS - 1, first![0], 0, 1000);
+  taken(m, WAITING_LIFE_US - 1, first![0], 1000);
   assertEquals(asks(m).length, 1);
-  m.asked(WAITING_LIFE_MS, second![0], 0, 1001);
+  taken(m, WAITING_LIFE_US, second![0], 1001);
   assertEquals(asks(m), []);
 });
 
 Deno.test("an arrived flow without verdict is released", () => {
   const { m, ask } = arrived();
-  m.asked(0, ask, 0, 9);
-  m.onTimer(22_000);
-  assertEquals(t.drain(m), [{ do: "release", flowId: 9 }]);
+  taken(m, 0, ask, 9);
+  m.onTimer(ARRIVAL_LIFE_US);
+  assertEquals(t.drain(m), [{ kind: "release", flowId: 9 }]);
 });
 
 Deno.test("dealloc() knows its flows, and the freed id rests", () => {
   const m = t.machine();
-  assertEquals(m.dealloc(0, 7), -1);
+  assertEquals(t.dealloc(m, 0, 7), -1);
   const eid = t.requested(m, 0, 7);
   m.onMgmt(1, t.MAC_B, t.bytesOf(t.reply(eid, 5)));
   t.drain(m);
-  assertEquals(m.dealloc(2, 7), 0);
-  assertEquals(m.dealloc(2, 7), -1);
+  assertEquals(t.dealloc(m, 2, 7), 0);
+  assertEquals(t.dealloc(m, 2, 7), -1);
   for (let i = 0; i < 2000; i++) {
     const next = t.requested(m, 3, 100 + i);
     assert(next !== eid, "reused a resting id");
-    m.dealloc(3, 100 + i);
+    t.dealloc(m, 3, 100 + i);
   }
 });
 
@@ -337,7 +359,7 @@ Deno.test("malformed and truncated messages are counted and change nothing", () 
 Deno.test("over UDP names are resolved by the shell, once for all who wait", () => {
   const m = t.machine({
     codec: udpMgmt,
-    eids: { first: 1, last: 0xfffffffe, quarantineMs: 120_000, mplMs: 5000 },
+    eids: { first: 1, last: 0xfffffffe, quarantineUs: 120e6, mplUs: 5e6 },
     hashBytes: 16,
     mgmtBytesMax: 2048,
     names: "resolve",
@@ -345,21 +367,36 @@ Deno.test("over UDP names are resolved by the shell, once for all who wait", () 
   const hash = new Uint8Array(16).fill(3);
   m.query(0, hash, 1);
   m.query(1, hash, 2);
-  assertEquals(t.drain(m), [{ do: "resolve", hash }]);
-  m.onTimer(150);
-  m.resolved(160, hash, t.MAC_B);
-  assertEquals(t.drain(m).map((e) => e.do === "answer" && e.result), [0, 0]);
+  assertEquals(t.drain(m), [{ kind: "resolve", hash }]);
+  m.onTimer(150_000);
+  m.resolved(160_000, hash, t.MAC_B);
+  assertEquals(t.drain(m).map((e) => e.kind === "answer" && e.result), [0, 0]);
   const unknown = new Uint8Array(16).fill(4);
-  m.query(200, unknown, 3);
-  m.resolved(210, unknown, undefined);
-  assertEquals(t.drain(m)[1], { do: "answer", token: 3, result: -1 });
+  m.query(200_000, unknown, 3);
+  m.resolved(210_000, unknown, undefined);
+  assertEquals(t.drain(m)[1], { kind: "answer", token: 3, result: -1 });
+  // A resolver that is slower than the IRMd's patience helps the next who asks.
+  const slow = new Uint8Array(16).fill(5);
+  m.query(300_000, slow, 4);
+  t.drain(m);
+  assertEquals(m.deadlineUs(), 300_000 + RESOLVE_ANSWER_US);
+  m.onTimer(300_000 + RESOLVE_ANSWER_US);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 4, result: -1 }]);
+  m.resolved(900_000, slow, t.MAC_B);
+  m.query(900_000, slow, 5);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 5, result: 0 }]);
 });
 
 Deno.test("close() answers what waits with -1004", () => {
   const { m } = arrived();
-  m.allocResp(1, 9, 0, t.OAP, 5);
+  t.verdict(m, 1, 9, 0);
+  m.query(1, t.OTHER, 6);
+  t.drain(m);
   m.close(2);
-  assertEquals(t.drain(m), [{ do: "answer", token: 5, result: -1004 }]);
+  assertEquals(t.drain(m), [
+    { kind: "answer", token: 5, result: -1004 },
+    { kind: "answer", token: 6, result: -1004 },
+  ]);
 });
 
 Deno.test("thousand flows open and close without leaving anything", () => {
@@ -369,9 +406,10 @@ Deno.test("thousand flows open and close without leaving anything", () => {
     m.onMgmt(i, t.MAC_B, t.bytesOf(t.reply(eid, 1 + i)));
   }
   t.drain(m);
-  assertEquals(m.openFlows().length, 1000);
-  for (let i = 1; i <= 1000; i++) assertEquals(m.dealloc(2000, i), 0);
-  assertEquals([m.flowCount, m.deadlineMs()], [0, Infinity]);
+  m.setReach("down");
+  assertEquals(t.drain(m).length, 1000);
+  for (let i = 1; i <= 1000; i++) assertEquals(t.dealloc(m, 2000, i), 0);
+  assertEquals([m.flowCount, m.deadlineUs()], [0, Infinity]);
 });
 
 /** A machine with flow 1 open to B, and its endpoint id; B's is 200. */
@@ -385,10 +423,14 @@ function opened(): { m: ShimMachine; eid: number } {
 
 Deno.test("dealloc() of an open flow tells the peer", () => {
   const { m, eid } = opened();
-  assertEquals(m.dealloc(2, 1), 0);
-  const [e] = t.drain(m);
-  assertEquals(e?.do === "send" && e.to, t.MAC_B);
+  assertEquals(m.dealloc(2, 1, 0), 0);
+  // Not before what the process wrote last has left.
+  assertEquals(t.drain(m), [{ kind: "drop", flowId: 1 }]);
+  m.dropped(3, 1);
+  const [e, freed] = t.drain(m);
+  assertEquals(e?.kind === "send" && e.to, t.MAC_B);
   assertEquals(t.parsed(e), { kind: "flow_end", senderEid: eid, receiverEid: 200 });
+  assertEquals(freed, { kind: "freed", flowId: 1, pid: 4001 });
 });
 
 Deno.test("the end of a flow is believed of its peer with both its ids, once, and is not answered", () => {
@@ -401,8 +443,105 @@ Deno.test("the end of a flow is believed of its peer with both its ids, once, an
   assertEquals(m.counters.forged, 3);
   m.onMgmt(2, t.MAC_B, t.bytesOf(end));
   m.onMgmt(2, t.MAC_B, t.bytesOf(end));
-  assertEquals(t.drain(m), [{ do: "ended", flowId: 1 }]);
-  assertEquals(m.openFlows(), []); // an interface that comes back does not wake it
-  assertEquals(m.dealloc(3, 1), 0);
+  assertEquals(t.drain(m), [{ kind: "ended", flowId: 1 }]);
+  m.setReach("down");
+  m.setReach(undefined);
+  assertEquals(t.drain(m), []); // an interface that comes back does not wake it
+  assertEquals(t.dealloc(m, 3, 1), 0);
+  assertEquals(t.drain(m).map((e) => e.kind), ["drop", "freed"]);
+});
+
+Deno.test("a flow that lingers carries packets until its time is over, or nobody lingers any more", () => {
+  const { m } = opened();
+  assertEquals(m.dealloc(0, 1, 3), 0);
+  assertEquals(m.dealloc(1e6, 1, 3), 0); // the first time counts
+  assertEquals([t.drain(m), m.flowState(1), m.deadlineUs()], [[], "open", 3e6]);
+  m.onTimer(3e6);
+  assertEquals(t.drain(m), [{ kind: "drop", flowId: 1 }]);
+  m.dropped(3e6, 1);
+  assertEquals(t.drain(m).map((e) => e.kind), ["send", "freed"]);
+  assertEquals(m.deadlineUs(), Infinity);
+
+  const again = opened().m;
+  again.dealloc(0, 1, 120);
+  assertEquals(again.dealloc(1, 1, 0), 0);
+  assertEquals(t.drain(again), [{ kind: "drop", flowId: 1 }]);
+});
+
+Deno.test("a flow that both sides close at once is freed once, and its peer not told", () => {
+  const { m, eid } = opened();
+  m.dealloc(2, 1, 0);
+  m.onMgmt(3, t.MAC_B, t.bytesOf({ kind: "flow_end", senderEid: 200, receiverEid: eid }));
+  m.dropped(4, 1);
+  m.dropped(5, 1);
+  assertEquals(t.drain(m).map((e) => e.kind), ["drop", "ended", "freed"]);
+});
+
+Deno.test("an allocation that is given up while it is asked for is ended at the peer that accepts it", () => {
+  const m = t.machine();
+  const eid = t.requested(m, 0, 1);
+  m.dealloc(1, 1, 0);
+  m.onMgmt(2, t.MAC_B, t.bytesOf(t.reply(eid, 200)));
+  t.drain(m);
+  m.dropped(3, 1);
+  const [end, freed] = t.drain(m);
+  assertEquals(t.parsed(end), { kind: "flow_end", senderEid: eid, receiverEid: 200 });
+  assertEquals(freed?.kind, "freed");
+
+  const refused = t.requested(m, 10, 2);
+  m.dealloc(11, 2, 0);
+  m.onMgmt(12, t.MAC_B, t.bytesOf(t.reply(refused, 0, -1)));
+  m.dropped(13, 2);
+  assertEquals(t.drain(m).map((e) => e.kind), ["drop", "freed"]);
+});
+
+Deno.test("a reply that the IRMd does not wait for any more lets go of the flow", () => {
+  const { m } = opened();
+  m.replied(2, 1, 0);
   assertEquals(t.drain(m), []);
+  m.replied(2, 1, -9);
+  assertEquals(t.drain(m), [{ kind: "drop", flowId: 1 }]);
+});
+
+Deno.test("an acceptor whose pool cannot be used is refused, and the peer with it", () => {
+  const { m, ask } = arrived();
+  taken(m, 1, ask, 9);
+  m.allocResp(2, t.order(9, 1000), 0, t.OAP, 5);
+  assertEquals(t.drain(m), [{ kind: "own", flowId: 9, uid: 1000 }]);
+  m.allocResp(2, t.order(9, 1000), 0, t.OAP, 6); // one verdict is enough
+  m.owned(3, 9, -12);
+  const [twice, send, release, answer] = t.drain(m);
+  assertEquals(twice, { kind: "answer", token: 6, result: -1 });
+  assertEquals(t.replyOf(send).response, -12);
+  assertEquals(release, { kind: "release", flowId: 9 });
+  assertEquals(answer, { kind: "answer", token: 5, result: -12 });
+});
+
+Deno.test("while nothing can be reached, commands are refused with the reason, and open flows are down", () => {
+  const { m } = opened();
+  m.setReach("device va is down");
+  assertEquals(t.drain(m), [{ kind: "usable", flowId: 1, usable: false }]);
+  m.setReach("device va is gone");
+  const cause = "device va is gone";
+  m.query(2, t.SRV, 3);
+  assertEquals(t.drain(m), [{ kind: "answer", token: 3, result: -1, cause }]);
+  m.alloc(2, t.order(4), t.SRV, QOS.raw, t.OAP, 4);
+  assertEquals(t.drain(m), [
+    { kind: "release", flowId: 4 },
+    { kind: "answer", token: 4, result: -1, cause },
+  ]);
+  m.setReach(undefined);
+  assertEquals(t.drain(m), [{ kind: "usable", flowId: 1, usable: true }]);
+  // Other stations may be there now.
+  assertEquals(m.cache.size, 0);
+});
+
+Deno.test("what the IRMd gives for nobody, or twice, is let go of", () => {
+  const { m, ask } = arrived();
+  taken(m, 1, ask + 1, 8);
+  assertEquals(t.drain(m), [{ kind: "release", flowId: 8 }]);
+  const { m: other, ask: second } = arrived(opened().m);
+  taken(other, 1, second, 1); // the flow that is open already
+  assertEquals(t.replyOf(t.drain(other)[0]).response, -16);
+  assertEquals(other.flowState(1), "open");
 });

@@ -18,6 +18,8 @@ import { LocalMachine } from "../../../ipcp/local/machine.ts";
 import { admit, Command, type StateName, type TypeName } from "../../../ipcp/state.ts";
 import { inet4OfNumber, udpSettings } from "../../../ipcp/udp/config.ts";
 import { formatInet4 } from "../../../lib/inet.ts";
+import type { Answer } from "../../../ipcp/machine.ts";
+import { QUERY_LIFE_US } from "../../../ipcp/shim/name_cache.ts";
 import * as t from "./machine_support.ts";
 import { allIpcpVectors, GROUPS, type IpcpVector, ipcpVectors, unhex } from "./vectors.ts";
 
@@ -89,17 +91,19 @@ function resultOf(input: StateInput): number | undefined {
   const { code } = input.message;
   const hash = unhex((input.message.hash as string | undefined) ?? "");
   if (code === Command.query) {
-    if (input.type === "local") return new LocalMachine(hash.length).query(hash);
-    const m = t.machine({ ...t.DIX, hashBytes: hash.length });
+    const m = input.type === "local"
+      ? new LocalMachine(hash.length)
+      : t.machine({ ...t.DIX, hashBytes: hash.length });
     m.query(0, hash, 1);
-    t.drain(m);
-    m.onTimer(2000);
-    const [answer] = t.drain(m).filter((e) => e.do === "answer");
-    return answer?.do === "answer" ? answer.result : undefined;
+    m.onTimer(QUERY_LIFE_US);
+    const answer = t.drain<{ kind: string }>(m).find((e) => e.kind === "answer") as Answer;
+    return answer.result;
   }
   if (code === Command.reg || code === Command.unreg) {
-    const m = t.machine({ ...t.DIX, hashBytes: hash.length });
-    return code === Command.reg ? m.register(hash) : m.unregister(hash);
+    const { names } = t.machine({ ...t.DIX, hashBytes: hash.length });
+    if (code === Command.reg) return names.register(hash);
+    names.remove(hash);
+    return 0;
   }
   if (code === Command.bootstrap && input.type === "eth-dix") {
     // deno-lint-ignore no-explicit-any -- the vector has the shape of a configuration
