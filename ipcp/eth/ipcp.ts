@@ -2,14 +2,12 @@
 
 import { Errno, errnoText } from "../../lib/errno.ts";
 import { HASH_BYTES, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
-import { EventSource } from "../../lib/sys/epoll.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import {
   ETH_P_802_2,
   type Interface,
   interfaceOf,
   type NetSocket,
-  openLinkMonitor,
   openPacket,
   sockaddrLl,
 } from "../../lib/sys/netsock.ts";
@@ -21,6 +19,7 @@ import { SharedDevice } from "./data/device.ts";
 import type { EthLink } from "./data/framing.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
 import type { Addr } from "../shim/name_cache.ts";
+import { watchKernel } from "../shim/kernel_watch.ts";
 import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 
@@ -174,25 +173,14 @@ export class EthIpcp extends ShimIpcp {
 
   /** Follow the device: down and up, MAC, MTU, removal, and one that is made anew under its name. */
   #watchLink(data: NetSocket): void {
-    let socket: NetSocket;
     try {
-      socket = openLinkMonitor();
+      this.#monitor = watchKernel("links", (bytes) => {
+        for (const change of parseLinks(bytes)) this.#onChange(data, change);
+      });
     } catch (e) {
       const why = e instanceof Error ? e.message : e;
-      return this.context.log.warn(`Cannot watch ${this.#dev}: ${why}`);
+      this.context.log.warn(`Cannot watch ${this.#dev}: ${why}`);
     }
-    const buffer = new Uint8Array(32768);
-    const watch = EventSource.get().watch(socket.fd, { read: true }, () => {
-      for (let n = socket.receiveOne(buffer); n > 0; n = socket.receiveOne(buffer)) {
-        for (const change of parseLinks(buffer.subarray(0, n))) this.#onChange(data, change);
-      }
-    });
-    this.#monitor = {
-      [Symbol.dispose]() {
-        watch.close();
-        socket.close();
-      },
-    };
   }
 
   #onChange(data: NetSocket, change: LinkChange): void {

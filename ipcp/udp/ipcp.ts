@@ -8,6 +8,7 @@ import { type NetSocket, openUdp, sockaddrIn, sockaddrIn6 } from "../../lib/sys/
 import * as wire from "../../lib/wire/udp_mgmt.ts";
 import type { WorkerSpec } from "../data/plane.ts";
 import type { UdpLink } from "./data/framing.ts";
+import { watchKernel } from "../shim/kernel_watch.ts";
 import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
@@ -44,6 +45,7 @@ function unreachable({ family, ip, text }: UdpSettings): string | undefined {
 export class UdpIpcp extends ShimIpcp {
   #settings: UdpSettings | undefined;
   #resolver: Resolver | undefined;
+  #monitor: Disposable | undefined;
 
   constructor(readonly type: "udp4" | "udp6", context: IpcpContext) {
     super(context);
@@ -90,8 +92,25 @@ export class UdpIpcp extends ShimIpcp {
       { fd: socket.fd, nameBytes: sockaddr.length, payloadMax } satisfies UdpLink,
     );
     if (failure !== undefined) return failure;
+    this.#watchAddress(text);
     context.log.dbg(`Bound to ${text}:${port}.`);
     return { name: conf.layerInfo.name, dirHashAlgo: HashAlgo.MD5 };
+  }
+
+  /** Flows hear of it when our address goes and comes back. */
+  #watchAddress(text: string): void {
+    try {
+      this.#monitor = watchKernel("addresses", () => this.lowerChanged());
+    } catch (e) {
+      const why = e instanceof Error ? e.message : e;
+      this.context.log.warn(`Cannot watch the address ${text}: ${why}`);
+    }
+  }
+
+  override async stop(): Promise<void> {
+    this.#monitor?.[Symbol.dispose]();
+    this.#monitor = undefined;
+    await super.stop();
   }
 
   override register(hash: Uint8Array): number {

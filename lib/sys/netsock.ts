@@ -72,7 +72,6 @@ const MSG_TRUNC = 0x20;
 const POLLIN = 1;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
-const RTMGRP_LINK = 1;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFHWADDR = 0x8927;
@@ -311,15 +310,23 @@ export function openPacket(index: number, protocol: number): NetSocket {
   }
 }
 
-/** A netlink socket that receives the link messages of this network namespace. */
-export function openLinkMonitor(): NetSocket {
+/** Multicast groups of rtnetlink. */
+const NEWS_GROUPS = {
+  links: 1, // RTMGRP_LINK
+  addresses: 0x10 | 0x100, // RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+} as const;
+/** What the kernel can be asked to tell of. */
+export type KernelNews = keyof typeof NEWS_GROUPS;
+
+/** A netlink socket that receives what the kernel says of links or addresses of this network namespace. */
+export function openKernelMonitor(news: KernelNews): NetSocket {
   const fd = sys().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) fail("socket", "netlink");
   const socket = NetSocket.own(fd);
   const local = new Uint8Array(12); // struct sockaddr_nl
   const v = new DataView(local.buffer);
   v.setUint16(0, AF_NETLINK, true);
-  v.setUint32(8, RTMGRP_LINK, true);
+  v.setUint32(8, NEWS_GROUPS[news], true);
   if (sys().bind(fd, local, 12) < 0) {
     const error = new SysError(errno(), "bind", "netlink");
     socket.close();

@@ -97,6 +97,7 @@ export class FakeIrmd implements AsyncDisposable {
   readonly #sets = new Map<number, FlowSetShm>();
   readonly #flows = new Map<number, FakeFlow>();
   readonly #children: FakeIpcp[] = [];
+  readonly #ended = Promise.withResolvers<void>();
   #nextFlow = 1;
   #nextPid = APP_PIDS_FROM;
   readonly #env: Record<string, string>;
@@ -131,6 +132,10 @@ export class FakeIrmd implements AsyncDisposable {
     switch (m.code) {
       case IrmCode.IRM_PROC_ANNOUNCE:
         this.setOf(m.pid!);
+        return ok;
+      case IrmCode.IRM_FLOW_ACCEPT:
+        // A member waits for flows of layers below; none come here.
+        await this.#ended.promise;
         return ok;
       case IrmCode.IPCP_FLOW_REQ_ARR: {
         const taken = await this.onRequest(m);
@@ -176,6 +181,15 @@ export class FakeIrmd implements AsyncDisposable {
     const out = new Int32Array(EVENTS_MAX * 2);
     const n = Math.max(0, this.setOf(pid).wait(0, out, 0));
     return Array.from({ length: n }, (_, i) => [out[2 * i]!, out[2 * i + 1]!]);
+  }
+
+  /** A flow that was refused, asked for again: the same id with rings of its own. */
+  again(flow: FakeFlow): FakeFlow {
+    this.#forget(flow.id);
+    flow.rx.close();
+    flow.tx.close();
+    const { id, pid, ipcpPid } = flow;
+    return this.flowOf(id, this.#children.find((c) => c.pid === ipcpPid)!, pid);
   }
 
   #forget(id: number): void {
@@ -274,6 +288,7 @@ export class FakeIrmd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const ipcp of this.#children) kill(ipcp.pid, 9);
     await Promise.all(this.#children.map((i) => within(`end of ${i.name}`, i.exit)));
+    this.#ended.resolve();
     this.#watch.close();
     this.#listener.close();
     for (const set of this.#sets.values()) set.close();

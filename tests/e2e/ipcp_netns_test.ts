@@ -312,10 +312,13 @@ for (const type of ["udp4", "udp6"] as const) {
       const [c, s] = await lab.connect();
       await ping(c, s, filled(3));
       await lab.ip("A", "addr", "del", prefix, "dev", "vethA");
+      await until("the flow is down", () => (c.rx.acl() & 2) !== 0);
+      assertEquals(s.rx.acl() & 2, 0);
       const lost = await lab.irmd.command(lab.a, { code: IpcpCode.IPCP_QUERY, hash: lab.hash });
       const cause = `this host has no address ${address} at the moment`;
       assertEquals([lost?.result, lost?.error?.cause], [-1, cause]);
       await lab.ip("A", "addr", "add", prefix, "dev", "vethA", ...noDad);
+      await until("the flow is up", () => (c.rx.acl() & 2) === 0);
       await ping(c, s, filled(4));
       const [c2, s2] = await lab.connect();
       await ping(c2, s2, filled(5));
