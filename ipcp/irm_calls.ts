@@ -36,6 +36,7 @@ export interface Arrival {
 export class IrmCalls {
   readonly #instance: Instance;
   readonly #pid: number;
+  #told = Promise.resolve();
 
   constructor(instance: Instance, pid: number) {
     this.#instance = instance;
@@ -72,6 +73,16 @@ export class IrmCalls {
     const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.BOOT };
     const { result, error } = await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo });
     return result < 0 ? reasonOf(new OuroError(result, "Cannot report", error)) : undefined;
+  }
+
+  /** Why the IPCP reaches nothing at the moment, for the list; undefined when it does. Told in order. */
+  status(type: number, name: string, cutOff: string | undefined): Promise<void> {
+    const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.OPERATIONAL };
+    const error = cutOff === undefined ? {} : { error: { stage: "", process: "", cause: cutOff } };
+    this.#told = this.#told.then(() => {
+      return this.#call({ code: IrmCode.IPCP_STATUS, ipcpInfo, ...error }).then(() => {});
+    });
+    return this.#told;
   }
 
   /** Somebody asks for the name with this hash; the layer carries `sdu` of the flow. */

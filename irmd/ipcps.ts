@@ -5,6 +5,7 @@ import { Exit } from "../lib/exit.ts";
 import {
   IPCP_TYPE_WORDS,
   IpcpCode,
+  type IpcpConfig,
   IpcpState,
   IpcpType,
   NOT_ENROLLED,
@@ -14,6 +15,7 @@ import { kill } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
 import { type Answer, failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
+import { deviceTaken } from "./devices.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import { bindAgain, connectTo, describe, joinLayer, registerAt } from "./joining.ts";
 import { IpcpPlan, type IpcpRecord, type PlannedConnection, Restarts } from "./registry/mod.ts";
@@ -34,6 +36,8 @@ export class Ipcps {
   readonly #endWaits = new Map<number, (() => void)[]>();
   /** Exit codes of IPCPs that ended while they started; -1 for those that have not. */
   readonly #starting = new Map<number, number>();
+  /** Configurations of IPCPs whose bootstrap is under way. */
+  readonly #joining = new Map<number, IpcpConfig>();
   /** Those that were told to end. */
   readonly #unwanted = new Set<number>();
   readonly #restarts = new Restarts();
@@ -109,6 +113,14 @@ export class Ipcps {
     return code < 0 ? failed(code, "create ipcp", `no IPCP ${info.pid} was started here`) : ok();
   }
 
+  /** IPCP_STATUS from the IPCP itself: it stands in the list. */
+  status({ ipcpInfo, error }: Having<"ipcpInfo">): Outcome {
+    const ipcp = this.d.registry.ipcps.get(ipcpInfo.pid);
+    if (ipcp === undefined) return unknownIpcp("status", ipcpInfo.pid);
+    ipcp.plan.cutOff = error?.cause ?? "";
+    return ok();
+  }
+
   /** IRM_DESTROY_IPCP. Pid 0 with a name: one that waits to be made again. */
   async destroy(msg: Having<"pid">): Promise<Outcome> {
     const stage = "destroy ipcp";
@@ -155,10 +167,27 @@ export class Ipcps {
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
     if (conf.ipcpType !== ipcp.type) return invalid(stage, "configuration of another IPCP type");
+    const taken = deviceTaken(conf, this.#configurations(pid));
+    if (taken !== undefined) return failed(-Errno.EEXIST, stage, taken);
     const join = { kind: "bootstrap", conf } as const;
-    const answer = await joinLayer(this.d, ipcp, join);
-    if (answer.msg.result === 0) ipcp.plan.join = join;
-    return answer;
+    this.#joining.set(pid, conf);
+    try {
+      const answer = await joinLayer(this.d, ipcp, join);
+      if (answer.msg.result === 0) ipcp.plan.join = join;
+      return answer;
+    } finally {
+      this.#joining.delete(pid);
+    }
+  }
+
+  /** Configurations of the other IPCPs, by name; also of those whose bootstrap is under way. */
+  *#configurations(but: number): Generator<readonly [string, IpcpConfig]> {
+    for (const { pid, name, plan } of this.d.registry.ipcps.list()) {
+      if (pid === but) continue;
+      const conf = this.#joining.get(pid) ??
+        (plan.join.kind === "bootstrap" ? plan.join.conf : undefined);
+      if (conf !== undefined) yield [name, conf];
+    }
   }
 
   /** IRM_ENROLL_IPCP. */
@@ -240,6 +269,7 @@ export class Ipcps {
     // One that ends well was told to, by whoever may signal it.
     if (this.#unwanted.delete(ipcp.pid) || code === 0 || ipcp.state < IpcpState.BOOT) return;
     const { plan } = ipcp;
+    plan.cutOff = "";
     plan.bound = [...boundTo];
     plan.missing = [...plan.connections];
     this.#again(plan, code > 128 ? `killed by signal ${code - 128}` : `ended with status ${code}`);

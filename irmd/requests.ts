@@ -78,6 +78,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
     request("create ipcp", "ipcp-info", ["ipcpInfo"], ({ ipcps }, m) => ipcps.ready(m)),
   ],
   [
+    IrmCode.IPCP_STATUS,
+    request("status", "ipcp-info", ["ipcpInfo"], ({ ipcps }, m) => ipcps.status(m)),
+  ],
+  [
     IrmCode.IRM_DESTROY_IPCP,
     request("destroy ipcp", "administrator", ["pid"], ({ ipcps }, m) => ipcps.destroy(m)),
   ],

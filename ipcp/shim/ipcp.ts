@@ -13,7 +13,7 @@ import { Counter } from "../data/table.ts";
 import { FlowShell } from "../flow_shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import type { TypeName } from "../state.ts";
+import { Type, type TypeName } from "../state.ts";
 import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import type { Addr } from "./name_cache.ts";
 import { type ShimConfig, ShimMachine, type ShimOnly, type ShimPeer } from "./machine.ts";
@@ -118,6 +118,9 @@ export abstract class ShimIpcp implements IpcpType {
         return;
       case "resolve":
         void this.#resolve(layer, e.hash);
+        return;
+      case "reach":
+        void this.context.irm.status(Type[this.type], this.context.name, e.cutOff);
         return;
       case "open": {
         const { flowId, localEid, remoteEid, peer } = e.flow;

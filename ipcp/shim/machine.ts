@@ -84,6 +84,8 @@ export type ShimOnly =
   | { readonly kind: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
   /** Answered with {@linkcode ShimMachine.resolved}. */
   | { readonly kind: "resolve"; readonly hash: Uint8Array }
+  /** Why nothing can be reached from now on; undefined if something can. */
+  | { readonly kind: "reach"; readonly cutOff: string | undefined }
   /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
   | { readonly kind: "open"; readonly flow: OpenFlow };
 
@@ -304,6 +306,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   setReach(cutOff: string | undefined): void {
     const before = this.#cutOff;
     this.#cutOff = cutOff;
+    if (cutOff !== before) this.#out.push({ kind: "reach", cutOff });
     if ((before === undefined) === (cutOff === undefined)) return;
     if (cutOff !== undefined) this.cache.clear();
     for (const { flowId, state } of this.#flows.values()) {

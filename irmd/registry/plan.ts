@@ -35,6 +35,8 @@ export class IpcpPlan {
   restarts = 0;
   /** What is wrong with it now, for the list; "" when nothing is. */
   note = "";
+  /** Why it reaches nothing at the moment, as it says itself; "" when it does. */
+  cutOff = "";
 
   constructor(
     /** One of `IpcpType`. */

@@ -36,6 +36,8 @@ export const IrmCode = {
   IRM_QUERY_NAME: 100,
   /** Ours: how many members of a layer can be reached from here. */
   IRM_COUNT_MEMBERS: 101,
+  /** Ours: an IPCP says why it reaches nothing at the moment (the cause of `error`), or without that, that it does. */
+  IPCP_STATUS: 102,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */

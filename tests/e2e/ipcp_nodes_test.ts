@@ -124,6 +124,43 @@ for (const type of TYPES) {
   });
 }
 
+Deno.test({
+  name: "eth-dix: one IPCP a device and ethertype; the list says that the device is down",
+  ignore: !canNet,
+  async fn() {
+    await twoNodes("eth-dix", { srv: "srv", back: "back" }, async (a, _b, net, ns) => {
+      const words = [
+        "irm",
+        "ipcp",
+        "bootstrap",
+        "type",
+        "eth-dix",
+        "layer",
+        "other",
+        "dev",
+        "vethA",
+      ];
+      const second = await a.run([...words, "name", "second"]);
+      assertEquals(second.code, 1);
+      assertMatch(second.err, /IPCP nA has ethertype 0xA000 of device vethA already/);
+      await a.must(...words, "name", "third", "ethertype", "0xA001");
+      const link = (state: string) => net.exec(ns.A, ["ip", "link", "set", "vethA", state]);
+      const notes = async (): Promise<string[]> => {
+        const list = JSON.parse(await a.must("irm", "--json", "ipcp", "list"));
+        const noted = list.filter((i: { note?: string }) => i.note !== undefined);
+        return noted.map((i: { name: string; note: string }) => `${i.name}: ${i.note}`).sort();
+      };
+      assertEquals(await notes(), []);
+      await link("down");
+      const down = ["nA: device vethA is down", "third: device vethA is down"];
+      await until("both say so", async () => (await notes()).join() === down.join());
+      assertMatch((await a.run(["irm", "ipcp", "list"])).err, /nA: device vethA is down/);
+      await link("up");
+      await until("neither says so", async () => (await notes()).length === 0);
+    });
+  },
+});
+
 for (const args of [[], ["--no-direct"]]) {
   Deno.test({
     name: `the tutorial of ouroboros-tutorial(7), word for word, ${args[0] ?? "as it comes"}`,
