@@ -4,7 +4,7 @@
  */
 
 import { AdminClient } from "../lib/irm/admin.ts";
-import { IrmCode } from "../lib/irm/codes.ts";
+import { IrmCode } from "../lib/codes.ts";
 import { run } from "./commands.ts";
 import type { Context } from "./context.ts";
 import { splitFlags } from "./flags.ts";

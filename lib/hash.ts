@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { Errno } from "./errno.ts";
 import { crc32 } from "./crc32.ts";
-import { HASH_BYTES } from "./irm/codes.ts";
+import { HASH_BYTES } from "./codes.ts";
 
 const NODE_NAMES = ["sha3-224", "sha3-256", "sha3-384", "sha3-512", "", "md5"] as const;
 const encoder = new TextEncoder();

@@ -43,16 +43,18 @@ export { QOS, QOS_CUBES, qosCube, type QosName, type QosSpec } from "./qos.ts";
 export { FrctFlag, type FrctStats } from "./frct/endpoint.ts";
 export { frctStatsText } from "./frct/rib.ts";
 export { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flow/flags.ts";
-export { Flow, type FlowOptions, type FlowText, type SharedFlow } from "./flow/flow.ts";
-export type { DeallocOptions, FlowEnd } from "./flow/flow_end.ts";
+export { Flow } from "./flow/flow.ts";
+export type {
+  AsyncCallOptions,
+  CallOptions,
+  DeallocOptions,
+  FlowOptions,
+  FlowText,
+  SharedFlow,
+} from "./flow/options.ts";
 export type { FlowInfo, SduLimits } from "./irm/messages.ts";
-export type { AsyncCallOptions, FlowAsync } from "./flow/flow_async.ts";
-export type { CallOptions, FlowBase } from "./flow/flow_base.ts";
-export type { FlowWrite } from "./flow/flow_write.ts";
-export type { FlowRead } from "./flow/flow_read.ts";
 export type { GrantOptions } from "./flow/grant.ts";
-export type { FlowPackets } from "./flow/flow_packets.ts";
-export type { FlowCounters } from "./flow/frct_driver.ts";
+export type { FlowCounters } from "./flow/outlet.ts";
 export { FlowSet, type FlowSetEvent } from "./flow/flow_set.ts";
 export { Packet } from "./flow/packet.ts";
 export { OuroProcess, type OuroProcessOptions, type SharedProcess } from "./flow/process.ts";

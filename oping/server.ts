@@ -185,9 +185,7 @@ export class Server {
       this.#out.flush();
       this.#heardNs.set(flow, monotonicNs());
       this.#set.add(flow);
-      // The wait that goes on does not know the new member.
       this.#activeNs = monotonicNs();
-      this.#set.onFlowEvents(flow, 0);
       if (this.#options.once) return;
     }
   }

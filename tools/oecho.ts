@@ -86,7 +86,7 @@ export async function main(args: string[]): Promise<number> {
   return await serve({
     process,
     stop,
-    packetBytesMax: process.pool.payloadBytesMax,
+    packetBytesMax: process.packetBytesMax,
     tickMs: 1000,
     once: common.once,
     maxFlows: common.maxFlows,

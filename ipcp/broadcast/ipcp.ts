@@ -12,7 +12,7 @@
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
 import { nameHash } from "../../lib/hash.ts";
-import type { IpcpConfig } from "../../lib/irm/ipcp_config.ts";
+import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
 import {
   encodeIrmMsg,
   HashAlgo,

@@ -7,8 +7,8 @@
  */
 
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
-import { Flow } from "../../lib/flow/flow.ts";
-import type { OuroProcess } from "../../lib/flow/process.ts";
+import { BlockFlow } from "../../lib/flow/block_flow.ts";
+import type { ProcessParts } from "../../lib/flow/process_parts.ts";
 import { decodeIrmMsg } from "../../lib/irm/messages.ts";
 import { EVENTS_MAX, type FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
@@ -41,7 +41,7 @@ export interface MemberLoopParts {
   readonly parts: ThreadParts;
   /** The own flow set. */
   readonly set: FlowSetShm;
-  readonly process: OuroProcess;
+  readonly process: ProcessParts;
   readonly mailbox: Mailbox;
   readonly events: LowerEvents;
 }
@@ -49,14 +49,14 @@ export interface MemberLoopParts {
 export abstract class MemberLoop {
   protected readonly parts: ThreadParts;
   protected readonly ports: Ports;
-  protected readonly process: OuroProcess;
+  protected readonly process: ProcessParts;
   protected readonly ready = new ReadyQueue();
   protected readonly longPackets: LongPacketReports;
   protected nowNs = monotonicNs();
   readonly #set: FlowSetShm;
   readonly #mailbox: Mailbox;
   readonly #events: LowerEvents;
-  readonly #lowers: (Flow | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
+  readonly #lowers: (BlockFlow | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
   readonly #lowerIds = new Set<number>();
   readonly #eventWords = new Int32Array(EVENTS_MAX * 2);
   readonly #spinner: Spinner;
@@ -79,13 +79,13 @@ export abstract class MemberLoop {
   /** Move packets that the process above wrote; whether there may be more. */
   protected abstract moveDown(id: number): boolean;
   /** Move packets of a lower flow; whether there may be more. */
-  protected abstract moveLower(id: number, lower: Flow): boolean;
+  protected abstract moveLower(id: number, lower: BlockFlow): boolean;
   /** What is left in the ring of a flow above that is closed. */
   protected abstract moveLast(id: number): void;
   /** A letter that is not about lower flows. */
   protected abstract onLetter(letter: Letter): void;
   /** Called before a lower flow is let go. */
-  protected beforeRelease(_id: number, _lower: Flow): void {}
+  protected beforeRelease(_id: number, _lower: BlockFlow): void {}
   /** When {@linkcode moveDue} has something to do, ns. */
   protected dueNs(): number {
     return Infinity;
@@ -93,7 +93,7 @@ export abstract class MemberLoop {
   protected moveDue(): void {}
 
   /** The lower flow with an id, if it is ours. */
-  protected lower(id: number): Flow | undefined {
+  protected lower(id: number): BlockFlow | undefined {
     return this.#lowers[id];
   }
 
@@ -111,7 +111,7 @@ export abstract class MemberLoop {
 
   #turn(): boolean {
     this.#spinner.spin();
-    const until = Math.min(this.#sweepAtNs, this.dueNs(), this.process.wakeAtNs());
+    const until = Math.min(this.#sweepAtNs, this.dueNs(), this.process.deadlines.wakeAtNs());
     const n = Math.max(0, this.#set.wait(DATA_QUEUE, this.#eventWords, until));
     this.nowNs = monotonicNs();
     let orders = n === EVENTS_MAX;
@@ -124,7 +124,7 @@ export abstract class MemberLoop {
         if (events !== 0) this.#onEvents(id, events);
       }
     }
-    this.process.tick(this.nowNs);
+    this.process.deadlines.tick(this.nowNs);
     // A full queue may have lost events.
     if (n === EVENTS_MAX || this.nowNs >= this.#sweepAtNs) {
       this.#sweep();
@@ -190,7 +190,7 @@ export abstract class MemberLoop {
     if (isWireError(m) || m.flowInfo === undefined) return;
     const { id } = m.flowInfo;
     try {
-      const flow = Flow.attach(this.process, { info: m.flowInfo, whole: true, cipher });
+      const flow = BlockFlow.attach(this.process, { info: m.flowInfo, whole: true, cipher });
       this.#lowers[id] = flow;
       this.#lowerIds.add(id);
       flow.place(DATA_QUEUE);

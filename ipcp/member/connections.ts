@@ -16,7 +16,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
-import type { IpcpConfig } from "../../lib/irm/ipcp_config.ts";
+import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
 import { QOS, type QosSpec } from "../../lib/qos.ts";
 import { dotted } from "../../lib/wire/dt_pci.ts";
 import {

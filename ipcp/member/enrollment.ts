@@ -13,7 +13,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
-import type { IpcpConfig } from "../../lib/irm/ipcp_config.ts";
+import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
 import {
   decodeEnrollAck,
   decodeEnrollReq,

@@ -10,9 +10,10 @@
 
 import { Errno, OuroError } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
-import { Flow, type SharedFlow } from "../../lib/flow/flow.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
-import { OuroProcess } from "../../lib/flow/process.ts";
+import { Flow, partsOf } from "../../lib/flow/flow.ts";
+import type { SharedFlow } from "../../lib/flow/options.ts";
+import { OuroProcess, partsOfProcess } from "../../lib/flow/process.ts";
 import type { Instance } from "../../lib/instance.ts";
 import { NO_SDU_LIMITS, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
@@ -126,13 +127,23 @@ export class LowerFlows {
 
   #hold(flow: Flow): void {
     flow.setFlags(flow.flags | FlowFlag.RNoBlock | FlowFlag.WNoBlock | FlowFlag.RNoPart);
-    flow.memberOf = this;
+    this.#hear(flow);
     this.#held.set(flow.id, { flow, down: false, gone: false });
-    flow.place(this.#process.asyncIndex());
+    partsOf(flow).events.place(partsOfProcess(this.#process).queues.asyncIndex());
   }
 
-  /** @internal Called by the library's waiter; no bits: look at everything. */
-  onFlowEvents(flow: Flow, events: number): void {
+  #hear(flow: Flow): void {
+    partsOf(flow).events.listener = {
+      onFlowEvents: (events) => this.#onFlowEvents(flow, events),
+    };
+  }
+
+  #unhear(flow: Flow): void {
+    partsOf(flow).events.listener = null;
+  }
+
+  /** Called by the library's waiter; no bits: look at everything. */
+  #onFlowEvents(flow: Flow, events: number): void {
     const held = this.#held.get(flow.id);
     if (held === undefined || held.flow !== flow || flow.isClosed) return;
     this.#read(flow);
@@ -164,7 +175,7 @@ export class LowerFlows {
       if (n > 0) this.#events.message(id, this.#buffer.slice(0, n));
       else if (n < 0 && n !== -Errno.EMSGSIZE) return;
     }
-    setTimeout(() => this.onFlowEvents(flow, 0), 0);
+    setTimeout(() => this.#onFlowEvents(flow, 0), 0);
   }
 
   /** Send a message on a flow of ours: 0, or why it was lost. */
@@ -199,13 +210,13 @@ export class LowerFlows {
       return { code: -Errno.ENOTALLOC, stage: "data transfer", cause: "the flow is gone" };
     }
     try {
-      held.flow.memberOf = null;
-      const shared = held.flow.handOver();
+      this.#unhear(held.flow);
+      const shared = partsOf(held.flow).handOver();
       this.#held.delete(id);
       this.#away.set(id, shared);
       return shared;
     } catch (e) {
-      held.flow.memberOf = this;
+      this.#hear(held.flow);
       const cause = e instanceof Error ? e.message : String(e);
       return { code: -Errno.ENOTSUP, stage: "data transfer", cause };
     }
@@ -233,7 +244,7 @@ export class LowerFlows {
     const held = this.#held.get(id);
     if (held === undefined) return;
     this.#held.delete(id);
-    held.flow.memberOf = null;
+    this.#unhear(held.flow);
     this.#end(held.flow);
   }
 
@@ -245,7 +256,7 @@ export class LowerFlows {
   close(): void {
     this.#stop.abort();
     for (const id of [...this.#away.keys()]) this.takeBack(id);
-    for (const { flow } of this.#held.values()) flow.memberOf = null;
+    for (const { flow } of this.#held.values()) this.#unhear(flow);
     this.#held.clear();
     this.#process.close();
   }

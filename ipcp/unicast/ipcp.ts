@@ -11,8 +11,8 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
-import { HASH_BYTES } from "../../lib/irm/codes.ts";
-import type { IpcpConfig } from "../../lib/irm/ipcp_config.ts";
+import { HASH_BYTES } from "../../lib/codes.ts";
+import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
 import {
   encodeIrmMsg,
   IpcpType as TypeNumber,

@@ -5,9 +5,9 @@
  * here and nowhere else, since a time-out of 0 or a bucket of 0 makes a prototype spin (spec 60 §19 W5).
  */
 
-import { AddrAuth, CongAvoid, DirPol, HASH_BYTES, LsPol, RoutingPol } from "../../lib/irm/codes.ts";
-import type { IpcpConfig, UnicastConfig } from "../../lib/irm/ipcp_config.ts";
-import { IpcpType } from "../../lib/irm/codes.ts";
+import { AddrAuth, CongAvoid, DirPol, HASH_BYTES, LsPol, RoutingPol } from "../../lib/codes.ts";
+import type { IpcpConfig, UnicastConfig } from "../../lib/wire/ipcp_config.ts";
+import { IpcpType } from "../../lib/codes.ts";
 
 /** Which next hops routing gives to a destination. */
 export type RoutingPolicy = "simple" | "lfa" | "ecmp";

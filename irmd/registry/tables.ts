@@ -2,7 +2,7 @@
  * The small tables of the registry: programs, processes, IPCPs, pools, children (spec 20 §5). Pure.
  */
 
-import { IpcpState, NOT_ENROLLED } from "../../lib/irm/codes.ts";
+import { IpcpState, NOT_ENROLLED } from "../../lib/codes.ts";
 import { IpcpPlan } from "./plan.ts";
 import type { Waiter } from "./waiter.ts";
 

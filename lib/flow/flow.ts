@@ -1,50 +1,50 @@
 /**
- * Flows: allocation, sharing between threads (spec 30 §5). The data path is in `flow_write.ts` and
- * `flow_read.ts`, the end in `flow_end.ts`.
+ * Flows as programs see them: allocation, calls, ends (spec 30 §5). What does the work are the parts of `parts.ts`; they
+ * are not visible here.
  *
  * Blocking calls (`…Sync`) return bytes or negative error numbers and never throw, but for those that
  * make a flow; asynchronous calls reject with `OuroError` carrying the same numbers.
  */
 
-import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
-import { type FlowInfo, sduLimitsOf } from "../irm/messages.ts";
+import type { FrctStats } from "../frct/mod.ts";
+import type { FlowInfo } from "../irm/messages.ts";
 import type { QosSpec } from "../qos.ts";
-import { SysError } from "../sys/ffi.ts";
-import { FlowEnd } from "./flow_end.ts";
-import { FrctDriver } from "./frct_driver.ts";
-import { ask, askSync, giveBackSync, type GrantOptions, wipeGrant } from "./grant.ts";
-import { type FlowCall, type FlowGrant, grantProblem } from "./irmd.ts";
-import { Keepalive } from "./keepalive.ts";
-import { messageLimit, pieceBytes } from "./message_limit.ts";
-import { OuroProcess } from "./process.ts";
-import { Protection } from "./protection.ts";
-import { Rings } from "./rings.ts";
+import { monotonicUs } from "../sys/clock.ts";
+import { ask, askSync } from "./grant.ts";
+import type { FlowCall, FlowGrant } from "./irmd.ts";
+import type {
+  AsyncCallOptions,
+  CallOptions,
+  DeallocOptions,
+  FlowOptions,
+  FlowText,
+  SharedFlow,
+} from "./options.ts";
+import type { FlowCounters } from "./outlet.ts";
+import type { Packet } from "./packet.ts";
+import { FlowParts } from "./parts.ts";
+import { OuroProcess, partsOfProcess } from "./process.ts";
+import { FlowStreams } from "./streams.ts";
 
 /** How the runtime asks for the text of a value. */
 const INSPECT: unique symbol = Symbol.for("Deno.customInspect") as typeof INSPECT;
 
-/** How a flow is made. */
-export interface FlowOptions extends GrantOptions {
-  /** Aborts the wait; the promise rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** The process that owns the flow; the thread's own when absent. */
-  process?: OuroProcess | undefined;
-  /** See {@linkcode Flow.lingerMs}; undefined: as long as FRCT would retransmit, 120 s. */
-  lingerMs?: number | undefined;
+let partsOfFlow: (flow: Flow) => FlowParts;
+let made: (parts: FlowParts) => Flow;
+
+/** What a flow is made of; for the library and for IPCPs. */
+export function partsOf(flow: Flow): FlowParts {
+  return partsOfFlow(flow);
 }
 
-/** Plain data with which another thread of the process takes part in a flow. */
-export interface SharedFlow {
-  /** As the IRMd described the flow. */
-  readonly info: FlowInfo;
-  /** The flow is given away for good: its signs of life go with it. */
-  readonly whole?: boolean | undefined;
-  /**
-   * The cipher of a flow that is given away, as `PacketCipher.takeState` gave it: secret. Attaching wipes it; move it
-   * (`postMessage(shared, [shared.cipher.buffer])`) so that no copy stays behind.
-   */
-  readonly cipher?: Uint8Array<ArrayBuffer> | undefined;
+/** Opens our end of a granted flow, see {@linkcode FlowParts.open}. */
+export function openFlow(
+  process: OuroProcess,
+  grant: FlowGrant,
+  options: { lingerMs?: number | undefined } = {},
+): Flow {
+  return made(FlowParts.open(partsOfProcess(process), grant, options));
 }
 
 /**
@@ -60,61 +60,18 @@ export interface SharedFlow {
  * console.log(answer.length, flow.qos.inOrder, flow.info.mpl);
  * ```
  */
-export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
-  /** Descriptor: 64..4095, unique in the thread's process. */
-  override readonly fd: number;
-  /** As the IRMd described the flow: pids, MPL, QoS. */
-  override readonly info: FlowInfo;
-  /** This flow, for those who listen to it. */
-  protected override readonly self: Flow = this;
+export class Flow implements Disposable, AsyncDisposable {
+  readonly #parts: FlowParts;
+  readonly #streams: FlowStreams;
 
-  private constructor(
-    process: OuroProcess,
-    rings: Rings,
-    info: FlowInfo,
-    cipher: PacketCipher | null,
-    fd: number,
-  ) {
-    super(process, rings, info.id);
-    this.fd = fd;
-    this.info = info;
-    const { qos } = info;
-    const crc = qos.ber === 0;
-    let overhead = 0;
-    if (crc || cipher !== null || qos.inOrder !== 0) {
-      this.plain = false;
-      const protection = new Protection(this.pool, crc, cipher);
-      overhead = protection.overheadBytes;
-      if (crc || cipher !== null) this.protection = protection;
-      if (qos.inOrder !== 0) {
-        this.frct = new FrctDriver(
-          this.pool,
-          rings,
-          protection,
-          this.id,
-          this.counters,
-          qos.loss === 0,
-          info.mpl,
-        );
-        overhead += this.frct.endpoint.headerBytes;
-        process.served.add(this);
-      }
-    }
-    const sdu = sduLimitsOf(info);
-    // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).
-    const direct = info.mpl <= 1;
-    this.messageMax = messageLimit(this.pool.payloadBytesMax, overhead, sdu);
-    this.pieceMax = pieceBytes(this.messageMax, overhead, sdu, direct);
-    this.keepalive = qos.timeout > 0
-      ? new Keepalive(qos.timeout, rings, process, this.id, this.counters)
-      : null;
-    process.enter(this);
-    if (this.keepalive !== null) process.arm(this, this.keepalive.nextNs);
+  static {
+    partsOfFlow = (flow) => flow.#parts;
+    made = (parts) => new Flow(parts);
   }
 
-  /** What the IRMd granted. */
-  get qos(): QosSpec {
-    return this.info.qos;
+  private constructor(parts: FlowParts) {
+    this.#parts = parts;
+    this.#streams = new FlowStreams(parts);
   }
 
   /**
@@ -136,35 +93,12 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     return Flow.#makeSync("alloc", process, dst, options);
   }
 
-  /**
-   * Waits for a flow to one of the process's names, blocking. Throws `OuroError`.
-   *
-   * @example
-   * ```ts
-   * import { Errno, Flow, OuroError, OuroProcess } from "@ouro/ouro";
-   * import { assertEquals, assertThrows } from "@std/assert";
-   *
-   * using process = OuroProcess.open();
-   * const error = assertThrows(() => Flow.acceptSync(process, { timeoutMs: 10 }), OuroError);
-   * assertEquals(error.code, -Errno.ETIMEDOUT); // nobody came
-   * ```
-   */
+  /** Waits for a flow to one of the process's names, blocking. Throws `OuroError`. */
   static acceptSync(process: OuroProcess, options: FlowOptions = {}): Flow {
     return Flow.#makeSync("accept", process, "", options);
   }
 
-  /**
-   * Joins a broadcast layer by name, blocking. Throws `OuroError`.
-   *
-   * @example
-   * ```ts
-   * import { Flow, OuroError, OuroProcess } from "@ouro/ouro";
-   * import { assertThrows } from "@std/assert";
-   *
-   * using process = OuroProcess.open();
-   * assertThrows(() => Flow.joinSync(process, "no.such.layer", { timeoutMs: 500 }), OuroError);
-   * ```
-   */
+  /** Joins a broadcast layer by name, blocking. Throws `OuroError`. */
   static joinSync(process: OuroProcess, layer: string, options: FlowOptions = {}): Flow {
     return Flow.#makeSync("join", process, layer, options);
   }
@@ -213,17 +147,7 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     return Flow.#make("accept", undefined, "", process ?? options ?? {});
   }
 
-  /**
-   * Joins a broadcast layer by name. Rejects with `OuroError`.
-   *
-   * @example
-   * ```ts
-   * import { Flow, OuroError } from "@ouro/ouro";
-   * import { assertRejects } from "@std/assert";
-   *
-   * await assertRejects(() => Flow.join("no.such.layer", { timeoutMs: 500 }), OuroError);
-   * ```
-   */
+  /** Joins a broadcast layer by name. Rejects with `OuroError`. */
   static join(layer: string, options: FlowOptions = {}): Promise<Flow> {
     return Flow.#make("join", options.process, layer, options);
   }
@@ -276,7 +200,8 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
   }
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
-    return Flow.open(process, askSync(process, call, dst, o), o);
+    const owner = partsOfProcess(process);
+    return new Flow(FlowParts.open(owner, askSync(owner, call, dst, o), o));
   }
 
   static async #make(
@@ -285,62 +210,475 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     dst: string,
     o: FlowOptions,
   ): Promise<Flow> {
-    const owner = process ?? o.process ?? OuroProcess.current();
-    const flow = Flow.open(owner, await ask(owner, call, dst, o), o);
-    if (flow.frct !== null) flow.place(owner.asyncIndex());
-    return flow;
+    const owner = partsOfProcess(process ?? o.process ?? OuroProcess.current());
+    const parts = FlowParts.open(owner, await ask(owner, call, dst, o), o);
+    if (parts.core.frct !== null) parts.events.listen();
+    return new Flow(parts);
   }
 
   /**
-   * @internal Opens our end of a granted flow in this thread, which owns it from now on. Wipes the grant's key; gives
-   * the flow back to the IRMd and throws `OuroError` when it can't be opened.
+   * Uses a flow of this process in another thread. One thread reads and one thread writes; only the
+   * thread that made the flow deallocates it, here {@linkcode detach} ends the use.
    */
-  static open(
-    process: OuroProcess,
-    grant: FlowGrant,
-    options: { lingerMs?: number | undefined } = {},
-  ): Flow {
-    try {
-      const problem = grantProblem(grant);
-      if (problem < 0) throw new OuroError(problem, "Cannot use the flow: bad key from the IRMd");
-      const fd = process.freeFd();
-      if (fd < 0) throw new OuroError(fd, "Cannot use the flow: all descriptors are in use");
-      const cipher = grant.cipherNid === 0
-        ? null
-        : cipherOf(PacketCipher.create(grant.cipherNid, grant.symKey));
-      const flow = Flow.#openEnd(process, grant.info, cipher, fd);
-      flow.lingerMs = options.lingerMs;
-      return flow;
-    } catch (e) {
-      giveBackSync(process, grant.info.id);
-      throw e;
-    } finally {
-      wipeGrant(grant);
-    }
+  static attach(process: OuroProcess, shared: SharedFlow): Flow {
+    return new Flow(FlowParts.attach(partsOfProcess(process), shared));
   }
 
-  static #openEnd(
-    process: OuroProcess,
-    info: FlowInfo,
-    cipher: PacketCipher | null,
-    fd: number,
-  ): Flow {
-    const { id, nPid, n1Pid } = info;
-    let rings: Rings;
-    try {
-      rings = Rings.open(process.instance, process.peerSets, nPid, n1Pid, id);
-    } catch (e) {
-      cipher?.wipe();
-      if (!(e instanceof SysError)) throw e;
-      throw new OuroError(-Errno.ENOMEM, `Cannot open the flow's memory (${e.message})`);
-    }
-    try {
-      return new Flow(process, rings, info, cipher, fd);
-    } catch (e) {
-      cipher?.wipe();
-      rings.close();
-      throw e;
-    }
+  // What it is.
+
+  /** Flow id. */
+  get id(): number {
+    return this.#parts.core.id;
+  }
+
+  /** Descriptor: 64..4095, unique in the thread's process. */
+  get fd(): number {
+    return this.#parts.core.fd;
+  }
+
+  /** As the IRMd described the flow: pids, MPL, QoS. */
+  get info(): FlowInfo {
+    return this.#parts.core.info;
+  }
+
+  /** What the IRMd granted. */
+  get qos(): QosSpec {
+    return this.#parts.core.info.qos;
+  }
+
+  /** Whether everything that is written arrives, in order (FRCT with retransmission). */
+  get isReliable(): boolean {
+    return this.#parts.core.isReliable;
+  }
+
+  /** Numbers of this flow since it began. */
+  get counters(): Readonly<FlowCounters> {
+    return this.#parts.core.counters;
+  }
+
+  /** Packets waiting in the receive ring. */
+  get rxQueued(): number {
+    return this.#parts.core.rxQueued;
+  }
+
+  /** Packets waiting in the receive ring of the peer, 0 when it took all. */
+  get txQueued(): number {
+    return this.#parts.core.txQueued;
+  }
+
+  /**
+   * Longest message, bytes: what a block holds, and over a layer what one packet of it carries beside all that
+   * this flow adds (FRCT, CRC, encryption). A layer of the prototype tells no limit: there what is too long for it
+   * is lost without notice. The limit is that of the beginning of the flow, and of this end's interface.
+   */
+  get messageBytesMax(): number {
+    return this.#parts.core.messageBytesMax;
+  }
+
+  /**
+   * Pieces that {@linkcode Flow.writable} cuts bytes to: what travels in one packet that nobody cuts further
+   * below, 1400 bytes with all that the flow adds where the layer doesn't tell.
+   */
+  get streamBytes(): number {
+    return this.#parts.core.streamBytes;
+  }
+
+  // Options (fccntl).
+
+  /** {@linkcode FlowFlag} bits. Setting `FlowFlag.Down` here tells nobody: {@linkcode setFlags} does. */
+  get flags(): number {
+    return this.#parts.core.flags;
+  }
+  set flags(flags: number) {
+    this.#parts.core.flags = flags & 0xffff;
+  }
+
+  /**
+   * Replaces the flags (`FLOWSFLAGS`). Setting or clearing `FlowFlag.Down` marks both rings and tells
+   * the other side.
+   */
+  setFlags(flags: number): void {
+    this.#parts.core.setFlags(flags);
+  }
+
+  /** Time-out of reads, ms; undefined: none. */
+  get rcvTimeoutMs(): number | undefined {
+    return this.#parts.core.rcvTimeoutMs;
+  }
+  set rcvTimeoutMs(ms: number | undefined) {
+    this.#parts.core.rcvTimeoutMs = ms;
+  }
+
+  /** Time-out of writes, ms; undefined: none. */
+  get sndTimeoutMs(): number | undefined {
+    return this.#parts.core.sndTimeoutMs;
+  }
+  set sndTimeoutMs(ms: number | undefined) {
+    this.#parts.core.sndTimeoutMs = ms;
+  }
+
+  /**
+   * As the prototype does it: a blocking read that takes a whole message and fills its buffer exactly is followed by one
+   * that returns 0, "end of message". Off, so that such a reader does not fall behind; with pieces of a longer
+   * message the 0 comes in any case, because nothing else tells where the message ends.
+   */
+  get endMark(): boolean {
+    return this.#parts.core.endMark;
+  }
+  set endMark(on: boolean) {
+    this.#parts.core.endMark = on;
+  }
+
+  /**
+   * Longest wait for acknowledgements when a reliable flow closes, ms; undefined: 120 s, after which FRCT
+   * gives up (spec 31 §9, §10.12). Only a peer that is lost without a word makes it wait: one that closes,
+   * exits or is killed on this host, or a link that goes down, ends it at once. Also for `await using`.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * {
+   *   await using flow = await Flow.alloc("echo", { qos: QOS.data, lingerMs: 2000 });
+   *   await flow.write(Uint8Array.of(1));
+   * } // here: at most 2 s, whatever became of the peer
+   * const other = await Flow.alloc("echo", { qos: QOS.data });
+   * await other.dealloc({ lingerMs: 0 }); // or once only
+   * assert(other.isClosed);
+   * ```
+   */
+  get lingerMs(): number | undefined {
+    return this.#parts.core.lingerMs;
+  }
+  set lingerMs(ms: number | undefined) {
+    this.#parts.core.lingerMs = ms;
+  }
+
+  /** FRCT flags of the flow (`FRCTGFLAGS`), or -EPERM on a raw flow. */
+  get frctFlags(): number {
+    const { frct } = this.#parts.core;
+    return frct === null ? -Errno.EPERM : frct.endpoint.flags;
+  }
+
+  /** Sets flow control and linger (`FRCTSFLAGS`). 0, or -EPERM on a raw flow. */
+  setFrctFlags(flags: number): number {
+    const { frct } = this.#parts.core;
+    if (frct === null) return -Errno.EPERM;
+    frct.endpoint.setFlags(flags);
+    return 0;
+  }
+
+  /**
+   * Statistics of the FRCT machine, undefined on raw flows.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(Uint8Array.of(1));
+   * await flow.read();
+   * assert(flow.frctStats!.retransmissions >= 0);
+   * ```
+   */
+  get frctStats(): FrctStats | undefined {
+    return this.#parts.core.frct?.endpoint.stats(monotonicUs());
+  }
+
+  // Blocking calls.
+
+  /**
+   * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
+   * -EINVAL (not a Uint8Array), -EPERM (read-only access), -EPIPE (after closeWrite), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT,
+   * -EFLOWDOWN, -EFLOWPEER (would wait for a peer that timed out), -ENOTALLOC (flow closed, or the peer made the ring
+   * read-only). Empty bytes are a sign of life that the peer doesn't see.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * assertEquals(flow.writeSync(Uint8Array.of(1, 2, 3)), 3);
+   * const big = new Uint8Array(flow.messageBytesMax + 1);
+   * assertEquals(flow.writeSync(big), -Errno.EMSGSIZE);
+   * ```
+   */
+  writeSync(bytes: Uint8Array, options?: CallOptions): number {
+    return this.#parts.writer.write(bytes, options);
+  }
+
+  /**
+   * Reads the next message, or the next piece of one that was longer than the last buffer. Returns its
+   * bytes; 0 once after the last piece of a longer message that filled the buffer exactly ("end of message", off with
+   * `FlowFlag.RNoPart`; see `endMark`); -ENODATA when the peer sends no more (its closeWrite); or -EINVAL (the buffer
+   * isn't a Uint8Array), -EAGAIN (would wait), -ETIMEDOUT, -EFLOWDOWN, -EFLOWPEER, -EMSGSIZE (too
+   * long with RNoPart, message lost), -ENOTALLOC (closed). Queued messages come before errors.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroProcess } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * const buffer = new Uint8Array(4);
+   * assertEquals(flow.readSync(buffer, { nonblock: true }), -Errno.EAGAIN);
+   * assertEquals(flow.readSync(buffer, { timeoutMs: 10 }), -Errno.ETIMEDOUT);
+   * flow.writeSync(Uint8Array.of(1, 2, 3, 4, 5, 6)); // longer than the buffer: read in pieces
+   * assertEquals(flow.readSync(buffer, { timeoutMs: 5000 }), 4);
+   * assertEquals(flow.readSync(buffer), 2);
+   * ```
+   */
+  readSync(into: Uint8Array<ArrayBuffer>, options?: CallOptions): number {
+    return this.#parts.reader.read(into, options);
+  }
+
+  /** Whether a read would find something now: a packet, a piece of one, or an error to report. */
+  hasMessage(): boolean {
+    return this.#parts.reader.hasMessage();
+  }
+
+  /**
+   * Reserves a block for a message of `len` bytes and points `packet` at it. 0, or as `writeSync`.
+   * Fill it and {@linkcode commit} it, or release it.
+   *
+   * @example
+   * ```ts
+   * import { Flow, OuroProcess, Packet } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using flow = Flow.allocSync(OuroProcess.current(), "echo");
+   * using packet = new Packet(); // made once, used for every message
+   * assertEquals(flow.reserve(packet, 5), 0);
+   * packet.u8.set([1, 2, 3, 4, 5], packet.at);
+   * assertEquals(flow.commit(packet), 5);
+   * assertEquals(flow.receive(packet, { timeoutMs: 5000 }), 5);
+   * assertEquals(packet.u8[packet.at], 1);
+   * ```
+   */
+  reserve(packet: Packet, len: number, options?: CallOptions): number {
+    return this.#parts.inPlace.reserve(packet, len, options);
+  }
+
+  /** Sends a reserved packet of its present `length`. The block is given away in every case. */
+  commit(packet: Packet, options?: CallOptions): number {
+    return this.#parts.inPlace.commit(packet, options);
+  }
+
+  /**
+   * Takes the next message in place: points `packet` at it and returns its bytes, or as `readSync`.
+   * Release the packet soon: its block is missing to everybody else. On flows with FRCT, CRC or
+   * encryption the message is in private memory, valid until the next `receive` in this thread.
+   */
+  receive(packet: Packet, options?: CallOptions): number {
+    return this.#parts.inPlace.receive(packet, options);
+  }
+
+  // Asynchronous calls.
+
+  /**
+   * The next message. Rejects with `OuroError` (-EFLOWDOWN, -EFLOWPEER, -ETIMEDOUT, -ENOTALLOC) or the
+   * signal's reason.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError, QOS } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const error = await assertRejects(() => flow.read({ timeoutMs: 20 }), OuroError);
+   * assertEquals(error.code, -Errno.ETIMEDOUT);
+   * ```
+   */
+  read(options?: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * The next message, or as much of it as `into` takes, without an allocation for it: resolves to its bytes. As
+   * {@linkcode Flow.readSync} in all else.
+   */
+  read(into: Uint8Array<ArrayBuffer>, options?: AsyncCallOptions): Promise<number>;
+  async read(
+    first: Uint8Array<ArrayBuffer> | AsyncCallOptions = {},
+    second: AsyncCallOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer> | number> {
+    const { asyncReader } = this.#parts;
+    return await (ArrayBuffer.isView(first)
+      ? asyncReader.read(first, second)
+      : asyncReader.read(undefined, first));
+  }
+
+  /**
+   * Up to `most` messages that are there, at least one: waits for the first as {@linkcode read} does.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.writeBatch([Uint8Array.of(1), Uint8Array.of(2)]);
+   * let n = 0;
+   * while (n < 2) n += (await flow.readBatch(16)).length;
+   * assertEquals(n, 2);
+   * ```
+   */
+  readBatch(
+    most: number,
+    options: AsyncCallOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer>[]> {
+    return this.#parts.asyncReader.readBatch(most, options);
+  }
+
+  /**
+   * Sends one message. Resolves to its bytes when it is in the ring; rejects as {@linkcode read}.
+   *
+   * @example
+   * ```ts
+   * import { Errno, Flow, OuroError } from "@ouro/ouro";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * assertEquals(await flow.write(new Uint8Array(1000)), 1000);
+   * // One write is one message, and no message is larger than a packet.
+   * const big = new Uint8Array(flow.messageBytesMax + 1);
+   * const error = await assertRejects(() => flow.write(big), OuroError);
+   * assertEquals(error.code, -Errno.EMSGSIZE);
+   * ```
+   */
+  write(bytes: Uint8Array, options: AsyncCallOptions = {}): Promise<number> {
+    return this.#parts.asyncWriter.write(bytes, options);
+  }
+
+  /**
+   * Sends messages one after the other and resolves to their number when all are in the ring; rejects as
+   * {@linkcode write}, and those before the one that failed were sent.
+   */
+  writeBatch(messages: Iterable<Uint8Array>, options: AsyncCallOptions = {}): Promise<number> {
+    return this.#parts.asyncWriter.writeBatch(messages, options);
+  }
+
+  /**
+   * Messages as a byte stream with back-pressure, one message a chunk. It ends when the flow is down or closed here,
+   * or when the peer sends no more (`closeWrite`), and errors with `OuroError` -EFLOWPEER when the peer timed out.
+   * Cancelling it (as `break` does) leaves the flow open for {@linkcode read}, and for the next `readable`. Readers that
+   * bring their own buffer (`mode: "byob"`) are served.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * for (const word of ["one", "two"]) await flow.write(new TextEncoder().encode(word));
+   * const words = [];
+   * for await (const message of flow.readable.values({ preventCancel: true })) {
+   *   words.push(new TextDecoder().decode(message));
+   *   if (words.length === 2) break;
+   * }
+   * assertEquals(words, ["one", "two"]);
+   * ```
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#streams.readable;
+  }
+
+  /**
+   * A byte stream whose chunks are cut into messages of {@linkcode Flow.streamBytes}; with back-pressure. Closing it
+   * closes this side of a reliable flow as `closeWrite()` does, and the flow when the peer's side has ended as well; other
+   * flows it closes as `dealloc()` does. Aborting it closes the flow without waiting: give `pipeTo` the options
+   * `preventClose` and `preventAbort` where the flow is to live on. Errors with the `OuroError` of {@linkcode write}.
+   * The signal of `pipeTo` waits for the chunk that is being written, as the standard has it: `sndTimeoutMs` limits
+   * how long a peer that does not read can hold it up, `dealloc()` and the writer's `abort()` end it.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const sent = new Uint8Array(100_000).fill(7);
+   * const writer = flow.writable.getWriter();
+   * const written = writer.write(sent);
+   * let received = 0;
+   * while (received < sent.length) received += (await flow.read()).length;
+   * await written;
+   * assertEquals(received, sent.length);
+   * ```
+   */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#streams.writable;
+  }
+
+  // The end.
+
+  /**
+   * Says that no more is written on a reliable flow, and waits until the peer has acknowledged everything, as long as
+   * `lingerMs` of the flow. The peer's reads give -ENODATA after the last message, its `readable` ends; a C
+   * program reads 0 bytes. What the peer writes can still be read. Rejects with -ENOTSUP on other flows.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * await flow.write(Uint8Array.of(1, 2, 3));
+   * await flow.closeWrite();
+   * assertEquals((await flow.read({ timeoutMs: 5000 })).length, 3);
+   * ```
+   */
+  closeWrite(options: AsyncCallOptions = {}): Promise<void> {
+    return this.#parts.closeWrite(options.signal);
+  }
+
+  /**
+   * Closes the flow, blocking: waits for acknowledgements of a reliable flow, briefly for the peer to
+   * take what is in its ring, and tells IRMd and peer. Returns the IRMd's result. Idempotent.
+   */
+  deallocSync(options: DeallocOptions = {}): number {
+    return this.#parts.ending.deallocSync(options);
+  }
+
+  /**
+   * Closes the flow as {@linkcode deallocSync}, without blocking the thread. Called again while it closes, it waits
+   * for the same end, with the shorter `lingerMs`.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   * import { assert } from "@std/assert";
+   *
+   * const flow = await Flow.alloc("echo");
+   * await flow.dealloc(); // `await using` does this at the end of its block
+   * assert(flow.isClosed);
+   * ```
+   */
+  dealloc(options: DeallocOptions = {}): Promise<void> {
+    return this.#parts.ending.dealloc(options);
+  }
+
+  /** Ends the flow at once, without lingering or waiting for the peer. */
+  abandon(): void {
+    this.#parts.ending.abandon();
+  }
+
+  /**
+   * Resolves when the flow is over: closed here or by the peer, or the peer is silent for too long. It keeps the
+   * program alive until then, and says nothing about messages that can still be read.
+   */
+  get closed(): Promise<void> {
+    return this.#parts.ending.closed;
+  }
+
+  /** Whether the flow was closed here. */
+  get isClosed(): boolean {
+    return this.#parts.core.over;
+  }
+
+  /** Whether the other side closed the flow or timed out, whatever can still be read. */
+  hasEnded(): boolean {
+    return this.#parts.core.hasEnded();
   }
 
   /**
@@ -362,41 +700,12 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
    * ```
    */
   share(): SharedFlow {
-    if (!this.plain) {
-      throw new OuroError(-Errno.ENOTSUP, "Cannot share a flow with FRCT, CRC or encryption");
-    }
-    return { info: this.info };
+    return this.#parts.share();
   }
 
-  /**
-   * Uses a flow of this process in another thread. One thread reads and one thread writes; only the
-   * thread that made the flow deallocates it, here {@linkcode detach} ends the use.
-   */
-  static attach(process: OuroProcess, shared: SharedFlow): Flow {
-    const { cipher: state, info } = shared;
-    try {
-      const fd = process.freeFd();
-      if (fd < 0) throw new OuroError(fd, "Cannot attach: all descriptors are in use");
-      const cipher = state === undefined ? null : cipherOf(PacketCipher.fromState(state));
-      const timeout = shared.whole === true ? info.qos.timeout : 0;
-      return Flow.#openEnd(process, { ...info, qos: { ...info.qos, timeout } }, cipher, fd);
-    } finally {
-      state?.fill(0);
-    }
-  }
-
-  /**
-   * @internal Gives the flow to another thread of the process, which attaches it: this thread's use ends, the flow
-   * lives on, its cipher in the state it is in. -ENOTSUP with FRCT.
-   */
-  handOver(): SharedFlow {
-    if (this.frct !== null) {
-      throw new OuroError(-Errno.ENOTSUP, "Cannot hand over a flow with FRCT");
-    }
-    const cipher = this.protection?.takeCipherState();
-    const shared: SharedFlow = { info: this.info, whole: true, ...(cipher ? { cipher } : {}) };
-    this.detach();
-    return shared;
+  /** Ends the use of an attached flow; the flow itself lives on. */
+  detach(): void {
+    this.#parts.ending.forget();
   }
 
   /** What a person or a log wants to see; short, without a look at shared memory. */
@@ -412,29 +721,15 @@ export class Flow extends FlowEnd<Flow> implements Disposable, AsyncDisposable {
     return `Flow ${inspect(this.toJSON())}`;
   }
 
-  /** Ends the use of an attached flow; the flow itself lives on. */
-  detach(): void {
-    if (this.over) return;
-    this.forget();
+  /** Closes the flow, blocking. */
+  [Symbol.dispose](): void {
+    this.deallocSync();
   }
-}
 
-/** A flow as a log shows it. */
-export interface FlowText {
-  /** Flow id. */
-  readonly id: number;
-  /** Descriptor. */
-  readonly fd: number;
-  /** The process that uses the flow. */
-  readonly pid: number;
-  /** The IPCP below, or the other process of a direct flow. */
-  readonly peerPid: number;
-  /** Maximum packet lifetime, ms. */
-  readonly mpl: number;
-  /** What was granted. */
-  readonly qos: Readonly<Record<keyof QosSpec, number>>;
-  /** Whether it was closed here. */
-  readonly closed: boolean;
+  /** Closes the flow. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dealloc();
+  }
 }
 
 /** Codes that end {@linkcode Flow.listen}: the IRMd is gone, or we aren't known to it. */
@@ -445,8 +740,3 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
   -Errno.ETIMEDOUT,
   -Errno.EBADF,
 ]);
-
-function cipherOf(made: PacketCipher | number): PacketCipher {
-  if (typeof made !== "number") return made;
-  throw new OuroError(made, "Cannot encrypt the flow");
-}

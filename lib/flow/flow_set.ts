@@ -7,9 +7,12 @@ import { Errno, OuroError } from "../errno.ts";
 import { EVENTS_MAX } from "../shm/flow_set.ts";
 import { FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, yieldCpu } from "../sys/clock.ts";
-import type { Flow } from "./flow.ts";
-import { eventLoopTurn } from "./flow_async.ts";
-import type { OuroProcess } from "./process.ts";
+import { type Flow, partsOf } from "./flow.ts";
+import type { FlowListener } from "./events.ts";
+import type { FlowParts } from "./parts.ts";
+import { type OuroProcess, partsOfProcess } from "./process.ts";
+import type { ProcessParts } from "./process_parts.ts";
+import { eventLoopTurn } from "./turns.ts";
 import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
 
 /** Answers of `next` between two turns of the event loop, less one. */
@@ -21,6 +24,46 @@ export interface FlowSetEvent {
   readonly flow: Flow;
   /** Bits of {@linkcode FlowEvent}. */
   readonly events: number;
+}
+
+/** A flow in a set, which hears of its events. */
+class Member implements FlowListener {
+  /** Event bits that were not given out yet. */
+  pending = 0;
+  readonly parts: FlowParts;
+
+  constructor(
+    readonly flow: Flow,
+    private readonly changed: (member: Member) => void,
+  ) {
+    this.parts = partsOf(flow);
+  }
+
+  onFlowEvents(events: number): void {
+    // No bits: events were lost, or nobody can tell of any.
+    if (events === 0) this.look();
+    else this.pending |= events;
+    this.changed(this);
+  }
+
+  /** Notes what the flow has, for events that came before it was in our queue, or were lost. */
+  look(): void {
+    if (this.parts.reader.hasMessage()) this.pending |= FlowEvent.PKT;
+    if (!this.flow.isClosed && this.flow.hasEnded()) this.pending |= FlowEvent.DOWN;
+  }
+
+  /** Moves the flow to a queue, unless it is there. */
+  place(queue: number): void {
+    if (this.parts.events.queue === queue) return;
+    this.parts.events.place(queue);
+    this.look();
+  }
+
+  /** Lets the flow go. */
+  leave(): void {
+    this.parts.events.listener = null;
+    this.parts.events.place(-1);
+  }
 }
 
 /**
@@ -43,10 +86,10 @@ export interface FlowSetEvent {
  * ```
  */
 export class FlowSet implements Disposable {
-  readonly #process: OuroProcess;
-  readonly #members = new Set<Flow>();
-  /** Event bits by flow that were not given out yet. */
-  readonly #pending = new Map<Flow, number>();
+  readonly #process: ProcessParts;
+  readonly #members = new Map<Flow, Member>();
+  /** Those with something to give out. */
+  readonly #pending = new Set<Member>();
   readonly #out = new Int32Array(EVENTS_MAX * 2);
   /** Answers of `next`. */
   #atOnce = 0;
@@ -57,7 +100,7 @@ export class FlowSet implements Disposable {
 
   /** An empty set for flows of `process`. */
   constructor(process: OuroProcess) {
-    this.#process = process;
+    this.#process = partsOfProcess(process);
   }
 
   /** Flows in the set. */
@@ -68,11 +111,13 @@ export class FlowSet implements Disposable {
   /** Adds a flow. 0, -EPERM when it is in a set already, -EINVAL when it is closed. */
   add(flow: Flow): number {
     if (flow.isClosed || this.#closed) return -Errno.EINVAL;
-    if (flow.memberOf !== null) return -Errno.EPERM;
-    flow.memberOf = this;
-    this.#members.add(flow);
-    if (this.#index >= 0) flow.place(this.#index);
-    this.#look(flow);
+    const { events } = partsOf(flow);
+    if (events.listener !== null) return -Errno.EPERM;
+    const member = new Member(flow, (m) => this.#onChange(m));
+    events.listener = member;
+    this.#members.set(flow, member);
+    if (this.#index >= 0) events.place(this.#index);
+    this.#look(member);
     // Whoever waits has to look at this flow as well.
     this.#waiting?.();
     return 0;
@@ -80,11 +125,16 @@ export class FlowSet implements Disposable {
 
   /** Takes a flow out. 0, or -EINVAL when it isn't in this set. */
   del(flow: Flow): number {
-    if (!this.#members.delete(flow)) return -Errno.EINVAL;
-    this.#pending.delete(flow);
-    flow.memberOf = null;
-    flow.place(-1);
+    const member = this.#members.get(flow);
+    if (member === undefined) return -Errno.EINVAL;
+    this.#drop(member);
+    member.leave();
     return 0;
+  }
+
+  #drop(member: Member): void {
+    this.#members.delete(member.flow);
+    this.#pending.delete(member);
   }
 
   /** Whether a flow is in the set. */
@@ -94,31 +144,27 @@ export class FlowSet implements Disposable {
 
   /** The flows of the set. */
   [Symbol.iterator](): IterableIterator<Flow> {
-    return this.#members.values();
+    return this.#members.keys();
   }
 
-  /** For flows of this set: events that came another way than through a blocking wait. */
-  onFlowEvents(flow: Flow, events: number): void {
-    if (flow.isClosed) {
-      this.#members.delete(flow);
-      this.#pending.delete(flow);
-      flow.memberOf = null;
+  /** Events that came another way than through a blocking wait. */
+  #onChange(member: Member): void {
+    if (member.flow.isClosed) {
+      this.#drop(member);
+      member.parts.events.listener = null;
       return;
     }
-    // No bits: events were lost, or nobody can tell of any.
-    if (events === 0) this.#look(flow);
-    else this.#note(flow, events);
+    this.#note(member);
     this.#waiting?.();
   }
 
-  /** Notes what a flow has, for events that came before it was in our queue, or were lost. */
-  #look(flow: Flow): void {
-    if (flow.hasMessage()) this.#note(flow, FlowEvent.PKT);
-    if (!flow.isClosed && flow.hasEnded()) this.#note(flow, FlowEvent.DOWN);
+  #note(member: Member): void {
+    if (member.pending !== 0) this.#pending.add(member);
   }
 
-  #note(flow: Flow, events: number): void {
-    this.#pending.set(flow, (this.#pending.get(flow) ?? 0) | events);
+  #look(member: Member): void {
+    member.look();
+    this.#note(member);
   }
 
   /**
@@ -146,8 +192,9 @@ export class FlowSet implements Disposable {
         nowNs = monotonicNs();
       }
       if (this.#process.set.pending(this.#index) > 0) continue;
-      this.#process.tick(nowNs);
-      if (this.#pending.size === 0) this.#collect(Math.min(until, this.#process.wakeAtNs()));
+      const { deadlines } = this.#process;
+      deadlines.tick(nowNs);
+      if (this.#pending.size === 0) this.#collect(Math.min(until, deadlines.wakeAtNs()));
     }
   }
 
@@ -155,23 +202,26 @@ export class FlowSet implements Disposable {
   #collect(deadline: number): void {
     const n = this.#process.set.wait(this.#index, this.#out, deadline);
     for (let k = 0; k < n; k++) {
-      const flow = this.#process.flowById(this.#out[2 * k]!) as Flow | undefined;
-      if (flow !== undefined && this.#members.has(flow)) {
-        this.#note(flow, this.#out[2 * k + 1]!);
+      const owned = this.#process.table.byId(this.#out[2 * k]!) as FlowParts | undefined;
+      const member = owned?.events.listener;
+      if (member instanceof Member && this.#members.get(member.flow) === member) {
+        member.pending |= this.#out[2 * k + 1]!;
+        this.#note(member);
       }
     }
     // A full queue may have lost events.
-    if (n === EVENTS_MAX) { for (const flow of this.#members) this.#look(flow); }
+    if (n === EVENTS_MAX) { for (const member of this.#members.values()) this.#look(member); }
   }
 
   /** Events to give out; flows that can still be read stay pending. */
   #takeReady(): FlowSetEvent[] {
     const events: FlowSetEvent[] = [];
-    for (const [flow, bits] of this.#pending) {
-      const readable = (bits & FlowEvent.PKT) !== 0 && flow.hasMessage();
-      const shown = readable ? bits : bits & ~FlowEvent.PKT;
-      if (readable) this.#pending.set(flow, FlowEvent.PKT);
-      else this.#pending.delete(flow);
+    for (const member of this.#pending) {
+      const { flow, parts, pending } = member;
+      const readable = (pending & FlowEvent.PKT) !== 0 && parts.reader.hasMessage();
+      const shown = readable ? pending : pending & ~FlowEvent.PKT;
+      member.pending = readable ? FlowEvent.PKT : 0;
+      if (!readable) this.#pending.delete(member);
       if (shown !== 0) events.push({ flow, events: shown });
     }
     return events;
@@ -181,14 +231,17 @@ export class FlowSet implements Disposable {
   #useQueue(): void {
     if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the set is closed");
     if (this.#index < 0) {
-      const idx = this.#process.takeIndex();
+      const idx = this.#process.queues.take();
       if (idx < 0) throw new OuroError(idx, "Cannot wait: all queues of the flow set are in use");
       this.#index = idx;
     }
-    for (const flow of this.#members) {
-      if (flow.queue === this.#index) continue;
-      flow.place(this.#index);
-      this.#look(flow);
+    this.#placeAll(this.#index);
+  }
+
+  #placeAll(queue: number): void {
+    for (const member of this.#members.values()) {
+      member.place(queue);
+      this.#note(member);
     }
   }
 
@@ -202,15 +255,11 @@ export class FlowSet implements Disposable {
     const { signal, timeoutMs } = options instanceof AbortSignal
       ? { signal: options, timeoutMs: undefined }
       : options;
-    const index = this.#process.asyncIndex();
+    const index = this.#process.queues.asyncIndex();
     const until = deadlineNs(timeoutMs);
     for (;;) {
       signal?.throwIfAborted();
-      for (const flow of this.#members) {
-        if (flow.queue === index) continue;
-        flow.place(index);
-        this.#look(flow);
-      }
+      this.#placeAll(index);
       const events = this.#takeReady();
       if (events.length > 0) {
         // A member that is left unread is there again at once: the event loop must have its turn all the same.
@@ -224,7 +273,7 @@ export class FlowSet implements Disposable {
   }
 
   #wake(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const waiter = this.#process.waiter();
+    const waiter = this.#process.queues.waiter();
     waiter.hold();
     return new Promise<void>((resolve) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
@@ -246,13 +295,10 @@ export class FlowSet implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const flow of this.#members) {
-      flow.memberOf = null;
-      flow.place(-1);
-    }
+    for (const member of this.#members.values()) member.leave();
     this.#members.clear();
     this.#pending.clear();
-    this.#process.giveIndex(this.#index);
+    this.#process.queues.give(this.#index);
     this.#waiting?.();
   }
 

@@ -8,9 +8,10 @@
 
 import { Errno } from "../errno.ts";
 import { BufferPool, createFrct, type FrctEndpoint, FrctEvent } from "../frct/mod.ts";
-import { Acl, Block, FlowEvent, HEAD_SPACE } from "../shm/layout.ts";
+import { Block, HEAD_SPACE } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
 import { monotonicUs } from "../sys/clock.ts";
+import type { Outlet } from "./outlet.ts";
 import type { Protection } from "./protection.ts";
 import type { Rings } from "./rings.ts";
 
@@ -20,40 +21,24 @@ const buffers = new BufferPool();
 /** Packets taken from the ring in one go. */
 const PUMP_MAX = 256;
 
-/** Numbers a flow keeps about itself. */
-export interface FlowCounters {
-  /** Packets put in the ring: messages, acknowledgements, retransmissions. */
-  txPackets: number;
-  /** Payload of messages sent, bytes. */
-  txBytes: number;
-  /** Packets taken from the ring and accepted. */
-  rxPackets: number;
-  /** Payload of messages read, bytes. */
-  rxBytes: number;
-  /** Packets that failed their CRC or decryption, or had impossible bounds. */
-  rxDropped: number;
-  /** Packets that could not be put in the ring or for which no block was free. */
-  txDropped: number;
-}
-
 /** One FRCT endpoint and its way to the rings. */
 export class FrctDriver {
   readonly endpoint: FrctEndpoint;
   /** {@linkcode FrctEvent} bits since the owner looked. */
   events = 0;
-  /** Packets get a CRC or are encrypted. */
-  readonly #sealed: boolean;
 
+  /**
+   * @param outlet where packets leave, with what protects them
+   * @param protection opens what comes
+   */
   constructor(
     private readonly pool: Pool,
     private readonly rings: Rings,
+    private readonly outlet: Outlet,
     private readonly protection: Protection,
-    private readonly flowId: number,
-    private readonly counters: FlowCounters,
     reliable: boolean,
     mplMs: number,
   ) {
-    this.#sealed = protection.overheadBytes > 0;
     const random = new Uint32Array(1);
     crypto.getRandomValues(random);
     this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers });
@@ -71,11 +56,11 @@ export class FrctDriver {
       const nowUs = monotonicUs();
       const refused = ep.begin(nowUs, this.pool.u8, 0);
       if (ep.outputDue) this.flush(nowUs);
-      return refused === -Errno.EAGAIN ? this.#whyClosed() : refused;
+      return refused === -Errno.EAGAIN ? this.outlet.whyRefused() : refused;
     }
     const len = bytes.length;
-    const off = this.pool.alloc(len);
-    if (off < 0) return off === -Errno.EAGAIN ? this.#whyClosed() : off;
+    const off = this.outlet.alloc(len);
+    if (off < 0) return off === -Errno.EAGAIN ? this.outlet.whyRefused() : off;
     const at = off + Block.DATA + HEAD_SPACE;
     this.pool.u8.set(bytes, at);
     // The time matters to a refusal only, and that was asked for above.
@@ -85,34 +70,12 @@ export class FrctDriver {
       return n;
     }
     this.pool.headAlloc(off, ep.headerBytes);
-    const result = this.#send(off);
+    const result = this.outlet.send(off);
     // The packet is on its way: what follows no longer delays it.
     const nowUs = monotonicUs();
     ep.sent(nowUs, bytes, 0, len);
     if (ep.outputDue) this.flush(nowUs);
     return result < 0 && result !== -Errno.EAGAIN ? result : len;
-  }
-
-  /** A closed window of a peer that is gone never opens, and a block is of no use then: -EFLOWDOWN, -EFLOWPEER, or -EAGAIN when it may. */
-  #whyClosed(): number {
-    const { rx, tx } = this.rings;
-    const heard = rx.acl();
-    if (((heard | tx.acl()) & Acl.FLOWDOWN) !== 0) return -Errno.EFLOWDOWN;
-    return (heard & Acl.FLOWPEER) !== 0 ? -Errno.EFLOWPEER : -Errno.EAGAIN;
-  }
-
-  /** Protects a block and puts it in the ring; frees it on failure. */
-  #send(off: number): number {
-    let result = this.#sealed ? this.protection.seal(off) : 0;
-    if (result === 0) result = this.rings.tx.write(off);
-    if (result < 0) {
-      this.pool.remove(off);
-      this.counters.txDropped += 1;
-      return result;
-    }
-    this.rings.peerSet.notify(this.flowId, FlowEvent.PKT);
-    this.counters.txPackets += 1;
-    return 0;
   }
 
   /** Sends the packets that the machine has due: acknowledgements, retransmissions. */
@@ -121,7 +84,7 @@ export class FrctDriver {
     for (let k = 0; k < PUMP_MAX && ep.outputDue; k++) {
       const n = ep.pollBytes(nowUs);
       if (n <= 0) return;
-      const off = this.pool.alloc(n);
+      const off = this.outlet.alloc(n);
       // No block: the machine keeps what is due, the next call or timer tries again.
       if (off < 0) return;
       const at = off + Block.DATA + HEAD_SPACE;
@@ -131,7 +94,7 @@ export class FrctDriver {
         return;
       }
       if (made !== n) this.pool.truncate(off, made);
-      if (this.#send(off) === -Errno.EFLOWDOWN) return;
+      if (this.outlet.send(off) === -Errno.EFLOWDOWN) return;
     }
   }
 
@@ -144,7 +107,7 @@ export class FrctDriver {
     const n = p.open(off);
     let delivered = -1;
     if (n > 0) {
-      this.counters.rxPackets += 1;
+      this.outlet.counters.rxPackets += 1;
       const end = p.at + n;
       if (into !== null) {
         delivered = this.endpoint.onPacketDirect(nowUs, p.u8, p.at, end, into.length);
@@ -153,7 +116,7 @@ export class FrctDriver {
         this.events |= this.endpoint.onPacket(nowUs, p.u8, p.at, end);
       }
     } else if (n < 0) {
-      this.counters.rxDropped += 1;
+      this.outlet.counters.rxDropped += 1;
     }
     if (n !== -Errno.EINVAL) this.pool.remove(off);
     return delivered;

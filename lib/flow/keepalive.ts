@@ -8,8 +8,8 @@
 
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs } from "../sys/clock.ts";
-import type { FlowCounters } from "./frct_driver.ts";
-import type { OuroProcess } from "./process.ts";
+import type { Outlet } from "./outlet.ts";
+import type { ProcessParts } from "./process_parts.ts";
 import type { Rings } from "./rings.ts";
 
 /** Looks in one time-out: silence is seen at most 1/32 of it late. */
@@ -31,9 +31,9 @@ export class Keepalive {
   constructor(
     timeoutMs: number,
     private readonly rings: Rings,
-    private readonly process: OuroProcess,
+    private readonly process: ProcessParts,
     private readonly flowId: number,
-    private readonly counters: FlowCounters,
+    private readonly outlet: Outlet,
   ) {
     const nowNs = monotonicNs();
     this.#timeoutNs = timeoutMs * 1e6;
@@ -45,6 +45,7 @@ export class Keepalive {
   /** Looks, and sends an empty packet when it is time. True when the peer timed out just now. */
   check(nowNs: number): boolean {
     const { rx, tx } = this.rings;
+    const { counters } = this.outlet;
     if ((rx.acl() & (Acl.FLOWDOWN | Acl.FLOWPEER)) !== 0) {
       this.nextNs = Infinity;
       return false;
@@ -56,8 +57,8 @@ export class Keepalive {
       this.#heardPosition = heard;
       this.#heardNs = nowNs;
     }
-    if (this.counters.txPackets !== this.#sentPackets) {
-      this.#sentPackets = this.counters.txPackets;
+    if (counters.txPackets !== this.#sentPackets) {
+      this.#sentPackets = counters.txPackets;
       this.#sentNs = nowNs;
     }
     if (nowNs - this.#heardNs > this.#timeoutNs) {
@@ -85,10 +86,9 @@ export class Keepalive {
   }
 
   #send(): void {
-    const pool = this.process.pool;
-    const off = pool.alloc(0);
-    if (off < 0) return;
-    if (this.rings.tx.write(off) < 0) pool.remove(off);
-    else this.rings.peerSet.notify(this.flowId, FlowEvent.PKT);
+    const off = this.outlet.alloc(0);
+    if (off >= 0) this.outlet.send(off);
+    // It counts as a packet, and not as one that the application sent.
+    this.#sentPackets = this.outlet.counters.txPackets;
   }
 }

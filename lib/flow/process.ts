@@ -1,6 +1,6 @@
 /**
- * A process of the node (spec 30 §3): announced to the IRMd, with its pool, its flow set, its table of
- * flows and their deadlines. Everything a thread needs to have flows hangs on one of these.
+ * A process of the node (spec 30 §3): announced to the IRMd. Everything a thread needs to have flows hangs on one of
+ * these; what that is made of is in `process_parts.ts`.
  *
  * A Worker joins the process of its main thread with {@linkcode OuroProcess.share} and
  * {@linkcode OuroProcess.join}: same pid and pool, its own table and its own queues of the flow set.
@@ -8,35 +8,15 @@
 
 import { Errno, type ErrorDetail, OuroError } from "../errno.ts";
 import { currentInstance, type Instance, instanceOf } from "../instance.ts";
-import { irmRequest, irmRequestSync } from "../irm/client.ts";
-import { IrmCode } from "../irm/codes.ts";
 import type { IrmMsg } from "../irm/messages.ts";
-import { FD_FIRST, FDS_MAX, FQUEUES_MAX } from "../limits.ts";
-import { BlockCache } from "../shm/block_cache.ts";
 import { FlowSetShm } from "../shm/flow_set.ts";
 import { flowUid } from "../shm/flow_uid.ts";
 import { Pool } from "../shm/pool.ts";
-import { monotonicNs } from "../sys/clock.ts";
 import { SysError } from "../sys/ffi.ts";
 import { realUid } from "../sys/users.ts";
 import { announceRequest, exitRequest, resultOf } from "./irmd.ts";
-import { PeerSets } from "./rings.ts";
-import { type Timed, TimerHeap } from "./timer_heap.ts";
-import { Waiter } from "./waiter.ts";
-
-/** What the process needs to know of a flow it owns. */
-export interface OwnedFlow extends Timed {
-  readonly fd: number;
-  readonly id: number;
-  /** Events for this flow arrived (bits); 0: look anyway. */
-  onEvents(events: number): void;
-  /** Queue of the flow set that the flow is in, -1 none. */
-  readonly queue: number;
-  /** Takes in what waits for this flow, if it is one whose peer expects answers (FRCT). */
-  service(): void;
-  /** The process ends: close without lingering. */
-  abandon(): void;
-}
+import { type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
+import { programName } from "./program_name.ts";
 
 /** What a Worker needs to join; plain data for `postMessage`. */
 export interface SharedProcess {
@@ -70,43 +50,31 @@ export interface OuroProcessOptions {
    * executable without its extension.
    */
   prog?: string;
-  /** @internal How the IRMd is reached; its socket when absent. Tests put a double here. */
+}
+
+/** What tests set beside the options of a program. */
+export interface OpenProcessOptions extends OuroProcessOptions {
+  /** How the IRMd is reached; its socket when absent. */
   link?: IrmdLink;
-  /** @internal Pid to act as; our own when absent. Only a double accepts another. */
+  /** Pid to act as; our own when absent. Only a double accepts another. */
   pid?: number;
-}
-
-/** The way to the IRMd. */
-export interface IrmdLink {
-  requestSync(message: IrmMsg): IrmMsg;
-  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
-}
-
-/** Longest wait for the answer to a farewell, ms. */
-const FAREWELL_MS = 60;
-
-function socketLink(instance: Instance): IrmdLink {
-  return {
-    requestSync: (message) => {
-      // A process that ends does not wait for an IRMd that is stopped: it reads the farewell later.
-      const farewell = message.code === IrmCode.IRM_PROC_EXIT;
-      return irmRequestSync(instance, message, farewell ? { timeoutMs: FAREWELL_MS } : {});
-    },
-    request: (message, signal) =>
-      irmRequest(instance, message, signal === undefined ? {} : { signal }),
-  };
 }
 
 /** How the runtime asks for the text of a value. */
 const INSPECT: unique symbol = Symbol.for("Deno.customInspect") as typeof INSPECT;
 
-/** How often flows with FRCT are served while the thread blocks in a call on another flow, ns. */
-const SERVICE_NS = 5e6;
-/** Flows served in that time; more flows are served less often, so that serving stays cheap. */
-const SERVICE_FLOWS = 256;
+let open: (options: OpenProcessOptions) => OuroProcess;
+let parts: (process: OuroProcess) => ProcessParts;
 
-/** Timers of the runtime are whole ms and stop at 2^31; we look at least this often. */
-const TIMER_MAX_MS = 60e3;
+/** As {@linkcode OuroProcess.open}, with doubles. */
+export function openProcess(options: OpenProcessOptions): OuroProcess {
+  return open(options);
+}
+
+/** What the flows of a process stand on; for the library and for IPCPs. */
+export function partsOfProcess(process: OuroProcess): ProcessParts {
+  return parts(process);
+}
 
 /**
  * An open process; see the head of this file.
@@ -126,45 +94,38 @@ export class OuroProcess implements Disposable {
   static readonly #announced = new Map<string, Announcement>();
   #announcement: Announcement | undefined;
 
-  /** @internal Where flows take blocks for packets they send. */
-  readonly blocks: BlockCache;
-  /** @internal Peers' flow sets. */
-  readonly peerSets: PeerSets;
-  /** @internal Deadlines of this thread's flows. */
-  readonly timers: TimerHeap = new TimerHeap();
-
-  /** @internal Flows whose peer expects answers although the application doesn't call. */
-  readonly served: Set<OwnedFlow> = new Set();
-  #servedAtNs = 0;
-
-  readonly #flows: (OwnedFlow | undefined)[] = new Array(FDS_MAX);
-  readonly #byId = new Map<number, OwnedFlow>();
-  #firstFree = FD_FIRST;
-  #waiter: Waiter | undefined;
-  #asyncIndex = -1;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerAtNs = Infinity;
+  readonly #parts: ProcessParts;
   #closed = false;
   readonly #onUnload = () => this.close();
 
-  private constructor(
-    readonly instance: Instance,
-    readonly pid: number,
-    /** Flow uid: 0 for the global pool. */
-    readonly uid: number,
-    /** @internal */
-    readonly pool: Pool,
-    /** @internal The process's own flow set. */
-    readonly set: FlowSetShm,
-    /** @internal One word: bit n is set when queue n of the set is in use by some thread. */
-    readonly indexes: Int32Array<SharedArrayBuffer>,
-    /** This handle announced: the library's queue 0 is its. */
-    private readonly first: boolean,
-    private readonly link: IrmdLink,
-  ) {
-    this.peerSets = new PeerSets(instance);
-    this.blocks = new BlockCache(pool);
+  static {
+    open = (options) => OuroProcess.#open(options);
+    parts = (process) => process.#parts;
+  }
+
+  private constructor(parts: ProcessParts) {
+    this.#parts = parts;
     globalThis.addEventListener("unload", this.#onUnload);
+  }
+
+  /** The node. */
+  get instance(): Instance {
+    return this.#parts.instance;
+  }
+
+  /** Process id. */
+  get pid(): number {
+    return this.#parts.pid;
+  }
+
+  /** Flow uid: 0 for the global pool. */
+  get uid(): number {
+    return this.#parts.uid;
+  }
+
+  /** Longest message that a packet of this process holds, bytes; a flow may carry less ({@linkcode Flow.messageBytesMax}). */
+  get packetBytesMax(): number {
+    return this.#parts.pool.payloadBytesMax;
   }
 
   /**
@@ -172,6 +133,10 @@ export class OuroProcess implements Disposable {
    * Throws `OuroError`: -EIRMD when no IRMd answers, or the IRMd's refusal.
    */
   static open(options: OuroProcessOptions = {}): OuroProcess {
+    return OuroProcess.#open(options);
+  }
+
+  static #open(options: OpenProcessOptions): OuroProcess {
     const instance = options.instance ?? currentInstance();
     const pid = options.pid ?? Deno.pid;
     const link = options.link ?? socketLink(instance);
@@ -245,7 +210,8 @@ export class OuroProcess implements Disposable {
     try {
       pool = Pool.open(instance, uid, false, pid);
       const set = FlowSetShm.open(instance, pid);
-      return new OuroProcess(instance, pid, uid, pool, set, indexes, first, link);
+      const memory = { instance, pid, uid, pool, set, indexes, first };
+      return new OuroProcess(new ProcessParts(memory, link));
     } catch (e) {
       pool?.close();
       if (!(e instanceof SysError)) throw e;
@@ -274,7 +240,7 @@ export class OuroProcess implements Disposable {
       prefix: this.instance.prefix,
       pid: this.pid,
       uid: this.uid,
-      indexes: this.indexes.buffer,
+      indexes: this.#parts.indexes.buffer,
     };
   }
 
@@ -285,138 +251,7 @@ export class OuroProcess implements Disposable {
 
   /** Number of flows this thread owns. */
   get flows(): number {
-    return this.#byId.size;
-  }
-
-  /** @internal A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
-  requestSync(message: IrmMsg): IrmMsg {
-    return this.link.requestSync(message);
-  }
-
-  /** @internal A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
-  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
-    return this.link.request(message, signal);
-  }
-
-  /** @internal Lowest free descriptor, or -EMFILE. It is taken with {@linkcode enter}. */
-  freeFd(): number {
-    let fd = this.#firstFree;
-    while (fd < FDS_MAX && this.#flows[fd] !== undefined) fd += 1;
-    this.#firstFree = fd;
-    return fd < FDS_MAX ? fd : -Errno.EMFILE;
-  }
-
-  /** @internal Puts a flow in the table. */
-  enter(flow: OwnedFlow): void {
-    this.#flows[flow.fd] = flow;
-    this.#byId.set(flow.id, flow);
-  }
-
-  /** @internal Takes a flow out of the table; its descriptor is free again. */
-  leave(flow: OwnedFlow): void {
-    if (this.#flows[flow.fd] !== flow) return;
-    this.#flows[flow.fd] = undefined;
-    if (this.#byId.get(flow.id) === flow) this.#byId.delete(flow.id);
-    this.#firstFree = Math.min(this.#firstFree, flow.fd);
-    this.timers.disarm(flow);
-    this.served.delete(flow);
-  }
-
-  /** @internal The flow with a descriptor. */
-  flowOf(fd: number): OwnedFlow | undefined {
-    return this.#flows[fd];
-  }
-
-  /** @internal The flow with a flow id; undefined for ids that aren't ours. */
-  flowById(id: number): OwnedFlow | undefined {
-    return this.#byId.get(id);
-  }
-
-  /** @internal Reserves a queue of the flow set, lowest first, or -ENOMEM when all are in use. */
-  takeIndex(): number {
-    for (;;) {
-      const used = Atomics.load(this.indexes, 0);
-      const free = ~used;
-      if (free === 0) return -Errno.ENOMEM;
-      const idx = 31 - Math.clz32(free & -free);
-      if (Atomics.compareExchange(this.indexes, 0, used, used | (1 << idx)) === used) return idx;
-    }
-  }
-
-  /** @internal Empties a queue and gives it back. */
-  giveIndex(idx: number): void {
-    if (idx < 0 || idx >= FQUEUES_MAX) return;
-    this.set.zero(idx);
-    Atomics.and(this.indexes, 0, ~(1 << idx));
-  }
-
-  /** @internal The queue that this thread's waiter watches; starts the waiter on first use. */
-  asyncIndex(): number {
-    this.waiter();
-    return this.#asyncIndex;
-  }
-
-  /** @internal The waiter thread of this thread's flows, started on first use. */
-  waiter(): Waiter {
-    if (this.#waiter !== undefined) return this.#waiter;
-    if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the process is closed");
-    const index = this.first ? 0 : this.takeIndex();
-    if (index < 0) throw new OuroError(index, "Cannot wait: no queue of the flow set is free");
-    this.#asyncIndex = index;
-    this.#waiter = new Waiter(
-      this.set,
-      { prefix: this.instance.prefix, pid: this.pid, index },
-      (id, events) => this.#byId.get(id)?.onEvents(events),
-      () => {
-        for (const flow of this.#byId.values()) flow.onEvents(0);
-      },
-    );
-    return this.#waiter;
-  }
-
-  /** @internal Makes sure `flow.onDeadline` is called by `atNs`, by the event loop or by a blocking call. */
-  arm(flow: OwnedFlow, atNs: number): void {
-    if (!this.timers.arm(flow, atNs)) return;
-    if (atNs >= this.#timerAtNs) return;
-    this.#armTimer(atNs);
-  }
-
-  #armTimer(atNs: number): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timerAtNs = atNs;
-    const delayMs = Math.max(0, Math.min(TIMER_MAX_MS, Math.ceil((atNs - monotonicNs()) / 1e6)));
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#timerAtNs = Infinity;
-      if (!this.#closed) this.tick(monotonicNs(), true);
-    }, delayMs);
-    // Deadlines alone don't keep a program alive.
-    Deno.unrefTimer(this.#timer as unknown as number);
-  }
-
-  /** @internal When a thread that blocks must come back for {@linkcode tick}, ns. */
-  wakeAtNs(): number {
-    const next = this.timers.nextNs;
-    return this.served.size === 0 ? next : Math.min(next, this.#servedAtNs + this.#serviceNs());
-  }
-
-  #serviceNs(): number {
-    return SERVICE_NS * Math.ceil(this.served.size / SERVICE_FLOWS);
-  }
-
-  /**
-   * Runs the deadlines that are due; blocking calls do this while they wait.
-   * @param looping the event loop runs, so that flows in the waiter's queue are served by their events
-   */
-  tick(nowNs: number, looping = false): void {
-    if (this.timers.nextNs <= nowNs) this.timers.run(nowNs);
-    if (this.served.size > 0 && nowNs >= this.#servedAtNs + this.#serviceNs()) {
-      this.#servedAtNs = nowNs;
-      const watched = looping && this.#asyncIndex >= 0 ? this.#asyncIndex : NaN;
-      for (const flow of this.served) if (flow.queue !== watched) flow.service();
-    }
-    const next = this.timers.nextNs;
-    if (next < this.#timerAtNs) this.#armTimer(next);
+    return this.#parts.table.size;
   }
 
   /** Closes all flows (without lingering), says farewell and unmaps everything. Idempotent. */
@@ -424,23 +259,19 @@ export class OuroProcess implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     globalThis.removeEventListener("unload", this.#onUnload);
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#waiter?.close();
-    for (const flow of [...this.#byId.values()]) flow.abandon();
-    if (!this.first && this.#asyncIndex >= 0) this.giveIndex(this.#asyncIndex);
-    this.blocks.close();
+    this.#parts.close(() => this.#sayFarewell());
+  }
+
+  #sayFarewell(): void {
     const announcement = this.#announcement;
-    if (announcement !== undefined && --announcement.users === 0) {
-      const key = announcementKey(this.instance, this.pid);
-      if (OuroProcess.#announced.get(key) === announcement) OuroProcess.#announced.delete(key);
-      try {
-        this.requestSync(exitRequest(this.pid));
-      } catch {
-        // The IRMd is gone: nobody to tell.
-      }
+    if (announcement === undefined || --announcement.users > 0) return;
+    const key = announcementKey(this.instance, this.pid);
+    if (OuroProcess.#announced.get(key) === announcement) OuroProcess.#announced.delete(key);
+    try {
+      this.#parts.requestSync(exitRequest(this.pid));
+    } catch {
+      // The IRMd is gone: nobody to tell.
     }
-    this.set.close();
-    this.pool.close();
   }
 
   /** What a person or a log wants to see. */
@@ -475,33 +306,4 @@ function announceProblem({ result, error }: IrmMsg): ErrorDetail | undefined {
   const inWorker = (Deno.mainModule as string | undefined) === undefined;
   if (result !== -Errno.EPERM || error === undefined || !inWorker) return error;
   return { ...error, cause: `${error.cause} by another thread (see OuroProcess.share and join)` };
-}
-
-/**
- * What the IRMd knows the program by: the file name of a compiled program or of an executable script, which is what
- * `irm bind program` takes; of other scripts without the extension, as they are installed.
- */
-function programName(): string {
-  const path = Deno.build.standalone ? Deno.execPath() : scriptPath();
-  const file = path.slice(path.lastIndexOf("/") + 1);
-  const name = isExecutable(path) ? file : file.replace(SCRIPT_END, "");
-  return name.slice(0, 255) || "deno";
-}
-
-const SCRIPT_END = /\.[cm]?[jt]sx?$/;
-
-function scriptPath(): string {
-  // A Worker has no main module.
-  const url = Deno.mainModule as string | undefined;
-  if (url !== undefined) return decodeURIComponent(new URL(url).pathname);
-  const words = Deno.readTextFileSync("/proc/self/cmdline").split("\0");
-  return words.find((w) => SCRIPT_END.test(w)) ?? "";
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    return ((Deno.statSync(path).mode ?? 0) & 0o111) !== 0;
-  } catch {
-    return false; // not a file: a module from elsewhere
-  }
 }

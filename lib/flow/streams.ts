@@ -8,27 +8,33 @@
  */
 
 import { Errno, OuroError } from "../errno.ts";
-
-/** What the streams need of a flow. */
-export interface MessageFlow {
-  read(options?: { signal?: AbortSignal | undefined }): Promise<Uint8Array<ArrayBuffer>>;
-  write(bytes: Uint8Array, options?: { signal?: AbortSignal | undefined }): Promise<number>;
-  closeWrite(): Promise<void>;
-  dealloc(options?: { signal?: AbortSignal | undefined }): Promise<void>;
-  /** Whether the flow has halves that end one after the other. */
-  readonly isReliable: boolean;
-  /** Whether the peer sends no more, and whether we don't. */
-  readonly ends: { readonly read: boolean; readonly write: boolean };
-  /** Size that chunks are cut to, bytes. */
-  readonly streamBytes: number;
-}
+import type { FlowParts } from "./parts.ts";
 
 /** Codes that end a stream as it should end. */
 const ENDS: ReadonlySet<number> = new Set([-Errno.EFLOWDOWN, -Errno.ENOTALLOC, -Errno.ENODATA]);
 
+/** The streams of one flow, each made on first use. */
+export class FlowStreams {
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  constructor(private readonly parts: FlowParts) {}
+
+  /** The readable side; another one after it was cancelled. */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= flowReadable(this.parts, () => {
+      this.#readable = undefined;
+    });
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= flowWritable(this.parts);
+  }
+}
+
 /** Messages of a flow; ends when the flow goes down or the peer sends no more, errors when the peer timed out. */
-export function flowReadable(
-  flow: MessageFlow,
+function flowReadable(
+  parts: FlowParts,
   cancelled: () => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const abort = new AbortController();
@@ -36,16 +42,16 @@ export function flowReadable(
     type: "bytes",
     async pull(controller: ReadableByteStreamController) {
       try {
-        let message = await flow.read({ signal: abort.signal });
+        let message = await nextMessage(parts, abort.signal);
         // A byte stream has no empty chunks.
-        while (message.length === 0) message = await flow.read({ signal: abort.signal });
+        while (message.length === 0) message = await nextMessage(parts, abort.signal);
         controller.enqueue(message);
       } catch (e) {
         if (abort.signal.aborted) return;
         if (!(e instanceof OuroError) || !ENDS.has(e.code)) return controller.error(e);
         controller.close();
         controller.byobRequest?.respond(0);
-        if (flow.ends.write) await flow.dealloc();
+        if (parts.ending.halves.write) await parts.ending.dealloc({});
       }
     },
     cancel() {
@@ -55,27 +61,32 @@ export function flowReadable(
   }, { highWaterMark: 0 });
 }
 
+function nextMessage(parts: FlowParts, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  return parts.asyncReader.read(undefined, { signal }) as Promise<Uint8Array<ArrayBuffer>>;
+}
+
 /** Writes to a flow; closing the stream ends that half, aborting it closes the flow. */
-export function flowWritable(flow: MessageFlow): WritableStream<Uint8Array> {
+function flowWritable(parts: FlowParts): WritableStream<Uint8Array> {
   return new WritableStream({
     async write(chunk, { signal }) {
-      const most = flow.streamBytes;
+      const most = parts.core.streamBytes;
       if (chunk.length <= most) {
-        if (chunk.length > 0) await flow.write(chunk, { signal });
+        if (chunk.length > 0) await parts.asyncWriter.write(chunk, { signal });
         return;
       }
       for (let at = 0; at < chunk.length; at += most) {
         // Aborting must not wait for a peer that does not read.
-        await flow.write(chunk.subarray(at, at + most), { signal });
+        await parts.asyncWriter.write(chunk.subarray(at, at + most), { signal });
       }
     },
     async close() {
-      if (!flow.isReliable) return await flow.dealloc();
-      await flow.closeWrite();
-      if (flow.ends.read) await flow.dealloc();
+      const { core, ending } = parts;
+      if (!core.isReliable) return await ending.dealloc({});
+      await parts.closeWrite(undefined);
+      if (ending.halves.read) await ending.dealloc({});
     },
     async abort() {
-      await flow.dealloc({ signal: AbortSignal.abort() });
+      await parts.ending.dealloc({ signal: AbortSignal.abort() });
     },
   }, { highWaterMark: 1 });
 }

@@ -3,8 +3,8 @@
  * (spec 21 A2.3, B4), with their defaults and ranges, and the message made from them. Pure.
  */
 
-import { AddrAuth, CongAvoid, DirPol, HashAlgo, IpcpType, LsPol, RoutingPol } from "./codes.ts";
-import type { IpcpConfig } from "./ipcp_config.ts";
+import { AddrAuth, CongAvoid, DirPol, HashAlgo, IpcpType, LsPol, RoutingPol } from "../codes.ts";
+import type { IpcpConfig } from "../wire/ipcp_config.ts";
 
 /** Everything that can be said; each type reads its own part. Addresses are in network order. */
 export interface BootstrapOptions {

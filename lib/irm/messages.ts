@@ -5,7 +5,7 @@
  * Types here say what a message may hold; which fields a request needs is checked by whoever serves it.
  * Decoding never throws: a plain `WireError` means "not such a message" (close without reply), a
  * `WireValueError` means "well formed, but a value may not be used" (answer -22). Sub-messages and the
- * configuration of IPCPs are in `ipcp_config.ts`. Fields from 1000 and fields from 100 of a name, an IPCP and a
+ * configuration of IPCPs are in `lib/wire/ipcp_config.ts`. Fields from 1000 and fields from 100 of a name, an IPCP and a
  * flow are additions that the prototype skips; messages without them are the prototype's byte for byte.
  */
 
@@ -19,10 +19,10 @@ import {
   ipcpConfigSchema,
   type LayerInfo,
   layerInfoSchema,
-} from "./ipcp_config.ts";
+} from "../wire/ipcp_config.ts";
 
-export * from "./codes.ts";
-export * from "./ipcp_config.ts";
+export * from "../codes.ts";
+export * from "../wire/ipcp_config.ts";
 export { WireValueError };
 
 /** Relative time; seconds are a bigint when decoded. */

@@ -6,7 +6,7 @@
  * 0, the configuration of the layer; an acknowledgement with the result ends it. An id is exactly 8 bytes.
  */
 
-import { type IpcpConfig, ipcpConfigSchema } from "../irm/ipcp_config.ts";
+import { type IpcpConfig, ipcpConfigSchema } from "./ipcp_config.ts";
 import type { WireError } from "./mod.ts";
 import { bin, num, Schema, sub } from "./proto.ts";
 

@@ -2,7 +2,8 @@
  * Two threads with a process each on a node without an IRMd: shared memory as the IRMd makes it, grants made up here.
  * The benches measure flows, not allocation.
  */
-import { Flow, type Instance, instanceOf, OuroProcess, type QosSpec } from "../../lib/mod.ts";
+import { Flow, type Instance, instanceOf, type OuroProcess, type QosSpec } from "../../lib/mod.ts";
+import { openProcess as open } from "../../lib/flow/process.ts";
 import { IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { Pool } from "../../lib/shm/pool.ts";
@@ -76,7 +77,7 @@ export function openProcess(prefix: string, which: 0 | 1, table = 0): OuroProces
       cipherNid: 0,
     };
   };
-  return OuroProcess.open({
+  return open({
     instance: instanceOf(prefix),
     pid,
     prog: "bench",

@@ -10,6 +10,7 @@
 // With OURO_TEST_UID it becomes that user first.
 
 import { deallocRequest } from "../../lib/flow/irmd.ts";
+import { partsOfProcess } from "../../lib/flow/process.ts";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
 
@@ -67,7 +68,7 @@ async function leave(process: OuroProcess): Promise<void> {
 async function dieClosing(process: OuroProcess): Promise<void> {
   const flow = Flow.allocSync(process, name);
   while (!flow.hasEnded()) await new Promise((done) => setTimeout(done, 5));
-  process.requestSync(deallocRequest(process.pid, flow.info.id, 0));
+  partsOfProcess(process).requestSync(deallocRequest(process.pid, flow.info.id, 0));
   Deno.kill(Deno.pid, "SIGKILL");
 }
 

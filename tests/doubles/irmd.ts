@@ -6,7 +6,8 @@
  * Blocking accepts can't wait for an allocation of the same thread, so `pair` makes both ends at once.
  */
 
-import { Flow, type FlowOptions, type Instance, OuroProcess } from "../../lib/mod.ts";
+import { Flow, type FlowOptions, type Instance, type OuroProcess } from "../../lib/mod.ts";
+import { openProcess } from "../../lib/flow/process.ts";
 import { Errno } from "../../lib/errno.ts";
 import { type FlowInfo, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
@@ -45,7 +46,7 @@ export class FakeIrmd implements Disposable {
   /** A process that talks to this double. */
   open(): OuroProcess {
     const pid = this.#nextPid++;
-    return OuroProcess.open({
+    return openProcess({
       instance: this.instance,
       pid,
       prog: "test",

@@ -12,6 +12,7 @@
  * With OURO_TEST_UID it becomes that user first.
  */
 
+import { partsOfProcess } from "../../lib/flow/process.ts";
 import { Errno, errnoName, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
 
@@ -113,7 +114,7 @@ async function talk(process: OuroProcess, name: string, qos: keyof typeof QOS): 
 const CLASS_PAYLOADS = [1, 300, 1000, 3000, 12_000, 60_000, 200_000, 900_000];
 
 async function hog(process: OuroProcess): Promise<void> {
-  const { pool } = process;
+  const { pool } = partsOfProcess(process);
   const held: number[] = [];
   for (const len of CLASS_PAYLOADS) {
     for (let off; (off = pool.alloc(len)) > 0;) held.push(off);

@@ -219,7 +219,7 @@ Deno.test({
     using process = OuroProcess.open({ instance: node.instance, prog: "limits" });
     await node.admin().bindProcess(Deno.pid, "srv");
     await node.must("irm", "name", "register", "srv", "layer", "lay");
-    const block = process.pool.payloadBytesMax;
+    const block = process.packetBytesMax;
     for (const kind of ["raw", "data"] as const) {
       const [client, server] = await connect(process, process, kind);
       await probe(client, server, block - KINDS[kind].adds, `${kind}, there`);

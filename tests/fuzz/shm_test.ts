@@ -3,6 +3,8 @@
 
 import { assert } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
+import { partsOf } from "../../lib/flow/flow.ts";
+import { partsOfProcess } from "../../lib/flow/process.ts";
 import { Flow, FlowSet, Packet, QOS, type QosSpec } from "../../lib/mod.ts";
 import { GSPP, PoolHeader, RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
@@ -81,7 +83,7 @@ function fuzz(name: string, qos: QosSpec, cipherNid: number): void {
             ring = Rbuff.open(instance, b.pid, pair[0].id);
           }
           const [x, y] = pair;
-          for (let k = r(4); k > 0; k--) spoil(r, irmd.pool, ring!, b.set.i32);
+          for (let k = r(4); k > 0; k--) spoil(r, irmd.pool, ring!, partsOfProcess(b).set.i32);
           const now = { nonblock: true };
           switch (r(8)) {
             case 0:
@@ -100,8 +102,8 @@ function fuzz(name: string, qos: QosSpec, cipherNid: number): void {
               set.wait(0);
               break;
             case 6: {
-              const off = y.takeBlock();
-              if (off > 0 && r(2) === 0) x.giveBlock(off);
+              const off = partsOf(y).inPlace.takeBlock();
+              if (off > 0 && r(2) === 0) partsOf(x).inPlace.giveBlock(off);
               else if (off > 0) irmd.pool.remove(off);
               break;
             }

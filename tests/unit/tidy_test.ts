@@ -27,7 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders inside lib and ipcp, from the bottom up: a file imports from its own level and those below. */
 const LEVELS: readonly (readonly RegExp[])[] = [
-  [/^lib\/(errno|failure|exit|limits|qos|crc32|inet|log|commands|self|prefix)\.ts$/],
+  [/^lib\/(errno|failure|exit|limits|codes|qos|crc32|inet|log|commands|self|prefix)\.ts$/],
   [/^lib\/sys\//],
   [/^lib\/(instance|heap)\.ts$/],
   [/^lib\/shm\//],
@@ -49,9 +49,6 @@ const LEVEL_OF: Readonly<Record<string, string>> = {
   // Over the data plane, under every type.
   "ipcp/held_flows.ts": "ipcp/shim/held_flows.ts",
   "ipcp/flow_shell.ts": "ipcp/shim/flow_shell.ts",
-  // A message described by its fields, carried by enrollment as by the IRMd.
-  "lib/irm/ipcp_config.ts": "lib/wire/ipcp_config.ts",
-  "lib/irm/codes.ts": "lib/limits.ts",
 };
 
 /** Rooms of machines and formats: every file in them says that it is pure. */

@@ -42,7 +42,7 @@ export async function server(o: OperfOptions, process: OuroProcess, stop: Stop):
   return await serve({
     process,
     stop,
-    packetBytesMax: Math.min(SIZE_BYTES_MAX, process.pool.payloadBytesMax),
+    packetBytesMax: Math.min(SIZE_BYTES_MAX, process.packetBytesMax),
     tickMs: TICK_MS,
     once: o.once,
     maxFlows: o.maxFlows,

@@ -1,6 +1,6 @@
 /** The data worker of a broadcast IPCP. */
 
-import { OuroProcess } from "../../../lib/flow/process.ts";
+import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
 import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { Mailbox } from "../../data/mailbox.ts";
 import { report, serve } from "../../data/worker.ts";
@@ -17,7 +17,7 @@ serve((init, parts) => {
     {
       parts,
       set,
-      process,
+      process: partsOfProcess(process),
       mailbox: new Mailbox(start.mailbox),
       events: {
         lower: (flowId, events) => report({ say: "lower", flowId, events }),

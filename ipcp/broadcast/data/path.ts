@@ -6,7 +6,7 @@
  */
 
 import { Errno } from "../../../lib/errno.ts";
-import type { Flow } from "../../../lib/flow/flow.ts";
+import type { BlockFlow } from "../../../lib/flow/block_flow.ts";
 import { FLOW_IDS_MAX } from "../../../lib/limits.ts";
 import { transfer } from "../../../lib/shm/transfer.ts";
 import { LENGTH as HEADER_BYTES } from "../../../lib/wire/broadcast_pci.ts";
@@ -69,7 +69,7 @@ export class BroadcastPath extends MemberLoop {
     return true;
   }
 
-  protected override moveLower(id: number, lower: Flow): boolean {
+  protected override moveLower(id: number, lower: BlockFlow): boolean {
     for (let i = 0; i < BURST; i++) {
       const off = lower.takeBlock();
       if (off < 0) return false;
@@ -96,7 +96,7 @@ export class BroadcastPath extends MemberLoop {
     this.#viaMain[id] = 0;
   }
 
-  protected override beforeRelease(id: number, lower: Flow): void {
+  protected override beforeRelease(id: number, lower: BlockFlow): void {
     const own = this.#node.neighbours.some((n) => n.id === id && n.kind === "own");
     if (own && lower.txQueued < LOWER_QUEUED_MAX) {
       const bytes = BroadcastNode.farewell();

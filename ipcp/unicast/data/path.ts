@@ -8,7 +8,7 @@
  */
 
 import { Errno } from "../../../lib/errno.ts";
-import type { Flow } from "../../../lib/flow/flow.ts";
+import type { BlockFlow } from "../../../lib/flow/block_flow.ts";
 import { FLOW_IDS_MAX } from "../../../lib/limits.ts";
 import type { Pool } from "../../../lib/shm/pool.ts";
 import { transfer } from "../../../lib/shm/transfer.ts";
@@ -205,7 +205,7 @@ export class UnicastPath extends MemberLoop {
 
   // Up and across.
 
-  protected override moveLower(id: number, lower: Flow): boolean {
+  protected override moveLower(id: number, lower: BlockFlow): boolean {
     const forwarder = this.#forwarder, pool = this.process.pool;
     for (let i = 0; i < BURST; i++) {
       const off = lower.takeBlock();

@@ -1,6 +1,6 @@
 /** The data worker of a unicast IPCP. */
 
-import { OuroProcess } from "../../../lib/flow/process.ts";
+import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
 import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { dtPciLayout } from "../../../lib/wire/dt_pci.ts";
 import { Mailbox } from "../../data/mailbox.ts";
@@ -32,7 +32,7 @@ serve((init, parts) => {
     {
       parts,
       set,
-      process,
+      process: partsOfProcess(process),
       mailbox: new Mailbox(start.mailbox),
       events: {
         lower: (flowId, events) => report({ say: "lower", flowId, events }),

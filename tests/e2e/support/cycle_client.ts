@@ -10,7 +10,7 @@ import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { Errno } from "../../../lib/errno.ts";
 import { Flow } from "../../../lib/flow/flow.ts";
-import { OuroProcess } from "../../../lib/flow/process.ts";
+import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
 import { QOS } from "../../../lib/qos.ts";
 import { Fd } from "../../../lib/sys/fd.ts";
 import { Mapping, ShmObject } from "../../../lib/sys/mman.ts";
@@ -62,7 +62,8 @@ async function main(): Promise<void> {
   const pids = [Deno.pid, ...others];
   const start = performance.now();
   const process = OuroProcess.open({ prog: "cycles" });
-  const used = () => process.pool.stats().classes.reduce((sum, c) => sum + c.used, 0);
+  const { pool } = partsOfProcess(process);
+  const used = () => pool.stats().classes.reduce((sum, c) => sum + c.used, 0);
   const sample = async (done: number) => {
     // The server closes its ends when it hears of it.
     await until("all blocks are free", () => used() === 0);

@@ -9,7 +9,7 @@ import {
   encodeIpcpMsg,
   encodeIrmMsg,
 } from "../../../lib/irm/messages.ts";
-import { ipcpConfigSchema } from "../../../lib/irm/ipcp_config.ts";
+import { ipcpConfigSchema } from "../../../lib/wire/ipcp_config.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import * as cep from "../../../lib/wire/cep_msg.ts";
 import * as oep from "../../../lib/wire/enroll_msg.ts";

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import fc from "fast-check";
 import { crc32 } from "../../../lib/crc32.ts";
-import { HASH_BYTES } from "../../../lib/irm/codes.ts";
+import { HASH_BYTES } from "../../../lib/codes.ts";
 import { hashBytes, hashOf, hashPrefix, nameHash } from "../../../lib/hash.ts";
 
 // deno-lint-ignore no-explicit-any -- shapes differ per kind

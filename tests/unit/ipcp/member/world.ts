@@ -1,7 +1,7 @@
 /** Members of a layer that meet over a lower layer in virtual time: what the connection machines are tested in. */
 
 import type { Failure } from "../../../../lib/failure.ts";
-import type { IpcpConfig } from "../../../../lib/irm/ipcp_config.ts";
+import type { IpcpConfig } from "../../../../lib/wire/ipcp_config.ts";
 import { IpcpType } from "../../../../lib/irm/messages.ts";
 import { MANAGEMENT, UNICAST_DT } from "../../../../ipcp/member/cep.ts";
 import {

@@ -14,6 +14,8 @@ import {
   QOS,
   type QosSpec,
 } from "../../../../lib/mod.ts";
+import { partsOf } from "../../../../lib/flow/flow.ts";
+import { openProcess, partsOfProcess } from "../../../../lib/flow/process.ts";
 import { FlowSetShm } from "../../../../lib/shm/flow_set.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { IrmCode } from "../../../../lib/irm/messages.ts";
@@ -82,7 +84,7 @@ flowTest("descriptors are 64, 65, … and the lowest free one is next", ({ pair,
   x1.deallocSync();
   const [x3] = pair();
   assertEquals(x3.fd, 64);
-  assertEquals(a.flowOf(65), x2);
+  assertEquals(partsOfProcess(a).table.byFd(65), partsOf(x2));
 });
 
 flowTest("writeSync() refuses what no block holds, and read-only access", ({ pair }) => {
@@ -446,7 +448,7 @@ flowTest(
       },
       request: () => Promise.reject(new Error("asked the IRMd")),
     };
-    const again = OuroProcess.open({ instance: irmd.instance, pid: a.pid, link });
+    const again = openProcess({ instance: irmd.instance, pid: a.pid, link });
     assertEquals(again.pid, a.pid);
     // Both handles wait for events of their own flows.
     const [x, y] = irmd.pair(a, b, QOS.raw);
@@ -475,7 +477,7 @@ flowTest(
     assertEquals(next.id, x.id);
     const message = next.read({ timeoutMs: 10_000 });
     await ending;
-    assert(a.set.has(next.queue, next.id));
+    assert(partsOfProcess(a).set.has(partsOf(next).events.queue, next.id));
     peer.writeSync(bytes(3));
     assertEquals(await message, bytes(3));
     next.deallocSync();

@@ -3,6 +3,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Worker } from "node:worker_threads";
 import { Flow, OuroError, QOS } from "../../../../lib/mod.ts";
+import { openFlow, partsOf } from "../../../../lib/flow/flow.ts";
+import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { ask, askSync, giveBack, giveBackSync, grantTransfer } from "../../../../lib/flow/grant.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
@@ -31,14 +33,14 @@ Deno.test({
     onNode(async (irmd) => {
       irmd.cipherNid = AES_256_GCM;
       const [a, b] = [irmd.open(), irmd.open()];
-      const accepting = ask(a, "accept", "");
-      const mine = await ask(b, "alloc", "peer");
+      const accepting = ask(partsOfProcess(a), "accept", "");
+      const mine = await ask(partsOfProcess(b), "alloc", "peer");
       const theirs = await accepting;
       assertEquals(mine.symKey, irmd.key);
       const moved = structuredClone(mine, { transfer: grantTransfer(mine) });
       assertEquals(mine.symKey.length, 0, "the key moved");
-      const x = Flow.open(b, moved);
-      const y = Flow.open(a, theirs, { lingerMs: 5 });
+      const x = openFlow(b, moved);
+      const y = openFlow(a, theirs, { lingerMs: 5 });
       assertEquals(y.lingerMs, 5);
       assertEquals(moved.symKey, new Uint8Array(32), "opening wipes the key");
       await x.write(Uint8Array.of(1, 2));
@@ -54,11 +56,11 @@ Deno.test({
   fn: () =>
     onNode(async (irmd) => {
       const [a, b] = [irmd.open(), irmd.open()];
-      const accepting = ask(a, "accept", "");
-      const mine = await ask(b, "alloc", "peer");
+      const accepting = ask(partsOfProcess(a), "accept", "");
+      const mine = await ask(partsOfProcess(b), "alloc", "peer");
       const theirs = await accepting;
-      assertEquals(await giveBack(b, mine.info.id), 0);
-      assertEquals(giveBackSync(a, theirs.info.id), 0);
+      assertEquals(await giveBack(partsOfProcess(b), mine.info.id), 0);
+      assertEquals(giveBackSync(partsOfProcess(a), theirs.info.id), 0);
       assertEquals(irmd.deallocs.get(mine.info.id), 2);
       a.close();
       b.close();
@@ -71,12 +73,24 @@ Deno.test({
   fn: () =>
     onNode(async (irmd) => {
       const a = irmd.open();
-      assertThrows(() => askSync(a, "alloc", "x", { timeoutMs: -1 }), OuroError, "-22");
-      assertThrows(() => askSync(a, "alloc", "x", { timeoutMs: NaN }), OuroError, "-22");
-      await assertRejects(() => ask(a, "alloc", "x", { qos: "gold" as "raw" }), OuroError, "gold");
+      assertThrows(
+        () => askSync(partsOfProcess(a), "alloc", "x", { timeoutMs: -1 }),
+        OuroError,
+        "-22",
+      );
+      assertThrows(
+        () => askSync(partsOfProcess(a), "alloc", "x", { timeoutMs: NaN }),
+        OuroError,
+        "-22",
+      );
+      await assertRejects(
+        () => ask(partsOfProcess(a), "alloc", "x", { qos: "gold" as "raw" }),
+        OuroError,
+        "gold",
+      );
       const asked = irmd.log.length;
       const signal = AbortSignal.abort(new Error("over"));
-      await assertRejects(() => ask(a, "alloc", "x", { signal }), Error, "over");
+      await assertRejects(() => ask(partsOfProcess(a), "alloc", "x", { signal }), Error, "over");
       assertEquals(irmd.log.length, asked, "nothing was asked");
       a.close();
     }),
@@ -93,7 +107,7 @@ for (const [nid, name] of [[0, "with CRC"], [AES_256_GCM, "encrypted"]] as const
         const [x, y] = irmd.pair(a, b, { ...QOS.raw, ber: 0 });
         await x.write(Uint8Array.of(1));
         await y.read({ timeoutMs: 5000 });
-        const flow = y.handOver();
+        const flow = partsOf(y).handOver();
         assert(y.isClosed, "this thread's use ended");
         assertEquals(flow.cipher === undefined, nid === 0);
         const worker = new Worker(new URL("./shared_worker.ts", import.meta.url), {
@@ -122,7 +136,7 @@ Deno.test({
     onNode((irmd) => {
       const [a, b] = [irmd.open(), irmd.open()];
       const [x] = irmd.pair(a, b, QOS.data);
-      assertThrows(() => x.handOver(), OuroError, "-95");
+      assertThrows(() => partsOf(x).handOver(), OuroError, "-95");
       a.close();
       b.close();
     }),

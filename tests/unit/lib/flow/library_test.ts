@@ -12,6 +12,7 @@ import {
   QOS,
   type QosName,
 } from "../../../../lib/mod.ts";
+import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
@@ -226,8 +227,9 @@ libraryTest(
     const heard: Flow[] = [];
     let full = true;
     // The table is full: as if 4032 flows were open.
-    const freeFd = b.freeFd.bind(b);
-    b.freeFd = () => full ? -Errno.EMFILE : freeFd();
+    const { table } = partsOfProcess(b);
+    const freeFd = table.freeFd.bind(table);
+    table.freeFd = () => full ? -Errno.EMFILE : freeFd();
     const listening = (async () => {
       for await (const flow of Flow.listen({ process: b, signal: stop.signal })) heard.push(flow);
     })();

@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Errno, OuroError } from "../../../../lib/errno.ts";
+import { partsOf } from "../../../../lib/flow/flow.ts";
 import { messageLimit, pieceBytes } from "../../../../lib/flow/message_limit.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import type { SduLimits } from "../../../../lib/irm/messages.ts";
@@ -51,6 +52,7 @@ const SUITES = [{ word: "no cipher", nid: 0, ivBytes: 0, tagBytes: 0 }, ...CIPHE
 
 interface Fixture {
   irmd: FakeIrmd;
+  a: OuroProcess;
   pair(qos: QosSpec, sdu: SduLimits): [Flow, Flow];
   /** Bytes of the packets in the receive ring of `flow`, which stay there. */
   queued(flow: Flow): number[];
@@ -60,12 +62,13 @@ async function onNode(use: (f: Fixture) => void | Promise<void>): Promise<void> 
   const instance = instanceOf(`/tmp/ouro-limit-test-${crypto.randomUUID()}`);
   try {
     using irmd = new FakeIrmd(instance);
-    const [a, b]: OuroProcess[] = [irmd.open(), irmd.open()];
+    const [a, b] = [irmd.open(), irmd.open()];
     await use({
       irmd,
+      a,
       pair(qos, sdu) {
         irmd.tamper = (m) => ({ ...m, flowInfo: { ...m.flowInfo!, mpl: 100, ...sdu } });
-        return irmd.pair(a!, b!, qos, { crc: true });
+        return irmd.pair(a, b, qos, { crc: true });
       },
       queued(flow) {
         const ring = Rbuff.open(instance, flow.info.nPid, flow.id);
@@ -134,7 +137,7 @@ flowTest("packets in place are held to the limit, too, and their blocks are give
     assertEquals(x.commit(packet), most);
     const off = f.irmd.pool.alloc(most + 1);
     assert(off > 0);
-    assertEquals(x.giveBlock(off), -Errno.EMSGSIZE);
+    assertEquals(partsOf(x).inPlace.giveBlock(off), -Errno.EMSGSIZE);
     assertEquals(x.counters.txDropped, 0);
   }
 });
@@ -155,7 +158,7 @@ flowTest(
 
 flowTest("an attached thread keeps to the limit of the flow", (f) => {
   const [x, y] = f.pair(KINDS["raw"]!.qos, { sduBytesMax: 100 });
-  const attached = Flow.attach(x["process"], structuredClone(x.share()));
+  const attached = Flow.attach(f.a, structuredClone(x.share()));
   assertEquals(attached.messageBytesMax, 100);
   assertEquals(attached.writeSync(new Uint8Array(101)), -Errno.EMSGSIZE);
   assertEquals(attached.writeSync(new Uint8Array(100)), 100);

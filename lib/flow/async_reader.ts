@@ -1,0 +1,61 @@
+/**
+ * Reading from a flow with `await`, over `reader.ts`. Calls reject with `OuroError` carrying the numbers of the blocking
+ * calls.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import type { FlowCore } from "./core.ts";
+import type { FlowEvents } from "./events.ts";
+import { type AsyncCallOptions, NO_WAIT } from "./options.ts";
+import type { Reader } from "./reader.ts";
+import { AT_ONCE_MASK, eventLoopTurn, leftMs, untilNs } from "./turns.ts";
+
+/** A message, or a number as of a blocking read. */
+type Got = Uint8Array<ArrayBuffer> | number;
+
+/** See the head of this file. */
+export class AsyncReader {
+  /** Calls that had nothing to wait for. */
+  #atOnce = 0;
+
+  constructor(
+    private readonly core: FlowCore,
+    private readonly events: FlowEvents,
+    private readonly reader: Reader,
+  ) {}
+
+  /** The next message, or as much of it as `into` takes: then its bytes. */
+  async read(into: Uint8Array<ArrayBuffer> | undefined, options: AsyncCallOptions): Promise<Got> {
+    const got = this.#try(into);
+    if (typeof got !== "number" || got >= 0) {
+      if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+      return got;
+    }
+    const until = untilNs(options, this.core.rcvTimeoutMs);
+    for (;;) {
+      options.signal?.throwIfAborted();
+      if (!this.core.over) this.events.listen();
+      const message = this.#try(into);
+      if (typeof message !== "number" || message >= 0) return message;
+      if (message !== -Errno.EAGAIN) throw new OuroError(message, "Cannot read");
+      const left = leftMs(until);
+      if (left <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot read");
+      await this.events.wait(left, options.signal);
+    }
+  }
+
+  #try(into: Uint8Array<ArrayBuffer> | undefined): Got {
+    return into === undefined ? this.reader.takeMessage() : this.reader.read(into, NO_WAIT);
+  }
+
+  /** Up to `most` messages that are there, at least one. */
+  async readBatch(most: number, options: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>[]> {
+    const messages = [await this.read(undefined, options) as Uint8Array<ArrayBuffer>];
+    while (messages.length < most) {
+      const next = this.reader.takeMessage();
+      if (typeof next === "number") break;
+      messages.push(next);
+    }
+    return messages;
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Writing to a flow with `await`, over `writer.ts`, in the order of the calls. Calls reject with `OuroError` carrying the
+ * numbers of the blocking calls.
+ */
+
+import { Errno, OuroError } from "../errno.ts";
+import type { FlowCore } from "./core.ts";
+import type { FlowEvents } from "./events.ts";
+import { tooLongText } from "./message_limit.ts";
+import { type AsyncCallOptions, NO_WAIT } from "./options.ts";
+import {
+  AT_ONCE_MASK,
+  eventLoopTurn,
+  leftMs,
+  ROOM_PAUSE_FIRST_MS,
+  ROOM_PAUSE_MAX_MS,
+  untilNs,
+} from "./turns.ts";
+import type { Writer } from "./writer.ts";
+
+const NO_BYTES = new Uint8Array(0);
+const NOT_BYTES = {
+  stage: "write",
+  process: "flow library",
+  cause: "a message is a Uint8Array; make one of other views and buffers first",
+};
+
+/** A write that waits for those before it. */
+interface Turn {
+  go: (() => void) | undefined;
+}
+
+/** Resolves when the writes before this one are through, after `ms`, or when the signal aborts. */
+function itsTurn(turn: Turn, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const go = () => {
+      turn.go = undefined;
+      if (timer !== undefined) clearTimeout(timer);
+      signal?.removeEventListener("abort", go);
+      resolve();
+    };
+    turn.go = go;
+    if (ms !== Infinity) timer = setTimeout(go, Math.min(ms, 0x7fffffff));
+    signal?.addEventListener("abort", go, { once: true });
+  });
+}
+
+/** See the head of this file. */
+export class AsyncWriter {
+  /** Calls that had nothing to wait for. */
+  #atOnce = 0;
+  /** Writes that wait, in the order they were asked for: none overtakes another. */
+  readonly #turns: Turn[] = [];
+
+  constructor(
+    private readonly core: FlowCore,
+    private readonly events: FlowEvents,
+    private readonly writer: Writer,
+  ) {}
+
+  /** Sends one message; see `Flow.write`. */
+  write(bytes: Uint8Array, options: AsyncCallOptions): Promise<number> {
+    if (this.#turns.length > 0 || options.signal?.aborted === true) {
+      return this.#writeInTurn(bytes, options);
+    }
+    const n = this.writer.write(bytes, NO_WAIT);
+    if (n === -Errno.EAGAIN) return this.#writeInTurn(bytes, options);
+    if (n < 0) return Promise.reject(this.#error(n, bytes.length));
+    if ((++this.#atOnce & AT_ONCE_MASK) !== 0) return Promise.resolve(n);
+    return eventLoopTurn().then(() => n);
+  }
+
+  async #writeInTurn(bytes: Uint8Array, options: AsyncCallOptions): Promise<number> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const until = untilNs(options, this.core.sndTimeoutMs);
+    const turn: Turn = { go: undefined };
+    this.#turns.push(turn);
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    try {
+      for (;;) {
+        const first = this.#turns[0] === turn;
+        if (first) {
+          const n = this.writer.write(bytes, NO_WAIT);
+          if (n >= 0) return n;
+          if (n !== -Errno.EAGAIN) throw this.#error(n, bytes.length);
+        }
+        const left = leftMs(until);
+        if (left <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
+        if (first) {
+          // A peer that takes packets out of a full ring tells nobody: look again soon.
+          await this.#pause(Math.min(left, pauseMs), signal);
+          pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+        } else {
+          await itsTurn(turn, left, signal);
+        }
+        signal?.throwIfAborted();
+      }
+    } finally {
+      this.#turns.splice(this.#turns.indexOf(turn), 1);
+      this.#turns[0]?.go?.();
+    }
+  }
+
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    this.events.listen();
+    return this.events.wait(ms, signal);
+  }
+
+  /** Sends messages one after the other; see `Flow.writeBatch`. */
+  async writeBatch(messages: Iterable<Uint8Array>, options: AsyncCallOptions): Promise<number> {
+    let n = 0;
+    for (const bytes of messages) {
+      const sent = this.#turns.length === 0 ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
+      if (sent < 0) await this.write(bytes, options);
+      n += 1;
+    }
+    return n;
+  }
+
+  /** Says on a reliable flow that no more comes. Resolves when that is on its way, or the flow is over. */
+  async sayEnd(signal: AbortSignal | undefined): Promise<void> {
+    const { core } = this;
+    if (!core.isReliable) {
+      throw new OuroError(-Errno.ENOTSUP, "Cannot close one side of a flow without retransmission");
+    }
+    while (this.#turns.length > 0) await this.events.wait(ROOM_PAUSE_MAX_MS, signal);
+    let pauseMs = ROOM_PAUSE_FIRST_MS;
+    while (!core.over && !core.writesDone) {
+      signal?.throwIfAborted();
+      const n = this.writer.writeFrct(NO_BYTES, NO_WAIT);
+      if (n >= 0) core.writesDone = true;
+      else if (n !== -Errno.EAGAIN) throw new OuroError(n, "Cannot close the writing side");
+      else {
+        await this.#pause(pauseMs, signal);
+        pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+      }
+    }
+  }
+
+  #error(code: number, bytes: number): OuroError {
+    if (code === -Errno.EMSGSIZE) {
+      return new OuroError(code, `Cannot write ${tooLongText(bytes, this.core.messageBytesMax)}`);
+    }
+    const detail = code === -Errno.EINVAL ? NOT_BYTES : undefined;
+    return new OuroError(code, "Cannot write", detail);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Options of the calls of a flow, and what describes one.
+ */
+
+import type { FlowInfo } from "../irm/messages.ts";
+import type { QosSpec } from "../qos.ts";
+import type { GrantOptions } from "./grant.ts";
+import type { OuroProcess } from "./process.ts";
+
+/** How a flow is made. */
+export interface FlowOptions extends GrantOptions {
+  /** Aborts the wait; the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** The process that owns the flow; the thread's own when absent. */
+  process?: OuroProcess | undefined;
+  /** See {@linkcode Flow.lingerMs}; undefined: as long as FRCT would retransmit, 120 s. */
+  lingerMs?: number | undefined;
+}
+
+/** Options of one blocking call. */
+export interface CallOptions {
+  /** How long to wait, ms; undefined: the flow's own time-out, Infinity: for ever. */
+  timeoutMs?: number | undefined;
+  /** Return -EAGAIN instead of waiting; undefined: as the flow's flags say. */
+  nonblock?: boolean | undefined;
+}
+
+/** Options of an asynchronous read or write. */
+export interface AsyncCallOptions {
+  /** Reject with -ETIMEDOUT after so many ms; absent: the flow's own time-out. */
+  timeoutMs?: number | undefined;
+  /** The same by its short name, ms. */
+  timeout?: number | undefined;
+  /** Aborts the wait; the promise rejects with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How a flow is closed. */
+export interface DeallocOptions {
+  /** Wait for acknowledgements of a reliable flow so many ms at most; absent: {@linkcode Flow.lingerMs}. */
+  lingerMs?: number | undefined;
+  /** Stops waiting, for acknowledgements and for the peer to read; the flow is closed all the same. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Plain data with which another thread of the process takes part in a flow. */
+export interface SharedFlow {
+  /** As the IRMd described the flow. */
+  readonly info: FlowInfo;
+  /** The flow is given away for good: its signs of life go with it. */
+  readonly whole?: boolean | undefined;
+  /**
+   * The cipher of a flow that is given away, as `PacketCipher.takeState` gave it: secret. Attaching wipes it; move it
+   * (`postMessage(shared, [shared.cipher.buffer])`) so that no copy stays behind.
+   */
+  readonly cipher?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A flow as a log shows it. */
+export interface FlowText {
+  /** Flow id. */
+  readonly id: number;
+  /** Descriptor. */
+  readonly fd: number;
+  /** The process that uses the flow. */
+  readonly pid: number;
+  /** The IPCP below, or the other process of a direct flow. */
+  readonly peerPid: number;
+  /** Maximum packet lifetime, ms. */
+  readonly mpl: number;
+  /** What was granted. */
+  readonly qos: Readonly<Record<keyof QosSpec, number>>;
+  /** Whether it was closed here. */
+  readonly closed: boolean;
+}
+
+/** Do not wait. */
+export const NO_WAIT: CallOptions = Object.freeze({ nonblock: true });

@@ -1,0 +1,107 @@
+/**
+ * What the flows of one thread of a process stand on (spec 30 §3): the pool and the flow set in shared memory, the
+ * thread's table of flows, their deadlines, its queues and waiter, and the way to the IRMd. `OuroProcess` is what
+ * programs see of it.
+ */
+
+import type { Instance } from "../instance.ts";
+import { irmRequest, irmRequestSync } from "../irm/client.ts";
+import { IrmCode, type IrmMsg } from "../irm/messages.ts";
+import { BlockCache } from "../shm/block_cache.ts";
+import type { FlowSetShm } from "../shm/flow_set.ts";
+import type { Pool } from "../shm/pool.ts";
+import { Deadlines } from "./deadlines.ts";
+import { FlowTable } from "./flow_table.ts";
+import { Queues } from "./queues.ts";
+import { PeerSets } from "./rings.ts";
+
+/** The way to the IRMd. */
+export interface IrmdLink {
+  requestSync(message: IrmMsg): IrmMsg;
+  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
+}
+
+/** Longest wait for the answer to a farewell, ms. */
+const FAREWELL_MS = 60;
+
+/** The socket of the IRMd of an instance. */
+export function socketLink(instance: Instance): IrmdLink {
+  return {
+    requestSync: (message) => {
+      // A process that ends does not wait for an IRMd that is stopped: it reads the farewell later.
+      const farewell = message.code === IrmCode.IRM_PROC_EXIT;
+      return irmRequestSync(instance, message, farewell ? { timeoutMs: FAREWELL_MS } : {});
+    },
+    request: (message, signal) =>
+      irmRequest(instance, message, signal === undefined ? {} : { signal }),
+  };
+}
+
+/** What a process is opened with. */
+export interface ProcessMemory {
+  readonly instance: Instance;
+  readonly pid: number;
+  /** Flow uid: 0 for the global pool. */
+  readonly uid: number;
+  readonly pool: Pool;
+  /** The process's own flow set. */
+  readonly set: FlowSetShm;
+  /** One word: bit n is set when queue n of the set is in use by some thread. */
+  readonly indexes: Int32Array<SharedArrayBuffer>;
+  /** This thread announced the process. */
+  readonly first: boolean;
+}
+
+/** See the head of this file. */
+export class ProcessParts {
+  readonly instance: Instance;
+  readonly pid: number;
+  readonly uid: number;
+  readonly pool: Pool;
+  readonly set: FlowSetShm;
+  readonly indexes: Int32Array<SharedArrayBuffer>;
+  /** Where flows take blocks for packets they send. */
+  readonly blocks: BlockCache;
+  /** Peers' flow sets. */
+  readonly peerSets: PeerSets;
+  readonly table: FlowTable = new FlowTable();
+  readonly queues: Queues;
+  readonly deadlines: Deadlines;
+
+  constructor(memory: ProcessMemory, private readonly link: IrmdLink) {
+    const { instance, pid, uid, pool, set, indexes, first } = memory;
+    this.instance = instance;
+    this.pid = pid;
+    this.uid = uid;
+    this.pool = pool;
+    this.set = set;
+    this.indexes = indexes;
+    this.blocks = new BlockCache(pool);
+    this.peerSets = new PeerSets(instance);
+    const of = { prefix: instance.prefix, pid };
+    this.queues = new Queues(of, set, indexes, first, this.table);
+    this.deadlines = new Deadlines(this.queues);
+  }
+
+  /** A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
+  requestSync(message: IrmMsg): IrmMsg {
+    return this.link.requestSync(message);
+  }
+
+  /** A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
+  request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
+    return this.link.request(message, signal);
+  }
+
+  /** Closes all flows without lingering; `farewell` is said before the memory is unmapped. */
+  close(farewell: () => void): void {
+    this.deadlines.close();
+    this.queues.stop();
+    for (const flow of [...this.table]) flow.abandon();
+    this.queues.close();
+    this.blocks.close();
+    farewell();
+    this.set.close();
+    this.pool.close();
+  }
+}

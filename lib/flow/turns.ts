@@ -1,0 +1,30 @@
+/**
+ * What asynchronous calls do so that a flow that is always ready does not starve the event loop.
+ */
+
+import { setImmediate } from "node:timers";
+import { monotonicNs } from "../sys/clock.ts";
+import type { AsyncCallOptions } from "./options.ts";
+
+/** Pauses of an asynchronous call that waits for what nobody announces, ms. */
+export const ROOM_PAUSE_FIRST_MS = 1;
+export const ROOM_PAUSE_MAX_MS = 16;
+
+/** Calls without a wait between two turns of the event loop, less one: a busy flow must not starve it. */
+export const AT_ONCE_MASK = 0x7f;
+
+/** Lets timers, signals and other input have their turn. */
+export function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** When an asynchronous call gives up, ns; `ownMs` is the flow's time-out. */
+export function untilNs(options: AsyncCallOptions, ownMs: number | undefined): number {
+  const timeoutMs = options.timeoutMs ?? options.timeout ?? ownMs;
+  return timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
+}
+
+/** What is left until then, ms. */
+export function leftMs(until: number): number {
+  return until === Infinity ? Infinity : (until - monotonicNs()) / 1e6;
+}
