@@ -15,17 +15,31 @@ export const DATA_QUEUE = 1;
 /** Flow id, of no flow, whose events mean "look at the orders". */
 export const ORDERS_FLOW = 0;
 
-const ROW_WORDS = 16;
-const W = { gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 };
+const ROW_WORDS = 20;
+const W = {
+  ...{ gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 },
+  /** The next flow at the same place of the index. */
+  next: 15,
+  localEidHi: 16,
+  remoteEidHi: 17,
+};
+/** Bytes of a peer's address, at most. */
+const PEER_BYTES_MAX = (W.next - W.peer) * 4;
 const INDEX_PLACES = 65536;
+/** Flows at one place of the index that are looked at; a reader that meets a change may lose its way. */
+const CHAIN_MAX = 64;
 
 /** What the main thread publishes of a flow. */
 export interface FlowRow {
   readonly pid: number;
   /** Flow uid: 0 is the global pool. */
   readonly uid: number;
+  /** Low words of the endpoint ids; the flow is found by the one here, unless it is 0. */
   readonly localEid: number;
   readonly remoteEid: number;
+  /** High words, where endpoint ids have 64 bits; 0 elsewhere. */
+  readonly localEidHi?: number;
+  readonly remoteEidHi?: number;
   /** Flow id of the other side, local IPCP only; 0 is none. */
   readonly partner: number;
   readonly peer: Uint8Array;
@@ -53,20 +67,44 @@ export class FlowTable {
     return Atomics.load(this.#size, 0);
   }
 
-  /** Publish a flow. */
+  /** Publish a flow, or publish it anew. */
   open(flowId: number, row: FlowRow): void {
     const at = flowId * ROW_WORDS, rows = this.#rows;
+    if (row.peer.length > PEER_BYTES_MAX) throw new RangeError(`peer of ${row.peer.length} bytes`);
+    const before = (rows[at + W.gen]! & 1) === 1 ? rows[at + W.localEid]! : 0;
+    if (before !== 0 && before !== (row.localEid | 0)) this.#unlink(flowId, before);
     rows[at + W.pid] = row.pid;
     rows[at + W.uid] = row.uid;
     rows[at + W.localEid] = row.localEid;
     rows[at + W.remoteEid] = row.remoteEid;
+    rows[at + W.localEidHi] = row.localEidHi ?? 0;
+    rows[at + W.remoteEidHi] = row.remoteEidHi ?? 0;
     rows[at + W.partner] = row.partner;
     rows[at + W.peerBytes] = row.peer.length;
     this.#bytes.set(row.peer, (at + W.peer) * 4);
     const gen = rows[at + W.gen]!;
     Atomics.store(rows, at + W.gen, (gen | 1) + (gen & 1) * 2);
     if ((gen & 1) === 0) Atomics.add(this.#size, 0, 1);
-    if (row.localEid !== 0) Atomics.store(this.#index, row.localEid & 0xffff, flowId);
+    if (row.localEid !== 0 && before !== (row.localEid | 0)) this.#link(flowId, row.localEid);
+  }
+
+  /** Into the index, before others at its place. */
+  #link(flowId: number, eid: number): void {
+    const place = eid & 0xffff;
+    Atomics.store(this.#rows, flowId * ROW_WORDS + W.next, this.#index[place]!);
+    Atomics.store(this.#index, place, flowId);
+  }
+
+  /** Out of the index; those behind it stay reachable throughout. */
+  #unlink(flowId: number, eid: number): void {
+    const place = eid & 0xffff, rows = this.#rows;
+    const next = rows[flowId * ROW_WORDS + W.next]!;
+    if (this.#index[place] === flowId) return void Atomics.store(this.#index, place, next);
+    for (let id = this.#index[place]!; id !== 0; id = rows[id * ROW_WORDS + W.next]!) {
+      if (rows[id * ROW_WORDS + W.next] !== flowId) continue;
+      Atomics.store(rows, id * ROW_WORDS + W.next, next);
+      return;
+    }
   }
 
   /** Take a flow out of sight of the data path. The row stays for what the process has written already. */
@@ -74,8 +112,7 @@ export class FlowTable {
     const at = flowId * ROW_WORDS, rows = this.#rows;
     const gen = rows[at + W.gen]!;
     if ((gen & 1) === 0) return;
-    const key = rows[at + W.localEid]! & 0xffff;
-    if (this.#index[key] === flowId) Atomics.store(this.#index, key, 0);
+    if (rows[at + W.localEid] !== 0) this.#unlink(flowId, rows[at + W.localEid]!);
     Atomics.store(rows, at + W.gen, gen + 1);
     Atomics.sub(this.#size, 0, 1);
   }
@@ -104,10 +141,23 @@ export class FlowTable {
   partner(flowId: number): number {
     return Atomics.load(this.#rows, flowId * ROW_WORDS + W.partner);
   }
-  /** The flow that reads from an endpoint id, or 0. */
-  flowOf(eid: number): number {
-    const flowId = Atomics.load(this.#index, eid & 0xffff);
-    return flowId !== 0 && this.localEid(flowId) === eid >>> 0 ? flowId : 0;
+  localEidHi(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.localEidHi]! >>> 0;
+  }
+  remoteEidHi(flowId: number): number {
+    return this.#rows[flowId * ROW_WORDS + W.remoteEidHi]! >>> 0;
+  }
+  /** The flow that reads from an endpoint id, low and high word, or 0. */
+  flowOf(eid: number, hi = 0): number {
+    let flowId = Atomics.load(this.#index, eid & 0xffff);
+    for (let i = 0; flowId !== 0 && i < CHAIN_MAX; i++) {
+      const at = flowId * ROW_WORDS;
+      if (this.#rows[at + W.localEid] === (eid | 0) && this.#rows[at + W.localEidHi] === (hi | 0)) {
+        return flowId;
+      }
+      flowId = Atomics.load(this.#rows, at + W.next);
+    }
+    return 0;
   }
   /** Copy the peer's address to `into` at `at`. */
   copyPeer(flowId: number, into: Uint8Array, at: number): void {
