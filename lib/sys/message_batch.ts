@@ -62,6 +62,20 @@ export class MessageBatch {
     const at = i * NAME_BYTES;
     for (let k = 0; k < name.length; k++) this.names[at + k] = name[k]!;
   }
+  /** Put a message into slot i as if it had been received, cut like a longer one of the network. */
+  put(i: number, bytes: Uint8Array, name: Uint8Array): void {
+    const n = Math.min(bytes.length, this.slotBytes), at = i * MMSGHDR_WORDS;
+    this.data.set(bytes.subarray(0, n), i * this.slotBytes);
+    this.setName(i, name);
+    this.#words[at + WORD.msgLen] = bytes.length;
+    this.#words[at + WORD.msgFlags] = n < bytes.length ? MSG_TRUNC : 0;
+  }
+  /** The bytes of message i as it is to be sent, a copy. */
+  message(i: number): Uint8Array {
+    const at = i * this.slotBytes;
+    return this.data.slice(at, at + this.#iov[i * IOVEC_WORDS + 2]!);
+  }
+
   /** After receiving: the length of message i, or -1 if it was longer than a slot. */
   length(i: number): number {
     const at = i * MMSGHDR_WORDS;

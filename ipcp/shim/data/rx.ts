@@ -6,9 +6,10 @@
  * at most {@linkcode MGMT_PENDING_MAX} management messages wait for the main thread, more are dropped.
  */
 
-import { isAgain, MessageBatch, type NetSocket, Poller } from "../../../lib/sys/netsock.ts";
+import { isAgain, MessageBatch } from "../../../lib/sys/netsock.ts";
 import { monotonicNs } from "../../../lib/sys/clock.ts";
 import { type Framing, MGMT } from "./framing.ts";
+import type { Wire } from "./wire.ts";
 import { LongPacketReports } from "../../data/long_packets.ts";
 import { Ports, type ThreadParts } from "../../data/ports.ts";
 import { Spinner } from "../../data/spinner.ts";
@@ -22,10 +23,9 @@ const BATCH = 32;
 export class ShimRx {
   readonly #table: FlowTable;
   readonly #counters: Int32Array;
-  readonly #socket: NetSocket;
+  readonly #wire: Wire;
   readonly #framing: Framing;
   readonly #mgmt: (from: Uint8Array, bytes: Uint8Array) => void;
-  readonly #poller: Poller;
   readonly #ports: Ports;
   readonly #batch: MessageBatch;
   readonly #spinner: Spinner;
@@ -36,19 +36,17 @@ export class ShimRx {
   /** `mgmt` tells the main thread of a management message. */
   constructor(
     parts: ThreadParts,
-    socket: NetSocket,
-    wakeFd: number,
+    wire: Wire,
     framing: Framing,
     mgmt: (from: Uint8Array, bytes: Uint8Array) => void,
   ) {
     this.#ports = new Ports(parts);
     this.#table = parts.table;
     this.#counters = parts.counters;
-    this.#socket = socket;
+    this.#wire = wire;
     this.#framing = framing;
     this.#mgmt = mgmt;
     this.#longPackets = new LongPacketReports("in", parts.tooLong, monotonicNs);
-    this.#poller = new Poller(socket.fd, wakeFd);
     this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
     this.#spinner = new Spinner(() => this.#receive() > 0);
   }
@@ -68,13 +66,13 @@ export class ShimRx {
       return true;
     }
     this.#drained = false;
-    return this.#poller.wait(timeoutMs) ? this.#ports.obey() : true;
+    return this.#wire.wait(timeoutMs) ? this.#ports.obey() : true;
   }
 
   /** Receive into the batch unless it holds something. How many messages it holds. */
   #receive(): number {
     if (this.#received > 0) return this.#received;
-    const n = this.#socket.receive(this.#batch);
+    const n = this.#wire.receive(this.#batch);
     // Other errors (network down, refused by a peer) are reported once and cleared by the kernel.
     return this.#received = n < 0 && !isAgain(n) ? 0 : Math.max(n, 0);
   }

@@ -6,6 +6,7 @@ import { report, serve } from "../../data/worker.ts";
 import type { Framing } from "./framing.ts";
 import { ShimRx } from "./rx.ts";
 import { ShimTx } from "./tx.ts";
+import { SocketWire } from "./wire.ts";
 
 /** What every lower side says to its workers: the socket, which the main thread owns. */
 interface Link {
@@ -17,7 +18,8 @@ export function serveTx<L extends Link>(framingOf: (link: L) => Framing): void {
   serve((init, parts) => {
     const link = init.extra as L;
     const set = FlowSetShm.open(init.instance, init.pid);
-    const tx = new ShimTx(parts, set, NetSocket.adopt(link.fd), framingOf(link));
+    const wire = new SocketWire(NetSocket.adopt(link.fd), init.wakeFd);
+    const tx = new ShimTx(parts, set, wire, framingOf(link));
     return () => {
       tx.run();
       set.close();
@@ -29,8 +31,8 @@ export function serveTx<L extends Link>(framingOf: (link: L) => Framing): void {
 export function serveRx<L extends Link>(framingOf: (link: L) => Framing): void {
   serve((init, parts) => {
     const link = init.extra as L;
-    const socket = NetSocket.adopt(link.fd);
-    const rx = new ShimRx(parts, socket, init.wakeFd, framingOf(link), (from, bytes) => {
+    const wire = new SocketWire(NetSocket.adopt(link.fd), init.wakeFd);
+    const rx = new ShimRx(parts, wire, framingOf(link), (from, bytes) => {
       report({ say: "mgmt", from, bytes });
     });
     return () => rx.run();

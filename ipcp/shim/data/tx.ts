@@ -2,10 +2,11 @@
 
 import { Errno } from "../../../lib/errno.ts";
 import type { FlowSetShm } from "../../../lib/shm/flow_set.ts";
-import { MessageBatch, type NetSocket } from "../../../lib/sys/netsock.ts";
+import { MessageBatch } from "../../../lib/sys/netsock.ts";
 import { monotonicNs } from "../../../lib/sys/clock.ts";
 import { FlowLoop } from "../../data/flow_loop.ts";
 import type { Framing } from "./framing.ts";
+import type { Wire } from "./wire.ts";
 import { LongPacketReports } from "../../data/long_packets.ts";
 import type { Port } from "../../data/port.ts";
 import type { ThreadParts } from "../../data/ports.ts";
@@ -17,7 +18,7 @@ const BATCH = 32;
 export class ShimTx extends FlowLoop {
   readonly #table: FlowTable;
   readonly #counters: Int32Array;
-  readonly #socket: NetSocket;
+  readonly #wire: Wire;
   readonly #framing: Framing;
   readonly #batch: MessageBatch;
   /** Where the payload of message i goes. */
@@ -25,11 +26,11 @@ export class ShimTx extends FlowLoop {
   #filled = 0;
   readonly #longPackets: LongPacketReports;
 
-  constructor(parts: ThreadParts, set: FlowSetShm, socket: NetSocket, framing: Framing) {
+  constructor(parts: ThreadParts, set: FlowSetShm, wire: Wire, framing: Framing) {
     super(parts, set);
     this.#table = parts.table;
     this.#counters = parts.counters;
-    this.#socket = socket;
+    this.#wire = wire;
     this.#framing = framing;
     this.#longPackets = new LongPacketReports("out", parts.tooLong, monotonicNs);
     this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
@@ -74,7 +75,7 @@ export class ShimTx extends FlowLoop {
     this.#filled = 0;
     let from = 0;
     while (from < n) {
-      const sent = this.#socket.send(this.#batch, from, n - from);
+      const sent = this.#wire.send(this.#batch, from, n - from);
       if (sent <= 0) {
         this.#counters[Counter.sendFailed]!++;
         from++; // The first one is refused: no route, link down, too long. The others get their try.

@@ -8,6 +8,7 @@ import { UdpFraming } from "../../../ipcp/udp/data/framing.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
 import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
+import { SocketWire } from "../../../ipcp/shim/data/wire.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { withShm } from "../lib/shm/support.ts";
 import { App, IpcpMemory, used } from "./data_support.ts";
@@ -41,11 +42,12 @@ function withShim(use: (s: Setup) => void): void {
     const socket = open(), far = open(), other = open();
     const wake = new WakeFd();
     defer(() => wake.close());
+    const wire = new SocketWire(socket, wake.fd);
     const m = new IpcpMemory(i, [], defer);
     const mgmt: Setup["mgmt"] = [];
     const framing = () => new UdpFraming(SPEC);
-    const tx = new ShimTx(m, m.set, socket, framing());
-    const rx = new ShimRx(m, socket, wake.fd, framing(), (from, bytes) => {
+    const tx = new ShimTx(m, m.set, wire, framing());
+    const rx = new ShimRx(m, wire, framing(), (from, bytes) => {
       mgmt.push({ from, bytes });
     });
     const app = new App(i, 900101, 0, m.set, defer);
