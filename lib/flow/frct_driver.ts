@@ -18,6 +18,17 @@ import type { Rings } from "./rings.ts";
 /** Copies for retransmission of all flows of this thread. */
 const buffers = new BufferPool();
 
+/** The part of a class of blocks that packets on their way to one flow may hold: the whole window at the sizes of most networks. */
+const WINDOW_BLOCKS_PART = 2 / 3;
+/** Room beside the payload for what is around it: FRCT header, cipher, CRC. */
+const AROUND_BYTES = 64;
+
+/** Packets of so many payload bytes that may be on their way to a flow without the class of their blocks running dry. */
+function blocksFor(pool: Pool, bytes: number): number {
+  const c = pool.classFor(bytes + AROUND_BYTES);
+  return c < 0 ? 0 : Math.round(pool.geometry.objectCount[c]! * WINDOW_BLOCKS_PART);
+}
+
 /** Packets taken from the ring in one go. */
 const PUMP_MAX = 256;
 
@@ -41,7 +52,8 @@ export class FrctDriver {
   ) {
     const random = new Uint32Array(1);
     crypto.getRandomValues(random);
-    this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers });
+    const room = (bytes: number) => blocksFor(pool, bytes);
+    this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers, room });
   }
 
   /**

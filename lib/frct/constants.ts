@@ -51,6 +51,8 @@ export const PROBES_MAX = 2;
 export const SAMPLE_MIN_US = 1_000;
 /** Longest pause between rendez-vous after back-off, µs. */
 export const RDVS_MAX_US = 5_000_000;
+/** Smallest receive window, however few blocks there are for packets of that size. */
+export const WINDOW_MIN_PACKETS = 4;
 /** Smallest congestion window after time-outs. */
 export const CWND_MIN_PACKETS = 2;
 /** An advertised edge farther than this from the left edge is nonsense (31 §10.4). */

@@ -22,6 +22,7 @@
  * Bits returned by `onPacket` and `onTimer` tell what changed; {@linkcode FrctEvent}.
  */
 import type { BufferPool } from "./buffers.ts";
+import type { RoomFor } from "./receiver.ts";
 
 /** What an input changed; bits. */
 export const FrctEvent = {
@@ -65,6 +66,8 @@ export interface FrctConfig {
   initialSeqno: number;
   /** Where copies of packets live; share one per thread. */
   buffers: BufferPool;
+  /** How many packets of so many bytes can be on their way to us without being lost for want of memory; 256 when absent. */
+  room?: RoomFor | undefined;
 }
 
 /** Counters and state of one end, in the order of spec 30 §12 (the last block is ours). */

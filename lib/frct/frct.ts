@@ -54,7 +54,8 @@ export class Frct implements FrctEndpoint {
     this.#reliable = config.reliable;
     this.#mplUs = config.mplMs * 1000;
     this.#snd = new Sender(config.reliable, config.initialSeqno, config.buffers);
-    this.#rcv = new Receiver(config.reliable, this.#limitS(2) * 1e6, config.buffers);
+    const { reliable, buffers, room } = config;
+    this.#rcv = new Receiver(reliable, this.#limitS(2) * 1e6, buffers, room);
     this.#flags = config.reliable
       ? FrctFlag.Rtx | FrctFlag.Rescntl | FrctFlag.Linger
       : FrctFlag.Rescntl;

@@ -6,7 +6,8 @@
  * unreliable flow, or a new run, leaves no hole in the queue.
  *
  * Invariants: positions `read`..`next` hold messages in order; beyond `next` only a reliable flow holds packets, at the
- * distance of their sequence numbers; the right edge is tied to reading: next expected + 256 - unread.
+ * distance of their sequence numbers; the right edge is tied to reading: next expected + window - unread, and never moves
+ * back. The window is 256 packets, fewer where long packets find fewer blocks.
  *
  * Acknowledgement follows arrival (31 §10.6). It goes out at once every 16 packets, for the last packet the peer may
  * send, when a gap appears or is filled, for duplicates, and when a reader reopens the window; otherwise after a short delay
@@ -20,14 +21,15 @@ import {
   FC_EVERY_PACKETS,
   GAP_ACKS,
   START_WINDOW_PACKETS,
+  WINDOW_MIN_PACKETS,
   WINDOW_PACKETS,
 } from "./constants.ts";
 import { before, distance, plus } from "./seq.ts";
 
 const NEVER = Infinity;
 const CAPACITY_FIRST = 8;
-/** Window growth by reading that is worth a packet of its own. */
-const UPDATE_PACKETS = WINDOW_PACKETS / 4;
+/** Part of the window that reading must have opened to be worth a packet of its own. */
+const UPDATE_PART = 4;
 
 /** What became of a data packet. */
 export const Accept = {
@@ -40,6 +42,9 @@ export const Accept = {
   /** Beyond the right edge or before the run began. */
   Outside: 3,
 } as const;
+
+/** How many packets of so many bytes can wait for a flow. */
+export type RoomFor = (bytes: number) => number;
 
 /** The run of the peer and what of it waits for the reader. */
 export class Receiver {
@@ -82,12 +87,21 @@ export class Receiver {
   #gapAcks = 0;
   #duplicateAckUs = -Infinity;
   #extraAcks = 0;
+  /** Packets the peer may have under way: the whole window, or what there is room for at the size they have. */
+  #window = WINDOW_PACKETS;
+  readonly #room: RoomFor | undefined;
+  /** Longest packet so far, for which the window was chosen. */
+  #longest = 0;
 
-  /** @param limitUs receiver inactivity limit */
-  constructor(reliable: boolean, limitUs: number, buffers: BufferPool) {
+  /**
+   * @param limitUs receiver inactivity limit
+   * @param room how many packets of a size can wait for us in memory that others share; all of a window when absent
+   */
+  constructor(reliable: boolean, limitUs: number, buffers: BufferPool, room?: RoomFor) {
     this.#reliable = reliable;
     this.#limitUs = limitUs;
     this.#buffers = buffers;
+    this.#room = room;
   }
 
   /** Messages ready for the reader. */
@@ -100,9 +114,11 @@ export class Receiver {
     return plus(this.nextSeq, -this.ready);
   }
 
-  /** First sequence number not accepted. */
+  /** First sequence number not accepted; never before the one told. */
   get edge(): number {
-    return plus(this.nextSeq, this.open ? WINDOW_PACKETS - this.ready : 0);
+    if (!this.open) return this.nextSeq;
+    const edge = plus(this.nextSeq, this.#window - this.ready);
+    return before(edge, this.edgeSent) ? this.edgeSent : edge;
   }
 
   /** A packet with DRF begins a run at `seqno`; unread messages of an older run stay readable. */
@@ -161,6 +177,7 @@ export class Receiver {
       return Accept.Outside;
     }
     this.dataUs = nowUs;
+    if (len > this.#longest) this.#fitWindow(len);
     const last = plus(seqno, 1) === this.edgeSent;
     if (this.#reliable && gap > 0) {
       const position = this.#next + gap;
@@ -189,6 +206,19 @@ export class Receiver {
     else this.#onOrder(nowUs, last);
     return Accept.Ready;
   }
+
+  /**
+   * Longer packets than before: the peer may send as many as there are blocks for. More would be lost on their way to us,
+   * on a link that loses nothing.
+   */
+  #fitWindow(len: number): void {
+    this.#longest = len;
+    const room = this.#room?.(len) ?? WINDOW_PACKETS;
+    this.#window = Math.min(this.#window, Math.max(WINDOW_MIN_PACKETS, room));
+    const edge = this.edge;
+    if (before(edge, this.#edgeNoted)) this.#edgeNoted = edge;
+  }
+
   /** The last packet accepted goes to the reader that waits; no copy was kept. */
   direct = false;
 
@@ -216,7 +246,8 @@ export class Receiver {
     const growth = distance(this.edge, this.#edgeNoted);
     const exhausted = this.nextSeq === this.edgeSent;
     if (
-      growth >= UPDATE_PACKETS || (exhausted && (growth >= ACK_EVERY_PACKETS || this.ready === 0))
+      growth >= this.#window / UPDATE_PART ||
+      (exhausted && (growth >= ACK_EVERY_PACKETS || this.ready === 0))
     ) {
       this.ackDue = true;
     } else if (this.#reliable && this.ackAtUs === NEVER) {
@@ -286,7 +317,8 @@ export class Receiver {
   #onOrder(nowUs: number, last: boolean): void {
     this.#sinceAck++;
     if (this.#reliable) {
-      if (last || this.#sinceAck >= ACK_EVERY_PACKETS) this.ackDue = true;
+      const every = Math.min(ACK_EVERY_PACKETS, this.#window / UPDATE_PART);
+      if (last || this.#sinceAck >= every) this.ackDue = true;
       else if (this.ackAtUs === NEVER) this.ackAtUs = nowUs + ACK_DELAY_US;
     } else if ((last || this.#sinceAck >= FC_EVERY_PACKETS) && this.owesWindow) {
       this.ackDue = true;
