@@ -58,6 +58,8 @@ export class EthIpcp extends ShimIpcp {
   /** The socket's device has been removed. */
   #gone = false;
   #mac: Uint8Array = new Uint8Array(6);
+  /** The MAC by which peers know flows that are open, when it is ours no more and they have not been told. */
+  #left: Uint8Array | undefined;
   /** Longest payload that the data path has room for, and what the device carries now, bytes. */
   #roomBytes = SLOT_PAYLOAD_BYTES_MAX;
   #payloadMax = 0;
@@ -194,6 +196,7 @@ export class EthIpcp extends ShimIpcp {
     } else if (change.mac !== undefined && change.mtu !== undefined) {
       this.#changeDevice(change.mac, change.mtu);
     }
+    this.#endLeft(change.up);
     this.#setLink(change.up);
   }
 
@@ -211,15 +214,27 @@ export class EthIpcp extends ShimIpcp {
     this.#index = device.index;
     this.#gone = false;
     log.info(`Device ${this.#dev} is back.`);
-    const other = device.mac.some((byte, i) => byte !== this.#mac[i]);
     this.#changeDevice(device.mac, device.mtu);
-    if (other) this.endFlows();
-    this.#setLink(device.up && device.running);
+    const up = device.up && device.running;
+    this.#endLeft(up);
+    this.#setLink(up);
+  }
+
+  /** Flows of a MAC that is ours no more have ended; their peers believe that of the MAC that they know. */
+  #endLeft(up: boolean): void {
+    const left = this.#left, mac = this.#mac;
+    if (left === undefined || !up) return;
+    this.#left = undefined;
+    this.#mac = left;
+    this.endFlows();
+    this.#mac = mac;
   }
 
   /** Flows that are open keep the limit that they were told at their beginning. */
   #changeDevice(mac: Uint8Array, mtu: number): void {
     const before = this.#payloadMax, dev = this.#dev;
+    this.#left ??= this.#mac;
+    if (mac.every((byte, i) => byte === this.#left![i])) this.#left = undefined;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
     if (this.#payloadMax === before) return;
     const { log } = this.context;

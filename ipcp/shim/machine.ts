@@ -289,10 +289,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   dropped(nowUs: number, flowId: number): void {
     const flow = this.#flows.get(flowId);
     if (flow?.leaving !== "drains") return;
-    if (flow.state === "open") {
-      const { localEid: senderEid, remoteEid: receiverEid, peer } = flow;
-      this.#send(peer, { kind: "flow_end", senderEid, receiverEid });
-    }
+    if (flow.state === "open") this.#tellEnd(flow);
     this.#remove(nowUs, flow);
     this.#out.push({ kind: "freed", flowId, pid: flow.pid });
   }
@@ -316,9 +313,20 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
   }
 
-  /** Our own address has changed, so that peers do not take packets of open flows for ours: they have ended. */
+  /**
+   * Our own address has changed, so that peers do not take packets of open flows for ours: they have ended. The peers
+   * are told; the shell sends that from the old address.
+   */
   endFlows(): void {
-    for (const flow of this.#flows.values()) if (flow.state === "open") this.#end(flow);
+    for (const flow of this.#flows.values()) {
+      if (flow.state !== "open") continue;
+      this.#tellEnd(flow);
+      this.#end(flow);
+    }
+  }
+
+  #tellEnd({ localEid: senderEid, remoteEid: receiverEid, peer }: Flow): void {
+    this.#send(peer, { kind: "flow_end", senderEid, receiverEid });
   }
 
   #end(flow: Flow): void {

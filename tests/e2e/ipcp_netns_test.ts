@@ -22,6 +22,7 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import type { ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
 import { type FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
 import { connect, disconnect, OAP, ping } from "./ipcp_support.ts";
+import { FlowEvent } from "../../lib/shm/layout.ts";
 import { until } from "./support/deadline.ts";
 import { canMakeNetns, NetLab } from "./support/netns.ts";
 import { run } from "./support/process.ts";
@@ -266,6 +267,32 @@ for (const type of ["eth-dix", "eth-llc"] as const) {
 }
 
 for (const type of ["eth-dix", "eth-llc"] as const) {
+  Deno.test({
+    name:
+      `${type}: flows of a MAC that was changed end at both sides at once, new ones use the new MAC`,
+    ignore,
+    async fn() {
+      await using lab = await Lab.start(type);
+      for (const [i, isDown] of [false, true].entries()) {
+        const [c, s] = await lab.connect();
+        await ping(c, s, filled(3));
+        if (isDown) await lab.ip("A", "link", "set", "vethA", "down");
+        await lab.ip("A", "link", "set", "vethA", "address", `02:00:00:00:77:0${i + 1}`);
+        if (isDown) await lab.ip("A", "link", "set", "vethA", "up");
+        for (const flow of [c, s]) {
+          const isEnd = ([, event]: [number, number]) => event === FlowEvent.DEALLOC;
+          await until("ended", () => lab.irmd.clearEvents(flow.pid).some(isEnd));
+          assertEquals(flow.rx.acl() & 2, 2);
+        }
+        await disconnect(lab.irmd, lab.a, c);
+        await disconnect(lab.irmd, lab.b, s);
+      }
+      const [c, s] = await lab.connect();
+      await ping(c, s, filled(9));
+      await ping(s, c, filled(8));
+    },
+  });
+
   Deno.test({
     name: `${type}: an interface that is deleted is said, and taken up again when it is made anew`,
     ignore,

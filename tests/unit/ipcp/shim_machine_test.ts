@@ -553,3 +553,16 @@ Deno.test("what the IRMd gives for nobody, or twice, is let go of", () => {
   assertEquals(t.replyOf(t.drain(other)[0]).response, -16);
   assertEquals(other.flowState(1), "open");
 });
+
+Deno.test("flows of an address that is ours no more have ended, and their peers are told", () => {
+  const { m, eid } = opened();
+  t.requested(m, 2, 5);
+  m.endFlows();
+  const [send, ended] = t.drain(m);
+  assertEquals(send?.kind === "send" && send.to, t.MAC_B);
+  assertEquals(t.parsed(send), { kind: "flow_end", senderEid: eid, receiverEid: 200 });
+  assertEquals(ended, { kind: "ended", flowId: 1 });
+  m.endFlows();
+  t.dealloc(m, 3, 1);
+  assertEquals(t.drain(m).map((e) => e.kind), ["drop", "freed"]);
+});
