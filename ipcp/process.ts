@@ -9,6 +9,7 @@
 
 import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
+import type { Failure } from "../lib/failure.ts";
 import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
 import {
   decodeIpcpMsg,
@@ -31,7 +32,7 @@ import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
 import { infoComponent } from "./rib.ts";
 import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
-import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
+import { type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
 /** Connections that may wait; the prototype's 0 makes concurrent callers block in connect. */
 const BACKLOG = 64;
@@ -330,7 +331,12 @@ export class IpcpProcess {
         : await this.#type.bootstrap(m.conf!);
     } catch (e) {
       await this.#type.stop();
-      return { code: -Errno.EPERM, cause: e instanceof Error ? e.message : String(e) };
+      const cause = e instanceof Error ? e.message : String(e);
+      return {
+        code: -Errno.EPERM,
+        stage: m.code === Command.enroll ? "enroll" : "bootstrap",
+        cause,
+      };
     }
   }
 
