@@ -3,7 +3,6 @@
  * type does beside that it performs itself.
  */
 
-import type { Failure } from "../lib/failure.ts";
 import type { SduLimits } from "../lib/irm/messages.ts";
 import { NO_SDU_LIMITS } from "../lib/irm/messages.ts";
 import type { QosSpec } from "../lib/qos.ts";
@@ -11,7 +10,7 @@ import type { AskIrmd } from "./arrivals.ts";
 import type { DataPlane } from "./data/plane.ts";
 import type { FlowEffect, FlowMachine, FlowOrder } from "./machine.ts";
 import { MachineShell } from "./machine_shell.ts";
-import type { IpcpContext } from "./type.ts";
+import type { Failure, IpcpContext } from "./type.ts";
 
 /** What a type gives its shell. */
 export interface FlowShellParts<P, E> {
@@ -26,12 +25,9 @@ export interface FlowShellParts<P, E> {
   perform(effect: E): void;
 }
 
-/** Why a command was not carried out, for a person. */
-type Refusal = Omit<Failure, "stage">;
-
 export class FlowShell<P, E extends { readonly kind: string }> {
   readonly #parts: FlowShellParts<P, E>;
-  readonly #shell: MachineShell<Refusal>;
+  readonly #shell: MachineShell<Failure>;
 
   constructor(parts: FlowShellParts<P, E>) {
     this.#parts = parts;
@@ -42,9 +38,7 @@ export class FlowShell<P, E extends { readonly kind: string }> {
   // Commands.
 
   query(hash: Uint8Array): Promise<number | Failure> {
-    return this.#command("query", (nowUs, token) => {
-      this.#parts.machine.query(nowUs, hash, token);
-    });
+    return this.#shell.command((nowUs, token) => this.#parts.machine.query(nowUs, hash, token));
   }
 
   flowAlloc(
@@ -56,23 +50,15 @@ export class FlowShell<P, E extends { readonly kind: string }> {
     const { plane, machine } = this.#parts;
     const held = plane.hold(flow.flowId, flow.pid, flow.uid);
     if (held < 0) return Promise.resolve(held);
-    return this.#command("allocate a flow", (nowUs, token) => {
+    return this.#shell.command((nowUs, token) => {
       machine.alloc(nowUs, flow, hash, qos, data, token);
     });
   }
 
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number | Failure> {
-    return this.#command("respond on a flow", (nowUs, token) => {
+    return this.#shell.command((nowUs, token) => {
       this.#parts.machine.allocResp(nowUs, flow, response, data, token);
     });
-  }
-
-  async #command(
-    stage: string,
-    input: (nowUs: number, token: number) => void,
-  ): Promise<number | Failure> {
-    const result = await this.#shell.command(input);
-    return typeof result === "number" ? result : { ...result, stage };
   }
 
   flowDealloc(flowId: number, lingerSec: number): number {

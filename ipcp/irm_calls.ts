@@ -9,12 +9,14 @@ import { Errno, OuroError } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
 import { irmRequest, irmRequestSync } from "../lib/irm/client.ts";
 import {
+  encodeIrmMsg,
   flowInfoOf,
   IpcpState,
   IrmCode,
   type IrmMsg,
   type SduLimits,
 } from "../lib/irm/messages.ts";
+import { LONG_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import type { QosSpec } from "../lib/qos.ts";
 
 /** The IRMd waits up to 2 s for an acceptor and may start a program meanwhile. */
@@ -36,11 +38,14 @@ export interface Arrival {
 export class IrmCalls {
   readonly #instance: Instance;
   readonly #pid: number;
+  readonly #messageBytesMax: number;
   #told = Promise.resolve();
 
-  constructor(instance: Instance, pid: number) {
+  /** @param messageBytesMax longest message that the IRMd reads */
+  constructor(instance: Instance, pid: number, messageBytesMax = MESSAGE_BYTES_MAX) {
     this.#instance = instance;
     this.#pid = pid;
+    this.#messageBytesMax = messageBytesMax;
   }
 
   async #call(m: IrmMsg, timeoutMs = CALL_MS): Promise<IrmMsg & { result: number }> {
@@ -71,7 +76,12 @@ export class IrmCalls {
   /** The IPCP is in BOOT and takes commands. A line that says why the IRMd does not want it, if so. */
   async createR(type: number, name: string): Promise<string | undefined> {
     const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.BOOT };
-    const { result, error } = await this.#call({ code: IrmCode.IPCP_CREATE_R, ipcpInfo });
+    // To a prototype's IRMd nothing is said that it does not know.
+    const more = this.#messageBytesMax > MESSAGE_BYTES_MAX
+      ? { messageBytesMax: LONG_MESSAGE_BYTES_MAX }
+      : {};
+    const m = { code: IrmCode.IPCP_CREATE_R, ipcpInfo, ...more };
+    const { result, error } = await this.#call(m);
     return result < 0 ? reasonOf(new OuroError(result, "Cannot report", error)) : undefined;
   }
 
@@ -95,6 +105,10 @@ export class IrmCalls {
   ): Promise<Arrival> {
     const flowInfo = flowInfoOf({ n1Pid: this.#pid, mpl: mplMs, qos, ...sdu });
     const m = { code: IrmCode.IPCP_FLOW_REQ_ARR, flowInfo, hash, pk: data };
+    if (!this.#fits(m)) {
+      const cause = "the request is too long for the IRMd";
+      return { result: -Errno.EMSGSIZE, cause, flowId: -1, pid: -1, uid: 0 };
+    }
     const r = await this.#call(m, REQ_ARR_MS);
     const info = r.flowInfo;
     if (r.result < 0 || info === undefined) {
@@ -114,7 +128,14 @@ export class IrmCalls {
   ): Promise<number> {
     const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs, ...sdu });
     const m = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response, pk: data };
-    return (await this.#call(m)).result;
+    if (this.#fits(m)) return (await this.#call(m)).result;
+    await this.#call({ ...m, response: -Errno.EMSGSIZE, pk: new Uint8Array(0) });
+    return -Errno.EBADF; // So the flow is not the IRMd's any more.
+  }
+
+  #fits(m: IrmMsg): boolean {
+    return (m.pk?.length ?? 0) < MESSAGE_BYTES_MAX / 2 ||
+      encodeIrmMsg(m).length <= this.#messageBytesMax;
   }
 
   /** A flow is gone here. */

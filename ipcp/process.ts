@@ -9,7 +9,6 @@
 
 import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
-import type { Failure } from "../lib/failure.ts";
 import { type Instance, ipcpSocketPath } from "../lib/instance.ts";
 import {
   decodeIpcpMsg,
@@ -20,6 +19,7 @@ import {
   type LayerInfo,
   WireValueError,
 } from "../lib/irm/messages.ts";
+import { LONG_MESSAGE_BYTES_MAX, LONG_MESSAGES_ENV, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS_NP1 } from "../lib/qos.ts";
 import { isWireError } from "../lib/wire/mod.ts";
@@ -32,7 +32,7 @@ import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
 import { infoComponent } from "./rib.ts";
 import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
-import { type IpcpContext, type IpcpType, isFailure } from "./type.ts";
+import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
 /** Connections that may wait; the prototype's 0 makes concurrent callers block in connect. */
 const BACKLOG = 64;
@@ -81,7 +81,9 @@ export class IpcpProcess {
     this.#name = name;
     this.#irmdPid = irmdPid;
     this.#log = log.child("ipcpd/ipcp");
-    this.#irm = new IrmCalls(instance, Deno.pid);
+    const long = Number(Deno.env.get(LONG_MESSAGES_ENV) ?? 0) >= LONG_MESSAGE_BYTES_MAX;
+    const room = long ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
+    this.#irm = new IrmCalls(instance, Deno.pid, room);
     const words = new Uint32Array(1);
     this.#type = make({
       instance,
@@ -219,7 +221,8 @@ export class IpcpProcess {
   }
 
   async #serve(socket: SeqSocket): Promise<void> {
-    const bytes = await socket.recv({ timeoutMs: REQUEST_MS }).catch(() => null);
+    const wait = { timeoutMs: REQUEST_MS, maxBytes: LONG_MESSAGE_BYTES_MAX };
+    const bytes = await socket.recv(wait).catch(() => null);
     if (bytes === null || bytes.length === 0) return;
     const m = decodeIpcpMsg(bytes);
     if (m instanceof WireValueError) {
@@ -331,12 +334,7 @@ export class IpcpProcess {
         : await this.#type.bootstrap(m.conf!);
     } catch (e) {
       await this.#type.stop();
-      const cause = e instanceof Error ? e.message : String(e);
-      return {
-        code: -Errno.EPERM,
-        stage: m.code === Command.enroll ? "enroll" : "bootstrap",
-        cause,
-      };
+      return { code: -Errno.EPERM, cause: e instanceof Error ? e.message : String(e) };
     }
   }
 

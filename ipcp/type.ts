@@ -5,7 +5,6 @@
  * protocol (spec 50 §4.1); a refusal with a reason for a person carries it along.
  */
 
-import type { Failure } from "../lib/failure.ts";
 import type { Instance } from "../lib/instance.ts";
 import type { IpcpConfig, LayerInfo } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
@@ -14,6 +13,14 @@ import type { RibComponent } from "../lib/rib/tree.ts";
 import type { FlowOrder } from "./machine.ts";
 import type { IrmCalls } from "./irm_calls.ts";
 import type { Lifecycle, TypeName } from "./state.ts";
+
+/** A failed operation: negative number and one line that says what to do. */
+export interface Failure {
+  readonly code: number;
+  readonly cause: string;
+  /** The step that failed, when the command alone does not say. */
+  readonly stage?: string | undefined;
+}
 
 /** What a type gets when it is made. */
 export interface IpcpContext {

@@ -10,6 +10,7 @@ import { basename } from "@std/path";
 import { COMMANDS, RUN_WORD } from "../lib/commands.ts";
 import type { Instance } from "../lib/instance.ts";
 import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
+import { LONG_MESSAGE_BYTES_MAX, LONG_MESSAGES_ENV } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import { selfCommand, selfFile } from "../lib/self.ts";
 import type { Fd } from "../lib/sys/fd.ts";
@@ -85,7 +86,8 @@ export class Children {
     const argv = this.ipcpDir === undefined ? selfCommand(program) : [`${this.ipcpDir}/${program}`];
     argv.push(String(Deno.pid), name);
     if (this.toSyslog) argv.push("1");
-    return this.#start(argv, { env: this.#env(), blockSignals: IPCP_BLOCKED_SIGNALS });
+    const env = { ...this.#env(), [LONG_MESSAGES_ENV]: `${LONG_MESSAGE_BYTES_MAX}` };
+    return this.#start(argv, { env, blockSignals: IPCP_BLOCKED_SIGNALS });
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import {
   DATA_BYTES_MAX,
+  fitsIpcp,
   giveUp,
   granted,
   keysRefused,
@@ -109,6 +110,12 @@ async function allocResp(
   response: number,
   pk: Uint8Array | undefined,
 ): Promise<IpcpReply> {
+  if (pk !== undefined && !fitsIpcp(d, flow.n1Pid, pk)) {
+    const told = await allocResp(d, flow, -Errno.EMSGSIZE, undefined);
+    if (resultOf(told) < 0) return told;
+    const result = -Errno.EMSGSIZE;
+    return { kind: "reply", result, msg: { code: IpcpCode.IPCP_REPLY, result } };
+  }
   return await d.ipcpClient.call(flow.n1Pid, "alloc_resp", {
     code: IpcpCode.IPCP_FLOW_ALLOC_RESP,
     flowId: flow.id,

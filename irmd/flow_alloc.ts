@@ -14,6 +14,7 @@ import type { Daemon } from "./daemon.ts";
 import {
   ALLOC_MS,
   DATA_BYTES_MAX,
+  fitsIpcp,
   giveUp,
   granted,
   NO_BYTES,
@@ -152,6 +153,10 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
   if (!d.registry.flows.holds(flow)) return undefined;
+  if (!fitsIpcp(d, ipcp.pid, oap.request)) {
+    const cause = `the request has ${oap.request.length} bytes, more than ipcpd ${ipcp.name} reads`;
+    return abandon(failed(-Errno.EIPCP, "flow alloc", cause));
+  }
   using rings = d.objects.makeRings(flow.id, proc.pid, ipcp.pid, proc.flowUid);
   if (rings.code < 0) return abandon(noRings(rings.code));
   const waiter = d.registry.allocOver(flow, ipcp.pid);
@@ -255,6 +260,8 @@ function refusedThere(code: number, dst: string): string {
   switch (code) {
     case -Errno.EPERM: // What an IRMd says when its wait for an acceptor is over.
       return `nobody accepts flows for "${dst}" at its host`;
+    case -Errno.EMSGSIZE:
+      return `the request or the answer is too long for the layer, and "${dst}" is where no pieces are rejoined`;
     case -Errno.ENAME:
       return `the host that registered "${dst}" does not know it any more`;
   }

@@ -8,7 +8,7 @@
 
 import { Errno, errnoText } from "../lib/errno.ts";
 import { type FlowPeer, FlowState } from "../lib/irm/messages.ts";
-import { NAME_BYTES_MAX } from "../lib/limits.ts";
+import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
 import {
   checkPathsReadableBy,
@@ -51,6 +51,15 @@ function peerOf(peer: PeerIdentity): FlowPeer {
   const { name } = peer;
   const fits = new TextEncoder().encode(name).length <= NAME_BYTES_MAX && !name.includes("\0");
   return { ...peer, name: fits ? name : "" };
+}
+
+/** Bytes of a message to an IPCP beside OAP, at most. */
+const CALL_BYTES = 512;
+
+/** Whether an IPCP reads a message with these OAP bytes: one of the prototype reads 10240. */
+export function fitsIpcp(d: Daemon, pid: number, oap: Uint8Array): boolean {
+  const room = d.registry.ipcps.get(pid)?.messageBytesMax ?? MESSAGE_BYTES_MAX;
+  return oap.length + CALL_BYTES <= room;
 }
 
 /** An end will not use the flow. */

@@ -28,6 +28,10 @@ export const REPLY_MS = {
   dealloc: 4,
 } as const;
 
+/** Answers that may need pieces, and the time that they have, ms. */
+const LONG_ANSWER_BYTES = 1024;
+const LONG_ANSWER_MS = 3000;
+
 /** How long a dealloc that finds the IPCP's queue full is tried again, ms. */
 const DEALLOC_RETRY_MS = 30_000;
 
@@ -57,7 +61,9 @@ export class IpcpClient {
     limitMs = Infinity,
   ): Promise<IpcpReply> {
     if (!pidAlive(pid)) return { kind: "unreachable", cause: `IPCP ${pid} is not running` };
-    const timeoutMs = Math.min(REPLY_MS[call], limitMs);
+    // It asks the far end first whether that takes pieces.
+    const isLong = call === "alloc_resp" && (msg.pk?.length ?? 0) >= LONG_ANSWER_BYTES;
+    const timeoutMs = Math.min(isLong ? LONG_ANSWER_MS : REPLY_MS[call], limitMs);
     const endMs = performance.now() + timeoutMs;
     const path = ipcpSocketPath(this.instance, pid);
     try {
@@ -76,7 +82,9 @@ export class IpcpClient {
       if (!(e instanceof SysError)) throw e;
       if (e.errno === Errno.ETIMEDOUT) {
         if (!SILENT.has(call)) {
-          this.log.warn(`IPCP ${pid} ${call} timed out after ${REPLY_MS[call]} ms.`);
+          this.log.warn(
+            `IPCP ${pid} ${call} timed out after ${isLong ? LONG_ANSWER_MS : REPLY_MS[call]} ms.`,
+          );
         }
         return {
           kind: "silent",

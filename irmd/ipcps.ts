@@ -10,6 +10,7 @@ import {
   IpcpType,
   NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import { QOS } from "../lib/qos.ts";
 import { kill } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
@@ -109,6 +110,10 @@ export class Ipcps {
   /** IPCP_CREATE_R from the IPCP itself. */
   ready(msg: Having<"ipcpInfo">): Outcome {
     const info = msg.ipcpInfo;
+    const ipcp = this.d.registry.ipcps.get(info.pid);
+    if (ipcp !== undefined) {
+      ipcp.messageBytesMax = Math.max(MESSAGE_BYTES_MAX, msg.messageBytesMax ?? 0);
+    }
     const code = this.d.registry.ipcpReady(info.pid, info.type, info.name, info.state);
     return code < 0 ? failed(code, "create ipcp", `no IPCP ${info.pid} was started here`) : ok();
   }

@@ -7,11 +7,12 @@
 import { Errno, errnoText } from "../lib/errno.ts";
 import { type Instance, irmSocketPath } from "../lib/instance.ts";
 import { encodeIrmMsg } from "../lib/irm/messages.ts";
-import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import { LONG_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Watch } from "../lib/sys/epoll.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
+import { effectiveUid } from "../lib/sys/users.ts";
 import type { Outcome } from "./answer.ts";
 import { Client, type Peer, peerOf } from "./client.ts";
 
@@ -81,13 +82,16 @@ export class Server {
     } catch (e) {
       return this.#broken(socket, e);
     }
-    const first = socket.tryRecv(MESSAGE_BYTES_MAX);
+    // IPCPs of ours run as root or as we do.
+    const isOwn = peer.uid === 0 || peer.uid === effectiveUid();
+    const room = isOwn ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
+    const first = socket.tryRecv(room);
     if (first !== -Errno.EAGAIN) return this.#received(socket, peer, first);
     if (this.#idle.size >= IDLE_CONNECTIONS_MAX) this.#drop(this.#idle.keys().next().value!);
     this.#idle.set(socket, performance.now());
     socket.onReadable(() => {
       this.#idle.delete(socket);
-      this.#received(socket, peer, socket.tryRecv(MESSAGE_BYTES_MAX));
+      this.#received(socket, peer, socket.tryRecv(room));
     });
   }
 

@@ -18,6 +18,12 @@ export const FQUEUES_MAX = 32;
 export const RBUFF_SLOTS = 1024;
 /** One message on a UNIX socket, bytes (spec 20 §1). */
 export const MESSAGE_BYTES_MAX = 10240;
+/**
+ * The same between an IRMd and an IPCP of ours: a flow's request with post-quantum keys. The IRMd says so in the
+ * environment of the IPCP, {@linkcode LONG_MESSAGES_ENV}, the IPCP in IPCP_CREATE_R.
+ */
+export const LONG_MESSAGE_BYTES_MAX = 66_560;
+export const LONG_MESSAGES_ENV = "OURO_MESSAGE_BYTES_MAX";
 /** Names, IPCP names, layer names, device names, program paths, bytes (spec 20 §1). */
 export const NAME_BYTES_MAX = 255;
 /** Paths of security files, bytes (spec 20 §1). */

@@ -1,9 +1,9 @@
 /** What the bootstrap of an Ethernet IPCP says, checked: device and ethertype. Pure. */
 
 import { Errno } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import { type IpcpConfig, IpcpType } from "../../lib/irm/messages.ts";
 import { ETHERTYPE_MAX, ETHERTYPE_MIN } from "../../lib/wire/eth_frame.ts";
+import type { Failure } from "../type.ts";
 
 /** Longest device name, bytes (IFNAMSIZ - 1). */
 const DEVICE_BYTES_MAX = 15;
@@ -22,20 +22,12 @@ export interface EthSettings {
 /** The settings of a configuration, or why they cannot be used. */
 export function ethSettings(conf: IpcpConfig, dix: boolean): EthSettings | Failure {
   if (conf.ipcpType !== (dix ? IpcpType.ETH_DIX : IpcpType.ETH_LLC)) {
-    return {
-      code: -Errno.EIPCPTYPE,
-      stage: "bootstrap",
-      cause: "Configuration is not for this Ethernet type.",
-    };
+    return { code: -Errno.EIPCPTYPE, cause: "Configuration is not for this Ethernet type." };
   }
   const { dev, ethertype } = conf.eth;
   const bytes = new TextEncoder().encode(dev).length;
   if (bytes === 0 || bytes > DEVICE_BYTES_MAX || dev.includes("\0")) {
-    return {
-      code: -Errno.EPERM,
-      stage: "bootstrap",
-      cause: `Cannot use device "${dev}": no device has such a name.`,
-    };
+    return { code: -Errno.EPERM, cause: `Cannot use device "${dev}": no device has such a name.` };
   }
   // LLC has no ethertype; the prototype's tool sends what happens to be in memory.
   if (dix && (ethertype < ETHERTYPE_MIN || ethertype > ETHERTYPE_MAX)) {
@@ -43,7 +35,6 @@ export function ethSettings(conf: IpcpConfig, dix: boolean): EthSettings | Failu
     const range = `${hex(ETHERTYPE_MIN)}..${hex(ETHERTYPE_MAX)}`;
     return {
       code: -Errno.EPERM,
-      stage: "bootstrap",
       cause: `Cannot use ethertype ${hex(ethertype)}: not in ${range}.`,
     };
   }

@@ -1,7 +1,6 @@
 /** The IPCPs eth-dix and eth-llc: one packet socket below the shim shell (spec 50 §10–§12). */
 
 import { Errno, errnoText } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import { HASH_BYTES, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import {
@@ -22,7 +21,7 @@ import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
 import type { Addr } from "../shim/name_cache.ts";
 import { watchKernel } from "../shim/kernel_watch.ts";
 import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
-import type { IpcpContext } from "../type.ts";
+import type { Failure, IpcpContext } from "../type.ts";
 
 /**
  * Last endpoint id of eth-dix. A prototype that hears frames of others (a segment that floods) looks ids up in a
@@ -138,11 +137,7 @@ export class EthIpcp extends ShimIpcp {
         : e.call === "SIOCGIFHWADDR"
         ? "Failed to get hardware addr."
         : `${errnoText(e.errno)}.`;
-      return {
-        code: -Errno.EPERM,
-        stage: "bootstrap",
-        cause: `Cannot use device ${s.dev}: ${why}`,
-      };
+      return { code: -Errno.EPERM, cause: `Cannot use device ${s.dev}: ${why}` };
     }
   }
 

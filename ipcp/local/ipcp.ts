@@ -4,7 +4,6 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import {
   HASH_BYTES,
   type IpcpConfig,
@@ -19,7 +18,7 @@ import { Counter } from "../data/table.ts";
 import { FlowShell } from "../flow_shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import type { IpcpContext, IpcpType } from "../type.ts";
+import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import { type LocalEnd, LocalMachine, type LocalOnly } from "./machine.ts";
 
 /** Maximum packet lifetime, ms. */
@@ -45,7 +44,7 @@ export class LocalIpcp implements IpcpType {
     const layer = { ...conf.layerInfo };
     const context = this.#context;
     if (this.#plane !== undefined) {
-      return { code: -Errno.EIPCPSTATE, stage: "bootstrap", cause: "Bootstrap under way." };
+      return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
     }
     const plane = new DataPlane(context.instance, context.pid, {
       mgmt: () => {},
@@ -55,7 +54,7 @@ export class LocalIpcp implements IpcpType {
     this.#plane = plane;
     if (!await plane.start([WORKER])) {
       await this.stop();
-      return { code: -Errno.EPERM, stage: "bootstrap", cause: "The data worker does not start." };
+      return { code: -Errno.EPERM, cause: "The data worker does not start." };
     }
     this.#shell = new FlowShell({
       context,

@@ -4,7 +4,6 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import type { IpcpConfig, LayerInfo, SduLimits } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { NetSocket } from "../../lib/sys/netsock.ts";
@@ -15,7 +14,7 @@ import { FlowShell } from "../flow_shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import { Type, type TypeName } from "../state.ts";
-import type { IpcpContext, IpcpType } from "../type.ts";
+import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import type { Addr } from "./name_cache.ts";
 import { type ShimConfig, ShimMachine, type ShimOnly, type ShimPeer } from "./machine.ts";
 
@@ -58,7 +57,7 @@ export abstract class ShimIpcp implements IpcpType {
   /** Why a bootstrap cannot begin, if so. */
   protected busy(): Failure | undefined {
     if (this.#socket === undefined) return undefined;
-    return { code: -Errno.EIPCPSTATE, stage: "bootstrap", cause: "Bootstrap under way." };
+    return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
   }
 
   /** Whether it is in a layer. */
@@ -87,7 +86,7 @@ export abstract class ShimIpcp implements IpcpType {
     this.#plane = plane;
     if (!await plane.start(workers, link)) {
       await this.stop();
-      return { code: -Errno.EPERM, stage: "bootstrap", cause: "The data workers do not start." };
+      return { code: -Errno.EPERM, cause: "The data workers do not start." };
     }
     const machine = new ShimMachine(config, context.random, this.#names);
     const shell = new FlowShell<ShimPeer, ShimOnly>({

@@ -14,6 +14,8 @@
  *   and the number under way is bounded, also per source.
  * - Peer and endpoint are stored before the flow can be answered (R1); a verdict that overtakes the answer
  *   to FLOW_REQ_ARR is kept with it (R2); what the IRMd refuses is answered to the peer (R3).
+ * - What is too long for the lower layer goes in pieces, which our own nodes rejoin; who does not is refused, and the
+ *   acceptor hears that its answer did not leave.
  * - Nothing stays for ever: a requested or arrived flow that is not settled is released (R4).
  *
  * Left to the shell: sockets, shared memory, the data path, resolving names over DNS.
@@ -22,6 +24,7 @@
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
+import { isPieceMsg } from "../../lib/wire/mgmt_piece.ts";
 import type {
   FlowEndMsg,
   FlowReply,
@@ -44,6 +47,7 @@ import {
   sameAddr,
 } from "./name_cache.ts";
 import { EidPool, type EidRange } from "./eids.ts";
+import { LongMessages } from "./long_messages.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
 export const REQUEST_LIFE_US = 22e6;
@@ -124,6 +128,8 @@ export interface ShimCounters {
 }
 
 const EMPTY = new Uint8Array(0);
+/** What an acceptor is told. */
+const TOO_LONG = "its answer is too long for the layer, and the other end rejoins no pieces";
 
 export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly cache = new NameCache();
@@ -146,12 +152,16 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly #arrivals = new Arrivals<ShimPeer>();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: ShimEffect[] = [];
+  readonly #random: () => number;
+  /** Made when the first of them comes or goes. */
+  #long: LongMessages | undefined;
   /** Why nothing can be reached at the moment. */
   #cutOff: string | undefined;
 
   /** `names` may have some already; those that do not fit are forgotten. */
   constructor(config: ShimConfig, random: () => number, names = new Registrations()) {
     this.#config = config;
+    this.#random = random;
     this.names = names;
     names.settle(config.hashBytes);
     this.#rules = RULES[config.names];
@@ -229,8 +239,9 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     if (peer === undefined) return -Errno.EPERM;
     const localEid = this.#eids.take(nowUs);
     if (localEid < 0) return -Errno.EBUSY;
-    const bytes = this.#encode({ kind: "flow_req", requesterEid: localEid, qos, hash, data });
-    if (bytes === undefined) {
+    const request: FlowReq = { kind: "flow_req", requesterEid: localEid, qos, hash, data };
+    const bytes = this.#encode(request);
+    if (bytes === undefined && !this.#longMessages().send(nowUs, peer, request, flowId)) {
       this.#eids.give(nowUs, localEid);
       return -Errno.EMSGSIZE;
     }
@@ -249,7 +260,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     // Its first packets may come right behind the reply, so they are taken from now on.
     const remoteEid = this.#config.codec.lostEid;
     this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
-    this.#out.push({ kind: "send", to: peer, bytes });
+    if (bytes !== undefined) this.#out.push({ kind: "send", to: peer, bytes });
+    else this.#doLong(nowUs);
     return 0;
   }
 
@@ -343,9 +355,17 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.counters.malformed++;
       return;
     }
+    if (!isPieceMsg(m)) return this.#onMessage(nowUs, from, m);
+    const whole = this.#longMessages().onMessage(nowUs, from, m);
+    this.#doLong(nowUs);
+    if (whole === "malformed") this.counters.malformed++;
+    else if (whole !== undefined) this.#onMessage(nowUs, from, whole);
+  }
+
+  #onMessage(nowUs: number, from: Addr, m: ShimMgmt): void {
     switch (m.kind) {
       case "flow_req":
-        return this.#onFlowReq(nowUs, from, m, bytes);
+        return this.#onFlowReq(nowUs, from, m);
       case "flow_reply":
         return this.#onFlowReply(nowUs, from, m);
       case "flow_end":
@@ -365,7 +385,43 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
   }
 
-  #onFlowReq(nowUs: number, from: Addr, m: FlowReq, bytes: Uint8Array): void {
+  #longMessages(): LongMessages {
+    const { codec, hashBytes, mgmtBytesMax } = this.#config;
+    return this.#long ??= new LongMessages(codec, hashBytes, mgmtBytesMax, this.#random);
+  }
+
+  /** Do what the pieces ask for. */
+  #doLong(nowUs: number): void {
+    for (let e = this.#long?.poll(); e !== undefined; e = this.#long?.poll()) {
+      if (e.kind === "send") {
+        this.#out.push(e);
+        continue;
+      }
+      const flow = this.#flows.get(e.flowId);
+      if (flow === undefined) continue;
+      const { verdict } = flow;
+      if (flow.state === "requested" && e.kind === "refused") {
+        if (flow.leaving === "drains") flow.state = "ended"; // Our process has given it up too.
+        else this.#failRequest(nowUs, flow, -Errno.EMSGSIZE);
+      } else if (flow.state === "arrived" && verdict !== undefined) {
+        flow.verdict = undefined;
+        if (e.kind === "taken") {
+          this.#open(flow);
+          this.#answer(verdict.token, 0);
+        } else this.#tooLong(nowUs, flow, verdict);
+      }
+    }
+  }
+
+  /** The acceptor's answer cannot be sent: both ends hear why. */
+  #tooLong(nowUs: number, flow: Flow, verdict: AcceptorVerdict): void {
+    this.#refuse({ addr: flow.peer, eid: flow.remoteEid }, -Errno.EMSGSIZE);
+    this.#remove(nowUs, flow);
+    this.#out.push({ kind: "release", flowId: flow.flowId });
+    this.#answer(verdict.token, -Errno.EMSGSIZE, TOO_LONG);
+  }
+
+  #onFlowReq(nowUs: number, from: Addr, m: FlowReq): void {
     if (!this.names.has(m.hash)) {
       this.counters.unregistered++;
       return;
@@ -374,7 +430,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.counters.malformed++;
       return;
     }
-    const took = this.#arrivals.enter(nowUs, from.toHex(), bytes.toHex(), {
+    const copy = `${m.requesterEid} ${m.hash.toHex()} ${m.data.toHex()}`;
+    const took = this.#arrivals.enter(nowUs, from.toHex(), copy, {
       peer: { addr: from.slice(), eid: m.requesterEid },
       hash: m.hash.slice(),
       qos: m.qos,
@@ -396,13 +453,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       flow.state = "ended"; // Our process has given it up too.
       return;
     }
-    if (m.response !== 0) {
-      this.#remove(nowUs, flow);
-      const peer = undefined;
-      this.#out.push({ kind: "alloc_reply", flowId, response: m.response, data: EMPTY, peer });
-      this.#out.push({ kind: "release", flowId });
-      return;
-    }
+    if (m.response !== 0) return this.#failRequest(nowUs, flow, m.response);
     if (m.responderEid < 1 || m.responderEid > this.#config.codec.eidMax) {
       this.counters.malformed++;
       return;
@@ -411,6 +462,14 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#open(flow);
     const peer = { addr: flow.peer, eid: m.responderEid };
     this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data, peer });
+  }
+
+  /** The flow that our process asked for comes to nothing. */
+  #failRequest(nowUs: number, flow: Flow, response: number): void {
+    const { flowId } = flow;
+    this.#remove(nowUs, flow);
+    this.#out.push({ kind: "alloc_reply", flowId, response, data: EMPTY, peer: undefined });
+    this.#out.push({ kind: "release", flowId });
   }
 
   #onFlowEnd(from: Addr, m: FlowEndMsg): void {
@@ -499,16 +558,23 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       data: response === 0 ? verdict.data : EMPTY,
     };
     const bytes = this.#encode(reply);
-    const accepted = response === 0 && bytes !== undefined;
+    if (bytes === undefined) {
+      flow.verdict = verdict;
+      if (this.#longMessages().send(nowUs, flow.peer, reply, flow.flowId)) {
+        return this.#doLong(nowUs);
+      }
+      flow.verdict = undefined;
+      return this.#tooLong(nowUs, flow, verdict);
+    }
+    const accepted = response === 0;
     // Open first: the peer's first packet may be faster than we are after the reply.
     if (accepted) this.#open(flow);
-    if (bytes !== undefined) this.#out.push({ kind: "send", to: flow.peer, bytes });
+    this.#out.push({ kind: "send", to: flow.peer, bytes });
     if (!accepted) {
       this.#remove(nowUs, flow);
       this.#out.push({ kind: "release", flowId: flow.flowId });
     }
-    const failed = response === verdict.response ? 0 : response;
-    this.#answer(verdict.token, bytes === undefined ? -Errno.EMSGSIZE : failed);
+    this.#answer(verdict.token, response === verdict.response ? 0 : response);
   }
 
   replied(nowUs: number, flowId: number, result: number): void {
@@ -525,6 +591,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
     for (const token of expired) this.#answer(token, this.#rules.late);
     for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    this.#long?.onTimer(nowUs);
+    this.#doLong(nowUs);
     for (;;) {
       const flowId = this.#deadlines.take(nowUs);
       if (flowId === undefined) return;
@@ -539,7 +607,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
 
   deadlineUs(): number {
     const { nextUs } = this.#deadlines;
-    return Math.min(this.#queries.deadlineUs(), this.#arrivals.deadlineUs(), nextUs);
+    const longUs = this.#long?.deadlineUs() ?? Infinity;
+    return Math.min(this.#queries.deadlineUs(), this.#arrivals.deadlineUs(), nextUs, longUs);
   }
 
   close(nowUs: number): void {
@@ -569,6 +638,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#flows.delete(flow.flowId);
     this.#byEid.delete(flow.localEid);
     this.#deadlines.delete(flow.flowId);
+    if (flow.state === "requested" || flow.state === "arrived") this.#long?.cancel(flow.flowId);
     this.#eids.give(nowUs, flow.localEid);
     if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
   }

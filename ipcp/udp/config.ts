@@ -5,10 +5,10 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import { formatInet4, formatInet6, isAnyAddress } from "../../lib/inet.ts";
 import { type IpcpConfig, IpcpType, type SduLimits } from "../../lib/irm/messages.ts";
 import { EID_BYTES } from "../../lib/wire/udp_mgmt.ts";
+import type { Failure } from "../type.ts";
 
 export interface UdpSettings {
   readonly family: 4 | 6;
@@ -38,14 +38,10 @@ export function udpSettings(conf: IpcpConfig): UdpSettings | Failure {
     const dnsText = isAnyAddress(dns) ? undefined : formatInet6(dns);
     settings = { family: 6, ip, text: formatInet6(ip), port, dns: dnsText };
   } else {
-    return { code: -Errno.EIPCPTYPE, stage: "bootstrap", cause: "Configuration is not for UDP." };
+    return { code: -Errno.EIPCPTYPE, cause: "Configuration is not for UDP." };
   }
   if (settings.port < 1 || settings.port > 65535) {
-    return {
-      code: -Errno.EPERM,
-      stage: "bootstrap",
-      cause: `Cannot use port ${settings.port}: not in 1..65535.`,
-    };
+    return { code: -Errno.EPERM, cause: `Cannot use port ${settings.port}: not in 1..65535.` };
   }
   return settings;
 }

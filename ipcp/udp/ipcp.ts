@@ -1,7 +1,6 @@
 /** The IPCPs udp4 and udp6: one UDP socket below the shim shell (spec 50 §13). */
 
 import { Errno, errnoText } from "../../lib/errno.ts";
-import type { Failure } from "../../lib/failure.ts";
 import { HashAlgo, type IpcpConfig, type LayerInfo } from "../../lib/irm/messages.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import { pathMtuBytes } from "../../lib/sys/path_mtu.ts";
@@ -11,7 +10,7 @@ import type { WorkerSpec } from "../data/plane.ts";
 import type { UdpLink } from "./data/framing.ts";
 import { watchKernel } from "../shim/kernel_watch.ts";
 import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
-import type { IpcpContext } from "../type.ts";
+import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
 import { Resolver } from "./resolver.ts";
 
@@ -65,11 +64,7 @@ export class UdpIpcp extends ShimIpcp {
       socket = openUdp(sockaddr);
     } catch (e) {
       const why = e instanceof SysError ? errnoText(e.errno) : String(e);
-      return {
-        code: -Errno.EPERM,
-        stage: "bootstrap",
-        cause: `Couldn't bind to ${text}:${port}. ${why}.`,
-      };
+      return { code: -Errno.EPERM, cause: `Couldn't bind to ${text}:${port}. ${why}.` };
     }
     this.#settings = settings;
     this.#resolver = new Resolver(family, context.instance.configDir, dns, context.log);

@@ -11,20 +11,36 @@
  * - A name may have several addresses: one that does not answer in {@linkcode TRY_US} is left for the next, as is one
  *   that says it does not have the name. When all say so, the directory was told lies: it is asked again.
  * - A flow that ends is told to the other end (a message that prototypes ignore).
+ * - What is too long for the layers below goes in pieces, which our own nodes rejoin; where nobody does, what a prototype
+ *   would take goes whole, and the rest is refused at both ends.
  */
 
-import { CAUSE_BYTES_MAX, type Eid, encode, type FaMsg } from "../../lib/wire/fa_msg.ts";
+import {
+  CAUSE_BYTES_MAX,
+  type Eid,
+  encode,
+  FA_BYTES_MAX,
+  type FaMsg,
+  LENGTH,
+  parse,
+} from "../../lib/wire/fa_msg.ts";
+import { TOTAL_BYTES_MAX } from "../../lib/wire/mgmt_piece.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { ARRIVAL_LIFE_US, Arrivals, type AskIrmd } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
+import { Pieces } from "../pieces.ts";
 import { EidPool } from "./eids.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
 export const REQUEST_LIFE_US = 22e6;
 /** How long one address of several may take to answer, µs. */
 export const TRY_US = 1e6;
+/** Bytes of the hashes of a layer that says nothing. */
+const HASH_BYTES_DEFAULT = 32;
+/** Longer messages are sent in pieces of this length, so that the layers below carry each whole, bytes. */
+export const WHOLE_BYTES_MAX = 1300;
 /** EIDs of tries that were given up and may still be answered. */
 const LATE_MAX = 1024;
 /** Addresses tried for one flow before the directory is believed no more. */
@@ -96,6 +112,8 @@ interface Flow {
   /** When a flow that is not open is given up, µs. */
   untilUs: number;
   request: Request | undefined;
+  /** Our acceptance, while the far end is asked whether it takes pieces. */
+  answer?: { readonly token: number; readonly bytes: Uint8Array } | undefined;
 }
 
 /** What was dropped, by reason. */
@@ -127,13 +145,20 @@ export class FlowAllocator {
   readonly #arrivals = new Arrivals<FlowPeer>();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: FlowEffect[] = [];
+  readonly #random: () => number;
+  readonly #hashBytes: number;
+  /** Made when the first of them comes or goes. */
+  #pieces: Pieces<number> | undefined;
 
   constructor(
     self: number,
     random: () => number,
     isRegistered: (hash: Uint8Array) => boolean,
+    hashBytes = HASH_BYTES_DEFAULT,
   ) {
     this.#self = self;
+    this.#random = random;
+    this.#hashBytes = hashBytes;
     this.#isRegistered = isRegistered;
     this.#eids = new EidPool(random);
   }
@@ -193,20 +218,66 @@ export class FlowAllocator {
 
   /** Send the request to the flow's present peer; false if it is too long. */
   #try(nowUs: number, flow: Flow, request: Request): boolean {
-    const bytes = encode({
-      kind: "request",
-      srcAddr: this.#self,
-      srcEid: flow.localEid,
-      qos: request.qos,
-      hash: request.hash,
-      data: request.data,
-    });
-    if (isWireError(bytes)) return false;
+    const bytes = this.#requestBytes(flow, request);
+    if (bytes === undefined) return false;
+    const inPieces = bytes.length > WHOLE_BYTES_MAX;
+    if (inPieces) {
+      this.#allPieces().cancel(flow.flowId); // Those for the last address.
+      const { peer, flowId } = flow;
+      if (!this.#allPieces().send(nowUs, peer, `${peer}`, bytes, flowId)) return false;
+    }
     const patience = request.others.length > 0 ? TRY_US : Infinity;
     this.#deadlines.set(flow.flowId, Math.min(flow.untilUs, nowUs + patience));
     this.#out.push({ kind: "publish", flow: published(flow) });
-    this.#out.push({ kind: "send", dst: flow.peer, bytes });
+    if (inPieces) this.#doPieces(nowUs);
+    else this.#out.push({ kind: "send", dst: flow.peer, bytes });
     return true;
+  }
+
+  /** The request of a flow; undefined if it is too long in pieces too. */
+  #requestBytes(flow: Flow, { qos, hash, data }: Request): Uint8Array | undefined {
+    const { localEid: srcEid } = flow;
+    const m: FaMsg = { kind: "request", srcAddr: this.#self, srcEid, qos, hash, data };
+    const bytes = encode(m, TOTAL_BYTES_MAX);
+    return isWireError(bytes) ? undefined : bytes;
+  }
+
+  #allPieces(): Pieces<number> {
+    return this.#pieces ??= new Pieces(WHOLE_BYTES_MAX - LENGTH, this.#random);
+  }
+
+  /** Do what the pieces ask for. */
+  #doPieces(nowUs: number): void {
+    for (let e = this.#pieces?.poll(); e !== undefined; e = this.#pieces?.poll()) {
+      if (e.kind === "send_piece") {
+        this.#send(e.to, { kind: "piece", srcAddr: this.#self, piece: e.m });
+        continue;
+      }
+      const flow = this.#flows.get(e.token);
+      if (flow !== undefined) this.#onPieces(nowUs, flow, e.kind === "taken");
+    }
+  }
+
+  /** The far end takes the message of a flow in pieces, or rejoins none: a prototype gets what it can take whole. */
+  #onPieces(nowUs: number, flow: Flow, taken: boolean): void {
+    const { answer, request } = flow;
+    if (flow.state === "arrived" && answer !== undefined) {
+      flow.answer = undefined;
+      if (taken) this.#accepted(flow, undefined);
+      else if (answer.bytes.length <= FA_BYTES_MAX) this.#accepted(flow, answer.bytes);
+      else return this.#answer(answer.token, this.#tooLong(flow));
+      return this.#answer(answer.token, 0);
+    }
+    if (flow.state !== "requested" || request === undefined) return;
+    if (taken) {
+      const patience = request.others.length > 0 ? TRY_US : Infinity;
+      return this.#deadlines.set(flow.flowId, Math.min(flow.untilUs, nowUs + patience));
+    }
+    const bytes = this.#requestBytes(flow, request)!;
+    if (bytes.length <= FA_BYTES_MAX) {
+      this.#out.push({ kind: "send", dst: flow.peer, bytes });
+    } else if (request.others.length > 0) this.#next(nowUs, flow, request);
+    else this.#fail(flow, -Errno.EMSGSIZE, "the request is too long for the layer");
   }
 
   /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
@@ -219,7 +290,7 @@ export class FlowAllocator {
   ): void {
     const flow = this.#flows.get(flowId);
     if (flow !== undefined) {
-      this.#answer(token, this.#verdict(flow, response, data));
+      this.#onVerdict(nowUs, flow, token, response, data);
     } else if (!this.#arrivals.keepVerdict(nowUs, flowId, { token, response, data })) {
       this.#answer(token, -Errno.EPERM);
     }
@@ -260,6 +331,9 @@ export class FlowAllocator {
     this.#bySlot.delete(flow.localEid.lo);
     this.#eids.give(flow.localEid);
     this.#deadlines.delete(flow.flowId);
+    if (flow.state !== "open") this.#pieces?.cancel(flow.flowId);
+    if (flow.answer !== undefined) this.#answer(flow.answer.token, -Errno.EPERM);
+    flow.answer = undefined;
   }
 
   /** Whoever was asked may still answer: then it is told that the flow is not wanted. */
@@ -297,6 +371,16 @@ export class FlowAllocator {
       }
       case "reply":
         return this.#onReply(nowUs, m);
+      case "piece": {
+        const { srcAddr: from } = m;
+        const bytes = this.#allPieces().onMessage(nowUs, from, `${from}`, m.piece);
+        this.#doPieces(nowUs);
+        const whole = bytes && parse(bytes, this.#hashBytes, TOTAL_BYTES_MAX);
+        if (whole === undefined || isWireError(whole) || whole.kind === "piece") return;
+        // A request says who asks; it is who sent the pieces.
+        if (whole.kind !== "request" || whole.srcAddr === from) this.onMessage(nowUs, whole);
+        return;
+      }
       case "dealloc": {
         const flow = this.#flowOf(m.dstEid);
         if (flow === undefined || flow.state !== "open" || !same(flow.remoteEid, m.srcEid)) {
@@ -406,39 +490,52 @@ export class FlowAllocator {
     this.#deadlines.set(flowId, flow.untilUs);
     const early = this.#arrivals.takeVerdict(flowId);
     if (early !== undefined) {
-      this.#answer(early.token, this.#verdict(flow, early.response, early.data));
+      this.#onVerdict(nowUs, flow, early.token, early.response, early.data);
     }
     return true;
   }
 
-  #verdict(flow: Flow, response: number, data: Uint8Array): number {
-    if (flow.state !== "arrived") return -Errno.EPERM;
-    const peer = { addr: flow.peer, eid: flow.remoteEid };
+  #onVerdict(nowUs: number, flow: Flow, token: number, response: number, data: Uint8Array): void {
+    if (flow.state !== "arrived" || flow.answer !== undefined) {
+      return this.#answer(token, -Errno.EPERM);
+    }
+    const { flowId, peer, remoteEid: dstEid, localEid: srcEid } = flow;
     if (response !== 0) {
-      this.#refuse(peer, response, "");
+      this.#refuse({ addr: peer, eid: dstEid }, response, "");
       this.#forget(flow);
-      this.#out.push({ kind: "release", flowId: flow.flowId });
-      return 0;
+      this.#out.push({ kind: "release", flowId });
+      return this.#answer(token, 0);
     }
-    const bytes = encode({
-      kind: "reply",
-      dstEid: flow.remoteEid,
-      srcEid: flow.localEid,
-      response,
-      data,
-      cause: "",
-    });
-    if (isWireError(bytes)) {
-      this.#refuse(peer, -Errno.EMSGSIZE, "its answer is too long for the layer");
-      this.#forget(flow);
-      this.#out.push({ kind: "release", flowId: flow.flowId });
-      return -Errno.EMSGSIZE;
+    const reply: FaMsg = { kind: "reply", dstEid, srcEid, response, data, cause: "" };
+    const bytes = encode(reply, TOTAL_BYTES_MAX);
+    if (isWireError(bytes)) return this.#answer(token, this.#tooLong(flow));
+    if (bytes.length > WHOLE_BYTES_MAX) {
+      flow.answer = { token, bytes };
+      if (this.#allPieces().send(nowUs, peer, `${peer}`, bytes, flowId)) {
+        return this.#doPieces(nowUs);
+      }
+      flow.answer = undefined;
+      return this.#answer(token, this.#tooLong(flow));
     }
+    this.#accepted(flow, bytes);
+    this.#answer(token, 0);
+  }
+
+  /** The flow is open; `bytes` tell the peer so, if that is not on its way in pieces. */
+  #accepted(flow: Flow, bytes: Uint8Array | undefined): void {
     flow.state = "open";
     this.#deadlines.delete(flow.flowId);
     this.#out.push({ kind: "publish", flow: published(flow) });
-    this.#out.push({ kind: "send", dst: flow.peer, bytes });
-    return 0;
+    if (bytes !== undefined) this.#out.push({ kind: "send", dst: flow.peer, bytes });
+  }
+
+  /** Our acceptance cannot be sent: the peer hears why, and so does the acceptor. */
+  #tooLong(flow: Flow): number {
+    const peer = { addr: flow.peer, eid: flow.remoteEid };
+    this.#refuse(peer, -Errno.EMSGSIZE, "its answer is too long for the layer");
+    this.#forget(flow);
+    this.#out.push({ kind: "release", flowId: flow.flowId });
+    return -Errno.EMSGSIZE;
   }
 
   // Time.
@@ -446,6 +543,8 @@ export class FlowAllocator {
   /** Do what is due. */
   onTimer(nowUs: number): void {
     for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    this.#pieces?.onTimer(nowUs);
+    this.#doPieces(nowUs);
     for (;;) {
       const flowId = this.#deadlines.take(nowUs);
       if (flowId === undefined) return;
@@ -488,7 +587,8 @@ export class FlowAllocator {
 
   /** When {@linkcode onTimer} has something to do next, µs. */
   deadlineUs(): number {
-    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs());
+    const piecesUs = this.#pieces?.deadlineUs() ?? Infinity;
+    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs(), piecesUs);
   }
 
   /** The node stops: open flows are told to their other ends, what waits is answered. */

@@ -104,7 +104,12 @@ export class UnicastNode {
     this.settings = settings;
     this.directory = directory;
     this.routing = routing ?? new LinkStateRouting(self, settings.routing, settings, nowUs);
-    this.flows = new FlowAllocator(self, random, (hash) => this.names.has(hash));
+    this.flows = new FlowAllocator(
+      self,
+      random,
+      (hash) => this.names.has(hash),
+      settings.hashBytes,
+    );
   }
 
   /** The next thing to do, oldest first. */

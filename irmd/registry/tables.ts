@@ -3,6 +3,7 @@
  */
 
 import { IpcpState, NOT_ENROLLED } from "../../lib/codes.ts";
+import { MESSAGE_BYTES_MAX } from "../../lib/limits.ts";
 import { IpcpPlan } from "./plan.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -75,6 +76,8 @@ export interface IpcpRecord {
   /** `Not enrolled.` before it has a layer. */
   layer: string;
   hashAlgo: number;
+  /** Longest message that it reads, bytes. */
+  messageBytesMax: number;
   /** What was asked of it. */
   readonly plan: IpcpPlan;
 }
@@ -138,6 +141,7 @@ export class IpcpTable {
       state: IpcpState.INIT,
       layer: NOT_ENROLLED,
       hashAlgo: 0,
+      messageBytesMax: MESSAGE_BYTES_MAX,
       plan,
     };
     this.#byPid.set(pid, r);

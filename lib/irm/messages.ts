@@ -10,7 +10,12 @@
  */
 
 import type { ErrorDetail } from "../errno.ts";
-import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../limits.ts";
+import {
+  LONG_MESSAGE_BYTES_MAX,
+  MESSAGE_BYTES_MAX,
+  NAME_BYTES_MAX,
+  SECURITY_PATH_BYTES_MAX,
+} from "../limits.ts";
 import { QOS_ZERO, type QosSpec } from "../qos.ts";
 import type { WireError } from "../wire/mod.ts";
 import { bin, num, Schema, str, sub, WireValueError } from "../wire/proto.ts";
@@ -154,6 +159,8 @@ export interface IrmMsg {
   cipherNid?: number | undefined;
   /** Absent: the other end did not authenticate (our addition). */
   peer?: FlowPeer | undefined;
+  /** Longest message that the sender reads from the other, in IPCP_CREATE_R; absent: 10240 (our addition). */
+  messageBytesMax?: number | undefined;
   /** Where and why it failed (our addition). */
   error?: ErrorDetail | undefined;
   /** Whose processes a binding is for; absent: those of who makes it (our addition). */
@@ -288,7 +295,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   sub(19, "timeo", timeSpec, "optional"),
   num(20, "mpl", "sint32", "optional"),
   str(21, "comp", NAME_BYTES_MAX, "optional"),
-  bin(22, "pk", MESSAGE_BYTES_MAX, "optional"),
+  bin(22, "pk", LONG_MESSAGE_BYTES_MAX, "optional"),
   num(23, "timeo_sec", "uint32", "optional"),
   num(24, "timeo_nsec", "uint32", "optional"),
   num(25, "result", "sint32", "optional"),
@@ -297,6 +304,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   sub(1000, "error", errorDetail, "optional"),
   sub(1001, "bound_for", boundFor, "optional"),
   sub(1002, "peer", flowPeer, "optional"),
+  num(1003, "message_max", "uint32", "optional", "messageBytesMax"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
@@ -305,7 +313,7 @@ const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
   num(3, "flow_id", "int32", "optional"),
   str(4, "dst", NAME_BYTES_MAX, "optional"),
   sub(5, "qosspec", qosSchema, "optional", "qos"),
-  bin(6, "pk", MESSAGE_BYTES_MAX, "optional"),
+  bin(6, "pk", LONG_MESSAGE_BYTES_MAX, "optional"),
   sub(7, "conf", ipcpConfigSchema, "optional"),
   num(8, "pid", "int32", "optional"),
   sub(9, "layer_info", layerInfoSchema, "optional"),

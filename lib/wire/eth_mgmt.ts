@@ -2,7 +2,7 @@
  * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts. Pure.
  *
  * Source: spec 50 §11 (DIX, 39 bytes) and §12 (LLC, 37 bytes). Big-endian. After the fixed part come
- * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1).
+ * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1), or what a piece has (code 43, ours: `mgmt_piece.ts`).
  *
  * | field         | DIX off, size | LLC off, size |
  * |---------------|---------------|---------------|
@@ -23,9 +23,10 @@
  * code does not use are written as zero and ignored on receipt.
  */
 
+import * as piece from "./mgmt_piece.ts";
 import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
-import { CODE_FLOW_END, type ShimMgmt, type ShimMgmtCodec } from "./shim_mgmt.ts";
+import { CODE_FLOW_END, CODE_PIECE, type ShimMgmt, type ShimMgmtCodec } from "./shim_mgmt.ts";
 
 /** Bytes before hash and data in the two layouts. */
 export const DIX_LENGTH = 39;
@@ -95,6 +96,7 @@ function parse(l: Layout, b: Uint8Array, hashBytes: number): ShimMgmt | WireErro
     const receiverEid = l.wideIds ? v.getUint16(l.receiver) : v.getUint8(l.receiver);
     return { kind: "flow_end", senderEid: sender, receiverEid };
   }
+  if (code === CODE_PIECE) return piece.parse(b, l.length);
   if (code > Code.nameReply) return new WireError("code", `unknown: ${code}`);
   if (b.length < l.length + hashBytes) {
     return new WireError("hash", `short: ${b.length - l.length} of ${hashBytes} bytes`);
@@ -121,10 +123,11 @@ function parse(l: Layout, b: Uint8Array, hashBytes: number): ShimMgmt | WireErro
 }
 
 function encodedLength(l: Layout, m: ShimMgmt): number {
+  if (piece.isPieceMsg(m)) return l.length + piece.encodedLength(m);
   return l.length + ("hash" in m ? m.hash.length : 0) + ("data" in m ? m.data.length : 0);
 }
 
-const CODE_OF: Record<ShimMgmt["kind"], number> = {
+const CODE_OF: Record<Exclude<ShimMgmt["kind"], piece.PieceMsg["kind"]>, number> = {
   flow_req: Code.flowReq,
   flow_reply: Code.flowReply,
   flow_end: CODE_FLOW_END,
@@ -135,6 +138,12 @@ const CODE_OF: Record<ShimMgmt["kind"], number> = {
 function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | WireError {
   const n = encodedLength(l, m);
   if (into.length - at < n) return new WireError("length", `no room for ${n} bytes`);
+  if (piece.isPieceMsg(m)) {
+    into.fill(0, at, at + l.length);
+    into[at + l.code] = CODE_PIECE;
+    piece.encode(m, into, at + l.length);
+    return n;
+  }
   let sender = 0, receiver = 0;
   if (m.kind === "flow_req") sender = m.requesterEid;
   if (m.kind === "flow_reply") {

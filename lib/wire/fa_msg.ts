@@ -13,12 +13,13 @@
  *
  * Request (code 0): hash of the name and OAP data as tail. Reply (1): OAP data as tail, none if refused; a refusal
  * between our own nodes has its cause there, behind a zero byte, which a prototype skips since it opens no flow.
- * Update (2): congestion experienced, no tail. Dealloc (3, ours): the flow with these two ends is gone; a prototype
+ * Update (2): congestion experienced, no tail. Piece (4, ours): s_addr and `mgmt_piece.ts`. Dealloc (3, ours): the flow with these two ends is gone; a prototype
  * logs an unknown code and goes on (spec 60 §19). Fields that a kind does not use are written as zero and ignored.
  */
 
 import type { QosSpec } from "../qos.ts";
 import { dotted } from "./dt_pci.ts";
+import * as piece from "./mgmt_piece.ts";
 import { WireError } from "./mod.ts";
 
 /** Bytes of the fixed part. */
@@ -76,18 +77,32 @@ export interface FaDealloc {
   readonly srcEid: Eid;
 }
 
-/** Any message of a flow allocator. */
-export type FaMsg = FaRequest | FaReply | FaUpdate | FaDealloc;
+/** A part of a longer message, or what is said about it. */
+export interface FaPiece {
+  readonly kind: "piece";
+  /** Address of who sends this. */
+  readonly srcAddr: number;
+  readonly piece: piece.PieceMsg;
+}
 
-const CODE = { request: 0, reply: 1, update: 2, dealloc: 3 } as const;
-const NO_EID: Eid = { hi: 0, lo: 0 };
+/** Any message of a flow allocator. */
+export type FaMsg = FaRequest | FaReply | FaUpdate | FaDealloc | FaPiece;
+
+const CODE = { request: 0, reply: 1, update: 2, dealloc: 3, piece: 4 } as const;
 const EMPTY = new Uint8Array(0);
 const utf8 = new TextDecoder();
 
-/** The message in `b`, or why it is none; `hashBytes` is the length of the layer's hashes. Copies its parts. */
-export function parse(b: Uint8Array, hashBytes: number): FaMsg | WireError {
+/**
+ * The message in `b`, or why it is none; `hashBytes` is the length of the layer's hashes, `bytesMax` that of a message
+ * that came in pieces. Copies its parts.
+ */
+export function parse(
+  b: Uint8Array,
+  hashBytes: number,
+  bytesMax = FA_BYTES_MAX,
+): FaMsg | WireError {
   if (b.length < LENGTH) return new WireError("length", `short: ${b.length} of ${LENGTH} bytes`);
-  if (b.length > FA_BYTES_MAX) return new WireError("length", `long: ${b.length} bytes`);
+  if (b.length > bytesMax) return new WireError("length", `long: ${b.length} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, b.length);
   const eid = (at: number): Eid => ({ hi: v.getUint32(at), lo: v.getUint32(at + 4) });
   switch (v.getUint8(58)) {
@@ -127,6 +142,12 @@ export function parse(b: Uint8Array, hashBytes: number): FaMsg | WireError {
       return { kind: "update", dstEid: eid(8), ece: v.getUint16(56) };
     case CODE.dealloc:
       return { kind: "dealloc", dstEid: eid(8), srcEid: eid(16) };
+    case CODE.piece: {
+      const srcAddr = v.getUint32(4);
+      if (v.getUint32(0) !== 0 || srcAddr === 0) return new WireError("s_addr", "not an address");
+      const m = piece.parse(b, LENGTH);
+      return m instanceof WireError ? m : { kind: "piece", srcAddr, piece: m };
+    }
     default:
       return new WireError("code", `unknown: ${v.getUint8(58)}`);
   }
@@ -135,6 +156,11 @@ export function parse(b: Uint8Array, hashBytes: number): FaMsg | WireError {
 /** What stands behind the fixed part. */
 function tailOf(m: FaMsg): readonly Uint8Array[] {
   if (m.kind === "request") return [m.hash, m.data];
+  if (m.kind === "piece") {
+    const tail = new Uint8Array(piece.encodedLength(m.piece));
+    piece.encode(m.piece, tail, 0);
+    return [tail];
+  }
   if (m.kind !== "reply") return [];
   if (m.response === 0) return [m.data];
   if (m.cause === "") return [];
@@ -142,11 +168,11 @@ function tailOf(m: FaMsg): readonly Uint8Array[] {
   return [Uint8Array.of(0), cause];
 }
 
-/** The bytes of a message, or an error if they are too many. */
-export function encode(m: FaMsg): Uint8Array | WireError {
+/** The bytes of a message, or an error if they are too many; `bytesMax` as for {@linkcode parse}. */
+export function encode(m: FaMsg, bytesMax = FA_BYTES_MAX): Uint8Array | WireError {
   const tail = tailOf(m);
   const bytes = tail.reduce((n, part) => n + part.length, LENGTH);
-  if (bytes > FA_BYTES_MAX) return new WireError("length", `long: ${bytes} bytes`);
+  if (bytes > bytesMax) return new WireError("length", `long: ${bytes} bytes`);
   const b = new Uint8Array(bytes);
   const v = new DataView(b.buffer);
   const put = (at: number, eid: Eid) => {
@@ -154,10 +180,10 @@ export function encode(m: FaMsg): Uint8Array | WireError {
     v.setUint32(at + 4, eid.lo);
   };
   v.setUint8(58, CODE[m.kind]);
-  put(8, m.kind === "request" ? NO_EID : m.dstEid);
-  if (m.kind !== "update") put(16, m.srcEid);
+  if ("dstEid" in m) put(8, m.dstEid);
+  if ("srcEid" in m) put(16, m.srcEid);
+  if ("srcAddr" in m) v.setUint32(4, m.srcAddr);
   if (m.kind === "request") {
-    v.setUint32(4, m.srcAddr);
     v.setBigUint64(24, m.qos.bandwidth);
     v.setUint32(36, m.qos.delay);
     v.setUint32(40, m.qos.loss);
@@ -190,6 +216,8 @@ export function describe(b: Uint8Array, hashBytes = 32): string {
         `${m.data.length} bytes`;
     case "update":
       return `fa: update to ${hex(m.dstEid)}, ece ${m.ece}`;
+    case "piece":
+      return `fa: ${piece.describe(m.piece)}, from ${dotted(m.srcAddr)}`;
     case "dealloc":
       return `fa: dealloc of ${hex(m.dstEid)} by ${hex(m.srcEid)}`;
   }

@@ -8,6 +8,7 @@
  */
 
 import type { QosSpec } from "../qos.ts";
+import type { PieceMsg } from "./mgmt_piece.ts";
 import type { WireError } from "./mod.ts";
 
 /** A request to allocate a flow to a name. */
@@ -58,9 +59,11 @@ export interface FlowEndMsg {
 
 /** Code of {@linkcode FlowEndMsg}, in every layout. */
 export const CODE_FLOW_END = 42;
+/** Code of pieces of longer messages (`mgmt_piece.ts`), in every layout. */
+export const CODE_PIECE = 43;
 
 /** Any management message. */
-export type ShimMgmt = FlowReq | FlowReply | FlowEndMsg | NameQuery | NameReply;
+export type ShimMgmt = FlowReq | FlowReply | FlowEndMsg | NameQuery | NameReply | PieceMsg;
 
 /** One layout of the management messages. */
 export interface ShimMgmtCodec {
@@ -75,10 +78,13 @@ export interface ShimMgmtCodec {
    * (spec 50 §18 R1); no requester uses this id.
    */
   readonly lostEid: number;
-  /** Parse a whole message; hash and data are copies. `hashBytes` is the directory hash's length. */
-  parse(b: Uint8Array, hashBytes: number): ShimMgmt | WireError;
+  /**
+   * Parse a whole message; hash and data are copies. `hashBytes` is the directory hash's length, `bytesMax` that of a
+   * message that came in pieces.
+   */
+  parse(b: Uint8Array, hashBytes: number, bytesMax?: number): ShimMgmt | WireError;
   /** Bytes that {@linkcode encode} writes. */
   encodedLength(m: ShimMgmt): number;
-  /** Write at `at`; the number of bytes, or an error with nothing written. */
-  encode(m: ShimMgmt, into: Uint8Array, at: number): number | WireError;
+  /** Write at `at`; the number of bytes, or an error with nothing written. `bytesMax` as for {@linkcode parse}. */
+  encode(m: ShimMgmt, into: Uint8Array, at: number, bytesMax?: number): number | WireError;
 }

@@ -17,14 +17,16 @@
  *
  * Request (code 1): s_eid is the requester's, then the 16-byte hash, then OAP. Reply (code 2): s_eid
  * is again the **requester's**, d_eid the responder's, no hash. End (code 42, ours): s_eid is the sender's, d_eid the
- * receiver's, nothing follows. Fields that a kind does not use are
+ * receiver's, nothing follows. Piece (code 43, ours): `mgmt_piece.ts` follows. Fields that a kind does not use are
  * written as zero and ignored on receipt. At most 2048 bytes: longer ones overflow a C peer's heap.
  */
 
+import * as piece from "./mgmt_piece.ts";
 import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
 import {
   CODE_FLOW_END,
+  CODE_PIECE,
   type FlowEndMsg,
   type FlowReply,
   type FlowReq,
@@ -83,9 +85,10 @@ export function encodeEid(eid: number, into: Uint8Array, at: number): void {
 export function parse(
   b: Uint8Array,
   hashBytes = HASH_BYTES,
-): FlowReq | FlowReply | FlowEndMsg | WireError {
+  bytesMax = MGMT_BYTES_MAX,
+): FlowReq | FlowReply | FlowEndMsg | piece.PieceMsg | WireError {
   if (b.length < LENGTH) return new WireError("length", `short: ${b.length} of ${LENGTH} bytes`);
-  if (b.length > MGMT_BYTES_MAX) return new WireError("length", `long: ${b.length} bytes`);
+  if (b.length > bytesMax) return new WireError("length", `long: ${b.length} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, b.length);
   if (v.getUint32(AT.eid) !== MGMT_EID) return new WireError("eid", "not management");
   const code = v.getUint8(AT.code);
@@ -105,6 +108,7 @@ export function parse(
       receiverEid: v.getUint32(AT.dEid),
     };
   }
+  if (code === CODE_PIECE) return piece.parse(b, LENGTH);
   if (code !== CODE_FLOW_REQ) return new WireError("code", `unknown: ${code}`);
   if (b.length < LENGTH + hashBytes) {
     return new WireError("hash", `short: ${b.length - LENGTH} of ${hashBytes} bytes`);
@@ -129,18 +133,30 @@ export function parse(
 
 /** Bytes that {@linkcode encode} writes for a message. */
 export function encodedLength(m: ShimMgmt): number {
+  if (piece.isPieceMsg(m)) return LENGTH + piece.encodedLength(m);
   return LENGTH + ("hash" in m ? m.hash.length : 0) + ("data" in m ? m.data.length : 0);
 }
 
 /** Write a management datagram; the number of bytes, or an error with nothing written. */
-export function encode(m: ShimMgmt, into: Uint8Array, at: number): number | WireError {
+export function encode(
+  m: ShimMgmt,
+  into: Uint8Array,
+  at: number,
+  bytesMax = MGMT_BYTES_MAX,
+): number | WireError {
   if (m.kind === "name_query" || m.kind === "name_reply") {
     return new WireError("kind", `${m.kind} does not exist over UDP`);
   }
   const n = encodedLength(m);
-  if (n > MGMT_BYTES_MAX) return new WireError("data", `too long: ${n} of ${MGMT_BYTES_MAX} bytes`);
+  if (n > bytesMax) return new WireError("data", `too long: ${n} of ${bytesMax} bytes`);
   if (into.length - at < n) return new WireError("length", `no room for ${n} bytes`);
   const v = new DataView(into.buffer, into.byteOffset + at, n);
+  if (piece.isPieceMsg(m)) {
+    into.fill(0, at, at + LENGTH);
+    v.setUint8(AT.code, CODE_PIECE);
+    piece.encode(m, into, at + LENGTH);
+    return n;
+  }
   const qos = m.kind === "flow_req" ? m.qos : QOS_ZERO;
   v.setUint32(AT.eid, MGMT_EID);
   v.setUint32(AT.sEid, m.kind === "flow_end" ? m.senderEid : m.requesterEid);

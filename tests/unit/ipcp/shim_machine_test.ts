@@ -178,17 +178,22 @@ Deno.test("a requested flow that is never answered is released after the IRMd ga
   assertEquals(m.flowCount, 0);
 });
 
-Deno.test("alloc() says -1 for an unknown name and -90 when OAP does not fit a frame", () => {
+Deno.test("alloc() says -1 for an unknown name and -90 when OAP fits no pieces either", () => {
   const m = t.machine();
   const release = (flowId: number) => ({ kind: "release" as const, flowId });
   assertEquals(t.alloc(m, 0, 7), { result: -1, effects: [release(7)] });
   t.requested(m, 0, 8);
-  const long = t.alloc(m, 0, 9, new Uint8Array(1426));
+  const asks = (data: number, flowId: number) => {
+    const { result, effects } = t.alloc(m, 0, flowId, new Uint8Array(data));
+    assertEquals(result, 0);
+    return t.parsed(effects.find((e) => e.kind === "send")).kind;
+  };
+  assertEquals([asks(1425, 10), asks(1426, 11)], ["flow_req", "piece_ask"]);
+  const long = t.alloc(m, 0, 9, new Uint8Array(65_536));
   assertEquals(long, { result: -90, effects: [release(9)] });
-  assertEquals(t.alloc(m, 0, 10, new Uint8Array(1425)).result, 0);
   // The memory of a flow that is there belongs to that one.
   assertEquals(t.alloc(m, 0, 10), { result: -17, effects: [] });
-  assertEquals(m.flowCount, 2);
+  assertEquals(m.flowCount, 3);
 });
 
 /** The IRMd has found an acceptor, whose flow is `flowId`. */
