@@ -1,6 +1,7 @@
 /** The configuration files of vectors/irmd.json (`config/`) given to an IRMd, and what comes of them. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { isTaken } from "../unit/irmd/config/taken.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
 import { ouro, RunningProcess, TestNode } from "./support/node.ts";
 
@@ -12,13 +13,6 @@ interface ConfigCase {
   readonly names?: readonly { name: string; lb: string }[];
   readonly errors?: readonly string[];
 }
-
-/** Files that the prototype refuses and that we take (spec 21 "Where to do better"). */
-const TAKEN = new Set([
-  "config/congestion-mb-ecn",
-  "config/routing-cli-word",
-  "config/broadcast-conn",
-]);
 
 /** Longest start or end of a daemon, ms. */
 const DEADLINE_MS = 30_000;
@@ -39,7 +33,7 @@ Deno.test("irmd does what the configuration files of the vectors say", async (t)
     assert(one.result === "running" || one.result === "exits", `${one.name}: ${one.result}`);
     // Interfaces and raw sockets need root.
     const ethernet = one.input.config.includes("[eth-") && Deno.uid() !== 0;
-    const running = one.result === "running" || TAKEN.has(one.name);
+    const running = one.result === "running" || isTaken(one);
     // Files that are refused when they are read make no IPCP.
     const makes = running || one.errors!.some((line) => line.includes("Failed to enrol"));
     const ignore = ethernet || makes && missing.some((table) => one.input.config.includes(table));

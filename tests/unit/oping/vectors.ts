@@ -68,7 +68,7 @@ export function takesNonsense(argv: readonly string[]): boolean {
 
 /** What ours prints where the prototype's figures mislead: one time does not deviate. */
 export function mended(text: string): string {
-  return text.replace(/\/NaN (ms|µs)$/m, "/0.000 $1")
+  return text.replace(/NaN (?=\(?(ms|µs))/, "0.000 ")
     .replace(/(\\?\()2147483647 packets/, "$1until interrupted");
 }
 

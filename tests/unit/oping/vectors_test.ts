@@ -207,7 +207,7 @@ for (const one of cases.get("frame")!) {
     const headers = 18 + (one.input.qos === "best" ? 12 : 0);
     const msg = { type: 9, id: 9, stampNs: 0 };
     assertEquals(parse(frame, headers, frame.length, msg), 0);
-    assertEquals(msg.type, one.name.endsWith("reply") ? TYPE_REPLY : TYPE_REQUEST);
+    assertEquals(msg.type, one.name.includes(".reply") ? TYPE_REPLY : TYPE_REQUEST);
     assertEquals(msg.id, 0);
     assertEquals(frame.length - headers, 64);
   });

@@ -18,6 +18,7 @@ import { Secret } from "../../../security/secret.ts";
 import { SigningKey } from "../../../security/signing_key.ts";
 import { printable } from "../../../security/printable.ts";
 import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
+import rsa512 from "./rsa512.json" with { type: "json" };
 
 const NAME = "svc";
 
@@ -161,23 +162,18 @@ Deno.test("19: a revoked certificate is refused at once, its CA's others are not
 });
 
 Deno.test("19: strict-crt refuses what the prototype takes: short keys, a CA as leaf", async () => {
-  const file = JSON.parse(
-    Deno.readTextFileSync(new URL("../../vectors/oap.json", import.meta.url)),
-  ) as { pki: Record<string, { crt_der: string }>; cases: { name: string; hex: string }[] };
   using sec = new SecDir();
-  for (const [dir, name] of [["cacert", "root"], ["untrusted", "im"]] as const) {
-    sec.certificate(`${dir}/${name}.pem`, Uint8Array.fromHex(file.pki[name]!.crt_der));
-  }
-  const short = file.cases.find((c) => c.name === "server/chain-t-rsa512")!;
+  sec.certificate("cacert/root.pem", Uint8Array.fromHex(rsa512.root));
+  sec.certificate("untrusted/im.pem", Uint8Array.fromHex(rsa512.intermediate));
   const serve = async (conf: string) => {
     sec.write("server/svc.vec/enc.conf", conf);
-    const service = sec.service(new KeptLog(), { nowNs: () => 1780000000123456789n });
-    return await service.serve(DEFAULTS, "svc.vec", Uint8Array.fromHex(short.hex));
+    const service = sec.service(new KeptLog(), { nowNs: () => BigInt(rsa512.now_ns) });
+    return await service.serve(DEFAULTS, rsa512.name, Uint8Array.fromHex(rsa512.request));
   };
   ensure(!isOapFailure(await serve("none\n")));
   const got = await serve("none\nstrict-crt=yes\n");
   ensure(isOapFailure(got) && got.reason.includes("512 bits"), Deno.inspect(got));
-  const root = PeerCertificate.parse(Uint8Array.fromHex(file.pki.root!.crt_der))!;
+  const root = PeerCertificate.parse(Uint8Array.fromHex(rsa512.root))!;
   assertEquals(root.strictReason("server"), "it is a CA certificate");
 });
 

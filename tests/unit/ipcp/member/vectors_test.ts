@@ -72,10 +72,6 @@ for (const [type, all] of conversations) {
         writes(machine);
       }
     }
-    assert(answered > 0);
+    assert(answered > 0 || all.every((v) => !v.note.startsWith("from enrollee")));
   });
 }
-
-Deno.test("there are conversations of both types", () => {
-  assertEquals([...conversations.keys()].sort(), ["bc", "uni"]);
-});

@@ -29,24 +29,6 @@ function ok<T>(x: T): Exclude<T, WireError> {
   return x as Exclude<T, WireError>;
 }
 
-/** Which step of what a case expects is the prototype's defect (spec 60 §21). */
-const DEFECTS = new Set([
-  "fwd-ttl-0-wraps",
-  "fa-no-listener",
-  "pff-alternate-flush",
-  "ls-timeout",
-  "ls-own-echo",
-  "ls-graph-emptied",
-  "ls-reconnect-low-seq",
-  "ls-neighbour-reconnect",
-  "mbecn-hostile-ece",
-  "graph-duplicate-announce",
-]);
-
-function isDefect(v: Case): boolean {
-  return DEFECTS.has(v.name) || /\bbug\b/.test(v.note ?? "");
-}
-
 const WALK: Record<string, (v: Case) => void> = {
   layout(v) {
     assertEquals(v.fields.sizeof, faMsg.LENGTH);
@@ -122,7 +104,8 @@ const WALK: Record<string, (v: Case) => void> = {
       states.set(fd, HopState.up);
     }
     const verdict = f.receive(b, 0, b.length, 1);
-    if (isDefect(v)) return assertEquals(verdict, Verdict.expired); // W4
+    // W4: the prototype's count of hops wraps below 0 and goes on (spec 60 §21).
+    if (v.outcome === "forward" && seen.ttl === 0) return assertEquals(verdict, Verdict.expired);
     switch (v.outcome) {
       case "forward":
         assertEquals([verdict, f.out], [Verdict.relay, fd]);
@@ -194,6 +177,8 @@ const WALK: Record<string, (v: Case) => void> = {
 
   mb_ecn(v) {
     let ca = new MbEcn(0, true);
+    /** Told more than a sum of marks can be: the prototype's limit wraps (W3). */
+    let lied = false;
     const state = (row: unknown[]) => row.map(String);
     for (const row of v.rows) {
       const [op, ...args] = row;
@@ -204,8 +189,7 @@ const WALK: Record<string, (v: Case) => void> = {
           break;
         case "snd": {
           const pause = ca.onSend(args[0], args[1]);
-          if (isDefect(v)) {
-            // W3: the limit never wraps.
+          if (lied) {
             assert(ca.state[4]! >= 0 && ca.state[4]! < 2 ** 40, `limit ${ca.state[4]}`);
             break;
           }
@@ -215,7 +199,8 @@ const WALK: Record<string, (v: Case) => void> = {
         }
         case "ece":
           ca.onUpdate(args[0]);
-          if (!isDefect(v)) assertEquals(state([...ca.state]), state(args.slice(1)));
+          lied ||= args[0] > 8192;
+          if (!lied) assertEquals(state([...ca.state]), state(args.slice(1)));
           break;
         case "rcv": {
           const told = ca.onReceive(0, args[0]);
@@ -463,7 +448,7 @@ function walkPff(v: Case): void {
         assertEquals(f.out, first);
         // The prototype's choice, where it knows that the flow is up.
         const theirs = v.results[i];
-        if (!spread && theirs >= 0 && states.isUp(theirs) && !isDefect(v)) {
+        if (!spread && theirs >= 0 && states.isUp(theirs)) {
           assertEquals(f.out, theirs, `step ${i}`);
         }
         break;
@@ -502,6 +487,14 @@ function walkLinkState(v: Case): void {
   let expected = 0;
   /** A neighbour left and the prototype has not computed yet; we have. */
   let ahead = false;
+  /** Links aged out, which the prototype does not take as a reason to compute (spec 60 §21). */
+  let aged = false, held = 0, pending = false;
+  /** Flows for data, and neighbours that connected over new flows while the old ones were known. */
+  const transfers = new Set<number>(), flows = new Map<string, number>(), moved = new Set<number>();
+  const connected = (type: string, addr: number, fd: number) => {
+    if (flows.has(`${type} ${addr}`)) moved.add(addr);
+    flows.set(`${type} ${addr}`, fd);
+  };
   for (const line of v.input.script as string[]) {
     const [op, ...words] = line.split(" ");
     const n = words.map(Number);
@@ -520,15 +513,21 @@ function walkLinkState(v: Case): void {
         routing = new LinkStateRouting(n[0]!, POLICIES[n[1]!]!, times, nowUs);
         break;
       case "mgmt_add":
+        connected("mgmt", n[0]!, n[1]!);
         routing!.managementUp(nowUs, n[0]!, n[1]!);
         break;
       case "mgmt_del":
+        flows.delete(`mgmt ${n[0]}`);
         routing!.managementDown(n[0]!, n[1]!);
         break;
       case "dt_add":
+        connected("dt", n[0]!, n[1]!);
+        transfers.add(n[1]!);
         routing!.transferUp(nowUs, n[0]!, n[1]!);
         break;
       case "dt_del":
+        flows.delete(`dt ${n[0]}`);
+        transfers.delete(n[1]!);
         routing!.transferGone(nowUs, n[0]!, n[1]!);
         ahead = true;
         break;
@@ -541,14 +540,18 @@ function walkLinkState(v: Case): void {
         routing!.onPacket(nowUs, n[0]!, hex(words[1]!));
         break;
       case "tick_update":
+        aged ||= want.lsdb.length < held;
         break;
       case "tick_recalc":
         ahead = false;
+        if (pending) aged = false;
         break;
       case "nhop":
         until(nowUs + 20_000);
-        if (isDefect(v) || ahead) break;
+        if (ahead || aged) break;
         for (const [addr, theirs] of Object.entries(want.result as Record<string, number>)) {
+          // Neighbours that came over new flows, and flows that are gone but stay in the prototype's table.
+          if (moved.has(Number(addr)) || theirs >= 0 && !transfers.has(theirs)) continue;
           const fds = (routes.get(Number(addr)) ?? []).filter((fd) => !down.has(fd));
           if (v.input.script.some((s: string) => /^init \d+ 2 /.test(s))) {
             if (!down.has(theirs)) {
@@ -563,8 +566,9 @@ function walkLinkState(v: Case): void {
         throw new Error(`unknown line: ${line}`);
     }
     drain();
-    if (isDefect(v)) continue;
-    compare(v, line, want, routing!, sent);
+    held = want.lsdb?.length ?? held;
+    pending = want.recalc_pending ?? pending;
+    compare(v, line, want, routing!, sent, moved);
   }
 }
 
@@ -574,20 +578,38 @@ function compare(
   want: Case,
   routing: LinkStateRouting,
   sent: { fd: number; hex: string }[],
+  moved: ReadonlySet<number>,
 ): void {
+  // Own links without a flow: the prototype takes its own address from others (W11) and keeps them alive.
+  const flows = new Set(want.nbs?.filter((n: Case) => n[2] === "dt").map((n: Case) => n[0]));
+  const ghost = (src: number, dst: number) => src === routing.self && !flows.has(dst);
   // Numbers: ours of our own links may be higher, since a link keeps counting, and we refresh by the clock.
-  const own = BigInt(routing.self).toString(16).padStart(16, "0");
+  const wide = (addr: number) => BigInt(addr).toString(16).padStart(16, "0");
+  const own = wide(routing.self);
+  // (A withdrawal has a word of its own before the low half of the address.)
+  const ghosts: string[] = (want.lsdb ?? []).filter(([src, dst]: number[]) => ghost(src!, dst!))
+    .map(([src, dst]: number[]) => wide(dst!).slice(8) + wide(src!));
   const blind = (s: { fd: number; hex: string }) =>
     s.hex.slice(16, 32) === own ? `${s.fd} ${s.hex.slice(0, 32)}` : `${s.fd} ${s.hex}`;
   if (!/^(tick|dt_del|nhop)/.test(line)) {
-    const expected = want.actions.filter((a: Case) => a.do === "send").map(blind);
-    assertEquals(sent.map(blind).sort(), expected.sort(), line);
+    const expected = want.actions.filter((a: Case) => a.do === "send");
+    const real = (all: { fd: number; hex: string }[]) =>
+      all.map(blind).filter((s) => !ghosts.some((g) => s.endsWith(g))).sort();
+    assertEquals(real(sent), real(expected), line);
   }
   const links = routing.links().map((l) => `${l.src} ${l.dst}`);
   if (want.lsdb === undefined) return;
-  const theirs = want.lsdb.map(([src, dst]: number[]) => `${src} ${dst}`);
+  const theirs = want.lsdb.filter(([src, dst]: number[]) => !ghost(src!, dst!)).map((
+    [src, dst]: number[],
+  ) => `${src} ${dst}`);
+  const settled = (l: string) => !moved.has(Number(l.split(" ")[0]));
   const order = (l: string[]) => [...l].sort();
-  assertEquals(order(links), order(theirs), `${v.name}: ${line}`);
+  // Ours withdraws the link to a neighbour that was silent for long ; the prototype goes on naming it.
+  const silent = new Set(
+    routing.neighbours().filter((n) => !n.up).map((n) => `${routing.self} ${n.addr}`),
+  );
+  const told = (l: string) => !silent.has(l);
+  assertEquals(order(links.filter(told)), order(theirs.filter(told)), `${v.name}: ${line}`);
   for (const [src, dst, seqno] of want.lsdb) {
     if (src === routing.self) continue;
     const link = routing.links().find((l) => l.src === src && l.dst === dst);
@@ -600,5 +622,5 @@ function compare(
   const wanted = want.nbs.map(([addr, fd, type]: [number, number, string]) =>
     `${addr} ${fd} ${type}`
   );
-  assertEquals(order(neighbours), order(wanted), line);
+  assertEquals(order(neighbours.filter(settled)), order(wanted.filter(settled)), line);
 }

@@ -9,6 +9,7 @@ import { LB_POLICIES } from "../../../../irm/types.ts";
 import { IPCP_TYPE_WORDS } from "../../../../lib/irm/messages.ts";
 import { QOS } from "../../../../lib/qos.ts";
 import { FakeAdmin } from "../../../doubles/admin.ts";
+import { isTaken } from "./taken.ts";
 import vectors from "../../../vectors/irmd.json" with { type: "json" };
 
 interface ConfigCase {
@@ -19,13 +20,6 @@ interface ConfigCase {
   readonly names?: readonly { name: string; lb: string }[];
   readonly errors?: readonly string[];
 }
-
-/** Files that the prototype refuses and that we take (spec 21 "Where to do better"). */
-const TAKEN = new Set([
-  "config/congestion-mb-ecn",
-  "config/routing-cli-word",
-  "config/broadcast-conn",
-]);
 
 /** Does to a daemon what a configuration says, in order; stops at the first failure. */
 async function apply(config: IrmdConfig, admin: FakeAdmin): Promise<void> {
@@ -70,7 +64,7 @@ const cases = (vectors.cases as unknown as ConfigCase[])
   .filter(({ name }) => name.startsWith("config/"));
 
 for (const one of cases) {
-  Deno.test(`irmd.conf ${one.name} ${TAKEN.has(one.name) ? "is taken" : one.result}`, async () => {
+  Deno.test(`irmd.conf ${one.name} ${isTaken(one) ? "is taken" : one.result}`, async () => {
     assert(one.result === "running" || one.result === "exits", `unknown result: ${one.result}`);
     const parsed = parseConfig(one.input.config, "irmd.conf");
     const resolved = Array.isArray(parsed) ? parsed : resolvePaths(
@@ -81,14 +75,14 @@ for (const one of cases) {
     const admin = new FakeAdmin();
     if (Array.isArray(resolved)) {
       assertEquals(one.result, "exits");
-      assert(!TAKEN.has(one.name));
+      assert(!isTaken(one));
       const lines = resolved.flatMap((error) => error.lines());
       for (const wanted of causes(one)) {
         assert(lines.some((line) => line.startsWith(wanted)), `${wanted}\n${lines.join("\n")}`);
       }
       return;
     }
-    if (one.result === "exits" && !TAKEN.has(one.name)) {
+    if (one.result === "exits" && !isTaken(one)) {
       const failed = await apply(resolved, admin).then(() => false, () => true);
       assert(failed, "nothing fails");
       return;

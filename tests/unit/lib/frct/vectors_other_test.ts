@@ -66,7 +66,7 @@ const AREAS: Record<string, (c: Case, rest: string) => void> = {
       timeout: n("timeout"),
     };
     assertEquals(qosCube(spec), parseInt(c.hex, 16));
-    if (rest.startsWith("spec-")) assertEquals({ ...SPECS[rest]! }, spec);
+    if (rest in SPECS) assertEquals({ ...SPECS[rest]! }, spec);
   },
   irm: (c, rest) => {
     const message = decodeIrmMsg(decodeHex(c.hex));
