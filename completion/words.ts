@@ -37,6 +37,7 @@ export const IRM_KEYS: Readonly<Record<string, readonly string[]>> = {
   "name register": ["ipcp", "layer"],
   "name unregister": ["ipcp", "layer"],
   "name list": ["list", "--json"],
+  "user list": ["--json"],
   "wait name": ["timeout"],
   "wait layer": ["members", "timeout"],
   "wait ipcp": ["timeout"],

@@ -27,6 +27,9 @@ IPCPs: the members of layers on this node
   irm ipcp destroy name IPCP
   irm ipcp list [--json]
 
+Shares: what each user holds of what users share
+  irm user list [--json]
+
 Waiting, for scripts: until it is so, or the time is up (exit code 2)
   irm wait name NAME [timeout SECONDS]
   irm wait layer LAYER [members N] [timeout SECONDS]
@@ -79,13 +82,13 @@ const NAME_LIST = `Usage: irm name list
 export function irmHelp(words: readonly string[]): string | undefined {
   const [first, second] = words;
   if (first === undefined) return OVERVIEW;
-  const object = matchWord(first, ["ipcp", "bind", "unbind", "name", "wait"]);
+  const object = matchWord(first, ["ipcp", "bind", "unbind", "name", "wait", "user"]);
   if (object === undefined) return undefined;
   if (second === undefined) return USAGE[object];
   const verbs = (Object.keys(USAGE) as UsageOf[])
     .filter((of) => of.startsWith(`${object} `)).map((of) => of.slice(object.length + 1));
   if (object === "name") verbs.push("list");
-  if (object === "wait") return USAGE.wait;
+  if (object === "wait" || object === "user") return USAGE[object];
   const verb = matchWord(second, verbs);
   if (verb === undefined) return undefined;
   const of = `${object} ${verb}`;

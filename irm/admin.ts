@@ -7,7 +7,7 @@
  */
 
 import type { QosSpec } from "../lib/qos.ts";
-import type { BoundFor, IpcpConfig, IpcpListEntry } from "../lib/irm/messages.ts";
+import type { BoundFor, IpcpConfig, IpcpListEntry, UserUse } from "../lib/irm/messages.ts";
 
 /** An entry of LIST_NAMES. */
 export interface NameEntry {
@@ -38,6 +38,7 @@ export interface Admin {
   disconnectIpcp(pid: number, dst: string, component: string): Promise<void>;
   listIpcps(): Promise<IpcpListEntry[]>;
   listNames(): Promise<NameEntry[]>;
+  listUsers(): Promise<{ readonly users: readonly UserUse[]; readonly totals: UserUse }>;
   /** `exec` is the program and its arguments, without the closing empty word. */
   bindProgram(
     exec: readonly string[],

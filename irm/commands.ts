@@ -10,6 +10,7 @@ import { connect, disconnect, enroll } from "./ipcp_links.ts";
 import * as name from "./name.ts";
 import * as unbind from "./unbind.ts";
 import { USAGE } from "./usage.ts";
+import * as user from "./user.ts";
 import * as wait from "./wait.ts";
 
 /** A command: takes its words and answers with an exit code. */
@@ -26,7 +27,9 @@ interface Noun {
 }
 
 /** The objects in match order. */
-export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name" | "wait", Noun>> = {
+export const NOUNS: Readonly<
+  Record<"ipcp" | "bind" | "unbind" | "name" | "wait" | "user", Noun>
+> = {
   ipcp: {
     verbs: {
       create: ipcp.create,
@@ -66,6 +69,7 @@ export const NOUNS: Readonly<Record<"ipcp" | "bind" | "unbind" | "name" | "wait"
     hint: "irm wait help",
     verbIsKey: true,
   },
+  user: { verbs: { list: user.list }, hint: "irm user help", verbIsKey: false },
 };
 
 /** Says which word may have been meant, if one is near. */
@@ -74,7 +78,7 @@ function suggest(ctx: Context, word: string, known: readonly string[]): void {
   if (meant !== undefined) ctx.complain(`Did you mean "${meant}"?`);
 }
 
-const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "help"] as const;
+const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "user", "help"] as const;
 
 /** Exit code of `irm` without a word. */
 const NO_WORDS = 255;

@@ -133,6 +133,10 @@ where TYPE = {unicast local udp4 udp6 eth-llc eth-dix}
                 ipcp <ipcp name>         until the IPCP is in a layer
                 [timeout <seconds> (default: 20)]
 `,
+  "user": `Usage: irm user [OPERATION]
+
+where OPERATION in {list help}
+`,
   "bind": `Usage: irm bind [OPERATION]
 
 where OPERATION in {program process ipcp help}

@@ -59,6 +59,9 @@ export async function findAcceptor(
       if (typeof r === "string") return { kind: "failed", code: -Errno.EPERM, why: r };
       started = r;
     }
+    if (direct === undefined && record.active.length === 0 && !record.hasSeat(d.nowMs())) {
+      return { kind: "failed", code: -Errno.EBUSY, why: `too many requests wait for "${name}"` };
+    }
     const servedBefore = record.served;
     const waiter = d.registry.awaitAcceptor(name, direct);
     let hungUp = false;

@@ -28,7 +28,7 @@ export function parseConfig(text: string, file: string): IrmdConfig | ConfigErro
   }
   const problems = new Problems(file);
   const entries: ConfigEntry[] = [];
-  let daemon: DaemonConfig = { direct: undefined, askLayers: undefined };
+  let daemon: DaemonConfig = { direct: undefined, askLayers: undefined, totals: {} };
   for (const [key, value] of root.entries) {
     const type = (IPCP_TYPE_WORDS as readonly string[]).indexOf(key);
     if (key !== "name" && key !== "irmd" && type < 0) {
@@ -69,8 +69,20 @@ function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
   const reader = new TableReader(table, "[irmd]", problems);
   const direct = reader.boolean("direct");
   const askLayers = reader.boolean("ask-layers");
+  const total = (key: string, unit = 1): number | undefined => {
+    const n = reader.integer(key);
+    if (n === undefined || (n >= 16 && n <= 2 ** 32)) return n === undefined ? n : n * unit;
+    problems.add(reader.lineOf(key), `${key} in [irmd] must be from 16 to ${2 ** 32}.`);
+    return undefined;
+  };
+  const said = {
+    connections: total("connections"),
+    processes: total("processes"),
+    memory: total("memory-mib", 2 ** 20),
+  };
+  const totals = Object.fromEntries(Object.entries(said).filter(([, n]) => n !== undefined));
   reader.finish();
-  return { direct, askLayers };
+  return { direct, askLayers, totals };
 }
 
 /** A path without links, or the sentence of the C library for what is wrong with it. */

@@ -8,6 +8,7 @@ import type { Logger } from "../lib/log.ts";
 import type { OapService } from "../security/oap/mod.ts";
 import type { Children } from "./children.ts";
 import type { IpcpClient } from "./ipcp_client.ts";
+import type { Shares } from "./limits.ts";
 import type { Objects } from "./objects.ts";
 import type { Registry } from "./registry/mod.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -36,6 +37,7 @@ export interface Daemon {
   readonly ipcpClient: IpcpClient;
   readonly registry: Registry;
   readonly objects: Objects;
+  readonly shares: Shares;
   readonly oap: OapService;
   readonly children: Children;
   readonly upkeep: Upkeep;

@@ -22,20 +22,36 @@ import type { FlowRecord } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
-/** Serves an accept; without reply when the process went away. */
+/** Serves an accept; without reply when the process went away. A request that is refused does not end it. */
 export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">): Promise<Outcome> {
+  const endMs = d.nowMs() + (msg.timeo === undefined ? Infinity : timeoMs(msg.timeo));
+  for (;;) {
+    const outcome = await acceptOne(d, client, msg, endMs);
+    if (outcome !== REFUSED) return outcome;
+    if (client.gone) return undefined;
+  }
+}
+
+/** The request came to nothing for a reason that is not the acceptor's: another may come. */
+const REFUSED = Symbol("refused");
+
+async function acceptOne(
+  d: Daemon,
+  client: Client,
+  msg: Having<"flowInfo">,
+  endMs: number,
+): Promise<Outcome | typeof REFUSED> {
   const stage = "flow accept";
   const info = msg.flowInfo;
   const data = msg.pk ?? NO_BYTES;
   if (data.length > DATA_BYTES_MAX) return invalid(stage, "too much data");
-  const leftMs = msg.timeo === undefined ? Infinity : timeoMs(msg.timeo);
   const r = d.registry.accept(info.nPid, info.qos);
   if (typeof r === "number") return failed(r, stage, acceptCause(d, r, info.nPid));
   const { flow } = r;
   const outcome = await settled(
     r.waiter,
     client,
-    leftMs,
+    endMs - d.nowMs(),
     (by) => d.registry.acceptEnd(flow, by === "deadline" ? -Errno.ETIMEDOUT : -Errno.EPIPE),
   );
   if (outcome.kind === "failed") {
@@ -45,7 +61,7 @@ export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">)
   const record = d.registry.names.get(name);
   if (record === undefined) {
     await refuse(d, flow, direct, -Errno.ENAME);
-    return failed(-Errno.ENAME, stage, `the name "${name}" was destroyed meanwhile`);
+    return REFUSED;
   }
   const proc = d.registry.procs.get(flow.nPid);
   const noKeys = proc === undefined ? undefined : keysRefused(d, record, proc, "server");
@@ -57,11 +73,12 @@ export async function accept(d: Daemon, client: Client, msg: Having<"flowInfo">)
   const oap = await d.oap.serve(securityOf(d, record, name), name, request, data);
   if (isOapFailure(oap)) {
     await refuse(d, flow, direct, oap.code, oap.reason);
-    return failed(oap.code, "oap", oap.reason);
+    // Of what an asker does wrong the log has the reason.
+    return oap.own ? failed(oap.code, "oap", oap.reason) : REFUSED;
   }
   if (!d.registry.flows.holds(flow)) {
     oap.key?.fill(0);
-    return failed(-Errno.EIPCP, stage, "the requester has gone meanwhile");
+    return REFUSED;
   }
   if (direct) {
     d.registry.directRespond(flow, oap.response);

@@ -12,7 +12,7 @@ import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
 /** Linger a client may ask an IPCP for, s; the library's own values are below a minute. */
-const LINGER_S_MAX = 3600;
+const LINGER_S_MAX = 120;
 
 /** Serves a join of a layer; the flow has no OAP. */
 export async function join(

@@ -18,6 +18,7 @@ import {
 } from "../security/oap/mod.ts";
 import { type Answer, failed, ok } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
+import { EDQUOT } from "./objects.ts";
 import type { FlowRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
 
 /** Time for an allocation or join that names none, ms (spec 20 §1). */
@@ -91,7 +92,11 @@ export function noRings(code: number): Answer {
   return failed(
     -Errno.EBADF,
     "ring buffers",
-    full ? "/dev/shm is full" : `cannot make the ring buffers: ${errnoText(code)}`,
+    code === -EDQUOT
+      ? "the user has its share of /dev/shm"
+      : full
+      ? "/dev/shm is full"
+      : `cannot make the ring buffers: ${errnoText(code)}`,
   );
 }
 

@@ -25,9 +25,11 @@ import { dispatch } from "./dispatch.ts";
 import { applyEffects, reclaimLater } from "./effects.ts";
 import { IpcpClient } from "./ipcp_client.ts";
 import { Ipcps } from "./ipcps.ts";
+import { type Shares, sharesOf } from "./limits.ts";
 import { Objects } from "./objects.ts";
 import { Registry } from "./registry/mod.ts";
 import { RibDir } from "./rib_dir.ts";
+import { statfsSync } from "node:fs";
 import { RUN_AS_WORD, runAsMain } from "./run_as.ts";
 import { Server } from "./server.ts";
 import { shutDown } from "./shutdown.ts";
@@ -157,7 +159,7 @@ async function run(
   args: Arguments,
   log: Logger,
 ): Promise<number> {
-  raiseDescriptorLimit();
+  const descriptors = raiseDescriptorLimit();
   const loaded = args.config === undefined ? undefined : loadConfig(args.config, log);
   if (loaded?.kind === "failed") {
     if (!args.toStdout) complain(loaded.cause);
@@ -173,7 +175,8 @@ async function run(
   const gid = groupGid();
   if (gid === undefined) log.warn(`ouroboros group not found, using gid ${effectiveGid()}.`);
   const shared = ownUid === 0 ? { uid: 0, gid: gid ?? effectiveGid() } : undefined;
-  const objects = new Objects(instance, log, shared);
+  const shares = sharesOf(loaded?.config.daemon.totals ?? {}, descriptors, shmBytes());
+  const objects = new Objects(instance, log, shared, shares.memory);
   createGspp(objects, log);
   try {
     const oap = new OapService({
@@ -182,9 +185,19 @@ async function run(
     });
     const refused = await oap.start();
     if (refused !== undefined) throw new StartError(refused.reason);
-    return await serve(instance, ownUid, options, loaded, log, objects, oap);
+    return await serve(instance, ownUid, options, loaded, log, objects, shares, oap);
   } finally {
     objects.removeGspp();
+  }
+}
+
+/** What there is in /dev/shm besides the global pool; a file system that does not say counts as large. */
+function shmBytes(): number {
+  try {
+    const { bsize, blocks } = statfsSync("/dev/shm");
+    return Math.max(bsize * blocks - GSPP.fileBytes, 0);
+  } catch {
+    return 2 ** 40;
   }
 }
 
@@ -231,12 +244,13 @@ async function serve(
   loaded: LoadedConfig | undefined,
   log: Logger,
   objects: Objects,
+  shares: Shares,
   oap: OapService,
 ): Promise<number> {
   // A defect in one callback must not take everybody's flows down.
   EventSource.onError = (e) => log.error(`Event failed: ${e instanceof Error ? e.message : e}.`);
   const life = { ending: false };
-  const { d, ipcps, rib } = assemble(instance, ownUid, options, log, objects, oap, life);
+  const { d, ipcps, rib } = assemble(instance, ownUid, options, log, objects, shares, oap, life);
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
   const { promise: stopped, resolve: stop } = Promise.withResolvers<undefined>();
@@ -255,6 +269,8 @@ async function serve(
     ownUid === 0 ? 0o666 : 0o600,
     log,
     (client, packet) => dispatch(d, ipcps, client, packet),
+    shares.connections,
+    (uid) => uid === ownUid ? 0 : uid,
   );
   const sanitizer = setInterval(() => d.registry.expire(d.nowMs()), SANITIZER_MS);
   let code = 0;
@@ -299,6 +315,7 @@ function assemble(
   options: DaemonOptions,
   log: Logger,
   objects: Objects,
+  shares: Shares,
   oap: OapService,
   life: { readonly ending: boolean },
 ): { d: Daemon; ipcps: Ipcps; rib: RibDir } {
@@ -323,6 +340,7 @@ function assemble(
     ipcpClient: new IpcpClient(instance, ipcpLog),
     registry,
     objects,
+    shares,
     oap,
     children,
     upkeep: new Upkeep(children),

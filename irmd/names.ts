@@ -12,7 +12,7 @@ import {
   type NameInfo,
   NOT_ENROLLED,
 } from "../lib/irm/messages.ts";
-import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import { FLOW_IDS_MAX, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { isPrivileged } from "../lib/sys/users.ts";
 import { checkPathsReadableBy } from "../security/oap/mod.ts";
@@ -20,6 +20,7 @@ import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
+import { EDQUOT } from "./objects.ts";
 import { bindingOf, userOf, whoseIs } from "./binding_user.ts";
 import { baseName, type IpcpPlan, isFor, type User } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
@@ -29,6 +30,8 @@ import { settled } from "./waits.ts";
 const BIND_PROCESS_MS = 10;
 /** Longest list reply to a client that says it reads long ones, bytes. */
 const LONG_LIST_BYTES_MAX = 1_000_000;
+/** Users in one list. */
+const USERS_LISTED_MAX = 10_000;
 /** Words of an autostart command line. */
 const EXEC_WORDS_MAX = 256;
 
@@ -45,11 +48,21 @@ export function announce(d: Daemon, client: Client, msg: Having<"prog">): Outcom
   if (d.registry.procs.has(pid)) {
     return failed(-Errno.EPERM, stage, `process ${pid} is announced already`);
   }
+  const { processes } = d.shares;
+  if (!processes.take(flowUid)) {
+    const cause = `uid ${uid} has its share of the processes (${processes.heldBy(flowUid)})`;
+    return failed(-Errno.EPERM, stage, cause);
+  }
   try {
     d.objects.ensurePup(flowUid, gid);
     d.objects.createFlowSet(pid, flowUid, gid, d.registry.ipcps.has(pid));
   } catch (e) {
+    processes.give(flowUid);
     if (!(e instanceof SysError)) throw e;
+    if (e.errno === EDQUOT) {
+      if (!d.registry.pools.has(flowUid)) d.objects.removePup(flowUid);
+      return failed(-Errno.EPERM, stage, `uid ${uid} has its share of /dev/shm`);
+    }
     const what = e.object.includes(".pup.") ? `PUP for uid ${uid}` : `flow set for ${pid}`;
     d.log.error(`Failed to create ${what}: ${e.message}.`);
     if (!d.registry.pools.has(flowUid)) d.objects.removePup(flowUid);
@@ -255,6 +268,32 @@ function more(msg: IrmMsg, state: number, plan: IpcpPlan): Partial<IpcpListEntry
     ...(note === "" ? {} : { note }),
     ...(plan.restarts === 0 ? {} : { restarts: plan.restarts }),
   };
+}
+
+/** IRM_LIST_USERS. */
+export function listUsers(d: Daemon): Outcome {
+  const { connections, processes, memory } = d.shares;
+  const { flows } = d.registry;
+  const uids = new Set<number>();
+  for (const share of [connections, processes, memory]) {
+    for (const uid of share.users().keys()) uids.add(uid);
+  }
+  for (const flow of flows.all()) uids.add(flow.uid);
+  const users = [...uids].sort((a, b) => a - b).map((uid) => ({
+    uid,
+    connections: connections.heldBy(uid),
+    processes: processes.heldBy(uid),
+    flows: flows.countOfUser(uid),
+    memoryKib: Math.ceil(memory.heldBy(uid) / 1024),
+  }));
+  const totals = {
+    uid: 0,
+    connections: connections.total,
+    processes: processes.total,
+    flows: FLOW_IDS_MAX - 1,
+    memoryKib: Math.floor(memory.total / 1024),
+  };
+  return ok({ users: users.slice(0, USERS_LISTED_MAX), totals });
 }
 
 function cut(what: string, n: number, all: number): string {

@@ -12,13 +12,25 @@ import type { Instance } from "../lib/instance.ts";
 import { RBUFF_SLOTS } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import { flowSetName, FlowSetShm } from "../lib/shm/flow_set.ts";
-import { Acl, FlowEvent, MODE_PRIVATE, MODE_SHARED, RbuffLayout } from "../lib/shm/layout.ts";
+import {
+  Acl,
+  FlowEvent,
+  FlowSetLayout,
+  MODE_PRIVATE,
+  MODE_SHARED,
+  PUP,
+  RbuffLayout,
+} from "../lib/shm/layout.ts";
 import { type Owner, Pool, poolName } from "../lib/shm/pool.ts";
 import { Rbuff, rbuffName } from "../lib/shm/rbuff.ts";
 import { reclaim } from "../lib/shm/reclaim.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { ShmObject } from "../lib/sys/mman.ts";
 import { pidAlive } from "../lib/sys/process.ts";
+import type { Share } from "./shares.ts";
+
+/** `<asm-generic/errno.h>`: the user has its share. */
+export const EDQUOT = 122;
 
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
@@ -37,13 +49,46 @@ export class Objects {
   readonly #gids = new Map<number, number>();
   /** Whose pool the packets in the rings of a flow are in. */
   readonly #ringUids = new Map<number, number>();
+  /** What each object in /dev/shm counts to its user's share. */
+  readonly #charged = new Map<string, { readonly uid: number; readonly bytes: number }>();
   /** Head and tail of a ring. */
   readonly #ends = new Uint8Array(RbuffLayout.TAIL - RbuffLayout.HEAD + 8);
 
-  constructor(instance: Instance, log: Logger, shared: Owner | undefined) {
+  constructor(
+    instance: Instance,
+    log: Logger,
+    shared: Owner | undefined,
+    /** Bytes in /dev/shm, by user. */
+    readonly memory: Share,
+  ) {
     this.#instance = instance;
     this.#log = log;
     this.#shared = shared;
+  }
+
+  /** Counts an object to a user. Throws `SysError` (EDQUOT) when the user has its share. */
+  #charge(name: string, uid: number, bytes: number): void {
+    if (this.#charged.has(name)) return;
+    if (!this.memory.take(uid, bytes)) throw new SysError(EDQUOT, "share", `of uid ${uid}`);
+    this.#charged.set(name, { uid, bytes });
+  }
+
+  #discharge(name: string): void {
+    const charged = this.#charged.get(name);
+    if (charged === undefined) return;
+    this.#charged.delete(name);
+    this.memory.give(charged.uid, charged.bytes);
+  }
+
+  /** Counts, makes, and takes back what was counted if that fails. Throws what `make` throws, and EDQUOT. */
+  #made(name: string, uid: number, bytes: number, make: () => void): void {
+    this.#charge(name, uid, bytes);
+    try {
+      ShmObject.take(name, make);
+    } catch (e) {
+      this.#discharge(name);
+      throw e;
+    }
   }
 
   /** Makes the global pool. Throws `SysError` (ENOSPC when the file system is too small). */
@@ -63,8 +108,10 @@ export class Objects {
     // A file that is there now is from an earlier run: the registry knows of none.
     const name = poolName(this.#instance, uid);
     ShmObject.clear(name);
-    ShmObject.take(name, () => Pool.create(this.#instance, uid).close());
-    give(name, uid, gid);
+    this.#made(name, uid, PUP.fileBytes, () => {
+      Pool.create(this.#instance, uid).close();
+      give(name, uid, gid);
+    });
     this.#gids.set(uid, gid);
   }
 
@@ -72,6 +119,7 @@ export class Objects {
     if (uid === 0) return;
     this.#gids.delete(uid);
     Pool.unlink(this.#instance, uid);
+    this.#discharge(poolName(this.#instance, uid));
   }
 
   /**
@@ -83,15 +131,18 @@ export class Objects {
     if (flowUid === 0) {
       const mode = isIpcp ? MODE_EVERYBODY : MODE_SHARED;
       const make = () => FlowSetShm.create(this.#instance, pid, mode, this.#shared).close();
-      ShmObject.take(name, make);
+      this.#made(name, 0, FlowSetLayout.BYTES, make);
     } else {
-      ShmObject.take(name, () => FlowSetShm.create(this.#instance, pid, MODE_PRIVATE).close());
-      give(name, flowUid, gid);
+      this.#made(name, flowUid, FlowSetLayout.BYTES, () => {
+        FlowSetShm.create(this.#instance, pid, MODE_PRIVATE).close();
+        give(name, flowUid, gid);
+      });
     }
   }
 
   removeFlowSet(pid: number): void {
     FlowSetShm.unlink(this.#instance, pid);
+    this.#discharge(flowSetName(this.#instance, pid));
   }
 
   /**
@@ -111,8 +162,10 @@ export class Objects {
         const name = rbuffName(this.#instance, pid, flowId);
         ShmObject.clear(name);
         const [mode, owner] = flowUid === 0 ? [MODE_SHARED, this.#shared] : [MODE_PRIVATE];
-        ShmObject.take(name, () => Rbuff.create(this.#instance, pid, flowId, mode, owner).close());
-        if (flowUid !== 0) give(name, flowUid, this.gidOf(flowUid));
+        this.#made(name, flowUid, RbuffLayout.BYTES, () => {
+          Rbuff.create(this.#instance, pid, flowId, mode, owner).close();
+          if (flowUid !== 0) give(name, flowUid, this.gidOf(flowUid));
+        });
         made += 1;
       }
       this.#ringUids.set(flowId, flowUid);
@@ -120,7 +173,7 @@ export class Objects {
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       this.#log.error(`Failed to create rbuffs of flow ${flowId}: ${e.message}.`);
-      if (made === 1) Rbuff.unlink(this.#instance, nPid, flowId);
+      if (made === 1) this.#removeRing(nPid, flowId);
       return e.errno === Errno.ENOSPC ? -Errno.ENOMEM : -e.errno;
     }
   }
@@ -149,11 +202,16 @@ export class Objects {
           ring.drain((off) => pool.remove(off));
         });
       }
-      Rbuff.unlink(this.#instance, pid, flowId);
+      this.#removeRing(pid, flowId);
     }
     this.#ringUids.delete(flowId);
     const none = offsets.length === 0 && living.length === 0;
     return uid === undefined || none ? undefined : { uid, offsets, living };
+  }
+
+  #removeRing(pid: number, flowId: number): void {
+    Rbuff.unlink(this.#instance, pid, flowId);
+    this.#discharge(rbuffName(this.#instance, pid, flowId));
   }
 
   /** A ring of a living process, while there are not too many; its user may have removed it meanwhile. */

@@ -193,6 +193,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
     IrmCode.IRM_COUNT_MEMBERS,
     request("members", "anyone", ["layer"], ({ d }, m) => countMembers(d, m)),
   ],
+  [
+    IrmCode.IRM_LIST_USERS,
+    request("list users", "administrator", [], ({ d }) => names.listUsers(d)),
+  ],
   // Flows of processes.
   [
     IrmCode.IRM_FLOW_ALLOC,

@@ -1,7 +1,7 @@
 /**
  * The socket server: one request and at most one reply a connection (spec 20 §2.1). It reads without ever
- * waiting for a silent client, bounds how many of those there are and how long they may stay, and closes
- * everything at the end.
+ * waiting for a silent client, bounds how many connections there are, by user, and how long silent ones may stay, lets
+ * the requests of users take turns, and closes everything at the end.
  */
 
 import { Errno, errnoText } from "../lib/errno.ts";
@@ -15,13 +15,14 @@ import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
 import type { Outcome } from "./answer.ts";
 import { Client, type Peer, peerOf } from "./client.ts";
+import { Share, Turns } from "./shares.ts";
 
 /** Connections that may wait to be accepted; the prototype's 0 makes clients block in bursts. */
 const BACKLOG = 1024;
 /** A connection that sends nothing for this long is closed, ms. */
 const IDLE_MS = 10_000;
-/** Silent connections kept; beyond it the oldest goes. */
-export const IDLE_CONNECTIONS_MAX = 2048;
+/** Requests are served for this long before the daemon looks for new ones, ms. */
+const TURN_MS = 5;
 /** How long to stop accepting when the kernel has no descriptor left, ms. */
 const PAUSE_MS = 50;
 /** Send buffer for replies longer than the kernel's default, bytes. */
@@ -30,23 +31,45 @@ const BIG_REPLY_BYTES = 100_000;
 /** Serves one request. A handler that does not wait returns no promise. */
 export type Handler = (client: Client, request: Uint8Array) => Outcome | Promise<Outcome>;
 
+/** A request that waits for its turn. */
+interface Received {
+  readonly socket: SeqSocket;
+  readonly peer: Peer;
+  readonly packet: Uint8Array;
+}
+
 /** See the file's comment. */
 export class Server {
   readonly #log: Logger;
   readonly #handler: Handler;
   readonly #listener: SeqListener;
   #watch: Watch | undefined;
+  /** Connections by user. */
+  readonly connections: Share;
+  readonly #uids = new Map<SeqSocket, number>();
   /** Connections that have sent nothing yet, oldest first, and when each came. */
   readonly #idle = new Map<SeqSocket, number>();
-  /** Connections whose request is being served. */
+  /** Connections whose request waits or is being served. */
   readonly #busy = new Set<SeqSocket>();
+  readonly #turns = new Turns<Received>();
+  #serving = false;
+  #next: ReturnType<typeof setTimeout> | undefined;
   #sweep: ReturnType<typeof setInterval> | undefined;
   #pause: ReturnType<typeof setTimeout> | undefined;
 
   /** Binds the socket and serves at once. Throws `SysError`. */
-  constructor(instance: Instance, mode: number, log: Logger, handler: Handler) {
+  constructor(
+    instance: Instance,
+    mode: number,
+    log: Logger,
+    handler: Handler,
+    connections: Share,
+    /** Whose share a user's connections count to: 0 for root and the owner of the node. */
+    readonly shareOf: (uid: number) => number,
+  ) {
     this.#log = log;
     this.#handler = handler;
+    this.connections = connections;
     this.#listener = SeqListener.listen(irmSocketPath(instance), mode, BACKLOG);
     this.#listen();
     this.#sweep = setInterval(() => this.#closeIdle(performance.now() - IDLE_MS), IDLE_MS / 4);
@@ -78,6 +101,7 @@ export class Server {
   #connected(socket: SeqSocket): void {
     let peer: Peer;
     try {
+      if (!this.#admit(socket, this.shareOf(socket.peerCred().uid))) return socket.close();
       peer = peerOf(socket);
     } catch (e) {
       return this.#broken(socket, e);
@@ -87,7 +111,6 @@ export class Server {
     const room = isOwn ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
     const first = socket.tryRecv(room);
     if (first !== -Errno.EAGAIN) return this.#received(socket, peer, first);
-    if (this.#idle.size >= IDLE_CONNECTIONS_MAX) this.#drop(this.#idle.keys().next().value!);
     this.#idle.set(socket, performance.now());
     socket.onReadable(() => {
       this.#idle.delete(socket);
@@ -95,12 +118,57 @@ export class Server {
     });
   }
 
+  /** Whether the user may have one more connection; a silent one of its own makes room. */
+  #admit(socket: SeqSocket, uid: number): boolean {
+    if (!this.connections.allows(uid)) {
+      const oldest = this.connections.heldBy(uid) > 0 ? this.#oldestIdle(uid) : undefined;
+      if (oldest !== undefined) this.#drop(oldest);
+    }
+    if (!this.connections.take(uid)) {
+      this.#log.warn(`A connection of uid ${uid} is refused: it has its share.`);
+      return false;
+    }
+    this.#uids.set(socket, uid);
+    return true;
+  }
+
+  #oldestIdle(uid: number): SeqSocket | undefined {
+    for (const socket of this.#idle.keys()) if (this.#uids.get(socket) === uid) return socket;
+    return undefined;
+  }
+
+  #close(socket: SeqSocket): void {
+    const uid = this.#uids.get(socket);
+    if (this.#uids.delete(socket)) this.connections.give(uid!);
+    socket.close();
+  }
+
   #received(socket: SeqSocket, peer: Peer, packet: Uint8Array | null | number): void {
     if (packet === null || typeof packet === "number") {
       this.#log.error("Failed to read from socket.");
-      socket.close();
+      this.#close(socket);
       return;
     }
+    this.#busy.add(socket);
+    this.#turns.push(this.shareOf(peer.uid), { socket, peer, packet });
+    if (this.#serving) return;
+    this.#serving = true;
+    // What else has come in this turn of the loop is there by then.
+    queueMicrotask(() => this.#serve());
+  }
+
+  #serve(): void {
+    const endMs = performance.now() + TURN_MS;
+    for (let r = this.#turns.next(); r !== undefined; r = this.#turns.next()) {
+      if (!r.socket.fd.closed) this.#handle(r);
+      if (performance.now() < endMs || this.#turns.length === 0) continue;
+      this.#next = setTimeout(() => this.#serve(), 0);
+      return;
+    }
+    this.#serving = false;
+  }
+
+  #handle({ socket, peer, packet }: Received): void {
     let client: Client;
     let outcome: Outcome | Promise<Outcome>;
     try {
@@ -110,7 +178,6 @@ export class Server {
       return this.#broken(socket, e);
     }
     if (!(outcome instanceof Promise)) return this.#reply(socket, outcome);
-    this.#busy.add(socket);
     outcome.then(
       (o) => this.#reply(socket, o),
       (e) => this.#broken(socket, e),
@@ -136,7 +203,7 @@ export class Server {
         outcome.undelivered?.();
       }
     }
-    socket.close();
+    this.#close(socket);
   }
 
   /** A defect of ours must cost one request, not the daemon. */
@@ -144,7 +211,7 @@ export class Server {
     this.#busy.delete(socket);
     this.#log.error(`Request failed: ${e instanceof Error ? e.message : e}.`);
     if (this.#log.debug && e instanceof Error) this.#log.dbg(e.stack ?? "");
-    socket.close();
+    this.#close(socket);
   }
 
   #closeIdle(beforeMs: number): void {
@@ -157,13 +224,14 @@ export class Server {
   #drop(socket: SeqSocket): void {
     this.#idle.delete(socket);
     this.#log.error("Failed to read from socket.");
-    socket.close();
+    this.#close(socket);
   }
 
   /** Stops accepting and closes what is open: pending requests end without reply. Idempotent. */
   close(): void {
     clearInterval(this.#sweep);
     clearTimeout(this.#pause);
+    clearTimeout(this.#next);
     this.#watch?.close();
     this.#listener.close();
     for (const socket of this.#idle.keys()) socket.close();

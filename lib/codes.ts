@@ -38,6 +38,8 @@ export const IrmCode = {
   IRM_COUNT_MEMBERS: 101,
   /** Ours: an IPCP says why it reaches nothing at the moment (the cause of `error`), or without that, that it does. */
   IPCP_STATUS: 102,
+  /** Ours: what each user holds of what users share. */
+  IRM_LIST_USERS: 103,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */

@@ -1,5 +1,6 @@
 /** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. Pure. */
 
+import type { Totals } from "../limits.ts";
 import type { BoundFor, IpcpConfig } from "../../lib/irm/messages.ts";
 
 /** A whole file. */
@@ -17,6 +18,8 @@ export interface DaemonConfig {
   readonly direct: boolean | undefined;
   /** `ask-layers`: whether the layers are asked for names that are not known here. */
   readonly askLayers: boolean | undefined;
+  /** `connections`, `processes`, `memory-mib`: what users share. */
+  readonly totals: Partial<Totals>;
 }
 
 /** One thing to make. */

@@ -150,6 +150,15 @@ export interface Started {
   readonly untilMs: number;
 }
 
+/**
+ * Requests of the network that may wait for an acceptor of one name while none accepts, and while some do: a flood for a
+ * name must leave the seats of its IPCP to other names.
+ */
+export const SEATS_IDLE = 16;
+export const SEATS_SERVING = 48;
+/** How long a name counts as served after the last one, ms. */
+export const SERVING_MS = 1000;
+
 /** One name. Only the registry changes it. */
 export class NameRecord {
   readonly name: string;
@@ -173,6 +182,9 @@ export class NameRecord {
   readonly waits: AcceptorWait[] = [];
   /** How often an acceptor was given to who waited for one. */
   served = 0;
+  /** `served` when somebody last had to wait, and since when it is that, ms. */
+  #seen = 0;
+  #seenMs = -Infinity;
 
   constructor(name: string, polLb: number, paths: NamePaths) {
     this.name = name;
@@ -184,6 +196,16 @@ export class NameRecord {
   /** Whether accepts for it can work. */
   get usable(): boolean {
     return this.polLb === PolLb.ROUND_ROBIN || this.polLb === PolLb.SPILLOVER;
+  }
+
+  /** Whether one more request of the network may wait. */
+  hasSeat(nowMs: number): boolean {
+    if (this.served !== this.#seen) {
+      this.#seen = this.served;
+      this.#seenMs = nowMs;
+    }
+    const waiting = this.waits.reduce((n, w) => n + (w.direct === undefined ? 1 : 0), 0);
+    return waiting < (nowMs - this.#seenMs < SERVING_MS ? SEATS_SERVING : SEATS_IDLE);
   }
 
   /** A bound process accepts. One that was not started for the name itself is what the last of them has started. */

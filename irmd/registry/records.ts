@@ -23,7 +23,7 @@ export type Effect =
   /** Send IPCP_FLOW_DEALLOC for a flow nobody uses any more. */
   | { kind: "ipcp-dealloc"; flowId: number; ipcpPid: number; timeoSec: number }
   /** Unlink the flow set of a process that left. */
-  | { kind: "flow-set-destroy"; pid: number }
+  | { kind: "flow-set-destroy"; pid: number; flowUid: number }
   /** Unlink the pool of a user without processes. */
   | { kind: "pool-destroy"; uid: number };
 

@@ -104,7 +104,7 @@ export class Registry {
     if (proc !== undefined) {
       for (const n of proc.names) this.#bindings.unbind(proc, names.get(n));
       procs.delete(pid);
-      effects.push({ kind: "flow-set-destroy", pid });
+      effects.push({ kind: "flow-set-destroy", pid, flowUid: proc.flowUid });
       if (pools.unref(proc.flowUid) === 0) {
         effects.push({ kind: "pool-destroy", uid: proc.flowUid });
       }

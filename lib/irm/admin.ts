@@ -20,6 +20,7 @@ import {
   type IrmMsg,
   LIST_LONG,
   type NameInfo,
+  type UserUse,
 } from "./messages.ts";
 
 const encoder = new TextEncoder();
@@ -101,6 +102,14 @@ export class AdminClient {
   async listNames(): Promise<NameInfo[]> {
     return (await this.#do("Cannot list names", { code: IrmCode.IRM_LIST_NAMES, opts: LIST_LONG }))
       .names ?? [];
+  }
+
+  /** What each user holds of what users share, and what there is. */
+  async listUsers(): Promise<{ users: UserUse[]; totals: UserUse }> {
+    const msg = { code: IrmCode.IRM_LIST_USERS, opts: LIST_LONG };
+    const { users, totals } = await this.#do("Cannot list users", msg);
+    const none = { uid: 0, connections: 0, processes: 0, flows: 0, memoryKib: 0 };
+    return { users: users ?? [], totals: totals ?? none };
   }
 
   /**

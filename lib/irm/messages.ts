@@ -108,6 +108,16 @@ export interface NameInfo {
   cenc?: string | undefined;
 }
 
+/** What a user holds, or what there is, of what users share (our addition). */
+export interface UserUse {
+  uid: number;
+  connections: number;
+  processes: number;
+  flows: number;
+  /** KiB in /dev/shm. */
+  memoryKib: number;
+}
+
 /** Whose processes a binding is for (our addition); one of them. Users and groups by name or number. */
 export interface BoundFor {
   user?: string | undefined;
@@ -165,6 +175,10 @@ export interface IrmMsg {
   error?: ErrorDetail | undefined;
   /** Whose processes a binding is for; absent: those of who makes it (our addition). */
   boundFor?: BoundFor | undefined;
+  /** Reply to a list of users: one that holds something each (our addition, like the next). */
+  users?: UserUse[] | undefined;
+  /** What there is, in all. */
+  totals?: UserUse | undefined;
 }
 
 /** `ipcp_msg`. */
@@ -273,6 +287,14 @@ const flowPeer = new Schema<FlowPeer>("flow_peer_msg", [
   str(3, "how", NAME_BYTES_MAX),
 ]);
 
+const userUse = new Schema<UserUse>("user_use_msg", [
+  num(1, "uid", "uint32"),
+  num(2, "connections", "uint32"),
+  num(3, "processes", "uint32"),
+  num(4, "flows", "uint32"),
+  num(5, "memory_kib", "uint32", "required", "memoryKib"),
+]);
+
 const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(1, "code", "enum"),
   str(2, "prog", NAME_BYTES_MAX, "optional"),
@@ -302,7 +324,9 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   bin(26, "sym_key", MESSAGE_BYTES_MAX, "optional"),
   num(27, "cipher_nid", "sint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
-  sub(1001, "bound_for", boundFor, "optional"),
+  sub(1001, "bound_for", boundFor, "optional", "boundFor"),
+  sub(1002, "users", userUse, "repeated"),
+  sub(1003, "totals", userUse, "optional"),
   sub(1002, "peer", flowPeer, "optional"),
   num(1003, "message_max", "uint32", "optional", "messageBytesMax"),
 ]);

@@ -161,7 +161,7 @@ export class OapService {
   ): Promise<OapAccepted | OapFailure> {
     const fail = (code: number, line: string, reason: string) => {
       this.#log.error(line);
-      return new OapFailure(code, reason);
+      return new OapFailure(code, reason, true);
     };
     const noKeys = `Failed to load security keys for ${name}.`;
     const files = this.#files.locate("server", name, sec.server, sec.serverDir, sec.owner);

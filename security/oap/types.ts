@@ -33,6 +33,8 @@ export class OapFailure {
   constructor(
     readonly code: number,
     readonly reason: string,
+    /** Whether it is our own files that are wrong, whoever asks. */
+    readonly own = false,
   ) {}
 }
 

@@ -127,6 +127,14 @@ export class FakeAdmin implements Admin {
   }
 
   // deno-lint-ignore require-await
+  async listUsers() {
+    this.#request("list users");
+    const use = { connections: 1, processes: 2, flows: 3, memoryKib: 4 };
+    const totals = { uid: 0, connections: 16, processes: 32, flows: 64, memoryKib: 128 };
+    return { users: [{ uid: 0, ...use }, { uid: 1000, ...use }], totals };
+  }
+
+  // deno-lint-ignore require-await
   async bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void> {
     this.#request(`bind program ${exec.join(" ")} to ${name}${auto ? " auto" : ""}`);
     const [path, ...args] = exec;

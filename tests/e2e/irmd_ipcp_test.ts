@@ -254,13 +254,14 @@ Deno.test("requests that arrive with nonsense are refused, and the acceptor goes
   assertEquals((await ipcp.irm(arrival(ipcp, new Uint8Array(32), pk)))?.result, -1007);
   const noInfo = { code: IrmCode.IPCP_FLOW_REQ_ARR, hash, pk };
   assertEquals((await ipcp.irm(noInfo))?.result, -22);
-  // Garbage instead of OAP reaches the acceptor, whose failure the IPCP is told.
+  // Garbage instead of OAP takes the acceptor's turn, and is refused; the next request is served.
   const arrived = await ipcp.irm(arrival(ipcp, hash, pk));
   assertEquals(arrived?.result, 0);
   const resp = await nextAsked(ipcp, IpcpCode.IPCP_FLOW_ALLOC_RESP);
   assertEquals([resp.response, resp.pk], [-1009, undefined]);
-  assertEquals((await accepted)?.result, -1009);
   await until("rings gone", () => rings(node).length === 0);
+  assertEquals((await ipcp.irm(arrival(ipcp, hash, await oapRequest(node, "n"))))?.result, 0);
+  assertEquals((await accepted)?.result, 0);
   await openFlow(node, ipcp, client, server, "n");
 });
 

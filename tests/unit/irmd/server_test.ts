@@ -6,11 +6,11 @@ import { decodeIrmMsg, type IrmMsg } from "../../../lib/irm/messages.ts";
 import { type Level, Logger } from "../../../lib/log.ts";
 import { EventSource } from "../../../lib/sys/epoll.ts";
 import { Fd } from "../../../lib/sys/fd.ts";
-import { raiseDescriptorLimit } from "../../../lib/sys/process.ts";
 import { SeqSocket } from "../../../lib/sys/socket.ts";
 import { failed, ok, type Outcome } from "../../../irmd/answer.ts";
 import type { Client } from "../../../irmd/client.ts";
-import { type Handler, IDLE_CONNECTIONS_MAX, Server } from "../../../irmd/server.ts";
+import { Share } from "../../../irmd/shares.ts";
+import { type Handler, Server } from "../../../irmd/server.ts";
 
 interface Setting {
   readonly path: string;
@@ -22,6 +22,7 @@ function serverTest(
   name: string,
   handler: Handler,
   body: (s: Setting) => void | Promise<void>,
+  shareOf: (uid: number) => number = () => 0,
 ): void {
   Deno.test({
     name,
@@ -35,7 +36,7 @@ function serverTest(
       const before = Fd.live;
       const lines: string[] = [];
       const log = new Logger((level: Level, _, text) => lines.push(`${level} ${text}`), "irmd");
-      const server = new Server(instance, 0o600, log, handler);
+      const server = new Server(instance, 0o600, log, handler, new Share(16, 6), shareOf);
       try {
         await body({ path: irmSocketPath(instance), server, lines });
       } finally {
@@ -129,23 +130,56 @@ serverTest(
   },
 );
 
+const silent = async (path: string, n: number): Promise<SeqSocket[]> => {
+  const all: SeqSocket[] = [];
+  for (let i = 0; i < n; i++) {
+    all.push(SeqSocket.tryConnect(path) ?? await SeqSocket.connectAsync(path));
+  }
+  return all;
+};
+const stays = async (s: SeqSocket) => {
+  assertInstanceOf(await s.recv({ timeoutMs: 1 }).catch((e) => e), Error);
+};
+
 serverTest(
-  `Server keeps ${IDLE_CONNECTIONS_MAX} silent connections, then closes the oldest`,
+  "Server: a silent connection of its own makes room when a user has its share",
   byFirstByte,
-  async ({ path }) => {
-    const room = raiseDescriptorLimit();
-    assert(room > 2 * IDLE_CONNECTIONS_MAX + 100, `descriptor limit ${room}`);
-    const silent: SeqSocket[] = [];
+  async ({ path, server }) => {
+    const mine = await silent(path, 5);
     try {
-      for (let i = 0; i < IDLE_CONNECTIONS_MAX + 1; i++) {
-        silent.push(SeqSocket.tryConnect(path) ?? await SeqSocket.connectAsync(path));
-      }
-      assertEquals(await silent[0]!.recv({ timeoutMs: 10_000 }), null);
+      // 16 in all, 6 kept, so a user gets 5 and leaves as many.
+      await stays(mine[0]!);
       assertEquals((await ask(path, 1))?.result, 0);
-      const second = await silent[1]!.recv({ timeoutMs: 1 }).catch((e) => e);
-      assertInstanceOf(second, Error);
+      assertEquals(await mine[0]!.recv({ timeoutMs: 10_000 }), null);
+      await stays(mine[1]!);
+      assertEquals(server.connections.heldBy(7), 4);
     } finally {
-      for (const s of silent) s.close();
+      for (const s of mine) s.close();
     }
+    while (server.connections.used > 0) await new Promise((done) => setTimeout(done, 1));
   },
+  () => 7,
+);
+
+serverTest(
+  "Server: one more connection is closed when a user has its share in requests",
+  byFirstByte,
+  async ({ path, server, lines }) => {
+    const waiting = await silent(path, 5);
+    try {
+      for (const s of waiting) s.sendSync(new Uint8Array([6]));
+      while (server.busy < 5) await new Promise((done) => setTimeout(done, 1));
+      const [more] = await silent(path, 1);
+      const end = await more!.recv({ timeoutMs: 10_000 }).catch((e) => e);
+      assert(end === null || end.errno === 104, String(end));
+      more!.close();
+      assert(lines.some((l) => l.includes("uid 7 is refused")), lines.join("\n"));
+      await stays(waiting[0]!);
+    } finally {
+      for (const s of waiting) s.close();
+    }
+    while (server.connections.used > 0) await new Promise((done) => setTimeout(done, 1));
+    assertEquals((await ask(path, 1))?.result, 0);
+  },
+  () => 7,
 );

@@ -494,3 +494,23 @@ Deno.test("directFlow() of the builders keeps the invariants", () => {
   assertEquals(directFlow(r, 10, 11, "n").state, FlowState.ALLOCATED);
   assertEquals(violations(r), []);
 });
+
+Deno.test("hasSeat(): a flood for a name that nobody serves has few seats, one that is served has more", () => {
+  const r = registry();
+  name(r, "n");
+  const n = r.names.get("n")!;
+  const fill = () => {
+    let taken = 0;
+    for (; n.hasSeat(5000); taken++) r.awaitAcceptor("n");
+    return taken;
+  };
+  assertEquals(fill(), 16);
+  // Processes of this host have shares of their own.
+  r.awaitAcceptor("n", { pid: 1, uid: 1 });
+  proc(r, 10);
+  r.bindProcess(10, "n");
+  r.accept(10, QOS.raw);
+  assertEquals(n.hasSeat(5000), true, "one was served");
+  assertEquals(fill(), 33);
+  assertEquals(n.hasSeat(6500), false, "and none since");
+});

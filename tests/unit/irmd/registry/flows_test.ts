@@ -313,13 +313,13 @@ Deno.test("processGone(): a client's direct flow goes down for the server, and e
   r.processGone(11, 0);
   assertEquals(r.takeEffects(), [
     { kind: "flow-down", flowId: f.id, pid: 10, otherPid: 11 },
-    { kind: "flow-set-destroy", pid: 11 },
+    { kind: "flow-set-destroy", pid: 11, flowUid: 0 },
   ]);
   assertEquals(f.state, FlowState.DEALLOC_PENDING);
   r.processGone(10, 0);
   assertEquals(r.takeEffects(), [
     { kind: "rings-destroy", flowId: f.id, pids: [10, 11] },
-    { kind: "flow-set-destroy", pid: 10 },
+    { kind: "flow-set-destroy", pid: 10, flowUid: 0 },
   ]);
   assertEquals(violations(r), []);
 });
@@ -342,7 +342,7 @@ Deno.test("processGone(): a process with a flow over an IPCP: the IPCP is told",
   r.processGone(11, 0);
   assertEquals(r.takeEffects(), [
     { kind: "ipcp-dealloc", flowId: flow.id, ipcpPid: 20, timeoSec: 0 },
-    { kind: "flow-set-destroy", pid: 11 },
+    { kind: "flow-set-destroy", pid: 11, flowUid: 0 },
   ]);
   assertEquals(r.ipcpDealloc(20, flow.id), 0);
   assertEquals(r.flows.count, 0);
