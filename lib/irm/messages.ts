@@ -325,10 +325,10 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(27, "cipher_nid", "sint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
   sub(1001, "bound_for", boundFor, "optional", "boundFor"),
-  sub(1002, "users", userUse, "repeated"),
-  sub(1003, "totals", userUse, "optional"),
   sub(1002, "peer", flowPeer, "optional"),
   num(1003, "message_max", "uint32", "optional", "messageBytesMax"),
+  sub(1010, "users", userUse, "repeated"),
+  sub(1011, "totals", userUse, "optional"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
