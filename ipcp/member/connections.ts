@@ -9,7 +9,7 @@
  *                  └── back-off, if we made it ◀──┘
  *
  * The shell allocates and accepts flows, and moves messages; every decision and every time-out is here. What this side
- * made is made again when it breaks, until it is disconnected; what the other side made ends when it says so, or when
+ * made (`wishes.ts`) is made again when it breaks, until it is disconnected; what the other side made ends when it says so, or when
  * nothing came for its time. Several flows to one neighbour may exist for a while (it restarted, or both connected): the
  * newest counts.
  */
@@ -30,15 +30,12 @@ import {
   presentation,
   REFUSAL,
 } from "./cep.ts";
-import { Enrollee, EnrollmentServer, type EnrollmentStep, type Joining } from "./enrollment.ts";
+import type { Connection, ConnectionEffect } from "./effects.ts";
+import { Enrollee, EnrollmentServer, type EnrollmentStep } from "./enrollment.ts";
+import { type Wish, Wishes } from "./wishes.ts";
 
 /** How long the other side has to present itself, µs; the prototype gives 1 s. */
 export const GREETING_US = 3e6;
-/** How long the layer below has to give us a flow, ms. */
-export const ALLOC_MS = 5_000;
-/** Time between tries to make a broken connection again, µs: the first, and the most. */
-export const RETRY_FIRST_US = 250e3;
-export const RETRY_MAX_US = 15e6;
 /** How long a flow that is down may come back before a new one is tried, µs. */
 export const DOWN_GRACE_US = 500e3;
 /** How long a flow that the other side made may be down before it is given up, µs. */
@@ -47,49 +44,6 @@ export const DOWN_LIFE_US = 180e6;
 export const GREETINGS_MAX = 128;
 /** Flows to one neighbour for one component. */
 export const TWINS_MAX = 4;
-
-/** A connection that is agreed on. */
-export interface Connection {
-  /** Flow id in the layer below. */
-  readonly flow: number;
-  readonly component: Component;
-  /** Address of the neighbour; 0 for components without addresses. */
-  readonly address: number;
-  /** The name it was made to; empty if the other side made it. */
-  readonly dst: string;
-}
-
-/** Everything that the machine can ask for. */
-export type ConnectionEffect =
-  /** Ask the layer below for a flow, and say {@linkcode Connections.allocated}. */
-  | {
-    readonly kind: "alloc";
-    readonly ask: number;
-    readonly dst: string;
-    readonly qos: QosSpec;
-    readonly timeoutMs: number;
-  }
-  /** Send a message on a flow of ours; one that cannot be sent is lost. */
-  | { readonly kind: "write"; readonly flow: number; readonly bytes: Uint8Array }
-  /** Let the flow go. */
-  | { readonly kind: "close"; readonly flow: number }
-  /** A command is answered; without `failure` it succeeded. */
-  | { readonly kind: "answer"; readonly token: number; readonly failure?: Failure }
-  /** Enrollment: start with this configuration, then say {@linkcode Connections.started}. */
-  | {
-    readonly kind: "joined";
-    readonly dst: string;
-    readonly joining: Joining;
-  }
-  /** The connection is the component's from now on. */
-  | { readonly kind: "up"; readonly connection: Connection }
-  /** It cannot be used just now (its interface is down), or can be again. */
-  | { readonly kind: "usable"; readonly connection: Connection; readonly usable: boolean }
-  /** It is gone; the flow is closed by a `close` of its own. */
-  | { readonly kind: "gone"; readonly connection: Connection; readonly cause: string }
-  /** A message of an open connection for its component. */
-  | { readonly kind: "message"; readonly connection: Connection; readonly bytes: Uint8Array }
-  | { readonly kind: "log"; readonly level: "info" | "warn" | "error"; readonly line: string };
 
 /** What the machine is made with. */
 export interface ConnectionOptions {
@@ -105,22 +59,6 @@ export interface ConnectionOptions {
   readonly wallUs: (nowUs: number) => number;
 }
 
-/** A connection that this side wants, or the enrollment it makes. */
-interface Wish {
-  readonly dst: string;
-  readonly component: Component;
-  readonly qos: QosSpec;
-  /** The command that waits for the outcome. */
-  token: number | undefined;
-  state: "asking" | "greeting" | "up" | "waiting";
-  /** It was up once, so that it is made again. */
-  proven: boolean;
-  retryUs: number;
-  atUs: number;
-  flow: number;
-  cancelled: boolean;
-}
-
 interface Link {
   readonly flow: number;
   state: "greeting" | "enrolling" | "up";
@@ -134,16 +72,13 @@ interface Link {
   downUs: number | undefined;
 }
 
-const NO_TOKEN = 0;
-
 export class Connections {
   readonly #options: ConnectionOptions;
   readonly #components: readonly Component[];
   readonly #links = new Map<number, Link>();
-  readonly #wishes = new Set<Wish>();
-  readonly #asks = new Map<number, Wish>();
   readonly #out: ConnectionEffect[] = [];
-  #nextAsk = 1;
+  /** What this side wants. */
+  readonly #wishes: Wishes;
   #address = 0;
   #conf: IpcpConfig | undefined;
   #closed = false;
@@ -151,6 +86,7 @@ export class Connections {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#components = [ENROLLMENT, ...options.components];
+    this.#wishes = new Wishes(options.random, this.#out);
   }
 
   /** The next thing to do, oldest first. */
@@ -198,7 +134,7 @@ export class Connections {
         cause: `an enrollment with "${wish.dst}" is under way`,
       });
     }
-    this.#wish(dst, ENROLLMENT, QOS.raw, token);
+    this.#wishes.add(dst, ENROLLMENT, QOS.raw, token);
   }
 
   /** The components run with the configuration of the `joined` effect, or why they do not. */
@@ -209,13 +145,13 @@ export class Connections {
       this.#write(link.flow, ack);
       const wish = link.wish;
       this.#end(link);
-      if (wish !== undefined) this.#settle(wish, failure);
+      if (wish !== undefined) this.#wishes.settle(wish, failure);
       return;
     }
   }
 
   /** CONNECT: a component, by its name, to the member that `dst` names. */
-  connect(nowUs: number, dst: string, name: string, qos: QosSpec, token: number): void {
+  connect(_nowUs: number, dst: string, name: string, qos: QosSpec, token: number): void {
     const component = this.#options.components.find((c) => c.name === name);
     const refuse = (code: number, cause: string) => {
       this.#answer(token, { code, stage: "connect", cause });
@@ -224,15 +160,15 @@ export class Connections {
     if (this.#conf === undefined) {
       return refuse(-Errno.EIPCPSTATE, "it is in no layer yet (bootstrap or enroll it first)");
     }
-    const wish = this.#wishOf(dst, component);
-    if (wish === undefined) return void this.#wish(dst, component, qos, token);
+    const wish = this.#wishes.of(dst, component);
+    if (wish === undefined) return void this.#wishes.add(dst, component, qos, token);
     if (wish.state === "up") return this.#answer(token);
     if (wish.token !== undefined) {
       return refuse(-Errno.EBUSY, `a connection with "${dst}" is being made already`);
     }
     // It is being made again: the command waits for that.
     wish.token = token;
-    if (wish.state === "waiting") this.#ask(wish, nowUs);
+    if (wish.state === "waiting") this.#wishes.ask(wish);
   }
 
   /**
@@ -245,7 +181,7 @@ export class Connections {
       const cause = `no such component: ${name}`;
       return this.#answer(token, { code: -Errno.EPERM, stage: "disconnect", cause });
     }
-    const wish = this.#wishOf(dst, component);
+    const wish = this.#wishes.of(dst, component);
     if (wish !== undefined) {
       this.#drop(wish, `disconnected from "${dst}"`);
       return this.#answer(token);
@@ -265,10 +201,9 @@ export class Connections {
 
   /** The flow that an `alloc` effect asked for, or why there is none. */
   allocated(nowUs: number, ask: number, flow: number | Failure): void {
-    const wish = this.#asks.get(ask);
-    this.#asks.delete(ask);
+    const wish = this.#wishes.asked(ask);
     if (typeof flow !== "number") {
-      if (wish !== undefined && this.#wishes.has(wish)) this.#failed(nowUs, wish, flow);
+      if (wish !== undefined && !wish.cancelled) this.#wishes.failed(nowUs, wish, flow);
       return;
     }
     if (wish === undefined || wish.cancelled || this.#closed) return this.#close(flow);
@@ -333,9 +268,7 @@ export class Connections {
 
   /** Do what is due. */
   onTimer(nowUs: number): void {
-    for (const wish of this.#wishes) {
-      if (wish.state === "waiting" && wish.atUs <= nowUs) this.#ask(wish, nowUs);
-    }
+    this.#wishes.onTimer(nowUs);
     for (const link of [...this.#links.values()]) {
       if (link.enrollee !== undefined || link.server !== undefined) {
         this.#step(nowUs, link, (link.enrollee ?? link.server)!.onTimer(nowUs));
@@ -350,8 +283,7 @@ export class Connections {
 
   /** When {@linkcode onTimer} has something to do next, µs, or Infinity. */
   deadlineUs(): number {
-    let at = Infinity;
-    for (const wish of this.#wishes) if (wish.state === "waiting") at = Math.min(at, wish.atUs);
+    let at = this.#wishes.deadlineUs();
     for (const link of this.#links.values()) {
       at = Math.min(at, link.untilUs, (link.enrollee ?? link.server)?.deadlineUs() ?? Infinity);
     }
@@ -369,71 +301,14 @@ export class Connections {
     );
     for (const link of [...first!, ...last!]) this.#leave(link, cause);
     for (const wish of [...this.#wishes]) {
-      this.#settle(wish, { code: -Errno.EIPCPSTATE, stage: "connect", cause });
+      this.#wishes.settle(wish, { code: -Errno.EIPCPSTATE, stage: "connect", cause });
     }
-  }
-
-  // Wishes.
-
-  #wishOf(dst: string, component: Component): Wish | undefined {
-    for (const wish of this.#wishes) {
-      if (wish.dst === dst && wish.component === component) return wish;
-    }
-    return undefined;
-  }
-
-  #wish(dst: string, component: Component, qos: QosSpec, token: number): Wish {
-    const wish: Wish = {
-      dst,
-      component,
-      qos,
-      token,
-      state: "asking",
-      proven: false,
-      retryUs: RETRY_FIRST_US,
-      atUs: Infinity,
-      flow: NO_TOKEN,
-      cancelled: false,
-    };
-    this.#wishes.add(wish);
-    this.#ask(wish, 0);
-    return wish;
-  }
-
-  #ask(wish: Wish, _nowUs: number): void {
-    const ask = this.#nextAsk++;
-    wish.state = "asking";
-    wish.atUs = Infinity;
-    this.#asks.set(ask, wish);
-    const { dst, qos } = wish;
-    this.#out.push({ kind: "alloc", ask, dst, qos, timeoutMs: ALLOC_MS });
-  }
-
-  /** The wish came true or is given up; whoever waits hears of it. */
-  #settle(wish: Wish, failure?: Failure): void {
-    wish.cancelled = true;
-    this.#wishes.delete(wish);
-    if (wish.token !== undefined) this.#answer(wish.token, failure);
-    wish.token = undefined;
-  }
-
-  /** A try failed: the command hears of it; what had been up before is tried again later. */
-  #failed(nowUs: number, wish: Wish, failure: Failure): void {
-    if (!wish.proven) return this.#settle(wish, failure);
-    if (wish.token !== undefined) this.#answer(wish.token, failure);
-    wish.token = undefined;
-    wish.state = "waiting";
-    wish.flow = NO_TOKEN;
-    // Spread, so that neighbours that lost each other do not meet in step.
-    const spread = 0.75 + (this.#options.random() >>> 0) / 2 ** 33;
-    wish.atUs = nowUs + wish.retryUs * spread;
-    wish.retryUs = Math.min(wish.retryUs * 2, RETRY_MAX_US);
   }
 
   /** Nobody wants it any more. */
   #drop(wish: Wish, cause: string): void {
     const link = this.#links.get(wish.flow);
-    this.#settle(wish, { code: -Errno.EPERM, stage: "connect", cause });
+    this.#wishes.settle(wish, { code: -Errno.EPERM, stage: "connect", cause });
     if (link !== undefined) this.#leave(link, cause);
   }
 
@@ -508,11 +383,7 @@ export class Connections {
     this.#log("info", `${component.name} connection${who} is up (flow ${link.flow}).`);
     if (address !== 0) this.#endOldest(connection);
     if (wish === undefined) return;
-    wish.state = "up";
-    wish.proven = true;
-    wish.retryUs = RETRY_FIRST_US;
-    if (wish.token !== undefined) this.#answer(wish.token);
-    wish.token = undefined;
+    this.#wishes.fulfilled(wish);
   }
 
   /** A neighbour that connects again and again cannot pile up flows. */
@@ -548,7 +419,7 @@ export class Connections {
     link.wish = undefined;
     // It does not want us: making it again would be refused or undone.
     if (wish !== undefined) {
-      this.#settle(wish, { code: -Errno.ECONNRESET, stage: "connect", cause });
+      this.#wishes.settle(wish, { code: -Errno.ECONNRESET, stage: "connect", cause });
     }
     this.#gone(link, cause);
   }
@@ -604,7 +475,7 @@ export class Connections {
     link.wish = undefined;
     this.#gone(link, cause);
     if (wish === undefined) return;
-    this.#failed(nowUs, wish, { code, stage, cause: `"${wish.dst}": ${cause}` });
+    this.#wishes.failed(nowUs, wish, { code, stage, cause: `"${wish.dst}": ${cause}` });
   }
 
   /** We end it ourselves: a neighbour of our kind is told where there is a way to. */

@@ -49,6 +49,7 @@ const LEVEL_OF: Readonly<Record<string, string>> = {
   // Over the data plane, under every type.
   "ipcp/held_flows.ts": "ipcp/shim/held_flows.ts",
   "ipcp/flow_shell.ts": "ipcp/shim/flow_shell.ts",
+  "ipcp/member/shell.ts": "ipcp/shim/member_shell.ts",
 };
 
 /** Rooms of machines and formats: every file in them says that it is pure. */
@@ -58,7 +59,7 @@ const PURE_ROOMS: readonly RegExp[] = [
   /^sim\//,
   /^ipcp\/(arrivals|registrations|deadlines|state|machine)\.ts$/,
   /^ipcp\/[^/]+\/machine\.ts$/,
-  /^ipcp\/member\/(?!lower_flows\.ts)/,
+  /^ipcp\/member\/(?!(lower_flows|shell)\.ts)/,
   /^ipcp\/unicast\/(?!ipcp\.ts|data\/)/,
   /^ipcp\/broadcast\/(?!ipcp\.ts|data\/)/,
   /^security\/(oap|path)\/(?!mod\.ts)/,

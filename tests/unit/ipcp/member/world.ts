@@ -4,11 +4,8 @@ import type { Failure } from "../../../../lib/failure.ts";
 import type { IpcpConfig } from "../../../../lib/wire/ipcp_config.ts";
 import { IpcpType } from "../../../../lib/irm/messages.ts";
 import { MANAGEMENT, UNICAST_DT } from "../../../../ipcp/member/cep.ts";
-import {
-  type Connection,
-  type ConnectionEffect,
-  Connections,
-} from "../../../../ipcp/member/connections.ts";
+import { Connections } from "../../../../ipcp/member/connections.ts";
+import type { Connection, ConnectionEffect } from "../../../../ipcp/member/effects.ts";
 import type { Joining } from "../../../../ipcp/member/enrollment.ts";
 
 export const CONF: IpcpConfig = {
