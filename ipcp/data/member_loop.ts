@@ -17,9 +17,9 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import { LongPacketReports } from "./long_packets.ts";
 import { type Letter, Mail, type Mailbox } from "./mailbox.ts";
 import { Ports, type ThreadParts } from "./ports.ts";
-import { ReadyQueue } from "./ready.ts";
 import { Spinner } from "./spinner.ts";
 import { DATA_QUEUE, ORDERS_FLOW } from "./table.ts";
+import { UrgentQueues } from "./urgent.ts";
 
 /** Packets of one flow in a row. */
 export const BURST = 16;
@@ -50,9 +50,9 @@ export abstract class MemberLoop {
   protected readonly parts: ThreadParts;
   protected readonly ports: Ports;
   protected readonly process: ProcessParts;
-  protected readonly ready = new ReadyQueue();
   protected readonly longPackets: LongPacketReports;
   protected nowNs = monotonicNs();
+  readonly #ready = new UrgentQueues();
   readonly #set: FlowSetShm;
   readonly #mailbox: Mailbox;
   readonly #events: LowerEvents;
@@ -91,6 +91,15 @@ export abstract class MemberLoop {
     return Infinity;
   }
   protected moveDue(): void {}
+  /** How urgent the packets of a flow are, {@linkcode UrgentQueues}. */
+  protected urgencyOf(_id: number): number {
+    return 0;
+  }
+
+  /** A flow has, or may have, packets. */
+  protected ready(id: number): void {
+    this.#ready.add(id, this.urgencyOf(id));
+  }
 
   /** The lower flow with an id, if it is ours. */
   protected lower(id: number): BlockFlow | undefined {
@@ -119,7 +128,7 @@ export abstract class MemberLoop {
       const id = this.#eventWords[i * 2]!;
       if (id === ORDERS_FLOW) orders = true;
       else {
-        this.ready.add(id);
+        this.ready(id);
         const events = this.#eventWords[i * 2 + 1]! & ~FlowEvent.PKT;
         if (events !== 0) this.#onEvents(id, events);
       }
@@ -131,7 +140,7 @@ export abstract class MemberLoop {
       orders = true;
     }
     this.moveDue();
-    if (!this.ready.isEmpty) this.#moveReady();
+    if (!this.#ready.isEmpty) this.#moveReady();
     if (!orders) return true;
     this.#readMail();
     return this.ports.obey((id) => this.moveLast(id));
@@ -147,11 +156,11 @@ export abstract class MemberLoop {
 
   #moveReady(): void {
     do {
-      const id = this.ready.take();
+      const id = this.#ready.take();
       const lower = this.#lowers[id];
       const more = lower === undefined ? this.moveDown(id) : this.moveLower(id, lower);
-      if (more) this.ready.add(id);
-    } while (!this.ready.isEmpty);
+      if (more) this.ready(id);
+    } while (!this.#ready.isEmpty);
     this.#spinner.busy();
   }
 
@@ -161,11 +170,11 @@ export abstract class MemberLoop {
     this.#set.repair(DATA_QUEUE, ORDERS_FLOW);
     this.ports.forEachOpen((id, port) => {
       this.#set.repair(DATA_QUEUE, id);
-      if (port.rx.queued() > 0) this.ready.add(id);
+      if (port.rx.queued() > 0) this.ready(id);
     });
     for (const id of this.#lowerIds) {
       this.#set.repair(DATA_QUEUE, id);
-      if (this.#lowers[id]!.rxQueued > 0) this.ready.add(id);
+      if (this.#lowers[id]!.rxQueued > 0) this.ready(id);
     }
     this.#sweepAtNs = this.nowNs + SWEEP_NS;
   }
@@ -194,7 +203,7 @@ export abstract class MemberLoop {
       this.#lowers[id] = flow;
       this.#lowerIds.add(id);
       flow.place(DATA_QUEUE);
-      this.ready.add(id);
+      this.ready(id);
       if (flow.hasEnded()) this.#events.lower(id, FlowEvent.DOWN);
       this.#moveReady();
     } catch {

@@ -13,6 +13,7 @@
  * - A flow that ends is told to the other end (a message that prototypes ignore).
  * - What is too long for the layers below goes in pieces, which our own nodes rejoin; where nobody does, what a prototype
  *   would take goes whole, and the rest is refused at both ends.
+ * - Packets of a flow go in the cube of its request, at both ends.
  */
 
 import {
@@ -27,7 +28,7 @@ import {
 import { TOTAL_BYTES_MAX } from "../../lib/wire/mgmt_piece.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Errno } from "../../lib/errno.ts";
-import type { QosSpec } from "../../lib/qos.ts";
+import { qosCube, type QosSpec } from "../../lib/qos.ts";
 import { ARRIVAL_LIFE_US, Arrivals, type AskIrmd } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
 import { Pieces } from "../pieces.ts";
@@ -52,19 +53,26 @@ export interface FlowPeer {
   readonly eid: Eid;
 }
 
+/** Who asks for a flow, and the cube that serves it. */
+export interface Requester extends FlowPeer {
+  readonly cube: number;
+}
+
 /** What the data path needs of a flow; `remoteEid` is all ones while the answer is awaited. */
 export interface PublishedFlow {
   readonly flowId: number;
   readonly localEid: Eid;
   readonly remoteEid: Eid;
   readonly peer: number;
+  /** QoS cube of its packets. */
+  readonly cube: number;
 }
 
 /** What the flow allocator asks for. */
 export type FlowEffect =
   /** A message to the flow allocator of another node (EID 0). */
   | { readonly kind: "send"; readonly dst: number; readonly bytes: Uint8Array }
-  | AskIrmd<FlowPeer>
+  | AskIrmd<Requester>
   /** FLOW_ALLOC_REPLY to the IRMd. */
   | {
     readonly kind: "alloc_reply";
@@ -108,6 +116,7 @@ interface Flow {
   localEid: Eid;
   remoteEid: Eid;
   peer: number;
+  readonly cube: number;
   state: "requested" | "arrived" | "open";
   /** When a flow that is not open is given up, µs. */
   untilUs: number;
@@ -142,7 +151,7 @@ export class FlowAllocator {
   readonly #bySlot = new Map<number, Flow>();
   /** Addresses asked with EIDs that were given up, by slot; oldest first. */
   readonly #late = new Map<number, { readonly eid: Eid; readonly addr: number }>();
-  readonly #arrivals = new Arrivals<FlowPeer>();
+  readonly #arrivals = new Arrivals<Requester>();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: FlowEffect[] = [];
   readonly #random: () => number;
@@ -203,6 +212,7 @@ export class FlowAllocator {
       localEid,
       remoteEid: UNKNOWN,
       peer: addrs[0]!,
+      cube: qosCube(qos),
       state: "requested",
       untilUs: nowUs + REQUEST_LIFE_US,
       request,
@@ -350,7 +360,7 @@ export class FlowAllocator {
     switch (m.kind) {
       case "request": {
         this.counters.requests += 1;
-        const peer = { addr: m.srcAddr, eid: m.srcEid };
+        const peer = { addr: m.srcAddr, eid: m.srcEid, cube: qosCube(m.qos) };
         if (!this.#isRegistered(m.hash)) {
           this.counters.unregistered += 1;
           return this.#refuse(peer, -Errno.ENAME, "the name is not registered there");
@@ -481,6 +491,7 @@ export class FlowAllocator {
       localEid,
       remoteEid: peer.eid,
       peer: peer.addr,
+      cube: peer.cube,
       state: "arrived",
       untilUs: nowUs + ARRIVAL_LIFE_US,
       request: undefined,
@@ -603,6 +614,6 @@ function same(a: Eid, b: Eid): boolean {
 }
 
 function published(flow: Flow): PublishedFlow {
-  const { flowId, localEid, remoteEid, peer } = flow;
-  return { flowId, localEid, remoteEid, peer };
+  const { flowId, localEid, remoteEid, peer, cube } = flow;
+  return { flowId, localEid, remoteEid, peer, cube };
 }

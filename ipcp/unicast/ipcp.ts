@@ -25,7 +25,7 @@ import type { FlowOrder } from "../machine.ts";
 import type { IpcpContext, IpcpType } from "../type.ts";
 import { Waiters } from "../waiters.ts";
 import { drawAddress } from "./address.ts";
-import { eidHalves, UnicastMail, type UnicastStart } from "./data/start.ts";
+import { peerBytes, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
 import { LinkStateRouting } from "./link_state.ts";
 import { type NodeEffect, UnicastNode } from "./node.ts";
@@ -88,15 +88,13 @@ export class UnicastIpcp implements IpcpType {
     return this.#shell.enroll(dst);
   }
 
-  async connect(dst: string, comp: string, qos: QosSpec): Promise<number | Failure> {
-    if (comp === UNICAST_DT.name && qos.inOrder !== 0) {
-      return {
-        code: -Errno.ENOTSUP,
-        stage: "connect",
-        cause: "data transfer needs a flow with in_order 0 (qos raw)",
-      };
-    }
-    return await this.#shell.connect(dst, comp, qos);
+  /**
+   * FRCT is the business of the ends of a flow, not of what relays its packets: a Data Transfer connection has the cube
+   * that is asked for, without order and retransmission (spec 60 §19).
+   */
+  connect(dst: string, comp: string, qos: QosSpec): Promise<number | Failure> {
+    const below = comp === UNICAST_DT.name ? { ...qos, inOrder: 0, loss: 1 } : qos;
+    return this.#shell.connect(dst, comp, below);
   }
 
   disconnect(dst: string, comp: string): Promise<number | Failure> {
@@ -277,12 +275,12 @@ export class UnicastIpcp implements IpcpType {
       case "answer":
         return this.#waiters.answer(e.token, e.result);
       case "publish": {
-        const { flowId, localEid, remoteEid, peer } = e.flow;
+        const { flowId, localEid, remoteEid, peer, cube } = e.flow;
         return layer.plane.publish(flowId, {
           localEid: localEid.lo,
           remoteEid: remoteEid.lo,
           partner: peer,
-          peer: eidHalves(localEid.hi, remoteEid.hi),
+          peer: peerBytes(localEid.hi, remoteEid.hi, cube),
         });
       }
       case "release":

@@ -24,12 +24,16 @@ import {
 import type { Port } from "../../data/port.ts";
 import { Counter } from "../../data/table.ts";
 import type { Congestion, CongestionContext } from "../congestion.ts";
-import { EID_FLOW_ALLOCATOR } from "../eids.ts";
+import { EID_FLOW_ALLOCATOR, SLOT_FIRST } from "../eids.ts";
 import { type Forwarder, Verdict } from "../forward.ts";
 import { Pacer } from "../pacer.ts";
-import { UnicastMail } from "./start.ts";
+import { PEER_BYTES, UnicastMail } from "./start.ts";
 
-/** Packets that may wait in the ring of a lower flow when control uses what it has beyond data. */
+/**
+ * Packets that may wait in the ring of a lower flow, by cube: what is more urgent still passes when the rest is dropped,
+ * and control when all of them are.
+ */
+const QUEUED_MAX_OF_CUBE = [LOWER_QUEUED_MAX, LOWER_QUEUED_MAX + 24, LOWER_QUEUED_MAX + 40];
 const QUEUED_CONTROL_MAX = 448;
 /** Messages for components that the main thread has not taken yet. */
 const PENDING_MAX = 1024;
@@ -46,6 +50,7 @@ interface Above {
   remoteHi: number;
   remoteLo: number;
   peer: number;
+  cube: number;
   context: CongestionContext;
   /** A packet that waits for its time, or -1. */
   held: number;
@@ -58,7 +63,7 @@ export class UnicastPath extends MemberLoop {
   readonly #component: (eid: number, bytes: Uint8Array) => void;
   readonly #aboves: (Above | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
   readonly #pacer = new Pacer();
-  readonly #halves = new Uint8Array(8);
+  readonly #halves = new Uint8Array(PEER_BYTES);
   readonly #halvesView = new DataView(this.#halves.buffer);
 
   /** @param component called with each message for one of our components */
@@ -115,6 +120,12 @@ export class UnicastPath extends MemberLoop {
     } else this.count(Counter.sendFailed);
   }
 
+  /** Flows above are served by their cubes, lower flows between them: they carry all of them. */
+  protected override urgencyOf(id: number): number {
+    if (this.lower(id) !== undefined) return 1;
+    return this.ports.get(id) === undefined ? 0 : this.#above(id).cube;
+  }
+
   // Down.
 
   /** The state of a flow above, made anew when its row changed. */
@@ -131,6 +142,7 @@ export class UnicastPath extends MemberLoop {
       remoteHi: this.#halvesView.getUint32(4, true),
       remoteLo: table.remoteEid(id),
       peer: table.partner(id) >>> 0,
+      cube: this.#halves[8]!,
       context: above?.context ?? this.#congestion.flow(this.nowNs),
       held: above?.held ?? -1,
     };
@@ -172,7 +184,7 @@ export class UnicastPath extends MemberLoop {
       const off = above.held;
       above.held = -1;
       this.#send(port, this.#above(id), off);
-      this.ready.add(id);
+      this.ready(id);
     }
   }
 
@@ -180,14 +192,14 @@ export class UnicastPath extends MemberLoop {
     if (above.peer === this.#self) {
       return this.#deliver(above.remoteHi, above.remoteLo, port.pool, port.uid, off, 0);
     }
-    const routed = this.#forwarder.route(above.peer, 0, above.remoteHi, above.remoteLo);
+    const routed = this.#forwarder.route(above.peer, above.cube, above.remoteHi, above.remoteLo);
     if (!routed) {
       port.pool.remove(off);
       return this.count(Counter.sendFailed);
     }
     const own = port.uid === this.process.uid ? off : transfer(port.pool, off, this.process.pool);
     if (own < 0) return this.count(Counter.sendFailed);
-    this.#sendRouted(own, LOWER_QUEUED_MAX);
+    this.#sendRouted(own, queuedMaxOf(above.cube));
   }
 
   /** What is left in the ring of a flow that is closed. */
@@ -216,8 +228,11 @@ export class UnicastPath extends MemberLoop {
       const verdict = forwarder.receive(pool.u8, at, at + n, id);
       if (verdict === Verdict.relay) {
         const out = this.lower(forwarder.out);
-        const queued = out?.txQueued ?? LOWER_QUEUED_MAX;
-        if (out === undefined || queued >= LOWER_QUEUED_MAX) {
+        const { cube, eidHi, eidLo } = forwarder.pci;
+        const control = eidHi === 0 && eidLo < SLOT_FIRST;
+        const queuedMax = control ? QUEUED_CONTROL_MAX : queuedMaxOf(cube);
+        const queued = out?.txQueued ?? queuedMax;
+        if (out === undefined || queued >= queuedMax) {
           pool.remove(off);
           this.count(Counter.notDelivered);
           continue;
@@ -295,4 +310,9 @@ export class UnicastPath extends MemberLoop {
     Atomics.add(counters, Counter.mgmtPending, 1);
     this.#component(eid, bytes);
   }
+}
+
+/** How full a ring may be for a packet; of a cube that nobody knows as for the least urgent. */
+function queuedMaxOf(cube: number): number {
+  return QUEUED_MAX_OF_CUBE[cube] ?? LOWER_QUEUED_MAX;
 }

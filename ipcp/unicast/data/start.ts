@@ -26,13 +26,15 @@ export const UnicastMail = {
 } as const;
 
 /**
- * A flow above in its row of the flow table (`ipcp/data/table.ts`): slots of the EIDs there, their random halves in the
- * bytes of the peer, little endian, and the address of the far end as the partner.
+ * A flow above in its row of the flow table (`ipcp/data/table.ts`): slots of the EIDs there; in the bytes of the peer the
+ * random halves, little endian, and the cube; and the address of the far end as the partner.
  */
-export function eidHalves(localHi: number, remoteHi: number): Uint8Array {
-  const bytes = new Uint8Array(8);
+export const PEER_BYTES = 9;
+export function peerBytes(localHi: number, remoteHi: number, cube: number): Uint8Array {
+  const bytes = new Uint8Array(PEER_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, localHi, true);
   view.setUint32(4, remoteHi, true);
+  bytes[8] = cube;
   return bytes;
 }

@@ -51,6 +51,7 @@ function unicastRib(change: Partial<UnicastState> = {}): Rib {
     },
     startedSec: AT,
     flows: () => [{
+      cube: 0,
       flowId: 66,
       peer: 3805624357,
       localEid: {
