@@ -65,3 +65,22 @@ Deno.test("a refusal of the acceptor is final", () => {
   fa.onMessage(1, { ...reply, response: -Errno.EPERM, cause: "no", data: NONE });
   assertEquals(drain(fa).map((e) => e.kind), ["alloc_reply", "release"]);
 });
+
+Deno.test("packets of a flow go in the cube of its request, at both ends", () => {
+  let n = 1;
+  const cubes = [QOS.raw, QOS.data, QOS.video, QOS.voice].map((qos, i) => {
+    const near = new FlowAllocator(99, () => n++, () => false);
+    const far = new FlowAllocator(10, () => n++, () => true);
+    near.request(0, 7 + i, [10], HASH, qos, NONE);
+    const out = drain(near);
+    const request = out.find((e) => e.kind === "send")!;
+    const m = parse(request.bytes, 32);
+    if (isWireError(m)) throw new Error(String(m));
+    far.onMessage(0, m);
+    const ask = drain(far).find((e) => e.kind === "ask_irmd")!;
+    far.asked(0, ask.ask, 0, 20 + i, "");
+    far.respond(0, 20 + i, 0, NONE, 1);
+    return [...out, ...drain(far)].filter((e) => e.kind === "publish").map((e) => e.flow.cube);
+  });
+  assertEquals(cubes, [[0, 0], [0, 0], [1, 1], [2, 2]]);
+});
