@@ -15,7 +15,16 @@ import type { Logger } from "../lib/log.ts";
 import { selfCommand, selfFile } from "../lib/self.ts";
 import type { Fd } from "../lib/sys/fd.ts";
 import { SysError } from "../lib/sys/ffi.ts";
-import { type Child, kill, killGroup, limitProgram, spawn, watchExit } from "../lib/sys/process.ts";
+import {
+  type Child,
+  endedChild,
+  kill,
+  killGroup,
+  limitProgram,
+  reap,
+  spawn,
+  watchExit,
+} from "../lib/sys/process.ts";
 import { IPCP_BLOCKED_SIGNALS, Signal } from "../lib/sys/signals.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
 import { type RunAs, runAsWords, userVariables } from "./run_as.ts";
@@ -31,6 +40,9 @@ const KEPT_VARIABLES = [
   "OURO_RIB",
 ];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** When to look again behind a child that its watcher has still to reap, ms. */
+const BEHIND_MS = 20;
 
 /** What the daemon does about a child or a process. */
 export interface ChildrenEvents {
@@ -170,6 +182,30 @@ export class Children {
       for (const call of calls) call(code);
     }, pidfd);
     this.#watches.set(pid, watch);
+  }
+
+  /**
+   * As the first process of a PID namespace: reaps the orphans that are handed to it. Children of our own are reaped by
+   * who watches them.
+   */
+  reapOrphans(): Disposable {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = () => {
+      clearTimeout(timer);
+      for (let pid = endedChild(); pid > 0; pid = endedChild()) {
+        // It hides those behind it until its watcher has had it.
+        if (this.#running.has(pid)) return void (timer = setTimeout(look, BEHIND_MS));
+        reap(pid);
+      }
+    };
+    Deno.addSignalListener("SIGCHLD", look);
+    look();
+    return {
+      [Symbol.dispose]() {
+        clearTimeout(timer);
+        Deno.removeSignalListener("SIGCHLD", look);
+      },
+    };
   }
 
   /** Pids of the children that have not ended. */

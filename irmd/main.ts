@@ -264,6 +264,7 @@ async function serve(
     },
   );
 
+  using _orphans = Deno.pid === 1 ? d.children.reapOrphans() : undefined;
   const server = new Server(
     instance,
     ownUid === 0 ? 0o666 : 0o600,

@@ -80,6 +80,11 @@ const TABLE = {
     parameters: ["i32", /* pid */ "buffer", /* status */ "i32" /* opts */],
     result: "i32",
   },
+  // int waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+  waitid: {
+    parameters: ["i32", /* type */ "u32", /* id */ "buffer", /* info */ "i32" /* opts */],
+    result: "i32",
+  },
   // int getrlimit(int resource, struct rlimit *limit);
   getrlimit: { parameters: ["i32", /* resource */ "buffer" /* limit */], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);
@@ -109,6 +114,12 @@ const POSIX_SPAWN_SETSID = 0x80;
 const SPAWNATTR_BYTES = 336;
 const FILE_ACTIONS_BYTES = 80;
 const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x0100_0000;
+const P_ALL = 0;
+/** siginfo_t of x86_64: si_pid i32 @16. */
+const SIGINFO_BYTES = 128;
+const SIGINFO_PID = 16;
 const POLLIN = 1;
 const SYS_PIDFD_OPEN = 434n;
 
@@ -324,6 +335,14 @@ export function reap(pid: number): number | undefined {
   if (r < 0) return -1;
   const s = status[0]!;
   return (s & 0x7f) === 0 ? (s >> 8) & 0xff : 128 + (s & 0x7f);
+}
+
+/** Pid of a child that has ended and was not reaped, 0 when there is none; it stays as it is. */
+export function endedChild(): number {
+  const info = new DataView(new ArrayBuffer(SIGINFO_BYTES));
+  const options = WEXITED | WNOHANG | WNOWAIT;
+  if (sys().waitid(P_ALL, 0, new Uint8Array(info.buffer), options) !== 0) return 0;
+  return info.getInt32(SIGINFO_PID, true);
 }
 
 /**

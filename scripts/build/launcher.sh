@@ -61,43 +61,32 @@ whole() {
     chmod "$3" $(printf '%s\n' "$2" | cut -c 67-))
 }
 
-# Whether some other living start is unpacking $2 in directory $1. What dead ones left is removed.
-busy() {
-  for other in "$1"/.new.*; do
-    [ -e "$other" ] || continue
-    pid=${other#"$1/.new."}
-    pid=${pid%%.*}
-    if [ "$pid" = $$ ]; then
-      continue
-    elif ! kill -0 "$pid"; then
-      rm -rf "$other"
-    elif [ "$other" = "$1/.new.$pid.$2" ]; then
-      return 0
-    fi
-  done
-  return 1
-}
-
 # Unpacks $3 bytes at offset $2 of this file as directory $1/$4, in one step: it is whole or not there.
 # $5 are its files with their SHA-256, $6 their mode.
 unpack() {
-  new=$1/.new.$$.$4
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-    whole "$1/$4" "$5" "$6" && return 0
-    busy "$1" "$4" || break
-    sleep 1
-  done
-  rm -rf "$new" "$new.old"
+  whole "$1/$4" "$5" "$6" && return 0
+  # Not named after a pid: in another PID namespace others have the same.
+  new=$(mktemp -d "$1/.new.XXXXXXXXXX") || return 1
   # A broken one is moved away.
-  [ -e "$1/$4" ] && mv -T "$1/$4" "$new.old"
-  mkdir "$new" &&
-    tail -c "+$2" "$self" | head -c "$3" | gzip -dc | tar -x -o -m -f - -C "$new" &&
-    whole "$new" "$5" "$6" &&
+  [ -e "$1/$4" ] && mv -T "$1/$4" "$new/old"
+  mkdir "$new/it" &&
+    tail -c "+$2" "$self" | head -c "$3" | gzip -dc | tar -x -o -m -f - -C "$new/it" &&
+    whole "$new/it" "$5" "$6" &&
     # When another start was quicker its result is there already, and as good.
-    { mv -T "$new" "$1/$4" || whole "$1/$4" "$5" "$6"; }
+    { mv -T "$new/it" "$1/$4" || whole "$1/$4" "$5" "$6"; }
   result=$?
-  rm -rf "$new" "$new.old"
+  rm -rf "$new"
   return $result
+}
+
+# One start at a time unpacks into directory $1, the others wait for it; a dead one's lock is nobody's. Removes what
+# was left behind. Where there is no flock each unpacks for itself, and what is old counts as left.
+alone() {
+  if command -v flock >/dev/null && exec 9>>"$1/.lock" && flock -w 120 9; then
+    rm -rf "$1"/.new.*
+  else
+    find "$1" -maxdepth 1 -name '.new.*' -mmin +10 -exec rm -rf {} +
+  fi
 }
 
 # Makes directory $1 ready.
@@ -107,6 +96,7 @@ prepare() {
     [ -d "$1" ] || mkdir -p "$1" || exit 1
     [ -O "$1" ] && [ ! -L "$1" ] || exit 1
     chmod 700 "$1" || exit 1
+    alone "$1"
     unpack "$1" @RUNTIME_AT@ @RUNTIME_SIZE@ "$runtime" "@RUNTIME_SUMS@" 500 &&
       unpack "$1" @PROGRAM_AT@ @PROGRAM_SIZE@ "$program" "@PROGRAM_SUMS@" 400
   ) 2>/dev/null

@@ -209,8 +209,25 @@ portable({
     for (const result of results) assertEquals([result.code, result.err], [0, ""]);
     assertEquals(
       names(cache).map((name) => name.split("-")[0]),
-      ["deno", "program", "runtime"],
+      [".lock", "deno", "program", "runtime"],
     );
+  },
+});
+
+portable({
+  name:
+    "first starts at once in PID namespaces of their own, where all have one pid, share a cache",
+  needsRoot: true,
+  fn: async () => {
+    await using scratch = await Scratch.make();
+    const cache = scratch.path("cache");
+    const argv = ["unshare", "-p", "-f", "--mount-proc", BINARY, "--version"];
+    const env = { OURO_CACHE: cache, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+    const results = await Promise.all(
+      Array.from({ length: 4 }, () => new RunningProcess(argv, { clearEnv: true, env }).wait()),
+    );
+    for (const result of results) assertEquals([result.code, result.err], [0, ""]);
+    assertEquals(names(cache).filter((name) => name.startsWith(".new")), []);
   },
 });
 

@@ -335,3 +335,29 @@ Deno.test({
     await node.irmd.waitForLine(/daemon started/);
   },
 });
+
+Deno.test({
+  name: "irmd as the first process of a PID namespace reaps the orphans that are handed to it",
+  ignore: !ROOT,
+  async fn() {
+    await using node = await TestNode.start({ idle: true });
+    // A child of ours that ends beside them is still known by its status.
+    const leaky = `${node.prefix}/leaky`;
+    Deno.writeTextFileSync(leaky, "#!/bin/sh\n(sleep 0.1 &)\n(true &)\nexit 3\n");
+    Deno.chmodSync(leaky, 0o755);
+    const space = ["unshare", "-p", "-f", "--mount-proc", "--kill-child=KILL"];
+    node.irmd = node.spawnArgv([...space, ...ouro("irmd", "--stdout")]);
+    await node.irmd.waitForLine(/daemon started/);
+    const inner = Number(
+      Deno.readTextFileSync(`/proc/${node.irmd.pid}/task/${node.irmd.pid}/children`).trim(),
+    );
+    const inside = (script: string) =>
+      node.spawnArgv(["nsenter", "-t", String(inner), "-p", "-m", "sh", "-c", script]).wait();
+    await inside("for i in 1 2 3 4 5; do (sleep 0.1 & true & true); done");
+    await node.admin().bindProgram([leaky], "l", true);
+    const words = ouro("oping", "-n", "l", "-c", "1").map((w) => `'${w}'`).join(" ");
+    assertStringIncludes((await inside(words)).err, "ended with status 3 before it accepted");
+    const left = () => Deno.readTextFileSync(`/proc/${inner}/task/${inner}/children`).trim() === "";
+    await until("no orphan is left", left);
+  },
+});

@@ -173,7 +173,7 @@ sysTest("blockSignals() and unblockSignals() act on the calling thread", () => {
 sysTest("users: the database is read through libc", () => {
   assertEquals(realUid(), Deno.uid());
   assertEquals(effectiveUid(), Deno.uid());
-  assertEquals(userByUid(0), { name: "root", uid: 0, gid: 0 });
+  assertEquals(userByUid(0), { name: "root", uid: 0, gid: 0, home: "/root" });
   assertEquals(userByUid(4294967294 - 77), undefined);
   assertEquals(groupByName("root")?.gid, 0);
   assertEquals(groupGid("no-such-group-here"), undefined);
