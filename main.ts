@@ -7,31 +7,13 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { choose, overview } from "./lib/commands.ts";
+import { type Choice, choose, overview } from "./commands/choose.ts";
+import { allLinks, findCommand } from "./commands/table.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
-
-/** How each command is loaded; the module is not read before the command is chosen. */
-const LOADERS: Readonly<Record<string, () => Promise<(args: string[]) => Promise<number>>>> = {
-  irm: async () => (await import("./irm/main.ts")).main,
-  irmd: async () => (await import("./irmd/main.ts")).main,
-  oping: async () => (await import("./oping/main.ts")).main,
-  operf: async () => (await import("./tools/operf/main.ts")).main,
-  oecho: async () => (await import("./tools/oecho.ts")).main,
-  ocbr: async () => (await import("./tools/ocbr/main.ts")).main,
-  obc: async () => (await import("./tools/obc.ts")).main,
-  ovpn: async () => (await import("./tools/ovpn/main.ts")).main,
-  pki: async () => (await import("./pki/main.ts")).main,
-};
+import { setTitle } from "./lib/sys/title.ts";
 
 /** What the runtime puts in place of bytes that are no UTF-8; nobody means it in a name. */
 const REPLACEMENT = "\ufffd";
-
-async function run(name: string, args: readonly string[]): Promise<number> {
-  const loader = LOADERS[name];
-  if (loader) return (await loader())([...args]);
-  const { main } = await import("./ipcp/main.ts");
-  return main(name.slice("ipcpd-".length), [...args]);
-}
 
 /** Writes text to a stream, however many writes that takes. */
 function print(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
@@ -64,24 +46,38 @@ async function main(): Promise<number> {
         print(Deno.stderr, `Failed to read the command line: word ${odd + 1} is not UTF-8\n`);
         return 1;
       }
-      return await run(choice.name, choice.args);
+      setTitle(choice.title, choice.name === "ipcp" ? choice.args.slice(1) : choice.args);
+      return await (await findCommand(choice.name)!.load())([...choice.args]);
     }
+    case "nothing":
+      print(Deno.stderr, overview());
+      return 2;
+    case "unknown":
+      return unknown(choice.word);
+    default:
+      return await answer(choice);
+  }
+}
+
+/** What the binary answers itself. */
+async function answer(
+  choice: Exclude<Choice, { kind: "command" | "nothing" | "unknown" }>,
+): Promise<number> {
+  switch (choice.kind) {
     case "help": {
-      if (choice.words.length === 0) {
-        print(Deno.stdout, overview());
-        return 0;
-      }
-      const { helpText } = await import("./help/mod.ts");
-      const text = await helpText(choice.words);
-      if (text === undefined) break;
+      const { helpText } = await import("./commands/help.ts");
+      const text = choice.words.length === 0 ? overview() : await helpText(choice.words);
+      if (text === undefined) return unknown(choice.words.join(" "));
       print(Deno.stdout, text);
       return 0;
     }
+    case "man":
+      return await man(choice.words);
     case "version":
       print(Deno.stdout, await version(choice.verbose));
       return 0;
     case "completion": {
-      const { completionScript } = await import("./completion/mod.ts");
+      const { completionScript } = await import("./commands/shells.ts");
       const script = completionScript(choice.shell);
       if (script === undefined) {
         print(Deno.stderr, "ouro completion: the shell must be bash, zsh or fish\n");
@@ -90,12 +86,38 @@ async function main(): Promise<number> {
       print(Deno.stdout, script);
       return 0;
     }
-    case "nothing":
-      print(Deno.stderr, overview());
-      return 2;
+    case "complete": {
+      const { complete } = await import("./commands/complete.ts");
+      const { askNode } = await import("./commands/ask.ts");
+      const { answer: lines } = await import("./commands/shells.ts");
+      print(Deno.stdout, lines(await complete(choice.words, askNode)));
+      return 0;
+    }
+    case "links":
+      for (const { dir, name } of allLinks()) print(Deno.stdout, `${dir} ${name}\n`);
+      return 0;
   }
-  const word = choice.kind === "help" ? choice.words.join(" ") : choice.word;
-  print(Deno.stderr, `ouro: "${printable(word ?? "")}" is not a command, try "ouro --help"\n`);
+}
+
+/** `ouro man WORD` prints a page, `ouro man --to DIR` writes all of them below a directory. */
+async function man([word, dir, ...more]: readonly string[]): Promise<number> {
+  const { manFiles, manPage } = await import("./commands/man.ts");
+  if (word === "--to" && dir !== undefined && more.length === 0) {
+    for (const { file, word } of manFiles()) {
+      Deno.mkdirSync(`${dir}/${file.slice(0, file.indexOf("/"))}`, { recursive: true });
+      Deno.writeTextFileSync(`${dir}/${file}`, (await manPage(word, config.version))!);
+      print(Deno.stdout, `${file}\n`);
+    }
+    return 0;
+  }
+  const text = dir === undefined ? await manPage(word ?? "ouro", config.version) : undefined;
+  if (text === undefined) return unknown([word, dir, ...more].filter(Boolean).join(" "));
+  print(Deno.stdout, text);
+  return 0;
+}
+
+function unknown(words: string): number {
+  print(Deno.stderr, `ouro: "${printable(words)}" is not a command, try "ouro --help"\n`);
   return 2;
 }
 

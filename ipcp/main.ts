@@ -1,5 +1,5 @@
 /**
- * `ouro ipcpd-<type> <irmd pid> <ipcp name> [1]`: an IPC process, started by an IRMd (spec 50 §2).
+ * `ouro ipcp <type> <irmd pid> <ipcp name> [1]`: an IPC process, started by an IRMd (spec 50 §2).
  *
  * Wrong arguments end it with exit code 1, as the prototype's. A fourth argument sends the log to syslog.
  */
@@ -49,11 +49,11 @@ function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
 }
 
 /** Run an IPCP until its IRMd ends it; the exit code. */
-export async function main(type: string, args: string[]): Promise<number> {
+export async function main(args: string[]): Promise<number> {
   const words = takePrefix(args);
-  const [pidText, name, syslog] = words ?? [];
+  const [type = "TYPE", pidText, name, syslog] = words ?? [];
   const irmdPid = Number.parseInt(pidText ?? "", 10);
-  if (!(irmdPid > 0) || name === undefined || words!.length > 3) {
+  if (!(irmdPid > 0) || name === undefined || words!.length > 4) {
     console.error(`ipcpd-${type}: only an IRMd starts it (irm ipcp create name NAME type ${type})`);
     return Exit.FAILURE;
   }

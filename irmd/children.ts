@@ -7,12 +7,11 @@
  */
 
 import { basename } from "@std/path";
-import { COMMANDS, RUN_WORD } from "../lib/commands.ts";
 import type { Instance } from "../lib/instance.ts";
 import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
 import { LONG_MESSAGE_BYTES_MAX, LONG_MESSAGES_ENV } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
-import { selfCommand, selfFile } from "../lib/self.ts";
+import { RUN_WORD, selfCommand, selfFile } from "../lib/self.ts";
 import type { Fd } from "../lib/sys/fd.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import {
@@ -70,6 +69,8 @@ export class Children {
     /** Looks up a variable that children may be handed. */
     readonly variable: (name: string) => string | undefined,
     readonly events: ChildrenEvents,
+    /** Names of the programs that are in this binary. */
+    readonly ownPrograms: readonly string[],
   ) {}
 
   /** Environment of every child. */
@@ -94,8 +95,9 @@ export class Children {
   startIpcp(type: number, name: string): number | string {
     const word = IPCP_TYPE_WORDS[type];
     if (word === undefined) return `unknown IPCP type ${type}`;
-    const program = `ipcpd-${word}`;
-    const argv = this.ipcpDir === undefined ? selfCommand(program) : [`${this.ipcpDir}/${program}`];
+    const argv = this.ipcpDir === undefined
+      ? selfCommand("ipcp", word)
+      : [`${this.ipcpDir}/ipcpd-${word}`];
     argv.push(String(Deno.pid), name);
     if (this.toSyslog) argv.push("1");
     const env = { ...this.#env(), [LONG_MESSAGES_ENV]: `${LONG_MESSAGE_BYTES_MAX}` };
@@ -109,11 +111,14 @@ export class Children {
   startProgram(argv: readonly string[], as: RunAs | undefined): number | string {
     const other = as !== undefined && as.uid !== effectiveUid() ? as : undefined;
     const pid = other === undefined
-      ? this.#start(programArgv(argv), { env: this.#env(), program: true })
-      : this.#start(selfCommand("irmd", ...runAsWords(other, programArgv(argv, true))), {
-        env: this.#userEnv(other.uid),
-        program: true,
-      });
+      ? this.#start(programArgv(argv, this.ownPrograms), { env: this.#env(), program: true })
+      : this.#start(
+        selfCommand("irmd", ...runAsWords(other, programArgv(argv, this.ownPrograms, true))),
+        {
+          env: this.#userEnv(other.uid),
+          program: true,
+        },
+      );
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);
       return `${argv[0]} cannot be started (${pid})`;
@@ -263,10 +268,14 @@ export class Children {
  * our own programs means that program of ours.
  * @param other whether another user runs it, who cannot use what was unpacked for us
  */
-export function programArgv(argv: readonly string[], other = false): string[] {
+export function programArgv(
+  argv: readonly string[],
+  ownPrograms: readonly string[],
+  other = false,
+): string[] {
   const path = argv[0]!;
   const word = basename(path);
-  if (Object.hasOwn(COMMANDS, word) && (!path.includes("/") || !exists(path))) {
+  if (ownPrograms.includes(word) && (!path.includes("/") || !exists(path))) {
     const file = other ? selfFile() : undefined;
     const command = file === undefined ? selfCommand(word) : [file, RUN_WORD, word];
     return [...command, ...argv.slice(1)];

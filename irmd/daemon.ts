@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly askLayers: boolean;
   /** Directory of IPCP programs; undefined: this program's own. */
   readonly ipcpDir: string | undefined;
+  /** Names of the programs that are in this binary. */
+  readonly ownPrograms: readonly string[];
 }
 
 /** See the file's comment. */

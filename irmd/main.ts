@@ -66,8 +66,11 @@ type Environment = (name: string) => string | undefined;
 /** The process's own; looked up here and handed on. */
 const environment: Environment = (name) => Deno.env.get(name);
 
-/** Runs the daemon until it is told to end; gives the exit code. */
-export async function main(args: string[]): Promise<number> {
+/**
+ * Runs the daemon until it is told to end; gives the exit code.
+ * @param ownPrograms names of the programs that are in this binary
+ */
+export async function main(args: string[], ownPrograms: readonly string[]): Promise<number> {
   const words = takePrefix(args);
   if (words === undefined) return 1;
   const instance = currentInstance();
@@ -92,7 +95,7 @@ export async function main(args: string[]): Promise<number> {
     return cannotStart(log, parsed, e);
   }
   try {
-    return await run(instance, ownUid, parsed, log);
+    return await run(instance, ownUid, parsed, log, ownPrograms);
   } catch (e) {
     return cannotStart(log, parsed, e);
   } finally {
@@ -158,6 +161,7 @@ async function run(
   ownUid: number,
   args: Arguments,
   log: Logger,
+  ownPrograms: readonly string[],
 ): Promise<number> {
   const descriptors = raiseDescriptorLimit();
   const loaded = args.config === undefined ? undefined : loadConfig(args.config, log);
@@ -170,6 +174,7 @@ async function run(
     direct: args.direct ?? loaded?.config.daemon.direct ?? true,
     askLayers: loaded?.config.daemon.askLayers ?? true,
     ipcpDir: args.ipcpDir,
+    ownPrograms,
   };
   makeDirectories(instance);
   const gid = groupGid();
@@ -329,7 +334,7 @@ function assemble(
   const children = new Children(instance, log, !options.toStdout, options.ipcpDir, environment, {
     started: (pid, path) => registry.spawned.set(pid, { pid, kind: "program", what: path }),
     ended: (pid, code) => ended(pid, code),
-  });
+  }, options.ownPrograms);
   const ipcpLog = log.child("irmd/ipcp");
   const d: Daemon = {
     instance,

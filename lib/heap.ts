@@ -5,6 +5,7 @@
 
 import { form, V8_FLAGS } from "./self.ts";
 import { execute } from "./sys/exec.ts";
+import { commandLine } from "./sys/title.ts";
 import { limitArenas, trimMalloc } from "./sys/malloc.ts";
 
 /** Arenas of the allocator; the threads of the runtime seldom allocate at once. */
@@ -37,14 +38,4 @@ export function withHeapFlags(argv: readonly string[]): string[] | undefined {
     return undefined;
   }
   return [argv[0]!, "run", `${V8_FLAGS},--optimize-for-size`, ...argv.slice(2)];
-}
-
-/** The words this process was started with, as the kernel has them; none when /proc is not there. */
-function commandLine(): string[] {
-  try {
-    const text = new TextDecoder().decode(Deno.readFileSync("/proc/self/cmdline"));
-    return text.split("\0").slice(0, -1);
-  } catch {
-    return [];
-  }
 }

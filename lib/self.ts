@@ -8,7 +8,6 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { COMMANDS, RUN_WORD } from "./commands.ts";
 
 /** The forms the program is delivered in. */
 export type Form = "source" | "portable" | "compiled";
@@ -28,6 +27,9 @@ export const BUNDLE_FLAGS: readonly string[] = [
   "--quiet",
   V8_FLAGS,
 ];
+
+/** As first word: the next one is the command, whatever name the binary is called by. */
+export const RUN_WORD = "--run";
 
 /** Where the launcher says by which name it was called. */
 export const CALLED_AS = "OURO_ARGV0";
@@ -105,8 +107,8 @@ export function selfFile(): string | undefined {
 export function selfCommand(...words: string[]): string[] {
   const { form, file, denoDir } = started();
   if (form === "source") {
-    const main = fromFileUrl(new URL("../main.ts", import.meta.url));
-    return [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", V8_FLAGS, main, ...words];
+    const flags = ["run", "-A", "--no-prompt", "--quiet", V8_FLAGS];
+    return [Deno.execPath(), ...flags, mainFile(), ...words];
   }
   // Running what is unpacked already is quicker and needs no environment.
   const bundle = form === "portable" ? bundlePath() : undefined;
@@ -117,8 +119,14 @@ export function selfCommand(...words: string[]): string[] {
     return [...env, Deno.execPath(), ...BUNDLE_FLAGS, bundle, ...words];
   }
   // A copy that is called `irmd` is always the IRMd, unless told otherwise.
-  const self = file ?? Deno.execPath();
-  return Object.hasOwn(COMMANDS, baseName(self)) ? [self, RUN_WORD, ...words] : [self, ...words];
+  return [file ?? Deno.execPath(), RUN_WORD, ...words];
+}
+
+/** The file whose presence in a command line says that a process runs this program. */
+export function mainFile(): string {
+  const { form, file } = started();
+  if (form === "source") return fromFileUrl(new URL("../main.ts", import.meta.url));
+  return (form === "portable" ? bundlePath() : undefined) ?? file ?? Deno.execPath();
 }
 
 /** The main file of the bundle this code is in; chunks lie beside it or in directories below. */

@@ -3,9 +3,12 @@
  * texts, and our long options. Pure.
  */
 
+import { NAME, oneOf } from "../lib/cli/manual.ts";
 import { parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
-import { qosRefusal, unknownOption } from "../lib/cli/words.ts";
-import { isQosWord, type QosWord } from "../lib/qos.ts";
+import { type OptionSpec, parseOptions as parseWords, unknownWord } from "../lib/cli/options.ts";
+import { versionText } from "../lib/cli/version.ts";
+import { qosRefusal } from "../lib/cli/words.ts";
+import { isQosWord, QOS_WORDS, type QosWord } from "../lib/qos.ts";
 import { SIZE_MAX, SIZE_MIN } from "../lib/wire/oping_msg.ts";
 import { COUNT_MAX } from "./run.ts";
 import { MORE, USAGE } from "./usage.ts";
@@ -63,54 +66,46 @@ export interface ExitOptions {
 
 export type OpingOptions = ClientOptions | ServerOptions | ExitOptions;
 
-const FLAGS: Readonly<Record<string, string>> = {
-  "-l": "listen",
-  "--listen": "listen",
-  "--poll": "poll",
-  "--busy": "busy",
-  "-f": "flood",
-  "--flood": "flood",
-  "-F": "flood-busy",
-  "--flood-busy": "flood-busy",
-  "-Q": "quiet",
-  "--quiet": "quiet",
-  "-D": "timeofday",
-  "--timeofday": "timeofday",
-  "--stats": "stats",
-  "--json": "json",
-  "--strict-exit": "strict-exit",
-  "--once": "once",
-};
+/** All its options. */
+export const OPING_OPTIONS = {
+  listen: { words: ["-l", "--listen"], value: false },
+  poll: { words: ["--poll"], value: false },
+  busy: { words: ["--busy"], value: false },
+  count: { words: ["-c", "--count"], value: true },
+  duration: { words: ["-d", "--duration"], value: true },
+  flood: { words: ["-f", "--flood"], value: false },
+  "flood-busy": { words: ["-F", "--flood-busy"], value: false },
+  interval: { words: ["-i", "--interval"], value: true },
+  name: { words: ["-n", "--server-name"], value: NAME },
+  qos: { words: ["-q", "--qos"], value: oneOf(QOS_WORDS) },
+  size: { words: ["-s", "--size"], value: true },
+  quiet: { words: ["-Q", "--quiet"], value: false },
+  timeofday: { words: ["-D", "--timeofday"], value: false },
+  stats: { words: ["--stats"], value: false },
+  percentiles: { words: ["--percentiles"], value: true },
+  json: { words: ["--json"], value: false },
+  timeout: { words: ["--timeout"], value: true },
+  deadline: { words: ["--deadline"], value: true },
+  report: { words: ["--report"], value: true },
+  "strict-exit": { words: ["--strict-exit"], value: false },
+  once: { words: ["--once"], value: false },
+  "max-flows": { words: ["--max-flows"], value: true },
+  idle: { words: ["--idle"], value: true },
+  version: { words: ["--version"], value: false },
+  help: { words: ["-h", "--help"], value: false },
+  "help-all": { words: ["--help-all"], value: false },
+} as const satisfies Record<string, OptionSpec>;
 
-const VALUES: Readonly<Record<string, string>> = {
-  "-c": "count",
-  "--count": "count",
-  "-d": "duration",
-  "--duration": "duration",
-  "-i": "interval",
-  "--interval": "interval",
-  "-n": "name",
-  "--server-name": "name",
-  "-q": "qos",
-  "--qos": "qos",
-  "-s": "size",
-  "--size": "size",
-  "--percentiles": "percentiles",
-  "--timeout": "timeout",
-  "--deadline": "deadline",
-  "--report": "report",
-  "--max-flows": "max-flows",
-  "--idle": "idle",
-};
+type Key = keyof typeof OPING_OPTIONS;
 
 /** Options that take a whole number, and the largest. */
-const WHOLE: Readonly<Record<string, number>> = {
-  count: COUNT_MAX,
-  size: COUNT_MAX,
-  "max-flows": COUNT_MAX,
-};
+const WHOLE: readonly (readonly [Key, number])[] = [
+  ["count", COUNT_MAX],
+  ["size", COUNT_MAX],
+  ["max-flows", COUNT_MAX],
+];
 
-const TIMES = new Set(["duration", "interval", "timeout", "deadline", "report", "idle"]);
+const TIMES = new Set<Key>(["duration", "interval", "timeout", "deadline", "report", "idle"]);
 
 /** One line that says what is wrong. */
 function refuse(reason: string): ExitOptions {
@@ -121,65 +116,24 @@ function usageExit(reason: string): ExitOptions {
   return { kind: "exit", code: 1, text: USAGE, reason };
 }
 
-/** Splits joined words (`--count=5`, `-c5`, `-fQ`) into the prototype's form. */
-function splitWords(args: readonly string[]): string[] {
-  const out: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const word = args[i]!;
-    const joined = /^(--[\w-]+)=(.*)$/s.exec(word);
-    if (joined && Object.hasOwn(VALUES, joined[1]!)) {
-      out.push(joined[1]!, joined[2]!);
-    } else if (/^-[A-Za-z]./.test(word)) {
-      out.push(...splitShort(word));
-    } else {
-      out.push(word);
-      // The value of an option is taken as it is.
-      if (Object.hasOwn(VALUES, word) && i + 1 < args.length) out.push(args[++i]!);
-    }
-  }
-  return out;
-}
-
-function splitShort(word: string): string[] {
-  const out: string[] = [];
-  for (let i = 1; i < word.length; i++) {
-    const option = `-${word[i]}`;
-    if (Object.hasOwn(FLAGS, option)) {
-      out.push(option);
-    } else if (Object.hasOwn(VALUES, option)) {
-      const value = word.slice(i + 1);
-      return value === "" ? [...out, option] : [...out, option, value];
-    } else {
-      return [word];
-    }
-  }
-  return out;
-}
-
 interface Words {
-  readonly flags: Set<string>;
-  readonly values: Map<string, string>;
-  readonly times: Map<string, number>;
+  readonly flags: Set<Key>;
+  readonly values: Map<Key, string>;
+  readonly times: Map<Key, number>;
 }
 
 /** Collects the words; an early exit where the prototype exits while it reads them. */
 function collect(args: readonly string[]): Words | ExitOptions {
   const words: Words = { flags: new Set(), values: new Map(), times: new Map() };
-  const list = splitWords(args);
-  for (let i = 0; i < list.length; i++) {
-    const word = list[i]!;
-    if (word === "--help" || word === "-h") return { kind: "exit", code: 0, text: USAGE };
-    if (word === "--help-all") return { kind: "exit", code: 0, text: USAGE + MORE };
-    if (Object.hasOwn(FLAGS, word)) {
-      words.flags.add(FLAGS[word]!);
+  const parsed = parseWords(args, OPING_OPTIONS);
+  for (const [key, value] of parsed.options) {
+    if (key === "help") return { kind: "exit", code: 0, text: USAGE };
+    if (key === "help-all") return { kind: "exit", code: 0, text: USAGE + MORE };
+    if (key === "version") return { kind: "exit", code: 0, text: versionText("oping") };
+    if (OPING_OPTIONS[key].value === false) {
+      words.flags.add(key);
       continue;
     }
-    if (!Object.hasOwn(VALUES, word)) {
-      return usageExit(unknownOption(word, [...Object.keys(FLAGS), ...Object.keys(VALUES)]));
-    }
-    if (i + 1 >= list.length) return usageExit(`Option ${word} needs a value`);
-    const key = VALUES[word]!;
-    const value = list[++i]!;
     words.values.set(key, value);
     if (!TIMES.has(key)) continue;
     const time = parseTimeMs(value);
@@ -187,9 +141,13 @@ function collect(args: readonly string[]): Words | ExitOptions {
       return { kind: "exit", code: 1, text: `Unknown time unit: ${time.unit}.\n` };
     }
     if ("wrong" in time) {
-      return refuse(`${word} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
+      return refuse(`--${key} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
     }
     words.times.set(key, time.ms);
+  }
+  if (parsed.kind === "unknown") return usageExit(unknownWord(parsed.word, OPING_OPTIONS));
+  if (parsed.kind === "missing") {
+    return usageExit(`Option ${parsed.word} needs a value`);
   }
   return words;
 }
@@ -212,7 +170,7 @@ export function parseOptions(args: readonly string[]): OpingOptions {
     if (!isQosWord(cube)) return refuse(qosRefusal(cube));
     qos = cube;
   }
-  for (const [key, most] of Object.entries(WHOLE)) {
+  for (const [key, most] of WHOLE) {
     const value = words.values.get(key);
     if (value === undefined || parseWhole(value, key === "max-flows" ? 1 : 0, most) !== undefined) {
       continue;

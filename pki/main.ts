@@ -12,37 +12,17 @@ import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
 import { list, revoke, unrevoke } from "./inventory.ts";
 import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
 import { renew, request, signRequest } from "./renew.ts";
+import { PKI_STRINGS, PKI_SWITCHES } from "./manual.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
-
-const STRINGS = [
-  "security",
-  "prefix",
-  "key",
-  "days",
-  "org",
-  "as",
-  "kex",
-  "cipher",
-  "trust",
-  "untrusted",
-  "revoked",
-  "name",
-  "at",
-  "alt",
-  "out",
-  "private",
-  "passphrase-file",
-] as const;
-const SWITCHES = ["encrypt", "require-auth", "force", "json", "help"] as const;
 
 /** Runs `ouro pki` with these words; returns the exit code: 0, 1 failure, 2 not understood. */
 export async function main(args: string[]): Promise<number> {
   let odd: string | undefined;
   const flags = parseArgs(args, {
-    string: [...STRINGS],
-    boolean: [...SWITCHES],
+    string: [...PKI_STRINGS],
+    boolean: [...PKI_SWITCHES],
     alias: { help: ["h"] },
     unknown: (word: string) => {
       if (word.startsWith("-")) odd ??= word;

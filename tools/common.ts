@@ -5,12 +5,13 @@
 
 import { parseScaled, parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
 import { qosRefusal } from "../lib/cli/words.ts";
-import { isQosWord } from "../lib/qos.ts";
-import type { OptionSpec } from "./args.ts";
+import { oneOf } from "../lib/cli/manual.ts";
+import { isQosWord, QOS_WORDS } from "../lib/qos.ts";
+import type { OptionSpec } from "../lib/cli/options.ts";
 
 /** Options of every tool. */
 export const COMMON_TABLE = {
-  qos: { words: ["-q", "--qos"], value: true },
+  qos: { words: ["-q", "--qos"], value: oneOf(QOS_WORDS) },
   json: { words: ["--json"], value: false },
   deadline: { words: ["--deadline"], value: true },
   strictExit: { words: ["--strict-exit"], value: false },

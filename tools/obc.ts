@@ -2,12 +2,13 @@
 
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
+import { LAYER } from "../lib/cli/manual.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { needsValue, parseOptions, unknownWord } from "./args.ts";
+import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
 import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
-import { versionText } from "./version.ts";
+import { versionText } from "../lib/cli/version.ts";
 
 export const OBC_USAGE = `Usage: obc [OPTION]...
 Sends a message to a broadcast network
@@ -22,8 +23,9 @@ const MESSAGE = "Ouroboros multicast rocks!";
 /** Exit code of every failure. */
 const FAILED = 255;
 
-const OPTIONS = {
-  name: { words: ["-n", "--name"], value: true },
+/** All its options. */
+export const OBC_OPTIONS = {
+  name: { words: ["-n", "--name"], value: LAYER },
   message: { words: ["-m", "--message"], value: true },
   listen: { words: ["-l", "--listen"], value: false },
   ...COMMON_TABLE,
@@ -43,9 +45,9 @@ export type ObcCommand =
 
 /** Reads a command line. Pure. */
 export function parseObc(args: readonly string[]): ObcCommand {
-  const parsed = parseOptions(args, OPTIONS);
+  const parsed = parseOptions(args, OBC_OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 1, out: OBC_USAGE, err: unknownWord(parsed.word, OPTIONS) };
+    return { kind: "exit", code: 1, out: OBC_USAGE, err: unknownWord(parsed.word, OBC_OPTIONS) };
   }
   const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${OBC_USAGE}` } as const;
   if (parsed.kind === "missing") {

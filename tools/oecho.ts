@@ -3,7 +3,7 @@
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { takePrefix } from "../lib/prefix.ts";
-import { needsValue, parseOptions, unknownWord } from "./args.ts";
+import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
 import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
@@ -14,7 +14,7 @@ import {
   SERVER_TABLE,
 } from "./common.ts";
 import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
-import { versionText } from "./version.ts";
+import { versionText } from "../lib/cli/version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
 Sends an echo between a server and a client
@@ -34,7 +34,8 @@ const ANSWER_MS = 10_000;
 /** Exit code of every failure. */
 const FAILED = 255;
 
-const OPTIONS = {
+/** All its options. */
+export const OECHO_OPTIONS = {
   listen: { words: ["-l", "--listen"], value: false },
   ...COMMON_TABLE,
   ...SERVER_TABLE,
@@ -49,9 +50,14 @@ export type OechoCommand =
 
 /** Reads a command line. Pure. */
 export function parseOecho(args: readonly string[]): OechoCommand {
-  const parsed = parseOptions(args, OPTIONS);
+  const parsed = parseOptions(args, OECHO_OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 1, out: OECHO_USAGE, err: unknownWord(parsed.word, OPTIONS) };
+    return {
+      kind: "exit",
+      code: 1,
+      out: OECHO_USAGE,
+      err: unknownWord(parsed.word, OECHO_OPTIONS),
+    };
   }
   if (parsed.kind === "missing") {
     return { kind: "exit", code: 1, out: OECHO_USAGE, err: needsValue(parsed.key) };

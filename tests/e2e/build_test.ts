@@ -384,7 +384,7 @@ Deno.test("ouro into a closed pipe ends quietly", async () => {
   assertEquals(result.err, "");
 });
 
-Deno.test("completion scripts are good shell and complete words", async () => {
+Deno.test("completion scripts are good shell", async () => {
   for (const shell of ["bash", "zsh", "fish"]) {
     const { out } = await run([BINARY, "completion", shell]);
     assert(out.length > 500, shell);
@@ -393,41 +393,69 @@ Deno.test("completion scripts are good shell and complete words", async () => {
     const checked = await run([shell, "-n"], { input: out });
     assertEquals([checked.code, checked.err], [0, ""], shell);
   }
-  const { out } = await run([BINARY, "completion", "bash"]);
-  const script = `${out}
-    show() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ouro; echo "\${COMPREPLY[*]}"; }
-    show ouro ir; show ouro irm na; show irm name cre; show ouro irm bind pro; show oping --flood-; show ouro completion z`;
-  const result = await run(["bash", "-c", script]);
-  assertEquals(
-    result.out,
-    "irm irmd\nname\ncreate\nprogram process\n--flood-busy\nzsh\n",
-  );
 });
 
-Deno.test("scripts/install makes links that work and takes them away again", async () => {
+Deno.test("scripts/install makes links that work, pages, completion and units", async () => {
   await using scratch = await Scratch.make();
   const env = { DESTDIR: scratch.dir, PREFIX: "/usr", BINARY };
-  const script = join(ROOT, "scripts/install");
-  const installed = await run([script], { env });
+  const installed = await run([join(ROOT, "scripts/install")], { env });
   assertEquals([installed.code, installed.err], [0, ""]);
   const help = await run([scratch.path("usr/bin/oping"), "--help"]);
   assertStringIncludes(help.out, "Usage: oping");
   const irm = await run([scratch.path("usr/sbin/irm"), "help"]);
   assertStringIncludes(irm.out, "Usage: irm");
+  const ipcp = await run([scratch.path("usr/sbin/ipcpd-eth-llc")]);
+  assertStringIncludes(ipcp.err, "ipcpd-eth-llc: only an IRMd starts it");
+  const links = await run([BINARY, "--links"]);
+  for (const line of links.out.trim().split("\n")) {
+    assert((await Deno.lstat(scratch.path(`usr/${line.replace(" ", "/")}`))).isSymlink, line);
+  }
+  for (const page of ["man1/ouro.1", "man1/oping.1", "man8/irm.8", "man8/ouro-pki.8"]) {
+    const text = await Deno.readTextFile(scratch.path(`usr/share/man/${page}`));
+    assertStringIncludes(text, ".SH SYNOPSIS");
+  }
   assertStringIncludes(
     await Deno.readTextFile(scratch.path("usr/lib/systemd/system/ouroboros.service")),
     "ExecStart=/usr/sbin/irmd --config",
   );
+  assertStringIncludes(
+    await Deno.readTextFile(scratch.path("usr/lib/sysusers.d/ouroboros.conf")),
+    "g ouroboros",
+  );
+});
+
+/** Everything below a directory, but for directories that only lead to something. */
+function everything(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].flatMap((entry) => {
+    const path = join(dir, entry.name);
+    return entry.isDirectory ? [path, ...everything(path)] : [path];
+  });
+}
+
+Deno.test("scripts/install --uninstall leaves nothing of its own and all of others'", async () => {
+  await using scratch = await Scratch.make();
+  const env = { DESTDIR: scratch.dir, PREFIX: "/usr", BINARY };
+  const script = join(ROOT, "scripts/install");
+  assertEquals((await run([script], { env })).code, 0);
+  assert(everything(scratch.dir).length > 20);
   // Again over itself, then away.
   assertEquals((await run([script], { env })).code, 0);
-  await Deno.remove(scratch.path("usr/bin/operf"));
+  const gone = await run([script, "--uninstall"], { env });
+  assertEquals([gone.code, gone.err], [0, ""]);
+  assertEquals(everything(scratch.dir), []);
+  // A program of somebody else is neither overwritten nor removed.
+  await Deno.mkdir(scratch.path("usr/bin"), { recursive: true });
   await Deno.writeTextFile(scratch.path("usr/bin/operf"), "somebody else's");
   const refused = await run([script], { env });
   assertEquals(refused.code, 1);
   assertMatch(refused.err, /^install: .*operf is there already.*\n$/);
   assertEquals((await run([script, "--uninstall"], { env })).code, 0);
-  assertEquals(names(scratch.path("usr/bin")), ["operf"]);
-  assertEquals(names(scratch.path("usr/sbin")), []);
+  assertEquals(
+    everything(scratch.dir),
+    [scratch.path("usr"), scratch.path("usr/bin")].concat(
+      scratch.path("usr/bin/operf"),
+    ),
+  );
 });
 
 Deno.test("the compiled form: flags, files and workers are in it", async () => {

@@ -1,7 +1,15 @@
-/** The completion scripts in the shells themselves, as far as they are installed. */
+/**
+ * Completion in the shells themselves, fresh and without anybody's settings, as far as they are installed:
+ * for every link, and for values that only a running node knows.
+ */
 
-import { assertEquals } from "@std/assert";
-import { completionScript } from "../../completion/mod.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { completionScript } from "../../commands/shells.ts";
+import { allLinks } from "../../commands/table.ts";
+import { ouro, TestNode } from "./support/node.ts";
+import { run } from "./support/process.ts";
+
+type Shell = "bash" | "zsh" | "fish";
 
 function installed(shell: string): boolean {
   try {
@@ -12,77 +20,121 @@ function installed(shell: string): boolean {
   }
 }
 
-/** The proposals of bash for the last of the words. */
-async function complete(words: readonly string[]): Promise<string[]> {
-  const dir = await Deno.makeTempDir({ prefix: "ouro-completion-" });
-  try {
-    await Deno.writeTextFile(`${dir}/script`, completionScript("bash")!);
-    const code = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ouro; ' +
-      'printf "%s\\n" "${COMPREPLY[@]}"';
-    const { stdout, success } = await new Deno.Command("bash", {
-      args: ["--norc", "-c", code, `${dir}/script`, ...words],
-    }).output();
-    assertEquals(success, true);
-    return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+/** A directory with the script of a shell, and `ouro` and its links as the shell will start them. */
+class Links implements AsyncDisposable {
+  private constructor(readonly dir: string) {}
+
+  static async make(): Promise<Links> {
+    const dir = await Deno.makeTempDir({ prefix: "ouro-completion-" });
+    for (const name of ["ouro", ...allLinks().map((link) => link.name)]) {
+      const words = ouro().map((word) => `'${word}'`).join(" ");
+      // The name it is called by is a word of its own where the program runs from source.
+      const called = name === "ouro" ? "" : `[ "$1" = --run ] || set -- ${name} "$@"\n`;
+      await Deno.writeTextFile(`${dir}/${name}`, `#!/bin/sh\n${called}exec ${words} "$@"\n`, {
+        mode: 0o755,
+      });
+    }
+    for (const shell of ["bash", "zsh", "fish"]) {
+      await Deno.writeTextFile(`${dir}/script.${shell}`, completionScript(shell)!);
+    }
+    return new Links(dir);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.dir, { recursive: true });
   }
 }
 
-Deno.test({
-  name: "bash completes commands, verbs, keys and values, after abbreviations too",
-  ignore: !installed("bash"),
-  fn: async () => {
-    assertEquals(await complete(["ouro", "op"]), ["oping", "operf"]);
-    assertEquals(await complete(["irm", "u"]), ["unbind"]);
-    assertEquals(await complete(["/usr/bin/ouro", "irm", "i", "bo"]), ["bootstrap"]);
-    assertEquals(await complete(["irm", "i", "boo", "name", "x", "type", "ud"]), ["udp4", "udp6"]);
-    assertEquals(await complete(["irm", "i", "boo", "dht_k"]), ["dht_k"]);
-    assertEquals(await complete(["operf", "--te"]), ["--test"]);
-    assertEquals(await complete(["ouro", "operf", "-t", "b"]), ["bi"]);
-    assertEquals(await complete(["ouro", "completion", "f"]), ["fish"]);
-    assertEquals(await complete(["ouro", "bogus", ""]), []);
-  },
-});
+/** How each shell is asked; the words are `$@`, the proposals lines on stdout. */
+const ASK: Record<Shell, (dir: string, line: string) => string[]> = {
+  bash: (dir, line) => [
+    "bash",
+    "--norc",
+    "-c",
+    `source ${dir}/script.bash; complete -p "$1" >/dev/null || exit 3
+     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ouro; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    "bash",
+    ...line.split(" "),
+  ],
+  // What zsh itself would show is what the function hands to compadd.
+  zsh: (dir, line) => [
+    "zsh",
+    "-f",
+    "-c",
+    `autoload -U compinit; compinit -u -D; source ${dir}/script.zsh
+     [ "$_comps[$1]" = _ouro ] || exit 3
+     compadd() { shift; print -rl -- "$@"; }
+     words=("$@"); CURRENT=$#; _ouro`,
+    "zsh",
+    ...line.split(" "),
+  ],
+  fish: (dir, line) => [
+    "fish",
+    "--no-config",
+    "-c",
+    `source ${dir}/script.fish; complete -C '${line}'`,
+  ],
+};
 
-Deno.test({
-  name: "fish completes commands, verbs, keys and values, without a word on stderr",
-  ignore: !installed("fish"),
-  fn: async () => {
-    const file = await Deno.makeTempFile();
-    await Deno.writeTextFile(file, completionScript("fish")!);
-    const propose = async (line: string): Promise<string[]> => {
-      const code = `source ${file}; complete -C'${line}'`;
-      const { stdout, stderr } = await new Deno.Command("fish", {
-        args: ["--no-config", "-c", code],
-      }).output();
-      assertEquals(new TextDecoder().decode(stderr), "");
-      return new TextDecoder().decode(stdout).split("\n").map((l) => l.split("\t")[0]!)
-        .filter((l) => l !== "").sort();
-    };
-    try {
-      assertEquals(await propose("ouro op"), ["operf", "oping"]);
-      assertEquals(await propose("irm u"), ["unbind"]);
-      assertEquals(await propose("ouro irm ipcp bo"), ["bootstrap"]);
-      assertEquals(await propose("ouro irm ipcp bootstrap name x type ud"), ["udp4", "udp6"]);
-      assertEquals(await propose("irm ipcp bootstrap dht_k"), ["dht_k"]);
-      assertEquals(await propose("ouro operf --te"), ["--test"]);
-      assertEquals(await propose("operf --te"), ["--test"]);
-      assertEquals(await propose("ouro completion f"), ["fish"]);
-    } finally {
+async function propose(shell: Shell, links: Links, line: string, env = {}): Promise<string[]> {
+  const { code, out, err } = await run(ASK[shell](links.dir, line), {
+    env: { PATH: `${links.dir}:/usr/bin:/bin`, HOME: links.dir, ...env },
+    deadlineMs: 60_000,
+  });
+  assertEquals([code, err], [0, ""], `${shell}: ${line}`);
+  return out.split("\n").map((l) => l.split("\t")[0]!).filter((l) => l !== "").sort();
+}
+
+for (const shell of ["bash", "zsh", "fish"] as const) {
+  Deno.test({
+    name: `${shell} completes commands, verbs, keys and values, after abbreviations too`,
+    ignore: !installed(shell),
+    fn: async () => {
+      await using links = await Links.make();
+      const cases: [string, string[]][] = [
+        ["ouro op", ["operf", "oping"]],
+        ["irm u", ["unbind"]],
+        ["irm i boo name x type ud", ["udp4", "udp6"]],
+        ["ouro irm wait lay", ["layer"]],
+        ["irm ipcp enroll con", ["connect"]],
+        ["operf --te", ["--test"]],
+        ["ouro completion f", ["fish"]],
+        ["ouro bogus ", []],
+      ];
+      for (const [line, wanted] of cases) {
+        assertEquals(await propose(shell, links, line), wanted, line);
+      }
+    },
+  });
+
+  Deno.test({
+    name: `${shell} proposes names, IPCPs and layers that the node knows`,
+    ignore: !installed(shell),
+    fn: async () => {
+      await using links = await Links.make();
+      await using node = await TestNode.start();
+      await node.must("irm", "name", "create", "web");
+      await node.must("irm", "name", "create", "evil\x1b[31m");
+      await node.must(..."irm ipcp bootstrap name n1 layer office type local".split(" "));
+      const ask = (line: string) => propose(shell, links, line, node.env);
+      assertEquals(await ask("oping -n "), ["web"]);
+      assertEquals(await ask("irm ipcp destroy name "), ["n1"]);
+      assertEquals(await ask("irm wait layer "), ["office"]);
+    },
+  });
+
+  Deno.test({
+    name: `${shell} has the completion for every link`,
+    ignore: !installed(shell),
+    fn: async () => {
+      const script = completionScript(shell)!;
+      const file = await Deno.makeTempFile();
+      await Deno.writeTextFile(file, script);
+      const checked = await run([shell, "-n", file]);
       await Deno.remove(file);
-    }
-  },
-});
-
-Deno.test({
-  name: "zsh takes its completion script",
-  ignore: !installed("zsh"),
-  fn: async () => {
-    const file = await Deno.makeTempFile();
-    await Deno.writeTextFile(file, completionScript("zsh")!);
-    const { success, stderr } = await new Deno.Command("zsh", { args: ["-n", file] }).output();
-    await Deno.remove(file);
-    assertEquals(success, true, new TextDecoder().decode(stderr));
-  },
-});
+      assertEquals([checked.code, checked.err], [0, ""]);
+      for (const { name } of allLinks()) assertStringIncludes(script, ` ${name}`);
+      assert(script.includes("--complete"));
+    },
+  });
+}

@@ -10,9 +10,8 @@ const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
 /** Rooms of the program, from the top down: a room imports from itself and from those it may. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["irm", "irmd", "ipcp", "oping", "tools", "pki", "help", "completion", "lib"],
-  help: ["irm", "irmd", "oping", "tools", "pki", "completion", "lib"],
-  completion: ["irm", "irmd", "oping", "tools", "pki", "help", "lib"],
+  "main.ts": ["commands", "lib"],
+  commands: ["irm", "irmd", "ipcp", "oping", "tools", "pki", "lib"],
   irm: ["lib"],
   oping: ["lib"],
   tools: ["lib"],
@@ -27,7 +26,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders inside lib and ipcp, from the bottom up: a file imports from its own level and those below. */
 const LEVELS: readonly (readonly RegExp[])[] = [
-  [/^lib\/(errno|failure|exit|limits|codes|qos|crc32|inet|log|commands|self|prefix)\.ts$/],
+  [/^lib\/(errno|failure|exit|limits|codes|qos|crc32|inet|log|self|prefix)\.ts$/],
   [/^lib\/sys\//],
   [/^lib\/(instance|heap)\.ts$/],
   [/^lib\/shm\//],

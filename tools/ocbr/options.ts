@@ -1,7 +1,8 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
+import { NAME } from "../../lib/cli/manual.ts";
 import { parseScaled, parseWhole } from "../../lib/cli/numbers.ts";
-import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../args.ts";
+import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -10,7 +11,7 @@ import {
   SENDER_TABLE,
   SERVER_TABLE,
 } from "../common.ts";
-import { versionText } from "../version.ts";
+import { versionText } from "../../lib/cli/version.ts";
 
 export const OCBR_USAGE = `Usage: cbr [OPTION]...
 Sends packets from client to server at a constant bit rate.
@@ -59,11 +60,12 @@ export type OcbrCommand =
   | { readonly kind: "run"; readonly options: OcbrOptions }
   | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
 
-const TABLE = {
+/** All its options. */
+export const OCBR_OPTIONS = {
   listen: { words: ["-l", "--listen"], value: false },
   interval: { words: ["-i", "--interval"], value: true },
   timeout: { words: ["-t", "--timeout"], value: true },
-  server: { words: ["-n", "--server_apn", "--server-name"], value: true },
+  server: { words: ["-n", "--server_apn", "--server-name"], value: NAME },
   duration: { words: ["-d", "--duration"], value: true },
   flood: { words: ["-f", "--flood"], value: false },
   size: { words: ["-s", "--size"], value: true },
@@ -86,9 +88,9 @@ const INTERVAL_S_MIN = 0.1;
 
 /** Reads a command line. Pure. */
 export function parseOcbr(args: readonly string[]): OcbrCommand {
-  const parsed = parseOptions(args, TABLE);
+  const parsed = parseOptions(args, OCBR_OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 1, out: OCBR_USAGE, err: unknownWord(parsed.word, TABLE) };
+    return { kind: "exit", code: 1, out: OCBR_USAGE, err: unknownWord(parsed.word, OCBR_OPTIONS) };
   }
   if (parsed.kind === "missing") {
     if (parsed.key === "server") return { ...noServer(), err: needsValue("server-name") };
@@ -99,15 +101,15 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
       err: needsValue(parsed.key),
     };
   }
-  const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
-  const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
+  const has = (key: keyof typeof OCBR_OPTIONS) => parsed.options.some(([k]) => k === key);
+  const last = (key: keyof typeof OCBR_OPTIONS) => parsed.options.findLast(([k]) => k === key)?.[1];
   const common = readCommon((key) => key === "silence" ? undefined : last(key));
   if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
   // A size below 0 has words of the prototype's, further down.
   const sizeText = last("size") ?? "1000";
   const sizeBytes = /^-[0-9]+$/.test(sizeText) ? -1 : Number(sizeText);
   let wrong: string | undefined;
-  const number = (key: keyof typeof TABLE, preset: number) => {
+  const number = (key: keyof typeof OCBR_OPTIONS, preset: number) => {
     const text = last(key);
     if (text === undefined) return preset;
     const value = parseWhole(text, 0, SECONDS_MAX);

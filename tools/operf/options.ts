@@ -1,7 +1,8 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
+import { NAME, oneOf } from "../../lib/cli/manual.ts";
 import { parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
-import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../args.ts";
+import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
@@ -9,7 +10,7 @@ import {
   SENDER_TABLE,
   SERVER_TABLE,
 } from "../common.ts";
-import { versionText } from "../version.ts";
+import { versionText } from "../../lib/cli/version.ts";
 
 export const OPERF_USAGE = `Usage: operf [OPTION]...
 Measures bandwidth between a client and a server
@@ -64,10 +65,11 @@ export type OperfCommand =
   | { readonly kind: "run"; readonly options: OperfOptions }
   | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
 
-const TABLE = {
+/** All its options. */
+export const OPERF_OPTIONS = {
   listen: { words: ["-l", "--listen"], value: false },
-  test: { words: ["-t", "--test"], value: true },
-  server: { words: ["-n", "--server-name"], value: true },
+  test: { words: ["-t", "--test"], value: oneOf(TESTS) },
+  server: { words: ["-n", "--server-name"], value: NAME },
   duration: { words: ["-d", "--duration"], value: true },
   rate: { words: ["-r", "--rate"], value: true },
   size: { words: ["-s", "--size"], value: true },
@@ -82,9 +84,14 @@ const TABLE = {
 
 /** Reads a command line. Pure. */
 export function parseOperf(args: readonly string[]): OperfCommand {
-  const parsed = parseOptions(args, TABLE);
+  const parsed = parseOptions(args, OPERF_OPTIONS);
   if (parsed.kind === "unknown") {
-    return { kind: "exit", code: 1, out: OPERF_USAGE, err: unknownWord(parsed.word, TABLE) };
+    return {
+      kind: "exit",
+      code: 1,
+      out: OPERF_USAGE,
+      err: unknownWord(parsed.word, OPERF_OPTIONS),
+    };
   }
   if (parsed.kind === "missing") {
     return parsed.key === "server"
@@ -124,8 +131,9 @@ export function parseOperf(args: readonly string[]): OperfCommand {
       if (read.plain) warning = `-r ${text} means ${text} kb/s here; write ${text}k or ${text}b`;
     }
   }
-  const has = (key: keyof typeof TABLE) => parsed.options.some(([k]) => k === key);
-  const last = (key: keyof typeof TABLE) => parsed.options.findLast(([k]) => k === key)?.[1];
+  const has = (key: keyof typeof OPERF_OPTIONS) => parsed.options.some(([k]) => k === key);
+  const last = (key: keyof typeof OPERF_OPTIONS) =>
+    parsed.options.findLast(([k]) => k === key)?.[1];
   const common = readCommon(last);
   if (typeof common === "string") return { kind: "exit", code: 1, out: "", err: common };
   const listen = has("listen");

@@ -4,8 +4,11 @@
  */
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
+import { DEVICE, NAME, oneOf, type Option, TEXT, type Value } from "../../lib/cli/manual.ts";
 import { parseWhole } from "../../lib/cli/numbers.ts";
-import { versionText } from "../version.ts";
+import { qosRefusal } from "../../lib/cli/words.ts";
+import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
+import { versionText } from "../../lib/cli/version.ts";
 
 /** Smallest MTU of a device with IPv4. */
 export const MTU_BYTES_MIN = 68;
@@ -58,6 +61,14 @@ const LONG = [
 
 type Long = typeof LONG[number][0];
 
+const VALUES: Partial<Record<Long, Value>> = { name: NAME, dev: DEVICE, qos: oneOf(QOS_WORDS) };
+
+/** Its options, as help and completion know them. */
+export const OVPN_OPTIONS: readonly Option[] = LONG.map(([long, takesValue, letter]) => {
+  const words = letter === "" ? [`--${long}`] : [`-${letter}`, `--${long}`];
+  return takesValue ? { words, value: VALUES[long] ?? TEXT } : { words };
+});
+
 /** Reads a command line. Pure. */
 export function parseOvpn(args: readonly string[]): OvpnCommand {
   const read = getopt(args);
@@ -94,6 +105,8 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
   const mtu = last("mtu");
   const mtuBytes = mtu === undefined ? undefined : parseWhole(mtu, MTU_BYTES_MIN, 65535);
   if (mtu !== undefined && mtuBytes === undefined) return refuse(`Invalid MTU: ${mtu}.`);
+  const qos = last("qos") ?? "raw";
+  if (!isQosWord(qos)) return { kind: "exit", code: 1, out: "", err: qosRefusal(qos) };
   const device = last("dev");
   if (device !== undefined && !/^[!-.0-~]{1,15}$/.test(device)) {
     return refuse(`Invalid device name: ${device}.`);
@@ -108,7 +121,7 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
       mtuBytes,
       device,
       reconnect: last("reconnect") !== undefined,
-      qos: last("qos") ?? "raw",
+      qos,
       json: last("json") !== undefined,
     },
   };

@@ -9,11 +9,11 @@ import { type BoundTo, type ProcRecord, Registry } from "../../../irmd/registry/
 import { selfCommand } from "../../../lib/self.ts";
 
 Deno.test("programArgv() starts what is there as it is, our own programs from this one", () => {
-  assertEquals(programArgv(["/bin/sh", "-c", "x"]), ["/bin/sh", "-c", "x"]);
-  assertEquals(programArgv(["/no/such/thing", "-l"]), ["/no/such/thing", "-l"]);
+  assertEquals(programArgv(["/bin/sh", "-c", "x"], ["oping"]), ["/bin/sh", "-c", "x"]);
+  assertEquals(programArgv(["/no/such/thing", "-l"], ["oping"]), ["/no/such/thing", "-l"]);
   const own = [...selfCommand("oping"), "-l"];
-  assertEquals(programArgv(["oping", "-l"]), own);
-  assertEquals(programArgv(["/no/such/oping", "-l"]), own);
+  assertEquals(programArgv(["oping", "-l"], ["oping"]), own);
+  assertEquals(programArgv(["/no/such/oping", "-l"], ["oping"]), own);
 });
 
 const announce = (r: Registry, pid: number, uid: number, gids: number[] = []): ProcRecord => {

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { fixed, parseScaled, parseTimeMs } from "../../../lib/cli/numbers.ts";
-import { parseOptions } from "../../../tools/args.ts";
+import { parseOptions } from "../../../lib/cli/options.ts";
 import { packetLimit, readCommon } from "../../../tools/common.ts";
 import { cText } from "../../../tools/console.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
@@ -53,14 +53,35 @@ Deno.test("parseOptions() takes --word=value and tells a missing value", () => {
   assertEquals(parseOptions(["--size=5", "-f", "-s", "6"], table), {
     kind: "options",
     options: [["size", "5"], ["flood", ""], ["size", "6"]],
+    operands: [],
   });
-  assertEquals(parseOptions(["-s"], table), { kind: "missing", key: "size" });
+  assertEquals(parseOptions(["-s"], table), {
+    kind: "missing",
+    key: "size",
+    word: "-s",
+    options: [],
+  });
   assertEquals(parseOptions(["-fs5", "-s", "-f"], table), {
     kind: "options",
     options: [["flood", ""], ["size", "5"], ["size", "-f"]],
+    operands: [],
   });
-  assertEquals(parseOptions(["-fx"], table), { kind: "unknown", word: "-fx" });
-  assertEquals(parseOptions(["--flood"], table), { kind: "unknown", word: "--flood" });
+  assertEquals(parseOptions(["-fx"], table), { kind: "unknown", word: "-fx", options: [] });
+  assertEquals(parseOptions(["-f", "--flood"], table), {
+    kind: "unknown",
+    word: "--flood",
+    options: [["flood", ""]],
+  });
+});
+
+Deno.test("parseOptions() takes operands where they are wanted, and all words after --", () => {
+  const table = { size: { words: ["-s"], value: true } } as const;
+  assertEquals(parseOptions(["a", "-s", "1", "-", "--", "-s"], table, true), {
+    kind: "options",
+    options: [["size", "1"]],
+    operands: ["a", "-", "-s"],
+  });
+  assertEquals(parseOptions(["a"], table).kind, "unknown");
 });
 
 Deno.test("fixed() rounds ties to the even digit as printf does", () => {

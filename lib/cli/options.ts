@@ -1,27 +1,50 @@
 /**
  * Command lines of the tools (spec 80 §1.2): a list of option words.
  *
- * Beyond the prototype: `--option=value`, `-c5`, `-fl`, and a missing value is an error.
+ * Beyond the prototype: `--option=value`, `-c5`, `-fl`, and a missing value is an error. Pure.
  */
 
-import { unknownOption } from "../lib/cli/words.ts";
+import { type Option, TEXT, type Value } from "./manual.ts";
+import { unknownOption } from "./words.ts";
 
 /** One option of a tool. */
 export interface OptionSpec {
   /** Words that mean it, e.g. `["-d", "--duration"]`. */
   readonly words: readonly string[];
-  /** Whether a value follows. */
-  readonly value: boolean;
+  /** Whether a value follows, and what it is taken for where that is more than any text. */
+  readonly value: boolean | Value;
+}
+
+/** The options of a table, as help and completion know them. */
+export function optionsOf(table: Readonly<Record<string, OptionSpec>>): Option[] {
+  return Object.values(table).map(({ words, value }) =>
+    value === false ? { words } : { words, value: value === true ? TEXT : value }
+  );
 }
 
 /** What a command line turned out to be. */
 export type ParsedOptions<K extends string> =
   /** Options in the order given; values are `""` where there is none. */
-  | { readonly kind: "options"; readonly options: readonly (readonly [K, string])[] }
-  /** A word that is no option. */
-  | { readonly kind: "unknown"; readonly word: string }
+  | {
+    readonly kind: "options";
+    readonly options: readonly (readonly [K, string])[];
+    /** Words that are none, where they are taken. */
+    readonly operands: readonly string[];
+  }
+  /** A word that is no option; `options` are those before it. */
+  | {
+    readonly kind: "unknown";
+    readonly word: string;
+    readonly options: readonly (readonly [K, string])[];
+  }
   /** The last option has no value. */
-  | { readonly kind: "missing"; readonly key: K };
+  | {
+    readonly kind: "missing";
+    readonly key: K;
+    /** The option as typed. */
+    readonly word: string;
+    readonly options: readonly (readonly [K, string])[];
+  };
 
 /** Why a word is refused, with the nearest option that there is. */
 export function unknownWord(word: string, table: Readonly<Record<string, OptionSpec>>): string {
@@ -33,32 +56,45 @@ export function needsValue(option: string): string {
   return `Option --${option} needs a value`;
 }
 
-/** Reads a command line by a table of options; stops at the first word that makes no sense. */
+/**
+ * Reads a command line by a table of options; stops at the first word that makes no sense.
+ * @param takeOperands words that do not begin with `-`, and all after `--`, are operands
+ */
 export function parseOptions<K extends string>(
   args: readonly string[],
   table: Readonly<Record<K, OptionSpec>>,
+  takeOperands = false,
 ): ParsedOptions<K> {
   const entries = Object.entries(table) as [K, OptionSpec][];
   const options: [K, string][] = [];
+  const operands: string[] = [];
   const specs = entries.map(([, spec]) => spec);
   const words = [...args];
   for (let i = 0; i < words.length; i++) {
+    if (takeOperands && words[i] === "--") {
+      operands.push(...words.slice(i + 1));
+      break;
+    }
+    if (takeOperands && !/^-./s.test(words[i]!)) {
+      operands.push(words[i]!);
+      continue;
+    }
     words.splice(i, 1, ...unbundle(words[i]!, specs));
     const word = words[i]!;
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
     const bare = equals < 0 ? word : word.slice(0, equals);
     const found = entries.find(([, spec]) => spec.words.includes(bare));
-    if (!found || equals >= 0 && !found[1].value) return { kind: "unknown", word };
+    if (!found || equals >= 0 && !found[1].value) return { kind: "unknown", word, options };
     const [key, spec] = found;
     if (!spec.value) {
       options.push([key, ""]);
       continue;
     }
     const value = equals < 0 ? words[++i] : word.slice(equals + 1);
-    if (value === undefined) return { kind: "missing", key };
+    if (value === undefined) return { kind: "missing", key, word: bare, options };
     options.push([key, value]);
   }
-  return { kind: "options", options };
+  return { kind: "options", options, operands };
 }
 
 /** `-fl` as `-f -l`, `-c5` as `-c 5`; any other word as it is. */

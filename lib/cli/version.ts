@@ -1,6 +1,6 @@
-/** What `--version` says in each tool. */
+/** What `--version` says in each tool. Pure. */
 
-import config from "../deno.json" with { type: "json" };
+import config from "../../deno.json" with { type: "json" };
 
 /** The line for a tool. */
 export function versionText(tool: string): string {

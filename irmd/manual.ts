@@ -1,8 +1,8 @@
-/** `ouro help` for the programs that run in the background. */
+/** What the daemon says about itself. */
 
-import { COMMANDS } from "../lib/commands.ts";
+import { DIRECTORY, FILE, type Manual } from "../lib/cli/manual.ts";
 
-const IRMD = `Usage: irmd [OPTION]...
+const HELP = `Usage: irmd [OPTION]...
 Runs the IPC Resource Manager daemon of this node
 
       --stdout              Log to standard output instead of syslog
@@ -23,19 +23,18 @@ IPCPs, TYPE one of local, eth-llc, eth-dix, udp4, udp6, broadcast, unicast.
 Mistakes are told with their line before anything is made.
 `;
 
-function ipcpd(name: string): string {
-  return `Usage: ${name} PID NAME [log]
-${COMMANDS[name] ?? ""}
-
-IPCPs are not started by hand: "irm ipcp create name NAME type ${name.slice("ipcpd-".length)}"
-asks the IRMd to. See "ouro help irm ipcp bootstrap" for what can be set.
-`;
-}
-
-/** Help of a daemon, or undefined if it is none. */
-export function daemonHelp(command: string): string | undefined {
-  if (command === "irmd") return IRMD;
-  return command.startsWith("ipcpd-") && Object.hasOwn(COMMANDS, command)
-    ? ipcpd(command)
-    : undefined;
-}
+export const MANUAL: Manual = {
+  help: (words) => words.length === 0 ? HELP : undefined,
+  grammar: {
+    options: [
+      { words: ["--stdout"] },
+      { words: ["--config"], value: FILE },
+      { words: ["--no-direct"] },
+      { words: ["--ipcp-dir"], value: DIRECTORY },
+      { words: ["--debug"] },
+      { words: ["--version"] },
+      { words: ["--help"] },
+    ],
+  },
+  seeAlso: ["irm", "ouro"],
+};

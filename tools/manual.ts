@@ -1,10 +1,15 @@
-/** What `ouro help` adds to the usage texts of the tools, which are the prototype's word for word. */
+/**
+ * What the tools say about themselves: the usage texts, which are the prototype's word for word, what
+ * goes beyond them, and their words.
+ */
 
-import { OBC_USAGE } from "../tools/obc.ts";
-import { OCBR_USAGE } from "../tools/ocbr/options.ts";
-import { OECHO_USAGE } from "../tools/oecho.ts";
-import { OPERF_USAGE } from "../tools/operf/options.ts";
-import { OVPN_USAGE } from "../tools/ovpn/options.ts";
+import type { Manual, Option } from "../lib/cli/manual.ts";
+import { optionsOf } from "../lib/cli/options.ts";
+import { OBC_OPTIONS, OBC_USAGE } from "./obc.ts";
+import { OCBR_OPTIONS, OCBR_USAGE } from "./ocbr/options.ts";
+import { OECHO_OPTIONS, OECHO_USAGE } from "./oecho.ts";
+import { OPERF_OPTIONS, OPERF_USAGE } from "./operf/options.ts";
+import { OVPN_OPTIONS, OVPN_USAGE } from "./ovpn/options.ts";
 
 const SERVER = `      --once                Server: end after the first flow
       --max-flows N         Server: refuse more flows than that
@@ -24,9 +29,23 @@ const COMMON = `  -q, --qos WORD            raw (default), best, video, voice, d
       --prefix DIR          Use the node that lives below DIR (or OURO_PREFIX)
 `;
 
-/** Help of each tool. */
-export const TOOL_HELP: Readonly<Record<string, string>> = {
-  operf: `${OPERF_USAGE}
+const STRICT: NonNullable<Manual["exits"]> = [
+  ["0", "the run was completed"],
+  ["1", "refused, failed, or cut short; with --strict-exit: nothing came back"],
+  ["2", "with --strict-exit: an error"],
+];
+
+function manual(help: string, options: readonly Option[], exits = STRICT): Manual {
+  return {
+    help: (words) => words.length === 0 ? help : undefined,
+    grammar: { options },
+    exits,
+    seeAlso: ["irm", "ouro"],
+  };
+}
+
+export const OPERF = manual(
+  `${OPERF_USAGE}
 Beyond the prototype, where short options may be joined (-fl, -s100):
   -t report                 As uni; an ouro server tells what it received
   -t reverse                The ouro server sends
@@ -38,24 +57,40 @@ as in the prototype. Times take us, ms, s, m, h, d and decimals, ms by default.
 Names: a server is reached by a name that it is bound to, for instance
   irm name create perf; irm bind program operf name perf; operf -l
 `,
-  oecho: `${OECHO_USAGE}
+  optionsOf(OPERF_OPTIONS),
+);
+
+export const OECHO = manual(
+  `${OECHO_USAGE}
 Beyond the prototype:
       --timeout TIME        Client: how long to wait for the answer (10s)
 ${SERVER}${COMMON}
 The name is always oecho: irm name create oecho; irm bind program oecho name oecho
 `,
-  ocbr: `${OCBR_USAGE}
+  optionsOf(OECHO_OPTIONS),
+);
+
+export const OCBR = manual(
+  `${OCBR_USAGE}
 Beyond the prototype:
 ${SENDER}${SERVER}${COMMON}
 A rate takes k, M, G.
 `,
-  obc: `${OBC_USAGE}
+  optionsOf(OCBR_OPTIONS),
+);
+
+export const OBC = manual(
+  `${OBC_USAGE}
 Beyond the prototype:
   -m -                      Send what standard input says
 ${COMMON}
 The name is that of the layer: irm ipcp bootstrap name b1 type broadcast layer LAYER
 `,
-  ovpn: `${OVPN_USAGE}
+  optionsOf(OBC_OPTIONS),
+);
+
+export const OVPN = manual(
+  `${OVPN_USAGE}
 Beyond the prototype:
   -q, --qos WORD            raw (default), best, video, voice, data
       --ip6 ADDRESS/BITS    IPv6 address of the TUN device, too
@@ -67,4 +102,5 @@ Beyond the prototype:
 
 Needs root. The server takes one client after the other.
 `,
-};
+  OVPN_OPTIONS,
+);
