@@ -10,8 +10,8 @@
  * linger for the time that the IRMd says, then drain; then the peer is told. Rules that it keeps:
  *
  * - A reply is believed once, for a requested flow, from the address that was asked (S3).
- * - A request is considered only for a name registered here (S8), a copy of a recent one is not (replays),
- *   and the number under way is bounded, also per source.
+ * - A request is considered only for a name registered here (S8), else a peer of our kind is told so; a copy of a
+ *   recent one is not (replays), and the number under way is bounded, also per source.
  * - Peer and endpoint are stored before the flow can be answered (R1); a verdict that overtakes the answer
  *   to FLOW_REQ_ARR is kept with it (R2); what the IRMd refuses is answered to the peer (R3).
  * - What is too long for the lower layer goes in pieces, which our own nodes rejoin; who does not is refused, and the
@@ -115,6 +115,8 @@ interface Flow {
   verdict: AcceptorVerdict | undefined;
   /** Start of the request's data, which the answer repeats. */
   readonly tag: Uint8Array;
+  /** The name that was asked for; empty for a flow that arrived. */
+  readonly hash: Uint8Array;
 }
 
 /** Counters of what was dropped and why; each is seen in the log at the end. */
@@ -128,6 +130,8 @@ export interface ShimCounters {
 }
 
 const EMPTY = new Uint8Array(0);
+/** The end of a flow that never was: nobody here has the name that was asked for. */
+const NOBODY = 0;
 /** What an acceptor is told. */
 const TOO_LONG = "its answer is too long for the layer, and the other end rejoins no pieces";
 
@@ -255,6 +259,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       leaving: undefined,
       verdict: undefined,
       tag: data.slice(0, TAG_BYTES),
+      hash,
     };
     this.#add(flow, nowUs + REQUEST_LIFE_US);
     // Its first packets may come right behind the reply, so they are taken from now on.
@@ -369,7 +374,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       case "flow_reply":
         return this.#onFlowReply(nowUs, from, m);
       case "flow_end":
-        return this.#onFlowEnd(from, m);
+        return this.#onFlowEnd(nowUs, from, m);
       case "name_query":
         if (this.names.has(m.hash)) this.#send(from, { kind: "name_reply", hash: m.hash });
         return;
@@ -424,6 +429,10 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   #onFlowReq(nowUs: number, from: Addr, m: FlowReq): void {
     if (!this.names.has(m.hash)) {
       this.counters.unregistered++;
+      // A prototype that asked waits on, as it would for one of its own.
+      if (m.requesterEid >= 1 && m.requesterEid <= this.#config.codec.eidMax) {
+        this.#send(from, { kind: "flow_end", senderEid: NOBODY, receiverEid: m.requesterEid });
+      }
       return;
     }
     if (m.requesterEid < 1 || m.requesterEid > this.#config.codec.eidMax) {
@@ -472,8 +481,14 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#out.push({ kind: "release", flowId });
   }
 
-  #onFlowEnd(from: Addr, m: FlowEndMsg): void {
+  #onFlowEnd(nowUs: number, from: Addr, m: FlowEndMsg): void {
     const flow = this.#byEid.get(m.receiverEid);
+    if (flow?.state === "requested" && m.senderEid === NOBODY && sameAddr(flow.peer, from)) {
+      this.cache.forget(flow.hash);
+      if (flow.leaving === "drains") flow.state = "ended";
+      else this.#failRequest(nowUs, flow, -Errno.ENAME);
+      return;
+    }
     const ours = flow?.state === "open" && flow.remoteEid === m.senderEid;
     if (!ours || !sameAddr(flow.peer, from)) {
       this.counters.forged++;
@@ -521,6 +536,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       leaving: undefined,
       verdict: undefined,
       tag: EMPTY,
+      hash: EMPTY,
     };
     this.#add(flow, nowUs + ARRIVAL_LIFE_US);
     const early = this.#arrivals.takeVerdict(flowId);

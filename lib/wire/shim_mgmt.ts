@@ -52,7 +52,7 @@ export interface NameReply {
  */
 export interface FlowEndMsg {
   readonly kind: "flow_end";
-  /** Endpoint ids that sender and receiver of this message read from. */
+  /** Endpoint ids that sender and receiver of this message read from; the sender's is 0 if it has no such name. */
   readonly senderEid: number;
   readonly receiverEid: number;
 }

@@ -244,6 +244,7 @@ const PROMISES: Readonly<Record<string, Promised>> = {
     assert((await w.query(name) ?? 0) < 0, "a name that nobody has");
     w.kind.prepare?.(w.irmd, name, w.kind.confs()[1]);
     assertEquals([await w.register(name), await w.register(name)], [0, 0]);
+    assertEquals(await w.query(name), 0);
     const unregister = () => w.command(w.b, IpcpCode.IPCP_UNREG, { hash: name });
     // A second time is success for all but unicast, which answers as the prototype.
     assertEquals([await unregister(), await unregister()], [
@@ -254,9 +255,9 @@ const PROMISES: Readonly<Record<string, Promised>> = {
     assertEquals(await w.register(bad), -22);
     // Nobody is asked for a name that is not there any more.
     const asked = () => w.irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_REQ_ARR).length;
-    const before = asked(), client = w.irmd.flow(w.a);
-    const more = { flowId: client.id, pid: client.pid, uid: 0, qos: QOS.raw, hash: name, pk: OAP };
-    const result = await w.command(w.a, IpcpCode.IPCP_FLOW_ALLOC, more);
+    const before = asked();
+    // Who knows where it was is refused at once, not after the patience of an IRMd.
+    const { result } = await w.alloc(w.irmd.flow(w.a), name);
     assert(result! < 0, `allocated ${result}`);
     assertEquals(asked(), before);
   },

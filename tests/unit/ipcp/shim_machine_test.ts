@@ -215,10 +215,33 @@ Deno.test("a flow request is passed on with QoS, hash and data", () => {
   assertEquals(e.peer, { addr: t.MAC_A, eid: 64 });
 });
 
-Deno.test("a flow request for a name that is not registered is dropped in silence", () => {
+Deno.test("a flow request for a name that is not registered asks nobody; a peer of our kind is told so", () => {
   const m = t.machine();
-  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request()));
-  assertEquals([t.drain(m), m.counters.unregistered], [[], 1]);
+  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(77)));
+  const [send, ...none] = t.drain(m);
+  assertEquals([none, m.counters.unregistered], [[], 1]);
+  assertEquals(send?.kind === "send" && send.to, t.MAC_A);
+  assertEquals(t.parsed(send), { kind: "flow_end", senderEid: 0, receiverEid: 77 });
+  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(0)));
+  assertEquals(t.drain(m), []); // nobody reads from 0
+});
+
+Deno.test("that a peer does not have a name is believed of the one asked; the flow is refused, the name asked for anew", () => {
+  const m = t.machine();
+  const eid = t.requested(m, 0, 1);
+  const none = { kind: "flow_end", senderEid: 0, receiverEid: eid } as const;
+  m.onMgmt(1, t.MAC_EVIL, t.bytesOf(none));
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ ...none, senderEid: 5 }));
+  assertEquals([t.drain(m), m.counters.forged], [[], 2]);
+  m.onMgmt(1, t.MAC_B, t.bytesOf(none));
+  const [reply, release] = t.drain(m);
+  assertEquals(reply?.kind === "alloc_reply" && [reply.flowId, reply.response], [1, -1007]);
+  assertEquals(release, { kind: "release", flowId: 1 });
+  assertEquals([m.flowCount, m.cache.size], [0, 0]);
+  // An open flow does not end by it.
+  const { m: other, eid: open } = opened();
+  other.onMgmt(2, t.MAC_B, t.bytesOf({ ...none, receiverEid: open }));
+  assertEquals([other.flowState(1), t.drain(other)], ["open", []]);
 });
 
 Deno.test("the verdict 0 answers the peer with both ids and opens the flow", () => {
