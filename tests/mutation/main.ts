@@ -1,0 +1,89 @@
+/**
+ * How many faults the tests notice: breaks places of the house one at a time, in a copy, and runs the
+ * unit tests and simulations that import the broken file, the nearest first. A fault that no test
+ * notices is printed with its place; it is a hole in the tests, or changes nothing.
+ *
+ *     deno task mutate [--count 100] [--seed N] [--rooms ipcp,irmd,lib/flow,security] [--tests 12]
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { fromFileUrl, join } from "@std/path";
+import { Prng } from "../../sim/prng.ts";
+import { filesBelow, testsByFile } from "./graph.ts";
+import { type Mutant, mutantsOf, withMutant } from "./mutants.ts";
+
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+
+/** A test run that takes longer than this hangs on the fault: that is noticed, too. */
+const LIMIT_MS = 120_000;
+
+/** What a copy needs besides the rooms themselves. */
+const LEFT_OUT = new Set([".git", "dist", "node_modules"]);
+
+async function copyOf(root: string): Promise<string> {
+  const dir = await Deno.makeTempDir({ prefix: "ouro-mutation-" });
+  const names = [...Deno.readDirSync(root)].map((e) => e.name).filter((n) => !LEFT_OUT.has(n));
+  const { success } = await new Deno.Command("cp", { args: ["-r", ...names, dir], cwd: root })
+    .output();
+  if (!success) throw new Error(`Cannot copy ${root} to ${dir}`);
+  return dir;
+}
+
+/** Whether the tests fail, or do not end. */
+async function noticed(dir: string, tests: readonly string[]): Promise<boolean> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--no-check", "--quiet", "--fail-fast", ...tests],
+    cwd: dir,
+    stdout: "null",
+    stderr: "null",
+    stdin: "null",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const { code } = await child.status;
+  clearTimeout(timer);
+  return code !== 0;
+}
+
+async function main(): Promise<number> {
+  const options = parseArgs(Deno.args, {
+    string: ["count", "seed", "rooms", "tests"],
+    default: { count: "100", seed: "1", rooms: "ipcp,irmd,lib/flow,security", tests: "12" },
+  });
+  const random = new Prng(Number(options.seed));
+  const tests = [...filesBelow(ROOT, "tests/unit"), ...filesBelow(ROOT, "tests/sim")]
+    .filter((path) => path.endsWith("_test.ts") && !path.endsWith("tidy_test.ts"));
+  const reach = testsByFile(ROOT, tests);
+  const places: { path: string; mutant: Mutant }[] = [];
+  let unseen = 0;
+  for (const path of options.rooms.split(",").flatMap((room: string) => filesBelow(ROOT, room))) {
+    const mutants = mutantsOf(Deno.readTextFileSync(join(ROOT, path)));
+    if (reach.has(path)) places.push(...mutants.map((mutant) => ({ path, mutant })));
+    else unseen += mutants.length;
+  }
+  console.log(
+    `${places.length} places in files that unit tests import, ${unseen} in files that only ` +
+      `end-to-end tests run (not broken here); seed ${options.seed}`,
+  );
+  const dir = await copyOf(ROOT);
+  let killed = 0, tried = 0;
+  try {
+    while (tried < Number(options.count) && places.length > 0) {
+      const [{ path, mutant }] = places.splice(random.below(places.length), 1) as [
+        typeof places[number],
+      ];
+      const source = Deno.readTextFileSync(join(ROOT, path));
+      Deno.writeTextFileSync(join(dir, path), withMutant(source, mutant));
+      const hit = await noticed(dir, reach.get(path)!.slice(0, Number(options.tests)));
+      Deno.writeTextFileSync(join(dir, path), source);
+      tried++;
+      if (hit) killed++;
+      else console.log(`not noticed: ${path}:${mutant.line}: ${mutant.what}`);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+  console.log(`${killed} of ${tried} faults noticed`);
+  return 0;
+}
+
+Deno.exit(await main());
