@@ -358,7 +358,8 @@ class Station implements Disposable {
   readonly dev: string;
   readonly #socket;
   readonly #to: Uint8Array;
-  readonly #batch = new MessageBatch(16, 2048, 20);
+  /** One at a time: none of several that came together is lost. */
+  readonly #batch = new MessageBatch(1, 2048, 20);
   readonly mac: Uint8Array;
 
   constructor(dev: string, readonly ethertype: number) {
