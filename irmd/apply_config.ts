@@ -1,5 +1,6 @@
 /** The configuration file: read, checked as a whole, then applied from inside the daemon (spec 21 part B). */
 
+import { dirname } from "@std/path";
 import { fileCause } from "../lib/cli/reason.ts";
 import { BIND_AUTO, COMP_MANAGEMENT, IrmCode } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
@@ -15,6 +16,7 @@ import {
   parseConfig,
   resolvePaths,
 } from "./config.ts";
+import { othersMayWrite, othersMayWriteDirs } from "../security/writable.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
 import { bindProgram } from "./names.ts";
@@ -50,7 +52,10 @@ export function loadConfig(path: string, parent: Logger): LoadedConfig | FailedC
   }
   log.info(`Reading configuration from file ${real}`);
   try {
-    if (Deno.statSync(real).size > CONFIG_BYTES_MAX) return fail("Config file too large.");
+    const stat = Deno.statSync(real);
+    if (stat.size > CONFIG_BYTES_MAX) return fail("Config file too large.");
+    const open = othersMayWrite(real, stat) ?? othersMayWriteDirs(dirname(real), dirname(real));
+    if (open !== undefined) return fail(`Failed to open config file: ${open}.`);
     text = new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(real));
   } catch (e) {
     return fail(`Failed to open config file: ${sentence(e)}.`);

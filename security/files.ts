@@ -7,6 +7,7 @@
  * read, and a private key that others can read refuse the flow (spec 40 §18.4, 21, 22).
  */
 
+import { dirname } from "@std/path";
 import type { Logger } from "../lib/log.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
@@ -17,6 +18,7 @@ import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.t
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem, readPem } from "./pem.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
+import { othersMayWrite, othersMayWriteDirs } from "./writable.ts";
 
 /** Files beyond this are refused, bytes. */
 const FILE_BYTES_MAX = 1 << 20;
@@ -102,6 +104,9 @@ export class SecurityFiles {
     const reason = nameRefusal(name);
     if (reason) return { path: `${this.securityDir}/${side}`, reason };
     const base = dir || `${this.securityDir}/${side}/${name}`;
+    const top = base.startsWith(`${this.securityDir}/`) ? dirname(this.securityDir) : base;
+    const open = othersMayWriteDirs(base, top, owner?.uid);
+    if (open) return { path: base, reason: open };
     return {
       dir: base,
       enc: paths.enc || `${base}/enc.conf`,
@@ -287,6 +292,8 @@ export class SecurityFiles {
     if (isPrivate && s.uid !== 0 && s.uid !== this.#uid && s.uid !== owner?.uid) {
       return `belongs to uid ${s.uid}, not to root or this daemon`;
     }
+    const open = othersMayWrite(path, s, owner?.uid);
+    if (open) return open.slice(path.length + 1);
     const changedMs = Math.max(s.mtime?.getTime() ?? 0, s.ctime?.getTime() ?? 0);
     return { key: stampKey(s), changedMs };
   }

@@ -4,10 +4,12 @@
  * changed.
  */
 
+import { dirname } from "@std/path";
 import type { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { readPem } from "./pem.ts";
 import { TrustStore } from "./trust.ts";
+import { othersMayWrite, othersMayWriteDirs } from "./writable.ts";
 
 const DIRECTORIES = [
   { name: "cacert", failed: "Failed to load CA certificates." },
@@ -76,6 +78,8 @@ export class TrustFiles {
     const parts: string[] = [];
     for (const { name } of DIRECTORIES) {
       const dir = this.#directories[name];
+      // Whether others may write there counts as well.
+      for (const at of [dir, dirname(dir), dirname(dirname(dir))]) parts.push(accessOf(at));
       try {
         for (const e of [...Deno.readDirSync(dir)].map((x) => x.name).sort()) {
           parts.push(e, stampOf(`${dir}/${e}`));
@@ -105,6 +109,11 @@ export class TrustFiles {
     isRevoked: boolean,
   ): string | undefined {
     const { log } = this;
+    const open = othersMayWriteDirs(dir, dirname(dirname(dir)));
+    if (open !== undefined) {
+      log.error(`${open}.`);
+      return open;
+    }
     let entries: string[];
     try {
       entries = [...Deno.readDirSync(dir)].map((e) => e.name).sort();
@@ -122,9 +131,15 @@ export class TrustFiles {
     for (const name of entries) {
       const path = `${dir}/${name}`;
       try {
-        if (!Deno.statSync(path).isFile) {
+        const s = Deno.statSync(path);
+        if (!s.isFile) {
           log.dbg(`${path} is not a regular file.`);
           return `${path} is not a regular file`;
+        }
+        const open = othersMayWrite(path, s);
+        if (open !== undefined) {
+          log.error(`${open}.`);
+          return open;
         }
       } catch {
         // A missing root refuses more; a missing revocation would let somebody in.
@@ -151,10 +166,19 @@ export class TrustFiles {
   }
 }
 
+function accessOf(path: string): string {
+  try {
+    const { mode, uid, gid } = Deno.statSync(path);
+    return `${mode},${uid},${gid}`;
+  } catch {
+    return "-";
+  }
+}
+
 function stampOf(path: string): string {
   try {
     const s = Deno.statSync(path);
-    return [s.dev, s.ino, s.size, s.mtime?.getTime(), s.ctime?.getTime()].join();
+    return [s.dev, s.ino, s.size, s.mtime?.getTime(), s.ctime?.getTime(), s.mode, s.uid].join();
   } catch {
     return "-";
   }
