@@ -110,9 +110,12 @@ export class LayerSim {
     const fds = { a: { mgmt: -1, dt: -1 }, b: { mgmt: -1, dt: -1 } };
     const make = (deliver: (p: Uint8Array) => void) =>
       new Link(this.queue, this.random, link, deliver);
+    const management = { ...link, together: true };
+    const makeManagement = (deliver: (p: readonly Uint8Array[]) => void) =>
+      new Link(this.queue, this.random, management, (p) => deliver([p]), deliver);
     const links = [
-      make((p) => y.onManagement(fds.b.mgmt, p)),
-      make((p) => x.onManagement(fds.a.mgmt, p)),
+      makeManagement((p) => y.onManagement(fds.b.mgmt, p)),
+      makeManagement((p) => x.onManagement(fds.a.mgmt, p)),
       make((p) => y.onTransfer(fds.b.dt, p)),
       make((p) => x.onTransfer(fds.a.dt, p)),
     ];

@@ -25,6 +25,8 @@ export interface LinkOptions {
   rate?: number;
   /** Packets that may wait for their turn at that rate; more are dropped. No limit when absent. */
   queuePackets?: number;
+  /** What is sent at one instant stays together and in order: one draw of delay, one event for all of it. */
+  together?: boolean;
   /** Nothing passes in these spans of virtual time, µs. */
   outages?: readonly (readonly [number, number])[];
   /** From this time on the path only delays. */
@@ -41,6 +43,10 @@ export class Link {
   readonly #random: Prng;
   readonly #o: LinkOptions;
   readonly #deliver: (packet: Uint8Array) => void;
+  readonly #deliverAll: ((packets: readonly Uint8Array[]) => void) | undefined;
+  /** What was sent last that stays together, when. */
+  #group: Uint8Array[] = [];
+  #groupUs = -1;
   /** Nothing passes: the path is cut. */
   cut = false;
   /** Packets dropped because the queue was full, and the longest that it was. */
@@ -50,7 +56,15 @@ export class Link {
   #burstLeft = 0;
   #busyUs = 0;
 
-  constructor(queue: EventQueue, random: Prng, o: LinkOptions, deliver: (p: Uint8Array) => void) {
+  /** `deliverAll` takes what stays together, when it should not come one by one. */
+  constructor(
+    queue: EventQueue,
+    random: Prng,
+    o: LinkOptions,
+    deliver: (p: Uint8Array) => void,
+    deliverAll?: (packets: readonly Uint8Array[]) => void,
+  ) {
+    this.#deliverAll = deliverAll;
     this.#queue = queue;
     this.#random = random;
     this.#o = o;
@@ -98,6 +112,7 @@ export class Link {
 
   #schedule(start: number, packet: Uint8Array, healed: boolean): void {
     const o = this.#o;
+    if (o.together && o.rate === undefined) return this.#join(start, packet);
     let delay = o.delayUs + this.#random.next() * (o.jitterUs ?? 0);
     if (!healed && this.#random.chance(o.reorder ?? 0)) {
       this.reordered++;
@@ -105,6 +120,23 @@ export class Link {
     }
     this.#queue.at(start + delay, () => {
       if (!this.cut) this.#deliver(packet);
+    });
+  }
+
+  #join(nowUs: number, packet: Uint8Array): void {
+    if (this.#groupUs === nowUs) {
+      this.#group.push(packet);
+      return;
+    }
+    const group = this.#group = [packet];
+    this.#groupUs = nowUs;
+    const delay = this.#o.delayUs + this.#random.next() * (this.#o.jitterUs ?? 0);
+    this.#queue.at(nowUs + delay, () => {
+      // Without delay, whoever is told may send at this very instant.
+      if (this.#group === group) this.#groupUs = -1;
+      if (this.cut) return;
+      if (this.#deliverAll !== undefined) return this.#deliverAll(group);
+      for (const p of group) this.#deliver(p);
     });
   }
 

@@ -13,6 +13,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
+import { Fifo } from "../../lib/fifo.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { type FaMsg, parse as parseFaMsg } from "../../lib/wire/fa_msg.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
@@ -93,8 +94,8 @@ export class UnicastNode {
   readonly #queries = new Map<number, Query>();
   #nextQuery = 1;
   /** Packets of this node to itself, which no table routes (spec 60 §6.2). */
-  readonly #own: { readonly eid: number; readonly bytes: Uint8Array }[] = [];
-  readonly #out: NodeEffect[] = [];
+  readonly #own = new Fifo<{ readonly eid: number; readonly bytes: Uint8Array }>();
+  readonly #out = new Fifo<NodeEffect>();
   #nowUs: number;
   #members: readonly number[] = [];
 

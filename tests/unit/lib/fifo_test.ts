@@ -1,0 +1,19 @@
+/** A queue against an array. */
+
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { Fifo } from "../../../lib/fifo.ts";
+
+Deno.test("Fifo gives what an array gives, in any order of puts and takes", () => {
+  fc.assert(fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (puts) => {
+    const fifo = new Fifo<number>();
+    const twin: number[] = [];
+    puts.forEach((isPut, i) => {
+      if (isPut) {
+        fifo.push(i);
+        twin.push(i);
+      } else assertEquals(fifo.shift(), twin.shift());
+      assertEquals(fifo.length, twin.length);
+    });
+  }));
+});
