@@ -15,13 +15,14 @@
  */
 
 import { type DhtContact, type DhtMsg, encode, parse } from "../../../lib/wire/dht_msg.ts";
+import { Fifo } from "../../../lib/fifo.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import type { Directory, DirectoryEffect } from "../directory.ts";
 import type { DhtSettings } from "../settings.ts";
 import { Contacts, SMALL } from "./contacts.ts";
 import { KeyMap } from "./keys.ts";
 import { Lookup, type LookupRequest } from "./lookup.ts";
-import { Values, VALUES_TOLD_MAX } from "./values.ts";
+import { type Registration, Values, VALUES_TOLD_MAX } from "./values.ts";
 
 /** Longest message, bytes: fits one Ethernet frame below (spec 70 §5). */
 const MESSAGE_BYTES_MAX = 1481;
@@ -51,6 +52,10 @@ const SWEEP_US = 10e6;
 const RENEW_MIN_US = 100_000;
 /** Names renewed in one look. */
 const RENEW_MOST = 64;
+/** A layer that grew by this factor since names were made known has other nodes nearest to them. */
+const GROWTH = 1.25;
+/** How long after it grew its new nodes may still be joining the directory, µs. */
+const GROWING_US = 2e6;
 /** Requests of one source that are answered: at once, and a second. */
 const ANSWERS_BURST = 256;
 const ANSWERS_PER_SEC = 128;
@@ -110,11 +115,14 @@ export class Dht implements Directory {
   readonly #answers = new KeyMap<KeptAnswer>();
   /** Values that proved wrong: addresses that do not have a name, and until when they are not believed. */
   readonly #wrong = new KeyMap<Map<number, number>>();
-  readonly #out: DirectoryEffect[] = [];
+  readonly #out = new Fifo<DirectoryEffect>();
   /** Tokens left of each source, and when that was counted. */
   readonly #sources = new Map<number, { left: number; atUs: number }>();
   /** Who can be reached, as routing says; undefined: it has not said. */
   #members: Set<number> | undefined;
+  /** How many were members when the layer last counted as grown, and when that was, µs. */
+  #grownTo = 0;
+  #grownUs = -Infinity;
   /** Seconds since 1970 at time 0 of the machine's clock. */
   #epochSec: number;
   #roundTripUs = PATIENCE_MAX_US / 4;
@@ -320,14 +328,23 @@ export class Dht implements Directory {
   #publish(nowUs: number, hash: Uint8Array): void {
     const own = this.#values.own.get(hash);
     if (own === undefined) return;
-    own.publishAtUs = nowUs + this.#jitter(this.#settings.replicateSec * 1e6);
-    this.#renewAtUs = Math.min(this.#renewAtUs, own.publishAtUs);
+    // Among nodes that are still joining, the nearest cannot be found for sure yet.
+    const isGrowing = nowUs - this.#grownUs < GROWING_US;
+    this.#publishAt(
+      own,
+      nowUs + this.#jitter(isGrowing ? GROWING_US : this.#settings.replicateSec * 1e6),
+    );
     const reachable = this.#contacts.closest(hash, FULL_COPY_CONTACTS + 1, (a) => this.#reaches(a));
     if (reachable.length <= FULL_COPY_CONTACTS) {
       this.#storeAt(nowUs, hash, reachable.map((c) => c.addr));
     } else if (this.#nodeSearches.get(hash) === undefined) {
       this.#search(nowUs, hash, "node", "publish", []);
     }
+  }
+
+  #publishAt(own: Registration, atUs: number): void {
+    own.publishAtUs = atUs;
+    this.#renewAtUs = Math.min(this.#renewAtUs, atUs);
   }
 
   #storeAt(nowUs: number, key: Uint8Array, addrs: readonly number[]): void {
@@ -519,15 +536,37 @@ export class Dht implements Directory {
         this.#advance(nowUs, search);
       }
     }
-    // In a small layer everybody should know everybody; in a large one a few doors are enough.
+    if (this.#members.size > this.#grownTo * GROWTH) this.#grown(nowUs, this.#members.size);
+    // In a small layer everybody should know everybody; in a large one a few doors are enough, others for each.
     const strangers = [...this.#members].filter((a) => !this.#contacts.has(a));
-    this.#seeds = strangers.slice(0, Math.max(0, SMALL - this.#contacts.size));
+    this.#seeds = this.#some(strangers, SMALL - this.#contacts.size);
     if (this.#seeds.length === 0) {
       this.#joinAtUs = Infinity;
       return;
     }
     this.#joinPauseUs = JOIN_FIRST_US;
     this.#joinAtUs = Math.min(this.#joinAtUs, nowUs + 1000);
+  }
+
+  /** The nodes nearest to our names are others now. */
+  #grown(nowUs: number, members: number): void {
+    this.#grownTo = members;
+    this.#grownUs = nowUs;
+    for (const [, own] of this.#values.own) {
+      const atUs = nowUs + this.#jitter(GROWING_US / 2);
+      if (atUs < own.publishAtUs) this.#publishAt(own, atUs);
+    }
+  }
+
+  /** At most `most` of them, by chance; reorders them. */
+  #some(of: number[], most: number): number[] {
+    const n = Math.max(0, Math.min(most, of.length));
+    for (let i = 0; i < n; i++) {
+      const j = i + Math.floor(this.#random() / 0x100000000 * (of.length - i));
+      [of[i], of[j]] = [of[j]!, of[i]!];
+    }
+    of.length = n;
+    return of;
   }
 
   onUnanswered(_nowUs: number, hash: Uint8Array, addr: number): void {
@@ -649,6 +688,7 @@ export class Dht implements Directory {
   deadlineUs(): number {
     let at = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#renewAtUs, this.#refreshAtUs);
     for (const searches of [this.#valueSearches, this.#nodeSearches]) {
+      if (searches.size === 0) continue;
       for (const [, { lookup }] of searches) at = Math.min(at, lookup.deadlineUs());
     }
     return at;
