@@ -2,7 +2,8 @@
 
 import type { CongestionPolicy, RoutingPolicy } from "../ipcp/unicast/settings.ts";
 import { defaultSettings, LayerSim } from "./layer.ts";
-import type { SimPolicies } from "./node.ts";
+import { MB_ECN, type SimPolicies } from "./node.ts";
+import { PROTOTYPE_MB_ECN } from "./prototype_sender.ts";
 import type { LinkOptions } from "./link.ts";
 import { grid, star, type Topology } from "./topology.ts";
 import { nameHash, Traffic } from "./traffic.ts";
@@ -99,7 +100,20 @@ export interface Sharing {
   /** Longest queue at the bottleneck, packets, once it runs; and packets it dropped then. */
   readonly queue: number;
   readonly dropped: number;
+  /** What each long flow got, bytes/s. */
+  readonly rates: readonly number[];
 }
+
+/** Whether the sender of flow `i` is a prototype where both kinds share a bottleneck: every other one. */
+export function isPrototype(i: number): boolean {
+  return i % 2 === 1;
+}
+
+/** Senders of both kinds, for {@linkcode sharing} at one bottleneck. */
+export const MIXED: SimPolicies = {
+  // Nodes 0 and 1 are the bottleneck, then come pairs of sender and receiver.
+  congestion: (node) => node >= 2 && isPrototype((node - 2) >> 1) ? PROTOTYPE_MB_ECN : MB_ECN,
+};
 
 const RATE = 20e6;
 const PACKET_BYTES = 1000;
@@ -161,6 +175,7 @@ export function sharing(
     jain: squares === 0 ? 0 : sum * sum / (crossing.length * squares),
     queue: Math.max(...bottlenecks.map((l) => l.queuedMost)),
     dropped: bottlenecks.reduce((n, l) => n + l.overflowed, 0) - droppedBefore,
+    rates: rates.slice(0, flows),
   };
 }
 

@@ -70,7 +70,8 @@ export interface SimCounters {
 
 /** Policies of a simulated layer that are not the shipped ones. */
 export interface SimPolicies {
-  readonly congestion?: Congestion;
+  /** For all nodes, or by their number. */
+  readonly congestion?: Congestion | ((node: number) => Congestion);
   readonly routing?: (self: number, settings: Settings, nowUs: number) => Routing;
 }
 
@@ -137,7 +138,8 @@ export class SimNode {
         ? {}
         : { routing: policies.routing(this.addr, settings, queue.nowUs) }),
     });
-    this.#congestion = policies.congestion ??
+    const own = policies.congestion;
+    this.#congestion = (typeof own === "function" ? own(number) : own) ??
       (settings.congestion === "mb-ecn" ? MB_ECN : NO_CONGESTION);
     let buckets = 16;
     while (buckets < 4 * nodes) buckets *= 2;
@@ -192,10 +194,12 @@ export class SimNode {
     this.#states.set(fd, up ? HopState.up : HopState.down);
   }
 
-  /** A packet of a Management flow. */
-  onManagement(fd: number, bytes: Uint8Array): void {
+  /** Packets of a Management flow, in order. */
+  onManagement(fd: number, packets: readonly Uint8Array[]): void {
     if (!this.#links.has(fd)) return;
-    this.tell((control, nowUs) => control.onManagement(nowUs, fd, bytes));
+    this.tell((control, nowUs) => {
+      for (const bytes of packets) control.onManagement(nowUs, fd, bytes);
+    });
   }
 
   /** A packet of a Data Transfer flow. */

@@ -7,8 +7,9 @@ import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
 import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
 import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
 import { Graph } from "../../../../ipcp/unicast/graph.ts";
-import { LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
-import { mark, MbEcn } from "../../../../ipcp/unicast/mb_ecn.ts";
+import { HOLD_US, LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
+import { mark } from "../../../../ipcp/unicast/mb_ecn.ts";
+import { PrototypeMbEcn } from "../../../../sim/prototype_sender.ts";
 import type { RoutingPolicy } from "../../../../ipcp/unicast/settings.ts";
 import { ForwardTable, HopState, HopStates } from "../../../../ipcp/unicast/table.ts";
 import * as dtPci from "../../../../lib/wire/dt_pci.ts";
@@ -176,7 +177,7 @@ const WALK: Record<string, (v: Case) => void> = {
   },
 
   mb_ecn(v) {
-    let ca = new MbEcn(0, true);
+    let ca = new PrototypeMbEcn(0);
     /** Told more than a sum of marks can be: the prototype's limit wraps (W3). */
     let lied = false;
     const state = (row: unknown[]) => row.map(String);
@@ -184,7 +185,7 @@ const WALK: Record<string, (v: Case) => void> = {
       const [op, ...args] = row;
       switch (op) {
         case "create":
-          ca = new MbEcn(args[0], true);
+          ca = new PrototypeMbEcn(args[0]);
           assertEquals(state([...ca.state]), state(args.slice(1)));
           break;
         case "snd": {
@@ -538,6 +539,13 @@ function walkLinkState(v: Case): void {
         break; // The table's matter; a withdrawal beside it is ours.
       case "lsu":
         routing!.onPacket(nowUs, n[0]!, hex(words[1]!));
+        drain();
+        {
+          // What only renews is passed on a moment later.
+          const at = nowUs;
+          until(at + HOLD_US);
+          nowUs = at;
+        }
         break;
       case "tick_update":
         aged ||= want.lsdb.length < held;
