@@ -15,7 +15,7 @@ import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
 import type { Outcome } from "./answer.ts";
 import { Client, type Peer, peerOf } from "./client.ts";
-import { Share, Turns } from "./shares.ts";
+import { type Share, Turns } from "./shares.ts";
 
 /** Connections that may wait to be accepted; the prototype's 0 makes clients block in bursts. */
 const BACKLOG = 1024;

@@ -12,9 +12,9 @@ import {
   type AcceptOutcome,
   type AllocOutcome,
   type FlowBelow,
-  FlowRecord,
+  type FlowRecord,
   NOTHING_AWAITED,
-  Reservation,
+  type Reservation,
 } from "./flow.ts";
 import type { AcceptorOutcome } from "./name.ts";
 import type { Records } from "./records.ts";

@@ -7,7 +7,7 @@
  */
 
 import { SysError } from "../sys/ffi.ts";
-import { type Fd } from "../sys/fd.ts";
+import type { Fd } from "../sys/fd.ts";
 import { FUSE_DEVICE, mountFuse } from "../sys/fuse.ts";
 import { unmountDead } from "../sys/mount.ts";
 import { WakeFd } from "../sys/netsock.ts";

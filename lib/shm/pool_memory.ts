@@ -5,7 +5,7 @@
 
 import { Errno } from "../errno.ts";
 import { Cond } from "../sys/cond.ts";
-import { type Mapping, type ShmObject } from "../sys/mman.ts";
+import type { Mapping, ShmObject } from "../sys/mman.ts";
 import { Mutex } from "../sys/mutex.ts";
 import {
   assertLayout,

@@ -8,7 +8,7 @@
 
 import { NAME_BYTES_MAX } from "../limits.ts";
 import { bin, num, Schema, str, sub } from "./proto.ts";
-import { IpcpType } from "../codes.ts";
+import type { IpcpType } from "../codes.ts";
 
 /** `layer_info_msg`. */
 export interface LayerInfo {

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { errnoName, OuroError } from "../../lib/errno.ts";
+import { errnoName, type OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
 import { First, numbered } from "./fault_peer.ts";

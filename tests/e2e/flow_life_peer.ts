@@ -9,7 +9,7 @@
  */
 
 import { Worker } from "node:worker_threads";
-import { Flow, OuroError, OuroProcess, type SharedProcess } from "../../lib/mod.ts";
+import { Flow, type OuroError, OuroProcess, type SharedProcess } from "../../lib/mod.ts";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 const [role, name] = Deno.args;

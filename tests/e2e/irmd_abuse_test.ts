@@ -3,7 +3,7 @@
 // daemon must answer others as before.
 
 import { assert, assertEquals } from "@std/assert";
-import { AdminClient } from "../../lib/irm/admin.ts";
+import type { AdminClient } from "../../lib/irm/admin.ts";
 import {
   encodeIrmMsg,
   flowInfoOf,

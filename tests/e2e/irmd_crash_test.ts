@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { AdminClient } from "../../lib/irm/admin.ts";
+import type { AdminClient } from "../../lib/irm/admin.ts";
 import { RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { ShmObject } from "../../lib/sys/mman.ts";

@@ -1,6 +1,6 @@
 // Nodes whose IPCPs are puppets, and the requests of their processes.
 
-import { AdminClient } from "../../lib/irm/admin.ts";
+import type { AdminClient } from "../../lib/irm/admin.ts";
 import {
   flowInfoOf,
   HashAlgo,

@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { AdminClient } from "../../lib/irm/admin.ts";
+import type { AdminClient } from "../../lib/irm/admin.ts";
 import { irmRequest } from "../../lib/irm/client.ts";
 import {
   encodeIrmMsg,

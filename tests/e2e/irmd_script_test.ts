@@ -3,7 +3,7 @@
 // never announces itself (the prototype's did not exist), $L1 and $U1 IPCPs.
 
 import { assert, assertEquals } from "@std/assert";
-import { AdminClient } from "../../lib/irm/admin.ts";
+import type { AdminClient } from "../../lib/irm/admin.ts";
 import { decodeIpcpMsg, IpcpCode, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";

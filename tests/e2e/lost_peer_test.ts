@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { errnoName, OuroError } from "../../lib/errno.ts";
-import { Flow } from "../../lib/flow/flow.ts";
+import type { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
 import { First, numbered } from "./fault_peer.ts";
 import {

@@ -5,7 +5,7 @@ import { assert } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
 import { partsOf } from "../../lib/flow/flow.ts";
 import { partsOfProcess } from "../../lib/flow/process.ts";
-import { Flow, FlowSet, Packet, QOS, type QosSpec } from "../../lib/mod.ts";
+import { type Flow, FlowSet, Packet, QOS, type QosSpec } from "../../lib/mod.ts";
 import { GSPP, PoolHeader, RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";

@@ -8,7 +8,7 @@ import { assert } from "@std/assert";
 import { createFrct } from "../../../lib/frct/mod.ts";
 import { plus } from "../../../lib/frct/seq.ts";
 import { newFrctPci, parseFrctPci, PciFlag } from "../../../lib/wire/frct_pci.ts";
-import { type EventQueue } from "../../../sim/event_queue.ts";
+import type { EventQueue } from "../../../sim/event_queue.ts";
 import { Link, type LinkOptions } from "../../../sim/link.ts";
 import { Prng } from "../../../sim/prng.ts";
 import { World } from "./world.ts";

@@ -9,7 +9,7 @@ import {
   type AcceptorOutcome,
   type FlowRecord,
   LINGER_MS,
-  Registry,
+  type Registry,
   type Reservation,
   type Waiter,
 } from "../../../../irmd/registry/mod.ts";

@@ -9,7 +9,7 @@ import {
   FlowFlag,
   FlowSet,
   OuroError,
-  OuroProcess,
+  type OuroProcess,
   Packet,
   QOS,
   type QosSpec,

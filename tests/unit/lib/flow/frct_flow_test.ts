@@ -6,7 +6,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { crc32 } from "../../../../lib/crc32.ts";
 import { Errno } from "../../../../lib/errno.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
-import { Flow, type OuroProcess, QOS, type QosSpec } from "../../../../lib/mod.ts";
+import { type Flow, type OuroProcess, QOS, type QosSpec } from "../../../../lib/mod.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { PciFlag } from "../../../../lib/wire/frct_pci.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";

@@ -8,7 +8,7 @@ import {
   FlowEvent,
   FlowSet,
   OuroError,
-  OuroProcess,
+  type OuroProcess,
   QOS,
   type QosName,
 } from "../../../../lib/mod.ts";

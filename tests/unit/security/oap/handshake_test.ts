@@ -11,7 +11,7 @@ import {
   isOapFailure,
   type OapAccepted,
   type OapCompleted,
-  OapFailure,
+  type OapFailure,
 } from "../../../../security/oap/mod.ts";
 import { sha256 } from "../../../../security/digest.ts";
 import { onePem } from "../../../../security/pem.ts";

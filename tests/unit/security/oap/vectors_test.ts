@@ -21,10 +21,10 @@ import { ENC_NONE, EncConfError, parseEncConf } from "../../../../security/enc_c
 import { peerKey } from "../../../../security/kex/spki.ts";
 import { importPair } from "../../../../security/kex/static.ts";
 import { OapClient } from "../../../../security/oap/client.ts";
-import { isOapFailure, OapService } from "../../../../security/oap/mod.ts";
+import { isOapFailure, type OapService } from "../../../../security/oap/mod.ts";
 import type { OapPort } from "../../../../security/oap/port.ts";
 import { dhSalt } from "../../../../security/oap/session_key.ts";
-import { SigningKey } from "../../../../security/signing_key.ts";
+import type { SigningKey } from "../../../../security/signing_key.ts";
 import { TrustStore } from "../../../../security/trust.ts";
 import { DEFAULTS, ensure, KeptLog, SecDir } from "../support.ts";
 
