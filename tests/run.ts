@@ -31,7 +31,7 @@ const SECTIONS: readonly Section[] = [
   { name: "build", kind: "command", args: ["run", "-A", "scripts/build/main.ts"] },
   { name: "e2e", kind: "tests", args: ["--parallel", "tests/e2e"] },
   { name: "fuzz", kind: "tests", args: ["--parallel", "tests/fuzz"] },
-  { name: "sim", kind: "tests", args: ["--parallel", "tests/sim"] },
+  { name: "sim", kind: "tests", args: ["--parallel", "tests/sim", "tests/models"] },
   { name: "interop", kind: "tests", args: ["tests/interop"] },
 ];
 

@@ -44,6 +44,9 @@ export { checkPathsReadableBy } from "../path_access.ts";
 /** Peers' certificates remembered in parsed form. */
 const PEERS_MAX = 1024;
 
+/** Own requests remembered: more than are made in the first moments of a daemon. */
+const OWN_MAX = 1024;
+
 /** What an {@linkcode OapService} needs. */
 export interface OapOptions {
   /** Directory with `cacert/`, `untrusted/`, `server/`, `client/`. */
@@ -80,6 +83,8 @@ export class OapService {
   readonly #trust: TrustFiles;
   /** Certificates by hash that were good once, so that they need no parsing; always verified. */
   readonly #peers = new Map<string, PeerCertificate>();
+  /** Ids of the first requests of our own: those of flows within this host are served here. */
+  readonly #own = new Set<string>();
 
   constructor(options: OapOptions) {
     const log = this.#log = options.log;
@@ -95,6 +100,7 @@ export class OapService {
     this.#memory = {
       signed: new ReplayCache(ENTRIES_MAX, "refuse"),
       unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
+      isOwn: (id) => this.#own.has(id.toHex()),
       // Not a time noted then: a clock that was set back would refuse every request until it has caught up.
       get startedNs() {
         if (options.startedNs !== undefined && !options.monotonicNs) return options.startedNs;
@@ -130,6 +136,7 @@ export class OapService {
     data: Uint8Array = NONE,
   ): Promise<OapClientSession | OapFailure> {
     const id = this.#newId(dst);
+    if (this.#own.size < OWN_MAX) this.#own.add(id.toHex());
     // Looked at here too, so that a step of the clock is noticed early.
     void this.#memory.startedNs;
     const fail = (line: string, reason: string) => {

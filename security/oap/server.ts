@@ -24,7 +24,7 @@ import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { bareHeader, dump, encodeSigned, NONE } from "./port.ts";
 import type { OapPort, OwnSide, StaticKeySource } from "./port.ts";
-import { checkAge, type ReplayCache } from "./replay_cache.ts";
+import { checkAge, FUTURE_MS_MAX, type ReplayCache } from "./replay_cache.ts";
 import { isBoundTo } from "./binding.ts";
 import { dhKey, FRESH_BYTES, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
 import { identityOf, type OapAccepted, OapFailure, type PeerIdentity } from "./types.ts";
@@ -40,6 +40,8 @@ export interface ServerMemory {
   readonly unsigned: ReplayCache;
   /** Start of this daemon, ns: older requests might have been served before it (§18.12). */
   readonly startedNs: bigint;
+  /** Whether this daemon made a request itself, since its start. */
+  isOwn(id: Uint8Array): boolean;
 }
 
 /** What a request is served with. */
@@ -129,7 +131,9 @@ function checkFresh(
     log.error(`${tag} ${line}`);
     return fail(`${line.slice(0, -1)}: are the clocks of both hosts right?`);
   }
-  if (h.timestampNs < memory.startedNs) {
+  // One served before the start may have come from the future; this daemon's own requests are none of those.
+  const floorNs = memory.startedNs + BigInt(FUTURE_MS_MAX) * 1_000_000n;
+  if (h.timestampNs <= floorNs && !memory.isOwn(h.id)) {
     log.error(`${tag} OAP header from before the start of this IRMd.`);
     return fail("the request is older than this IRMd");
   }

@@ -51,6 +51,16 @@ Deno.test("ReplayCache survives a clock that is set back", () => {
   assertEquals(c.has(id(1), NOW), true);
 });
 
+Deno.test("ReplayCache keeps what is old while there is room: no step of the clock makes it new", () => {
+  const c = new ReplayCache(8, "refuse", 4);
+  const HOUR = 3_600_000_000_000n;
+  c.add(id(1), NOW, NOW);
+  for (let i = 2; i <= 4; i++) c.add(id(i), NOW + HOUR, NOW + HOUR);
+  assertEquals([c.has(id(1), NOW), c.size], [true, 4]);
+  c.add(id(5), NOW + 2n * HOUR, NOW + 2n * HOUR);
+  assertEquals([c.has(id(1), NOW), c.size], [false, 1]);
+});
+
 Deno.test("ReplayCache is bounded: refuses, or forgets the oldest second", () => {
   const strict = new ReplayCache(2, "refuse");
   strict.add(id(1), NOW, NOW);

@@ -135,26 +135,41 @@ Deno.test("a clock that is set back makes no served request new", async () => {
   const S = 1_000_000_000n;
   let wall = 1_800_000_000n * S;
   let monotonic = 0n;
-  const service = sec.service(new KeptLog(), {
-    nowNs: () => wall,
-    monotonicNs: () => monotonic,
-    startedNs: 0n,
-  });
+  const clocks = { nowNs: () => wall, monotonicNs: () => monotonic, startedNs: 0n };
+  const service = sec.service(new KeptLog(), clocks), client = sec.service(new KeptLog(), clocks);
   const advance = (by: bigint) => {
     wall += by;
     monotonic += by;
   };
-  const old = await request(service);
+  const old = await request(client);
   assert(!isOapFailure(await service.serve(DEFAULTS, NAME, old)));
-  // Forgotten after its time; then the clock is set back to just after it.
+  // Its time is over; then the clock is set back to just after it.
   advance(60n * S);
-  assert(!isOapFailure(await service.serve(DEFAULTS, NAME, await request(service))));
+  assert(!isOapFailure(await service.serve(DEFAULTS, NAME, await request(client))));
   wall -= 55n * S;
   monotonic += S;
   assert((await refusal(service.serve(DEFAULTS, NAME, old))).includes("older"));
   advance(S);
-  assert(!isOapFailure(await service.serve(DEFAULTS, NAME, await request(service))));
+  assert(!isOapFailure(await service.serve(DEFAULTS, NAME, await request(client))));
   assert((await refusal(service.serve(DEFAULTS, NAME, old))).includes("older"));
+});
+
+Deno.test("a request from the future is not served again by a daemon that was restarted at once", async () => {
+  using sec = new SecDir();
+  const MS = 1_000_000n;
+  let now = 1_800_000_000_000n * MS;
+  const client = sec.service(new KeptLog(), { nowNs: () => now + 100n * MS });
+  const future = await request(client);
+  const before = sec.service(new KeptLog(), { nowNs: () => now, startedNs: now - 1000n * MS });
+  assert(!isOapFailure(await before.serve(DEFAULTS, NAME, future)));
+  const after = sec.service(new KeptLog(), { nowNs: () => now, startedNs: now });
+  assert((await refusal(after.serve(DEFAULTS, NAME, future))).includes("older"));
+  // Flows within the host need not wait for that time.
+  const own = await request(after);
+  assert(!isOapFailure(await after.serve(DEFAULTS, NAME, own)));
+  assert((await refusal(after.serve(DEFAULTS, NAME, own))).includes("known"));
+  now += 101n * MS;
+  assert(!isOapFailure(await after.serve(DEFAULTS, NAME, await request(client))));
 });
 
 Deno.test("ClockGuard: small steps and forward steps refuse nothing, a sum of small ones does", () => {
