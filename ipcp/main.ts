@@ -6,7 +6,7 @@
 
 import { Exit } from "../lib/exit.ts";
 import { currentInstance } from "../lib/instance.ts";
-import { Logger, stdoutSink } from "../lib/log.ts";
+import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
 import { LocalIpcp } from "./local/ipcp.ts";
@@ -62,7 +62,7 @@ export async function main(args: string[]): Promise<number> {
     return Exit.UNAVAILABLE;
   }
   const typeName = type as TypeName;
-  const sink = syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`);
+  const sink = countingSink(syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`));
   const debug = Deno.env.get("OURO_DEBUG") === "1";
   const log = new Logger(sink, PREFIX[typeName]!, debug);
   const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, (context) => {

@@ -6,7 +6,7 @@ import { fileCause, printable } from "../lib/cli/reason.ts";
 import { Errno } from "../lib/errno.ts";
 import { keepHeapSmall } from "../lib/heap.ts";
 import { currentInstance, type Instance, irmSocketPath } from "../lib/instance.ts";
-import { Logger, stdoutSink } from "../lib/log.ts";
+import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { Lockfile } from "../lib/shm/lockfile.ts";
 import { GSPP } from "../lib/shm/layout.ts";
@@ -86,7 +86,7 @@ export async function main(args: string[], ownPrograms: readonly string[]): Prom
     print("IPC Resource Manager must be run as root.\n");
     return 1;
   }
-  const sink = parsed.toStdout ? stdoutSink() : syslogSink("irmd");
+  const sink = countingSink(parsed.toStdout ? stdoutSink() : syslogSink("irmd"));
   const log = new Logger(sink, "irmd", parsed.debug);
   let lock: ShmObject;
   try {

@@ -57,6 +57,60 @@ export function stdoutSink(pid: number = Deno.pid, color: boolean = wantsColor()
 /** A sink that drops everything. */
 export const nullSink: Sink = () => {};
 
+/** Like lines within a second that are written. What is debugging is all written. */
+export const LIKE_LINES_MAX: Readonly<Record<Level, number>> = {
+  EE: 20,
+  WW: 20,
+  II: 200,
+  DB: Infinity,
+  PP: Infinity,
+};
+/** For how long like lines are counted together, ms. */
+export const LIKE_MS = 1000;
+/** Kinds of lines that are remembered. */
+const KINDS_MAX = 256;
+
+interface Kind {
+  readonly level: Level;
+  readonly prefix: string;
+  readonly sinceMs: number;
+  lines: number;
+  /** The last that was not written. */
+  text: string;
+}
+
+/**
+ * Keeps a log bounded, as a sink before another: of lines that differ in numbers alone so many a second are written, the
+ * others are counted, and the count is said. Whoever can make a daemon write a line can make it write many. `nowMs` is
+ * monotonic.
+ */
+export function countingSink(sink: Sink, nowMs: () => number = () => performance.now()): Sink {
+  /** By what like lines share, oldest first. */
+  const kinds = new Map<string, Kind>();
+  const end = (key: string, kind: Kind) => {
+    kinds.delete(key);
+    const more = kind.lines - LIKE_LINES_MAX[kind.level];
+    if (more > 0) sink(kind.level, kind.prefix, `${kind.text} (${more} such lines were left out)`);
+  };
+  return (level, prefix, text) => {
+    const most = LIKE_LINES_MAX[level];
+    if (most === Infinity) return sink(level, prefix, text);
+    const now = nowMs();
+    for (const [key, kind] of kinds) {
+      if (now - kind.sinceMs < LIKE_MS && kinds.size < KINDS_MAX) break;
+      end(key, kind);
+    }
+    const key = `${level} ${prefix} ${text.replace(/[0-9]+|\[[0-9a-f]+\]/g, "#")}`;
+    let kind = kinds.get(key);
+    if (kind === undefined) {
+      kinds.set(key, kind = { level, prefix, sinceMs: now, lines: 0, text });
+    }
+    kind.lines += 1;
+    if (kind.lines <= most) return sink(level, prefix, text);
+    kind.text = text;
+  };
+}
+
 /** A logger with a prefix; `child` shares sink and level switches. */
 export class Logger {
   constructor(
