@@ -84,6 +84,8 @@ export abstract class MemberLoop {
   protected abstract moveLast(id: number): void;
   /** A letter that is not about lower flows. */
   protected abstract onLetter(letter: Letter): void;
+  /** Called when a lower flow is ours. */
+  protected begin(_id: number): void {}
   /** Called before a lower flow is let go. */
   protected beforeRelease(_id: number, _lower: BlockFlow): void {}
   /** When {@linkcode moveDue} has something to do, ns. */
@@ -202,6 +204,7 @@ export abstract class MemberLoop {
       const flow = BlockFlow.attach(this.process, { info: m.flowInfo, whole: true, cipher });
       this.#lowers[id] = flow;
       this.#lowerIds.add(id);
+      this.begin(id);
       flow.place(DATA_QUEUE);
       this.ready(id);
       if (flow.hasEnded()) this.#events.lower(id, FlowEvent.DOWN);

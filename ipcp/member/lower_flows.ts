@@ -18,6 +18,7 @@ import type { Instance } from "../../lib/instance.ts";
 import { NO_SDU_LIMITS, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
+import { Rbuff } from "../../lib/shm/rbuff.ts";
 import { flowUid } from "../../lib/shm/flow_uid.ts";
 import { realUid } from "../../lib/sys/users.ts";
 import { DATA_QUEUE } from "../data/table.ts";
@@ -234,6 +235,14 @@ export class LowerFlows {
     }
   }
 
+  /** Packets that wait in the rings of a flow that the data worker has: for us, and for the layer below. */
+  queued(id: number): { readonly rx: number; readonly tx: number } {
+    const info = this.#away.get(id)?.info;
+    if (info === undefined) return { rx: 0, tx: 0 };
+    const { instance } = this.#process;
+    return { rx: queuedIn(instance, info.nPid, id), tx: queuedIn(instance, info.n1Pid, id) };
+  }
+
   /** Whether the data worker has a flow. */
   isAway(id: number): boolean {
     return this.#away.has(id);
@@ -259,6 +268,15 @@ export class LowerFlows {
     for (const { flow } of this.#held.values()) this.#unhear(flow);
     this.#held.clear();
     this.#process.close();
+  }
+}
+
+function queuedIn(instance: Instance, pid: number, flowId: number): number {
+  try {
+    using ring = Rbuff.open(instance, pid, flowId);
+    return ring.queued();
+  } catch {
+    return 0; // Its memory is gone, and what was in it.
   }
 }
 

@@ -14,7 +14,24 @@ export interface CongestionContext {
   onReceive(bytes: number, ecn: number): number;
   /** The receiver told a value. */
   onUpdate(ece: number): void;
+  /** Says how it is in `into` from `at` on, by the places of {@linkcode CongestionReport}; for people. */
+  report?(into: Float64Array, at: number): void;
 }
+
+/** Where {@linkcode CongestionContext.report} says what. */
+export const CongestionReport = {
+  /** Of the sender: what it was told last, how much may go, bytes/s. */
+  told: 0,
+  rate: 1,
+  /** 0: it was never told of congestion; 1: it was, and slows down; 2: it was, and gains. */
+  regime: 2,
+  /** Of the receiver: average of marks, packets counted. */
+  seen: 3,
+  seenPackets: 4,
+  /** 1: this was said. */
+  said: 5,
+  words: 6,
+} as const;
 
 /** A way to avoid congestion. */
 export interface Congestion {

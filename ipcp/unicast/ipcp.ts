@@ -31,6 +31,7 @@ import { LinkStateRouting } from "./link_state.ts";
 import { type NodeEffect, UnicastNode } from "./node.ts";
 import { unicastComponents, type UnicastState } from "./rib.ts";
 import { isBadSetting, readSettings, type Settings } from "./settings.ts";
+import { DataStats } from "./stats.ts";
 import { BUCKETS_LIVE, ForwardTable, HopState, HopStates } from "./table.ts";
 
 const WORKER: WorkerSpec = {
@@ -53,6 +54,8 @@ export class UnicastIpcp implements IpcpType {
   readonly #shell: MemberShell;
   readonly #waiters = new Waiters();
   #layer: Layer | undefined;
+  /** When flows below and above began, s since 1970, by flow id. */
+  readonly #sinceSec = new Map<number, number>();
 
   constructor(context: IpcpContext) {
     this.#context = context;
@@ -65,9 +68,15 @@ export class UnicastIpcp implements IpcpType {
       gone: (connection) => this.#gone(connection),
       message: ({ flow }, bytes) => this.#layer?.node.onManagement(this.#nowUs(), flow, bytes),
       fromWorker: (from, bytes) => this.#layer?.node.onComponent(this.#nowUs(), from[0]!, bytes),
-      closed: (flowId) => this.#layer?.node.dealloc(this.#nowUs(), flowId),
+      closed: (flowId) => {
+        this.#sinceSec.delete(flowId);
+        this.#layer?.node.dealloc(this.#nowUs(), flowId);
+      },
       leave: (nowUs) => this.#layer?.node.close(nowUs),
-      left: () => this.#layer = undefined,
+      left: () => {
+        this.#layer = undefined;
+        this.#sinceSec.clear();
+      },
       pump: () => this.#pumpNode(),
       onTimer: (nowUs) => this.#layer?.node.onTimer(nowUs),
       deadlineUs: () => this.#layer?.node.deadlineUs() ?? Infinity,
@@ -119,6 +128,7 @@ export class UnicastIpcp implements IpcpType {
     const self = drawAddress(random, (addr) => addr === settings.dht.peer);
     log.info(`IPCP got address ${self}.`);
     const table = new ForwardTable(BUCKETS_LIVE), states = new HopStates(FLOW_IDS_MAX);
+    const stats = new DataStats();
     const plane = await this.#shell.openPlane(WORKER, (start): UnicastStart => ({
       ...start,
       self,
@@ -129,11 +139,12 @@ export class UnicastIpcp implements IpcpType {
       congestion: settings.congestion,
       routes: table.buffer,
       states: states.buffer,
+      stats: stats.buffer,
     }));
     if ("code" in plane) return plane;
     this.#layer = {
       ...plane,
-      ...this.#makeNode(settings, self, enrolled),
+      ...this.#makeNode(settings, self, enrolled, stats),
       table,
       states,
       headerBytes: dtPciLayout(settings.addrBytes, settings.eidBytes).headerBytes,
@@ -142,7 +153,12 @@ export class UnicastIpcp implements IpcpType {
     return { ...conf.layerInfo };
   }
 
-  #makeNode(settings: Settings, self: number, enrolled: boolean): Pick<Layer, "node" | "rib"> {
+  #makeNode(
+    settings: Settings,
+    self: number,
+    enrolled: boolean,
+    stats: DataStats,
+  ): Pick<Layer, "node" | "rib"> {
     const { random } = this.#context;
     const nowUs = this.#nowUs();
     const id = crypto.getRandomValues(new Uint8Array(HASH_BYTES[settings.hashAlgo]!));
@@ -159,6 +175,9 @@ export class UnicastIpcp implements IpcpType {
       flows: () => node.flows.flows(),
       links: () => states?.links() ?? [],
       neighbours: () => states?.neighbours() ?? [],
+      stats,
+      sinceSec: (flowId) => this.#sinceSec.get(flowId),
+      queued: (flowId) => this.#shell.lower?.queued(flowId) ?? { rx: 0, tx: 0 },
       unixSec: (atUs) => (Date.now() + (atUs - this.#context.nowUs()) / 1000) / 1000,
     };
     return { node, rib };
@@ -227,8 +246,13 @@ export class UnicastIpcp implements IpcpType {
     if (layer === undefined) return;
     if (component === MANAGEMENT) return layer.node.managementUp(this.#nowUs(), address, flow);
     if (!this.#shell.handOver(flow, layer.headerBytes)) return;
+    this.#begins(flow);
     layer.states.set(flow, HopState.up);
     layer.node.transferUp(this.#nowUs(), address, flow);
+  }
+
+  #begins(flowId: number): void {
+    if (!this.#sinceSec.has(flowId)) this.#sinceSec.set(flowId, Date.now() / 1000);
   }
 
   #usable({ component, address, flow }: Connection, usable: boolean): void {
@@ -247,6 +271,7 @@ export class UnicastIpcp implements IpcpType {
     const layer = this.#layer;
     if (layer === undefined) return;
     if (component === MANAGEMENT) return layer.node.managementDown(address, flow);
+    this.#sinceSec.delete(flow);
     layer.states.set(flow, HopState.absent);
     layer.node.transferGone(this.#nowUs(), address, flow);
   }
@@ -276,6 +301,7 @@ export class UnicastIpcp implements IpcpType {
         return this.#waiters.answer(e.token, e.result);
       case "publish": {
         const { flowId, localEid, remoteEid, peer, cube } = e.flow;
+        this.#begins(flowId);
         return layer.plane.publish(flowId, {
           localEid: localEid.lo,
           remoteEid: remoteEid.lo,
@@ -284,6 +310,7 @@ export class UnicastIpcp implements IpcpType {
         });
       }
       case "release":
+        this.#sinceSec.delete(e.flowId);
         return layer.held.release(e.flowId);
       case "down":
         return layer.plane.end(e.flowId);

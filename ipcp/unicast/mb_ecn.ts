@@ -17,7 +17,7 @@
  * What nobody uses does not grow. Nothing here allocates: this runs for every packet.
  */
 
-import type { CongestionContext } from "./congestion.ts";
+import { type CongestionContext, CongestionReport as R } from "./congestion.ts";
 
 /** Packets of the receiver's average, as a power of two. */
 const AVERAGE_EXP = 5;
@@ -81,6 +81,12 @@ export class Marks {
     const tell = (this.#count & (UPDATE_PACKETS - 1)) === 1;
     this.#count += 1;
     return tell ? Math.min(this.#average, 0xffff) : -1;
+  }
+
+  /** Says the same without making anything. */
+  report(into: Float64Array, at: number): void {
+    into[at + R.seen] = this.#average;
+    into[at + R.seenPackets] = this.#count;
   }
 
   /** Average of marks, packets counted. */
@@ -153,6 +159,14 @@ export class MbEcn implements CongestionContext {
   /** A packet came with a mark: the value to tell the sender now, or -1. */
   onReceive(_bytes: number, ecn: number): number {
     return this.#marks.onPacket(ecn);
+  }
+
+  report(into: Float64Array, at: number): void {
+    into[at + R.told] = this.#told;
+    into[at + R.rate] = this.rate;
+    into[at + R.regime] = this.#starting ? 0 : this.#told > 0 ? 1 : 2;
+    this.#marks.report(into, at);
+    into[at + R.said] = 1;
   }
 
   /** The receiver told what our packets met. */

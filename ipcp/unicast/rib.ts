@@ -2,7 +2,7 @@
  * The RIB of a unicast node: directory, data transfer, flows, link state database (spec 80 §8.4). Pure.
  *
  * Where the prototype's files are wrong ours are right: local and other values of the directory in their own lists, the
- * database's times whole, every flow listed. Values that nobody counts here are left out rather than shown as 0.
+ * database's times whole, every flow listed, failed packets counted as packets. Flow statistics are always there.
  */
 
 import {
@@ -19,6 +19,8 @@ import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
 import type { PublishedFlow } from "./flow_alloc.ts";
 import type { LinkEntry } from "./link_state.ts";
 import type { DhtSettings } from "./settings.ts";
+import { CongestionReport } from "./congestion.ts";
+import { Above, componentPlace, CUBES, type DataStats, Transfer } from "./stats.ts";
 import type { Values } from "./dht/values.ts";
 
 /** What the tree shows; each function says how it is now. */
@@ -34,6 +36,11 @@ export interface UnicastState {
   flows(): readonly (PublishedFlow & { readonly state: string })[];
   links(): readonly LinkEntry[];
   neighbours(): readonly { addr: number; mgmt: number; dt: number; up: boolean }[];
+  readonly stats: DataStats;
+  /** When a lower flow or a flow above began, s since 1970; undefined for one that is not there. */
+  sinceSec(flowId: number): number | undefined;
+  /** Packets that wait in the rings of a lower flow. */
+  queued(flowId: number): { readonly rx: number; readonly tx: number };
   /** s since 1970 at a time of the machine's clock. */
   unixSec(atUs: number): number;
 }
@@ -151,24 +158,82 @@ const COMPONENTS: ReadonlyMap<string, string> = new Map([
   [`${EID_DIRECTORY}`, "dht"],
 ]);
 
+const TRANSFER_ROWS = [
+  ["sent", Transfer.sent],
+  ["rcvd", Transfer.received],
+  ["local sent", Transfer.localSent],
+  ["local rcvd", Transfer.localReceived],
+  ["dropped ttl", Transfer.expired],
+  ["failed writes", Transfer.failedWrites],
+  ["failed nhop", Transfer.noHop],
+] as const;
+
 function transfer(state: UnicastState): RibComponent {
-  const endpoint = (name: string): RibObject | undefined => {
+  const ofNeighbours = () => state.neighbours().filter((n) => n.dt >= 0);
+  const read = (name: string): RibObject | undefined => {
     const component = COMPONENTS.get(name);
-    const neighbour = state.neighbours().find((n) => n.dt >= 0 && `${n.dt}` === name);
-    if (component === undefined && neighbour === undefined) return undefined;
-    return objectOf([["Endpoint address:", component ?? dotted(neighbour!.addr)]], 26, 20);
+    if (component !== undefined) {
+      const place = componentPlace(Number(name));
+      return endpoint(state, component, place, state.startedSec, { rx: 0, tx: 0 });
+    }
+    const neighbour = ofNeighbours().find((n) => `${n.dt}` === name);
+    if (neighbour === undefined) return undefined;
+    const { addr, dt } = neighbour;
+    const sinceSec = state.sinceSec(dt) ?? state.startedSec;
+    return endpoint(state, dotted(addr), dt, sinceSec, state.queued(dt));
   };
   return {
     name: `dt.${dotted(state.self)}`,
     list: () => [
       ...COMPONENTS.keys(),
-      ...state.neighbours().filter((n) => n.dt >= 0).map((n) => `${n.dt}`),
+      ...ofNeighbours().map((n) => `${n.dt}`).filter((name) => !COMPONENTS.has(name)),
     ],
-    read: endpoint,
+    read,
   };
 }
 
+function endpoint(
+  { stats }: UnicastState,
+  address: string,
+  place: number,
+  sinceSec: number,
+  queued: { readonly rx: number; readonly tx: number },
+): RibObject {
+  const head = objectOf(
+    [
+      ["Endpoint address:", address],
+      ["Queued packets (rx):", queued.rx],
+      ["Queued packets (tx):", queued.tx],
+    ],
+    26,
+    20,
+  );
+  const since = timeText(sinceSec);
+  const values: Record<string, RibValue> = { "Flow established at": since, ...head.values };
+  let text = `${"Flow established at:".padEnd(26)}${since}\n${head.text}\n`;
+  for (let cube = 0; cube < CUBES; cube++) {
+    text += `Qos cube ${`${cube}`.padStart(3)}:\n`;
+    for (const [label, what] of TRANSFER_ROWS) {
+      const [packets, bytes] = stats.transferred(place, cube, what);
+      values[`cube ${cube} ${label} packets`] = packets;
+      values[`cube ${cube} ${label} bytes`] = bytes;
+      text += line(` ${label} (packets):`, packets, 26, 20) +
+        line(` ${label} (bytes):`, bytes, 26, 20);
+    }
+  }
+  return { values, text, changedSec: Math.floor(sinceSec) };
+}
+
 // flow-allocator
+
+const ABOVE_ROWS = [
+  ["Sent", Above.sent],
+  ["Send failed", Above.sendFailed],
+  ["Received", Above.received],
+  ["Receive failed", Above.receiveFailed],
+] as const;
+
+const REGIMES = ["Slow start", "Multiplicative dec", "Additive inc"] as const;
 
 function flows(state: UnicastState): RibComponent {
   return {
@@ -177,17 +242,44 @@ function flows(state: UnicastState): RibComponent {
     read: (name) => {
       const flow = state.flows().find((f) => `${f.flowId}` === name);
       if (flow === undefined) return undefined;
-      return objectOf(
-        [
-          ["Remote address:", flow.peer],
-          ["Local endpoint ID:", wide(flow.localEid)],
-          ["Remote endpoint ID:", wide(flow.remoteEid)],
-        ],
-        33,
-        20,
-      );
+      const { stats } = state, { flowId } = flow;
+      const sinceSec = state.sinceSec(flowId);
+      const counts = ABOVE_ROWS.flatMap(([label, what]): Row[] => {
+        const [packets, bytes] = stats.counted(flowId, what);
+        return [[`${label} (packets):`, packets], [`${label} (bytes):`, bytes]];
+      });
+      const rows: Row[] = [
+        ...(sinceSec === undefined
+          ? []
+          : [["Flow established at:", timeText(sinceSec)] satisfies Row]),
+        ["Remote address:", flow.peer],
+        ["Local endpoint ID:", wide(flow.localEid)],
+        ["Remote endpoint ID:", wide(flow.remoteEid)],
+        ...counts,
+        ["Sent flow updates (packets):", stats.counted(flowId, Above.updatesSent)[0]],
+        ["Received flow updates (packets):", stats.counted(flowId, Above.updatesReceived)[0]],
+        ...congestionRows(stats.congestion(flowId)),
+      ];
+      return objectOf(rows, 33, 20, sinceSec === undefined ? undefined : Math.floor(sinceSec));
     },
   };
+}
+
+/**
+ * What multi-bit ECN says of a flow; nothing where there is no congestion avoidance, or no packet was yet. Our sender
+ * has a rate where the prototype's has a window.
+ */
+function congestionRows(said: Float64Array): Row[] {
+  const R = CongestionReport;
+  if (said[R.said] !== 1) return [];
+  return [
+    ["Congestion avoidance algorithm:", "Multi-bit ECN"],
+    ["Upstream congestion level:", said[R.told]!],
+    ["Downstream congestion level:", said[R.seen]!],
+    ["Downstream packet counter:", said[R.seenPackets]!],
+    ["Rate (bytes/s):", Math.round(said[R.rate]!)],
+    ["Current congestion regime:", REGIMES[said[R.regime]!] ?? ""],
+  ];
 }
 
 function wide({ hi, lo }: { readonly hi: number; readonly lo: number }): bigint {

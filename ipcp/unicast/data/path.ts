@@ -27,6 +27,7 @@ import type { Congestion, CongestionContext } from "../congestion.ts";
 import { EID_FLOW_ALLOCATOR, SLOT_FIRST } from "../eids.ts";
 import { type Forwarder, Verdict } from "../forward.ts";
 import { Pacer } from "../pacer.ts";
+import { Above as Count, componentPlace, type DataStats, Transfer } from "../stats.ts";
 import { PEER_BYTES, UnicastMail } from "./start.ts";
 
 /**
@@ -59,6 +60,7 @@ interface Above {
 export class UnicastPath extends MemberLoop {
   readonly #forwarder: Forwarder;
   readonly #congestion: Congestion;
+  readonly #stats: DataStats;
   readonly #self: number;
   readonly #component: (eid: number, bytes: Uint8Array) => void;
   readonly #aboves: (Above | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
@@ -72,12 +74,14 @@ export class UnicastPath extends MemberLoop {
     self: number,
     forwarder: Forwarder,
     congestion: Congestion,
+    stats: DataStats,
     component: (eid: number, bytes: Uint8Array) => void,
   ) {
     super(loop);
     this.#self = self;
     this.#forwarder = forwarder;
     this.#congestion = congestion;
+    this.#stats = stats;
     this.#component = component;
   }
 
@@ -91,39 +95,58 @@ export class UnicastPath extends MemberLoop {
 
   /** A message of one of our components. */
   #sendControl(dst: number, eid: number, bytes: Uint8Array): void {
-    if (!this.#forwarder.route(dst, 0, 0, eid)) return this.count(Counter.sendFailed);
-    const pool = this.process.pool;
-    const off = pool.alloc(bytes.length);
-    if (off < 0 || pool.inspect(off) < 0) return this.count(Counter.sendFailed);
-    pool.u8.set(bytes, pool.at);
-    this.#sendRouted(off, QUEUED_CONTROL_MAX);
-  }
-
-  /** The packet in `off`, a block of our pool, with a header for what was routed last. */
-  #sendRouted(off: number, queuedMax: number): void {
-    const forwarder = this.#forwarder, pool = this.process.pool;
-    const out = this.lower(forwarder.out);
-    const queued = out?.txQueued ?? queuedMax;
-    const at = queued < queuedMax ? pool.headAlloc(off, forwarder.layout.headerBytes) : -1;
-    if (at < 0) {
-      pool.remove(off);
+    const stats = this.#stats, n = bytes.length;
+    stats.transfer(componentPlace(eid), 0, Transfer.localReceived, n);
+    if (!this.#forwarder.route(dst, 0, 0, eid)) {
+      stats.transfer(componentPlace(eid), 0, Transfer.noHop, n);
       return this.count(Counter.sendFailed);
     }
-    forwarder.head(pool.u8, at, queued);
-    const n = pool.inspect(off);
-    const sent = out!.giveBlock(off);
-    if (sent === 0) return this.count(Counter.sent);
+    const pool = this.process.pool;
+    const off = pool.alloc(n);
+    if (off < 0 || pool.inspect(off) < 0) return this.count(Counter.sendFailed);
+    pool.u8.set(bytes, pool.at);
+    if (this.#sendRouted(off, QUEUED_CONTROL_MAX)) {
+      stats.transfer(this.#forwarder.out, 0, Transfer.localSent, n);
+    }
+  }
+
+  /** The packet in `off`, a block of our pool, with a header for what was routed last; whether it left. */
+  #sendRouted(off: number, queuedMax: number): boolean {
+    const forwarder = this.#forwarder, pool = this.process.pool;
+    const { headerBytes } = forwarder.layout;
+    const out = this.lower(forwarder.out);
+    const n = pool.inspect(off) + headerBytes;
+    const queued = out?.txQueued ?? queuedMax;
+    const at = queued < queuedMax ? pool.headAlloc(off, headerBytes) : -1;
+    let sent: number = -Errno.EAGAIN;
+    if (at < 0) pool.remove(off);
+    else {
+      forwarder.head(pool.u8, at, queued);
+      sent = out!.giveBlock(off);
+    }
+    this.#onWritten(sent, n);
     if (sent === -Errno.EMSGSIZE) {
       this.count(Counter.tooLong);
-      const { headerBytes } = forwarder.layout;
       this.longPackets.add(0, n - headerBytes, out!.messageBytesMax - headerBytes);
-    } else this.count(Counter.sendFailed);
+    } else this.count(sent === 0 ? Counter.sent : Counter.sendFailed);
+    return sent === 0;
+  }
+
+  /** A packet of `bytes` left by the lower flow that the forwarder chose, or did not. */
+  #onWritten(result: number, bytes: number): void {
+    const { out, pci } = this.#forwarder;
+    const what = result === 0 ? Transfer.sent : Transfer.failedWrites;
+    this.#stats.transfer(out, pci.cube, what, bytes);
   }
 
   /** Flows above are served by their cubes, lower flows between them: they carry all of them. */
   protected override urgencyOf(id: number): number {
     if (this.lower(id) !== undefined) return 1;
     return this.ports.get(id) === undefined ? 0 : this.#above(id).cube;
+  }
+
+  protected override begin(id: number): void {
+    this.#stats.clearTransfer(id);
   }
 
   // Down.
@@ -134,6 +157,8 @@ export class UnicastPath extends MemberLoop {
     const generation = table.generation(id);
     let above = this.#aboves[id];
     if (above !== undefined && above.generation === generation) return above;
+    // A row that changes while it is open has heard from its far end; one that was closed is another flow.
+    if (above === undefined) this.#stats.clearAbove(id);
     table.copyPeer(id, this.#halves, 0);
     above = {
       generation,
@@ -165,6 +190,7 @@ export class UnicastPath extends MemberLoop {
         continue;
       }
       const waitNs = above.context.onSend(this.nowNs, n);
+      this.#reportCongestion(id, above);
       if (waitNs > 0) {
         above.held = off;
         this.#pacer.add(id, this.nowNs + waitNs);
@@ -189,17 +215,31 @@ export class UnicastPath extends MemberLoop {
   }
 
   #send(port: Port, above: Above, off: number): void {
+    const n = Math.max(0, port.pool.inspect(off));
+    const left = this.#sendOn(port, above, off);
+    this.#stats.above(port.flowId, left ? Count.sent : Count.sendFailed, n);
+  }
+
+  /** Whether it went on its way. */
+  #sendOn(port: Port, above: Above, off: number): boolean {
     if (above.peer === this.#self) {
-      return this.#deliver(above.remoteHi, above.remoteLo, port.pool, port.uid, off, 0);
+      this.#deliver(above.remoteHi, above.remoteLo, port.pool, port.uid, off, 0);
+      return true;
     }
     const routed = this.#forwarder.route(above.peer, above.cube, above.remoteHi, above.remoteLo);
     if (!routed) {
       port.pool.remove(off);
-      return this.count(Counter.sendFailed);
+      this.count(Counter.sendFailed);
+      return false;
     }
     const own = port.uid === this.process.uid ? off : transfer(port.pool, off, this.process.pool);
-    if (own < 0) return this.count(Counter.sendFailed);
-    this.#sendRouted(own, queuedMaxOf(above.cube));
+    if (own >= 0) return this.#sendRouted(own, queuedMaxOf(above.cube));
+    this.count(Counter.sendFailed);
+    return false;
+  }
+
+  #reportCongestion(id: number, above: Above): void {
+    above.context.report?.(this.#stats.words, this.#stats.congestionAt(id));
   }
 
   /** What is left in the ring of a flow that is closed. */
@@ -218,7 +258,7 @@ export class UnicastPath extends MemberLoop {
   // Up and across.
 
   protected override moveLower(id: number, lower: BlockFlow): boolean {
-    const forwarder = this.#forwarder, pool = this.process.pool;
+    const forwarder = this.#forwarder, pool = this.process.pool, stats = this.#stats;
     for (let i = 0; i < BURST; i++) {
       const off = lower.takeBlock();
       if (off < 0) return false;
@@ -226,32 +266,36 @@ export class UnicastPath extends MemberLoop {
       if (n < 0) continue;
       const at = pool.at;
       const verdict = forwarder.receive(pool.u8, at, at + n, id);
+      const { cube, eidHi, eidLo, ecn } = forwarder.pci;
+      stats.transfer(id, verdict === Verdict.short ? 0 : cube, Transfer.received, n);
       if (verdict === Verdict.relay) {
         const out = this.lower(forwarder.out);
-        const { cube, eidHi, eidLo } = forwarder.pci;
         const control = eidHi === 0 && eidLo < SLOT_FIRST;
         const queuedMax = control ? QUEUED_CONTROL_MAX : queuedMaxOf(cube);
         const queued = out?.txQueued ?? queuedMax;
         if (out === undefined || queued >= queuedMax) {
           pool.remove(off);
           this.count(Counter.notDelivered);
+          stats.transfer(forwarder.out, cube, Transfer.failedWrites, n);
           continue;
         }
         forwarder.relay(pool.u8, at, queued);
-        this.count(out.giveBlock(off) === 0 ? Counter.copies : Counter.sendFailed);
+        const given = out.giveBlock(off);
+        this.#onWritten(given, n);
+        this.count(given === 0 ? Counter.copies : Counter.sendFailed);
       } else if (verdict === Verdict.flow) {
-        const { eidHi, eidLo, ecn } = forwarder.pci;
         pool.headRelease(off, forwarder.layout.headerBytes);
         this.#deliver(eidHi, eidLo, pool, this.process.uid, off, ecn);
       } else if (verdict === Verdict.component) {
         const { headerBytes } = forwarder.layout;
-        this.#toComponent(
-          forwarder.pci.eidLo,
-          pool.u8.slice(at + headerBytes, at + n),
-        );
+        stats.transfer(id, cube, Transfer.localReceived, n);
+        stats.transfer(componentPlace(eidLo), cube, Transfer.sent, n - headerBytes);
+        this.#toComponent(eidLo, pool.u8.slice(at + headerBytes, at + n));
         pool.remove(off);
       } else {
         pool.remove(off);
+        if (verdict === Verdict.expired) stats.transfer(id, cube, Transfer.expired, n);
+        else if (verdict === Verdict.unroutable) stats.transfer(id, cube, Transfer.noHop, n);
         this.count(Counter.refused);
       }
     }
@@ -270,17 +314,22 @@ export class UnicastPath extends MemberLoop {
     const id = this.parts.table.flowOf(lo);
     const port = id === 0 ? undefined : this.ports.get(id);
     const above = port === undefined ? undefined : this.#above(id);
+    const n = pool.inspect(off);
     if (above === undefined || above.localHi !== hi || port!.isFull()) {
       pool.remove(off);
+      if (above?.localHi === hi) this.#stats.above(id, Count.receiveFailed, n);
       return this.count(Counter.notDelivered);
     }
-    const n = pool.inspect(off);
     const give = port!.uid === uid ? off : transfer(pool, off, port!.pool);
-    if (give === -Errno.EMSGSIZE) return this.count(Counter.tooLongIn);
     const given = give >= 0 && port!.deliver(give) === 0;
+    this.#stats.above(id, given ? Count.received : Count.receiveFailed, n);
+    if (give === -Errno.EMSGSIZE) return this.count(Counter.tooLongIn);
     this.count(given ? Counter.received : Counter.notDelivered);
     const ece = above.context.onReceive(n, ecn);
-    if (ece >= 0) this.#tellCongestion(above, ece);
+    this.#reportCongestion(id, above);
+    if (ece < 0) return;
+    this.#stats.update(id, Count.updatesSent);
+    this.#tellCongestion(above, ece);
   }
 
   #tellCongestion(above: Above, ece: number): void {
@@ -296,7 +345,10 @@ export class UnicastPath extends MemberLoop {
     const hi = view.getUint32(8), lo = view.getUint32(12);
     const id = this.parts.table.flowOf(lo);
     const above = id === 0 || this.ports.get(id) === undefined ? undefined : this.#above(id);
-    if (above?.localHi === hi) above.context.onUpdate(view.getUint16(56));
+    if (above?.localHi !== hi) return;
+    above.context.onUpdate(view.getUint16(56));
+    this.#stats.update(id, Count.updatesReceived);
+    this.#reportCongestion(id, above);
   }
 
   #toComponent(eid: number, bytes: Uint8Array): void {

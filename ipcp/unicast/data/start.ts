@@ -16,6 +16,8 @@ export interface UnicastStart {
   /** Shared memory of `table.ts`, and of the mailbox. */
   readonly routes: SharedArrayBuffer;
   readonly states: SharedArrayBuffer;
+  /** Shared memory of `stats.ts`. */
+  readonly stats: SharedArrayBuffer;
   readonly mailbox: SharedArrayBuffer;
 }
 

@@ -8,6 +8,7 @@ import { report, serve } from "../../data/worker.ts";
 import { type Congestion, NO_CONGESTION } from "../congestion.ts";
 import { Forwarder } from "../forward.ts";
 import { mark, MbEcn } from "../mb_ecn.ts";
+import { DataStats } from "../stats.ts";
 import { BUCKETS_LIVE, ForwardTable, HopStates } from "../table.ts";
 import { UnicastPath } from "./path.ts";
 import type { UnicastStart } from "./start.ts";
@@ -42,6 +43,7 @@ serve((init, parts) => {
     start.self,
     forwarder,
     congestion,
+    new DataStats(start.stats),
     (eid, bytes) => report({ say: "mgmt", from: Uint8Array.of(eid), bytes }),
   );
   return () => {

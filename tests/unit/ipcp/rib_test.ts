@@ -5,6 +5,7 @@ import { infoComponent } from "../../../ipcp/rib.ts";
 import type { StateName, TypeName } from "../../../ipcp/state.ts";
 import { Values } from "../../../ipcp/unicast/dht/values.ts";
 import { unicastComponents, type UnicastState } from "../../../ipcp/unicast/rib.ts";
+import { Above, componentPlace, DataStats, Transfer } from "../../../ipcp/unicast/stats.ts";
 import { Rib } from "../../../lib/rib/tree.ts";
 import vectors from "../../vectors/tools.json" with { type: "json" };
 
@@ -37,6 +38,27 @@ const AT = Date.UTC(2026, 10, 23, 11, 10, 39) / 1000;
 /** 14.0a.2b.63 and 25.38.d5.e2 as they are in memory. */
 const SELF = 0x632b0a14, OTHER = 0xe2d53825;
 
+/** What the data path of the captured node had counted. */
+function counted(): DataStats {
+  const stats = new DataStats();
+  const transfer = (place: number, what: Transfer, packets: number, bytes: number) => {
+    for (let i = 0; i < packets; i++) stats.transfer(place, 0, what, i === 0 ? bytes : 0);
+  };
+  transfer(65, Transfer.sent, 17, 1714);
+  transfer(65, Transfer.received, 18, 1757);
+  transfer(65, Transfer.localSent, 3, 440);
+  transfer(65, Transfer.localReceived, 4, 483);
+  transfer(componentPlace(0), Transfer.sent, 1, 160);
+  transfer(componentPlace(0), Transfer.localReceived, 1, 129);
+  for (let i = 0; i < 14; i++) {
+    stats.above(66, Above.sent, 76);
+    stats.above(66, Above.received, 76);
+  }
+  const said = [0, 1e6, 0, 0, 0, 1];
+  stats.words.set(said, stats.congestionAt(66));
+  return stats;
+}
+
 function unicastRib(change: Partial<UnicastState> = {}): Rib {
   const values = new Values();
   const key = Uint8Array.fromHex("47cc398a83c553ff".padEnd(64, "0"));
@@ -67,19 +89,15 @@ function unicastRib(change: Partial<UnicastState> = {}): Rib {
     links: () => [{ src: SELF, dst: OTHER, seqno: 0, heardUs: 0 }],
     neighbours: () => [{ addr: OTHER, mgmt: 70, dt: 65, up: true }],
     unixSec: () => AT,
+    stats: counted(),
+    sinceSec: (flowId) => flowId === 66 ? AT + 5 : AT,
+    queued: () => ({ rx: 0, tx: 0 }),
     ...change,
   };
   const rib = new Rib();
   rib.add(() => unicastComponents(state));
   rib.add(() => [infoComponent(() => ({ type: "unicast", state: "operational", layer: "n" }))]);
   return rib;
-}
-
-/** Lines of the flow statistics that count what nobody counts here. */
-function known(text: string, mine: string): string {
-  const labels = mine.split("\n").filter((l) => l !== "").map((l) => l.slice(0, l.indexOf(":")));
-  return text.split("\n").filter((l) => labels.some((x) => l.startsWith(`${x}:`))).join("\n") +
-    "\n";
 }
 
 for (const c of cases) {
@@ -111,8 +129,12 @@ for (const c of cases) {
       return;
     }
     if (file.startsWith("flow-allocator/") || file.startsWith("dt.")) {
-      const got = read(unicastRib(), path)!;
-      return assertEquals(got, known(wanted, got));
+      // The prototype ends with a NUL.
+      const lines = wanted.replace(/\0$/, "").split("\n");
+      // Our sender has a rate and no window.
+      const known = lines.filter((l) => !/window|Upstream packet/.test(l));
+      const got = read(unicastRib(), path)!.split("\n").filter((l) => !l.startsWith("Rate"));
+      return assertEquals(got, known);
     }
     if (file.endsWith("/frct")) return; // Of applications.
     assertEquals(c.name, "rib.tree", `unknown case ${c.name}`);
