@@ -46,6 +46,7 @@ const USAGE = `Usage: irmd
      [--prefix <dir> (Run a node of its own below this directory)]
      [--no-direct (Let flows between processes of this host go over an IPCP)]
      [--ipcp-dir <dir> (Take IPCP programs from there instead of this program)]
+     [--rib <on|off> (Show what the node knows below /tmp/ouroboros, or not)]
      [--debug (Log more)]
 `;
 
@@ -128,7 +129,10 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
     // As the last word it names no file (spec 21 part B).
     else if (word === "--config") config = words[++i];
     else if (word === "--ipcp-dir" && i + 1 < words.length) ipcpDir = words[++i];
-    else if (word === "--version") {
+    // Children are told by the variable.
+    else if (word === "--rib" && /^(on|off)$/.test(words[i + 1] ?? "")) {
+      Deno.env.set("OURO_RIB", words[++i]!);
+    } else if (word === "--version") {
       print(`${VERSION}\n`);
       return 0;
     } else {
@@ -136,6 +140,8 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
       if (word === "--help" || word === "-h") return 0;
       const what = word === "--ipcp-dir"
         ? "--ipcp-dir needs a directory"
+        : word === "--rib"
+        ? "--rib is on or off"
         : `unknown word "${word}"`;
       complain(what);
       return 1;
@@ -281,6 +287,7 @@ async function serve(
   const sanitizer = setInterval(() => d.registry.expire(d.nowMs()), SANITIZER_MS);
   let code = 0;
   try {
+    rib.show(d.registry);
     log.info("Ouroboros IPC Resource Manager daemon started...");
     if (loaded !== undefined) {
       const cause = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);
@@ -303,7 +310,7 @@ async function serve(
     d.upkeep.close();
     d.children.close();
     removeObjects(d);
-    rib.close();
+    await rib.close();
     try {
       Deno.removeSync(irmSocketPath(instance));
     } catch {

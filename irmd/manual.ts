@@ -1,6 +1,6 @@
 /** What the daemon says about itself. */
 
-import { DIRECTORY, FILE, type Manual } from "../lib/cli/manual.ts";
+import { DIRECTORY, FILE, type Manual, oneOf } from "../lib/cli/manual.ts";
 
 const HELP = `Usage: irmd [OPTION]...
 Runs the IPC Resource Manager daemon of this node
@@ -11,6 +11,7 @@ Runs the IPC Resource Manager daemon of this node
                             it this is the system's node, which needs root
       --no-direct           Let flows between processes of this host go over an IPCP
       --ipcp-dir DIR        Take IPCP programs from there instead of this program
+      --rib on|off          Show what the node knows as files below /tmp/ouroboros, or not
       --debug               Log more
       --version             Print the version of the prototype it stands for
 
@@ -31,6 +32,7 @@ export const MANUAL: Manual = {
       { words: ["--config"], value: FILE },
       { words: ["--no-direct"] },
       { words: ["--ipcp-dir"], value: DIRECTORY },
+      { words: ["--rib"], value: oneOf(["on", "off"]) },
       { words: ["--debug"] },
       { words: ["--version"] },
       { words: ["--help"] },

@@ -6,16 +6,23 @@
 
 import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
-import { isRibName, ribDir, ribIsOn } from "../lib/rib/mount.ts";
+import { isRibName, ribDir, ribIsOn, RibMount } from "../lib/rib/mount.ts";
+import { Rib } from "../lib/rib/tree.ts";
 import { unmountDead } from "../lib/sys/mount.ts";
+import type { Registry } from "./registry/mod.ts";
+import { irmdComponents } from "./rib.ts";
 
 /** See the file's comment. */
 export class RibDir {
   readonly #dir: string;
   readonly #log: Logger;
   readonly #on: boolean;
+  readonly #instance: Instance;
+  /** The daemon's own. */
+  #mount: RibMount | undefined;
 
   constructor(instance: Instance, log: Logger) {
+    this.#instance = instance;
     this.#log = log;
     this.#dir = ribDir(instance);
     this.#on = instance.prefix === "" || ribIsOn(instance);
@@ -31,6 +38,16 @@ export class RibDir {
         for (const { name } of entries(dir)) this.#removeDead(name);
       } else log.warn(`Failed to create ${dir}.`);
     }
+  }
+
+  /** Shows what the daemon knows, beside its processes. */
+  show(registry: Registry): void {
+    if (!ribIsOn(this.#instance)) return;
+    const rib = new Rib();
+    rib.add(() => irmdComponents(registry));
+    const mount = RibMount.open(this.#instance, `proc.${Deno.pid}`, rib);
+    if (typeof mount === "string") this.#log.warn(`The RIB is not mounted: ${mount}.`);
+    else this.#mount = mount;
   }
 
   /** A process is gone: its mount goes if it left one behind. `ipcp` is its name if it was an IPCP. */
@@ -64,9 +81,10 @@ export class RibDir {
     }
   }
 
-  /** Removes the directory if nobody uses it. */
-  close(): void {
+  /** Removes the daemon's own, and the directory if nobody uses it. */
+  async close(): Promise<void> {
     if (!this.#on) return;
+    await this.#mount?.close();
     try {
       Deno.removeSync(this.#dir);
     } catch {

@@ -4,6 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { until } from "./support/deadline.ts";
 import { run } from "./support/process.ts";
 import { TestNode } from "./support/node.ts";
+import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
 
 const ignore = Deno.uid() !== 0 || !exists("/dev/fuse");
 
@@ -28,8 +29,10 @@ async function cat(path: string): Promise<string> {
   return `${r.out}${r.err}`;
 }
 
+/** What IPCPs have mounted; the daemon's own is apart. */
 function mounts(prefix: string): string[] {
-  return Deno.readTextFileSync("/proc/mounts").split("\n").filter((l) => l.includes(prefix));
+  const all = Deno.readTextFileSync("/proc/mounts").split("\n").filter((l) => l.includes(prefix));
+  return all.filter((l) => !l.includes("/proc."));
 }
 
 Deno.test({
@@ -69,6 +72,67 @@ Deno.test({
     await n.stopIrmd();
     assertEquals(mounts(n.prefix), []);
     assertEquals(exists(dir), false);
+  },
+});
+
+Deno.test({
+  name: "the IRMd shows what it knows; --rib is the switch",
+  ignore,
+  async fn() {
+    await using n = await TestNode.start({ args: ["--rib", "on"] });
+    const dir = `${n.prefix}/tmp/ouroboros/proc.${n.irmd!.pid}`;
+    await until("it is mounted", () => exists(`${dir}/info/stats`));
+    assertMatch(await cat(`${dir}/info/stats`), /^IPCPs: +0\nNames: +0\n/);
+    await n.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
+    await n.must("irm", "name", "create", "some.name");
+    const pid = (await n.admin().listIpcps())[0]!.pid;
+    assertMatch(
+      await cat(`${dir}/ipcp/${pid}`),
+      /^Name: +l1\nType: +local\nState: +bootstrapped\nLayer: +here\n$/,
+    );
+    assertMatch(await cat(`${dir}/name/some.name`), /^Bound processes: +0\n/);
+    assertMatch(await cat(`${dir}/info/stats`), /^IPCPs: +1\nNames: +1\n/);
+    // The IPCPs hear of the switch too.
+    assertEquals(await cat(`${n.prefix}/tmp/ouroboros/l1/info/_type`), "local\n");
+    await n.stopIrmd();
+    assertEquals(exists(dir), false);
+  },
+});
+
+Deno.test({
+  name: "counters of a unicast IPCP are true: endpoints by cube, flows above",
+  ignore,
+  async fn() {
+    await using lab = await Loopback.make([["net.a"], ["net.b"]], undefined, ["--rib", "on"]);
+    const [a, b] = lab.nodes as [TestNode, TestNode];
+    await first(a, "net.a", "net", "wire");
+    await joins(b, "net.b", "net", "wire", "net.a");
+    await pingServer(a, "ping.a", "net");
+    await pinged(b, "ping.a");
+    const dir = `${b.prefix}/tmp/ouroboros/net.b`;
+    const transfer = [...Deno.readDirSync(dir)].find((e) => e.name.startsWith("dt."))!.name;
+    const file = [...Deno.readDirSync(`${dir}/${transfer}`)].find((e) => !/^[01]$/.test(e.name))!;
+    /** Packets sent in a cube to the neighbour. */
+    const sent = async (cube: number) => {
+      const text = await cat(`${dir}/${transfer}/${file.name}`);
+      const counts = text.slice(text.indexOf(`Qos cube ${`${cube}`.padStart(3)}:`));
+      return Number(/ sent \(packets\): +(\d+)/.exec(counts)![1]);
+    };
+    assertEquals(await sent(1), 0);
+    const client = b.spawn(["oping", "-n", "ping.a", "-i", "20", "-q", "video"]);
+    await client.waitForLine(/seq=10/);
+    const flow = [...Deno.readDirSync(`${dir}/flow-allocator`)][0]!.name;
+    const text = await cat(`${dir}/flow-allocator/${flow}`);
+    assertMatch(text, /^Flow established at: +\d{4}-.* \(UTC\)\nRemote address: +\d+\n/);
+    assertMatch(text, /\nCongestion avoidance algorithm: +Multi-bit ECN\n/);
+    const of = (label: string) =>
+      Number(new RegExp(`${label} \\(packets\\): +(\\d+)`).exec(text)![1]);
+    for (const label of ["Sent", "Received"]) assertEquals(of(label) >= 10, true, text);
+    assertEquals(of("Send failed"), 0);
+    await client.stop("SIGINT", 10_000);
+    // Video goes in a cube of its own, at both ends.
+    assertEquals(await sent(1) >= 10, true);
+    assertEquals(await sent(2), 0);
   },
 });
 

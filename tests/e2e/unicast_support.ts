@@ -17,14 +17,18 @@ export class Loopback implements AsyncDisposable {
   private constructor(private readonly net: string) {}
 
   /** `names[i]` can be reached at node i. */
-  static async make(names: readonly (readonly string[])[], uid?: number): Promise<Loopback> {
+  static async make(
+    names: readonly (readonly string[])[],
+    uid?: number,
+    args: string[] = [],
+  ): Promise<Loopback> {
     const lab = new Loopback(freshNet());
     try {
       const hosts = names.flatMap((of, i) => of.map((n) => `${lab.#ip(i)} ${md5Hex(n)}\n`)).join(
         "",
       );
       await Promise.all(names.map(async (_, i) => {
-        const node = await TestNode.start(uid === undefined ? {} : { uid });
+        const node = await TestNode.start(uid === undefined ? { args } : { uid, args });
         lab.nodes[i] = node;
         await Deno.mkdir(`${node.prefix}/etc`, { recursive: true });
         await Deno.writeTextFile(`${node.prefix}/etc/hosts`, hosts);
