@@ -24,6 +24,15 @@ export class AsyncReader {
     private readonly reader: Reader,
   ) {}
 
+  /** The next message if it is there and the event loop has had its turn; the caller goes on with {@linkcode read} otherwise. */
+  takeNow(): Uint8Array<ArrayBuffer> | undefined {
+    if (((this.#atOnce + 1) & AT_ONCE_MASK) === 0) return undefined;
+    const message = this.reader.takeMessage();
+    if (typeof message === "number") return undefined;
+    this.#atOnce += 1;
+    return message;
+  }
+
   /** The next message, or as much of it as `into` takes: then its bytes. */
   async read(into: Uint8Array<ArrayBuffer> | undefined, options: AsyncCallOptions): Promise<Got> {
     const got = this.#try(into);

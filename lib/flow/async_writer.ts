@@ -119,6 +119,17 @@ export class AsyncWriter {
     return n;
   }
 
+  /** Sends bytes in messages of at most `most`; see `Flow.writable`. */
+  async writePieces(bytes: Uint8Array, most: number, options: AsyncCallOptions): Promise<void> {
+    for (let at = 0; at < bytes.length; at += most) {
+      const piece = bytes.subarray(at, at + most);
+      const now = this.#turns.length === 0 && options.signal?.aborted !== true;
+      // Only a write that has to wait costs a promise.
+      if (!now || this.writer.write(piece, NO_WAIT) < 0) await this.write(piece, options);
+      else if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+    }
+  }
+
   /** Says on a reliable flow that no more comes. Resolves when that is on its way, or the flow is over. */
   async sayEnd(signal: AbortSignal | undefined): Promise<void> {
     const { core } = this;

@@ -38,11 +38,17 @@ export class FlowEvents implements Timed, Served {
     if (keepalive !== null) process.deadlines.arm(this, keepalive.nextNs);
   }
 
-  onEvents(events: number): void {
-    if (this.core.over) return;
-    if (this.core.frct !== null) this.service();
+  /**
+   * Whether packets are left in the ring for those who were woken: a reader takes them from there with one copy less. Who
+   * calls this says {@linkcode service} when they have run.
+   */
+  onEvents(events: number): boolean {
+    if (this.core.over) return false;
+    const left = this.core.frct !== null && this.listener === null && this.#wakers.size > 0;
+    if (!left && this.core.frct !== null) this.service();
     this.tell(events);
     this.wake();
+    return left;
   }
 
   /** Tells the listener alone. */

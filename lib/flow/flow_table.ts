@@ -9,8 +9,10 @@ import { FD_FIRST, FDS_MAX } from "../limits.ts";
 export interface OwnedFlow {
   readonly core: { readonly fd: number; readonly id: number };
   readonly events: {
-    /** Events for this flow arrived (bits); 0: look anyway. */
-    onEvents(events: number): void;
+    /** Events for this flow arrived (bits); 0: look anyway. Whether its packets are left to those who were woken. */
+    onEvents(events: number): boolean;
+    /** Takes in what is left, if the peer expects answers. */
+    service(): void;
   };
   /** The process ends: close without lingering. */
   abandon(): void;

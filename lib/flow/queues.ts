@@ -59,7 +59,8 @@ export class Queues {
     return this.#waiter = new Waiter(
       this.set,
       { ...this.of, index },
-      (id, events) => this.table.byId(id)?.events.onEvents(events),
+      (id, events) => this.table.byId(id)?.events.onEvents(events) ?? false,
+      (id) => this.table.byId(id)?.events.service(),
       () => {
         for (const flow of this.table) flow.events.onEvents(0);
       },

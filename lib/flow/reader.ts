@@ -224,16 +224,33 @@ export class Reader {
   }
 
   #takeFrctMessage(frct: FrctDriver): Uint8Array<ArrayBuffer> | number {
-    if (this.core.peerDone) return -Errno.ENODATA;
-    const nowUs = monotonicUs();
-    frct.pump(nowUs);
-    const pending = frct.endpoint.pendingBytes();
-    if (pending < 0) {
-      this.events.armFrct();
-      if (frct.down) return -Errno.EFLOWDOWN;
-      const off = this.core.reader.take();
-      if (off > 0) frct.take(off, nowUs, null);
-      return off >= 0 ? -Errno.EAGAIN : off;
+    const { core, events } = this;
+    if (core.peerDone) return -Errno.ENODATA;
+    const ep = frct.endpoint;
+    let pending = ep.pendingBytes();
+    while (pending < 0) {
+      const off = core.reader.take();
+      if (off < 0) {
+        if (ep.outputDue) frct.flush(monotonicUs());
+        events.armFrct();
+        return frct.down ? -Errno.EFLOWDOWN : off;
+      }
+      if (off === 0) continue;
+      const room = core.pool.inspect(off) - ep.headerBytes;
+      // A packet in order goes straight into its message; others (and acknowledgements) are kept by the machine.
+      const message = room > 0 ? new Uint8Array(room) : null;
+      const n = frct.take(off, monotonicUs(), message);
+      if (n > 0) {
+        if (ep.outputDue) frct.flush(monotonicUs());
+        events.armFrct();
+        core.counters.rxBytes += n;
+        return n === room ? message! : message!.subarray(0, n);
+      }
+      if (n === 0) {
+        const ended = this.#noData();
+        return ended < 0 ? ended : NO_BYTES;
+      }
+      pending = ep.pendingBytes();
     }
     const bytes = new Uint8Array(pending);
     const n = this.#readPending(bytes, pending, true);

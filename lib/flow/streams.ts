@@ -40,25 +40,31 @@ function flowReadable(
   const abort = new AbortController();
   return new ReadableStream({
     type: "bytes",
-    async pull(controller: ReadableByteStreamController) {
-      try {
-        let message = await nextMessage(parts, abort.signal);
-        // A byte stream has no empty chunks.
-        while (message.length === 0) message = await nextMessage(parts, abort.signal);
-        controller.enqueue(message);
-      } catch (e) {
-        if (abort.signal.aborted) return;
-        if (!(e instanceof OuroError) || !ENDS.has(e.code)) return controller.error(e);
-        controller.close();
-        controller.byobRequest?.respond(0);
-        if (parts.ending.halves.write) await parts.ending.dealloc({});
-      }
+    pull(controller: ReadableByteStreamController) {
+      const message = parts.asyncReader.takeNow();
+      // A byte stream has no empty chunks.
+      if (message === undefined || message.length === 0) return pullWaiting(controller);
+      controller.enqueue(message);
     },
     cancel() {
       abort.abort();
       cancelled();
     },
   }, { highWaterMark: 0 });
+
+  async function pullWaiting(controller: ReadableByteStreamController): Promise<void> {
+    try {
+      let message = await nextMessage(parts, abort.signal);
+      while (message.length === 0) message = await nextMessage(parts, abort.signal);
+      controller.enqueue(message);
+    } catch (e) {
+      if (abort.signal.aborted) return;
+      if (!(e instanceof OuroError) || !ENDS.has(e.code)) return controller.error(e);
+      controller.close();
+      controller.byobRequest?.respond(0);
+      if (parts.ending.halves.write) await parts.ending.dealloc({});
+    }
+  }
 }
 
 function nextMessage(parts: FlowParts, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -74,10 +80,8 @@ function flowWritable(parts: FlowParts): WritableStream<Uint8Array> {
         if (chunk.length > 0) await parts.asyncWriter.write(chunk, { signal });
         return;
       }
-      for (let at = 0; at < chunk.length; at += most) {
-        // Aborting must not wait for a peer that does not read.
-        await parts.asyncWriter.write(chunk.subarray(at, at + most), { signal });
-      }
+      // Aborting must not wait for a peer that does not read.
+      await parts.asyncWriter.writePieces(chunk, most, { signal });
     },
     async close() {
       const { core, ending } = parts;

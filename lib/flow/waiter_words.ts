@@ -12,6 +12,8 @@ export const WaiterWords = {
   STOP: 1,
   /** Not 0: events may be lost, look at every flow. */
   SWEEP: 2,
+  /** Not 0: the thread rests, because the owner takes events out of the flow set itself until it finds none. */
+  HELD: 3,
   /** One bit a flow id that has events. */
   DIRTY: 16,
   /** Event bits by flow id. */

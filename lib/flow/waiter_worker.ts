@@ -43,8 +43,11 @@ function run(start: WaiterStart): void {
     // A full queue may have lost events: the owner looks at every flow.
     if (n === EVENTS_MAX) Atomics.store(words, WaiterWords.SWEEP, 1);
     if (told || n === EVENTS_MAX) {
+      Atomics.store(words, WaiterWords.HELD, 1);
       Atomics.add(words, WaiterWords.WAKE, 1);
       Atomics.notify(words, WaiterWords.WAKE);
+      // Each further packet would wake this thread to no purpose while the owner is at work.
+      Atomics.wait(words, WaiterWords.HELD, 1);
     }
   }
   set.close();
