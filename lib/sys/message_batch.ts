@@ -12,7 +12,12 @@ export const MMSGHDR_BYTES = 64;
 
 const MMSGHDR_WORDS = 16;
 const IOVEC_WORDS = 4;
-const WORD = { namelen: 2, msgFlags: 12, msgLen: 14 } as const;
+const WORD = { namelen: 2, controllen: 10, msgFlags: 12, msgLen: 14 } as const;
+/** A control message of one int (CMSG_SPACE), its length with it, and what UDP_GRO says in it (<linux/udp.h>). */
+const CONTROL_BYTES = 24;
+const CONTROL_LENGTH = 20;
+const SOL_UDP = 17;
+const UDP_GRO = 104;
 const MSG_TRUNC = 0x20;
 
 /** Buffers of one recvmmsg or sendmmsg: `count` messages of up to `slotBytes` each, with addresses. */
@@ -26,12 +31,18 @@ export class MessageBatch {
   readonly headers: Uint8Array<ArrayBuffer>;
   readonly #words: Int32Array;
   readonly #iov: Int32Array;
-  readonly #nameBytes: number;
+  /** Bytes of the addresses. */
+  readonly nameBytes: number;
+  /** Where in its slot the message begins that is looked at; not 0 for later ones of a joined one. */
+  shift = 0;
+  /** Words of the control messages; undefined where messages are never joined. */
+  readonly #control: Int32Array | undefined;
 
-  constructor(count: number, slotBytes: number, nameBytes: number) {
+  /** @param joined leaves room for what the kernel says of datagrams that it joined, {@linkcode segmentBytes} */
+  constructor(count: number, slotBytes: number, nameBytes: number, joined = false) {
     this.count = count;
     this.slotBytes = slotBytes;
-    this.#nameBytes = nameBytes;
+    this.nameBytes = nameBytes;
     this.data = new Uint8Array(count * slotBytes);
     this.names = new Uint8Array(count * NAME_BYTES);
     this.headers = new Uint8Array(count * MMSGHDR_WORDS * 4);
@@ -51,11 +62,28 @@ export class MessageBatch {
       v[i * 2] = data + BigInt(i * slotBytes);
       v[i * 2 + 1] = BigInt(slotBytes);
     }
+    if (!joined) return;
+    const control = new Uint8Array(count * CONTROL_BYTES);
+    this.#control = new Int32Array(control.buffer);
+    const controls = at(control);
+    for (let i = 0; i < count; i++) {
+      h[i * 8 + 4] = controls + BigInt(i * CONTROL_BYTES);
+      h[i * 8 + 5] = BigInt(CONTROL_BYTES);
+    }
+  }
+
+  /** Where the message begins that is looked at in slot i. */
+  at(i: number): number {
+    return i * this.slotBytes + this.shift;
   }
 
   /** Before sending: the length of message i. */
   setLength(i: number, bytes: number): void {
     this.#iov[i * IOVEC_WORDS + 2] = bytes;
+  }
+  /** The length that was set for message i. */
+  lengthSet(i: number): number {
+    return this.#iov[i * IOVEC_WORDS + 2]!;
   }
   /** Before sending: the address of message i; at most the batch's address length. */
   setName(i: number, name: Uint8Array): void {
@@ -81,6 +109,14 @@ export class MessageBatch {
     const at = i * MMSGHDR_WORDS;
     return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
   }
+  /** After receiving: the length of each of the datagrams that message i was joined of, the last may be shorter; 0 when it is one. */
+  segmentBytes(i: number): number {
+    const control = this.#control;
+    if (control === undefined) return 0;
+    if (this.#words[i * MMSGHDR_WORDS + WORD.controllen]! < CONTROL_LENGTH) return 0;
+    const c = i * (CONTROL_BYTES / 4);
+    return control[c + 2] === SOL_UDP && control[c + 3] === UDP_GRO ? control[c + 4]! : 0;
+  }
   /** After receiving: the length that message i had, whether it fitted or not. */
   wholeLength(i: number): number {
     return this.#words[i * MMSGHDR_WORDS + WORD.msgLen]!;
@@ -88,7 +124,10 @@ export class MessageBatch {
   /** Before receiving: the kernel has overwritten lengths of addresses and flags of `n` messages. */
   rearm(n: number): void {
     for (let i = 0; i < n; i++) {
-      this.#words[i * MMSGHDR_WORDS + WORD.namelen] = this.#nameBytes;
+      this.#words[i * MMSGHDR_WORDS + WORD.namelen] = this.nameBytes;
+      if (this.#control !== undefined) {
+        this.#words[i * MMSGHDR_WORDS + WORD.controllen] = CONTROL_BYTES;
+      }
       this.#words[i * MMSGHDR_WORDS + WORD.msgFlags] = 0;
     }
   }

@@ -27,6 +27,7 @@ export class MemoryStation implements Wire {
   failing = 0;
   /** The main thread calls. */
   called = false;
+  readonly joins = false;
 
   constructor(private readonly segment: MemorySegment, readonly mac: Uint8Array) {}
 

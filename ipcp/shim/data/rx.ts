@@ -47,7 +47,7 @@ export class ShimRx {
     this.#framing = framing;
     this.#mgmt = mgmt;
     this.#longPackets = new LongPacketReports("in", parts.tooLong, monotonicNs);
-    this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes);
+    this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes, wire.joins);
     this.#spinner = new Spinner(() => this.#receive() > 0);
   }
 
@@ -78,20 +78,30 @@ export class ShimRx {
   }
 
   #handle(): void {
-    const batch = this.#batch, framing = this.#framing, n = this.#received;
+    const batch = this.#batch, n = this.#received;
     for (let i = 0; i < n; i++) {
       const length = batch.length(i);
       if (length < 0) {
         this.#tooLong(batch.wholeLength(i));
         continue;
       }
-      const flowId = framing.unwrap(this.#table, batch, i, length);
-      if (flowId > 0) this.#deliver(flowId);
-      else if (flowId === MGMT) this.#handOver(i);
-      else this.#counters[Counter.refused]!++;
+      const each = batch.segmentBytes(i) || length;
+      for (batch.shift = 0; batch.shift < length || length === 0; batch.shift += each) {
+        this.#one(i, Math.min(each, length - batch.shift));
+        if (length === 0) break;
+      }
+      batch.shift = 0;
     }
     batch.rearm(n);
     this.#received = 0;
+  }
+
+  /** The message of `length` bytes in slot i that the batch points at. */
+  #one(i: number, length: number): void {
+    const flowId = this.#framing.unwrap(this.#table, this.#batch, i, length);
+    if (flowId > 0) this.#deliver(flowId);
+    else if (flowId === MGMT) this.#handOver(i);
+    else this.#counters[Counter.refused]!++;
   }
 
   /** A message of `bytes`, headers included, does not fit its slot; whose it is nobody looks at. */

@@ -13,7 +13,7 @@ import type { ThreadParts } from "../../data/ports.ts";
 import { Counter, type FlowTable } from "../../data/table.ts";
 
 /** Messages of one sendmmsg. */
-const BATCH = 32;
+const BATCH = 64;
 
 export class ShimTx extends FlowLoop {
   readonly #table: FlowTable;

@@ -1,8 +1,12 @@
-/** The network below a shim IPCP, as its data threads use it: messages in batches, and waiting for them. */
+/**
+ * The network below a shim IPCP, as its data threads use it: messages in batches, and waiting for them.
+ */
 
 import { type MessageBatch, type NetSocket, Poller } from "../../../lib/sys/netsock.ts";
 
 export interface Wire {
+  /** Messages may come joined (`MessageBatch.segmentBytes`). */
+  readonly joins: boolean;
   /** Receive up to the batch's count: messages, or -11 if there are none, or another negative errno. */
   receive(batch: MessageBatch): number;
   /** Send messages `from..from+n`: the number sent, or a negative errno about the first one. */
@@ -15,9 +19,11 @@ export interface Wire {
 export class SocketWire implements Wire {
   readonly #socket: NetSocket;
   readonly #poller: Poller;
+  readonly joins: boolean;
 
   /** @param wakeFd readable when the main thread calls */
-  constructor(socket: NetSocket, wakeFd: number) {
+  constructor(socket: NetSocket, wakeFd: number, joins = false) {
+    this.joins = joins;
     this.#socket = socket;
     this.#poller = new Poller(socket.fd, wakeFd);
   }

@@ -39,7 +39,7 @@ export class UdpFraming implements Framing {
   }
 
   unwrap(table: FlowTable, batch: MessageBatch, i: number, n: number): number {
-    const at = i * batch.slotBytes;
+    const at = batch.at(i);
     const eid = parseEid(batch.data, at, at + n);
     if (eid < 0) return REFUSED;
     this.start = at;

@@ -2,5 +2,6 @@
 
 import { serveRx } from "../../shim/data/serve.ts";
 import { UdpFraming, type UdpLink } from "./framing.ts";
+import { receivingWire } from "./wire.ts";
 
-serveRx<UdpLink>((link) => new UdpFraming(link));
+serveRx<UdpLink>((link) => new UdpFraming(link), receivingWire);

@@ -2,5 +2,9 @@
 
 import { serveTx } from "../../shim/data/serve.ts";
 import { UdpFraming, type UdpLink } from "./framing.ts";
+import { SegmentWire } from "./wire.ts";
 
-serveTx<UdpLink>((link) => new UdpFraming(link));
+serveTx<UdpLink>(
+  (link) => new UdpFraming(link),
+  (socket, wakeFd) => new SegmentWire(socket, wakeFd),
+);
