@@ -10,6 +10,7 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import type { ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
 import { parseLinks } from "../../lib/wire/rtnetlink.ts";
 import { type ShimConfig, ShimMachine } from "../../ipcp/shim/machine.ts";
+import "../support/seed.ts";
 
 const CONFIGS: ShimConfig[] = [
   {

@@ -7,6 +7,7 @@ import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { udpMgmt } from "../../lib/wire/udp_mgmt.ts";
+import "../support/seed.ts";
 
 const RUNS = { numRuns: 2000 };
 

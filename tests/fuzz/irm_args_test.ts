@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { FakeAdmin } from "../doubles/admin.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { cliCases } from "../unit/irm/vectors.ts";
+import "../support/seed.ts";
 
 const NUM_RUNS = 3000;
 

@@ -4,6 +4,7 @@ import { assert } from "@std/assert";
 import fc from "fast-check";
 import { parseConfig } from "../../irmd/config.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
+import "../support/seed.ts";
 
 const NUM_RUNS = 4000;
 

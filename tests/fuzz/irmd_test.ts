@@ -10,6 +10,7 @@ import { SeqSocket } from "../../lib/sys/socket.ts";
 import { within } from "../e2e/support/deadline.ts";
 import { TestNode } from "../e2e/support/node.ts";
 import { arbIrmMsg } from "../unit/lib/irm/arbitrary.ts";
+import "../support/seed.ts";
 
 const SCALE = Number(Deno.env.get("OURO_FUZZ_SCALE") ?? "1");
 const numRuns = Math.max(1, Math.round(1500 * SCALE));

@@ -13,6 +13,7 @@ import { decodeCepMsg } from "../../lib/wire/cep_msg.ts";
 import { decodeEnrollAck, decodeEnrollReq, decodeEnrollResp } from "../../lib/wire/enroll_msg.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { arbIpcpMsg, arbIrmMsg } from "../unit/lib/irm/arbitrary.ts";
+import "../support/seed.ts";
 
 const DECODERS = {
   decodeIrmMsg,

@@ -17,6 +17,7 @@ import { isOapFailure } from "../../security/oap/mod.ts";
 import { parsePem } from "../../security/pem.ts";
 import { KEXES } from "../../lib/wire/oap_ids.ts";
 import { DEFAULTS, ensure, KeptLog, SecDir } from "../unit/security/support.ts";
+import "../support/seed.ts";
 
 const vectors = JSON.parse(
   Deno.readTextFileSync(new URL("../vectors/oap.json", import.meta.url)),

@@ -12,6 +12,7 @@ import * as linkState from "../../lib/wire/link_state.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { defaultSettings } from "../../sim/layer.ts";
 import { Prng } from "../../sim/prng.ts";
+import "../support/seed.ts";
 
 const u32 = fc.nat({ max: 0xffffffff });
 const byte = fc.nat({ max: 255 });
