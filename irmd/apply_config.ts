@@ -20,10 +20,13 @@ import { othersMayWrite, othersMayWriteDirs } from "../security/writable.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
 import { bindProgram } from "./names.ts";
+import { baseName } from "./registry/mod.ts";
 
 /** A file that was read and is right. */
 export interface LoadedConfig {
   readonly kind: "loaded";
+  /** Where it is. */
+  readonly path: string;
   readonly config: IrmdConfig;
 }
 
@@ -72,7 +75,7 @@ export function loadConfig(path: string, parent: Logger): LoadedConfig | FailedC
   });
   if (Array.isArray(config)) return errors(config);
   for (const warning of config.warnings) log.warn(warning);
-  return { kind: "loaded", config };
+  return { kind: "loaded", path, config };
 }
 
 function sentence(e: unknown): string {
@@ -83,14 +86,64 @@ function sentence(e: unknown): string {
   return fileCause(e);
 }
 
-/** Makes everything of a file; the cause, which the log has too, at the first failure. */
+/**
+ * Reading the configuration again, on SIGHUP: what is new in it is made, what is there stays as it is. A file that is
+ * wrong, or cannot be made, is told to the log and changes nothing that was there.
+ */
+export class Reread {
+  #asked = false;
+  #busy = true;
+
+  constructor(
+    readonly d: Daemon,
+    readonly ipcps: Ipcps,
+    readonly loaded: LoadedConfig | undefined,
+  ) {}
+
+  /** The first reading is done; what was asked for meanwhile begins. */
+  ready(): void {
+    this.#busy = false;
+    if (this.#asked) this.ask();
+  }
+
+  /** Reads again, after a reading that is under way. */
+  ask(): void {
+    this.#asked = true;
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#asked = false;
+    this.#read()
+      .catch((e) => this.d.log.error(`Failed to read the configuration again: ${e}.`))
+      .finally(() => this.ready());
+  }
+
+  async #read(): Promise<void> {
+    const { d, loaded } = this;
+    if (loaded === undefined) return d.log.warn("There is no configuration file to read again.");
+    const again = loadConfig(loaded.path, d.log);
+    if (again.kind === "failed") return;
+    d.options.direct = again.config.daemon.direct ?? d.options.direct;
+    d.options.askLayers = again.config.daemon.askLayers ?? d.options.askLayers;
+    const cause = await applyConfig(d, this.ipcps, again.config, true);
+    if (cause === undefined) d.log.info("Configuration read again.");
+  }
+}
+
+/**
+ * Makes everything of a file; the cause, which the log has too, at the first failure.
+ * @param again whether what is there already is left alone
+ */
 export async function applyConfig(
   d: Daemon,
   ipcps: Ipcps,
   config: IrmdConfig,
+  again = false,
 ): Promise<string | undefined> {
   for (const entry of config.entries) {
-    const cause = entry.kind === "name" ? applyName(d, entry) : await applyIpcp(d, ipcps, entry);
+    if (again && entry.kind === "ipcp" && d.registry.ipcps.byName(entry.name)) continue;
+    const cause = entry.kind === "name"
+      ? applyName(d, entry, again)
+      : await applyIpcp(d, ipcps, entry);
     if (cause !== undefined) {
       const line = `${cause} (line ${entry.line})`;
       d.log.child("irmd/configuration").error(line);
@@ -106,11 +159,12 @@ function causeOf(outcome: Outcome): string | undefined {
   return result === 0 ? undefined : error?.cause ?? `error ${result}`;
 }
 
-function applyName(d: Daemon, entry: NameConfig): string | undefined {
+function applyName(d: Daemon, entry: NameConfig, again: boolean): string | undefined {
   const { name, polLb, security } = entry;
   if (d.registry.createName({ name, polLb, ...security })) d.log.info(`Created new name: ${name}.`);
   else d.log.info(`Name ${name} already exists.`);
   for (const { path, args } of entry.programs) {
+    if (again && d.registry.progs.get(baseName(path))?.names.has(name)) continue;
     const by = { uid: d.ownUid, gid: effectiveGid(), gids: [] };
     const cause = causeOf(bindProgram(d, by, {
       code: IrmCode.IRM_BIND_PROGRAM,

@@ -20,7 +20,7 @@ export interface DaemonOptions {
   /** Whether processes of this host talk without a layer between them (spec 20 §7.2). */
   direct: boolean;
   /** Whether layers are asked for names that are not known here (our addition). */
-  readonly askLayers: boolean;
+  askLayers: boolean;
   /** Directory of IPCP programs; undefined: this program's own. */
   readonly ipcpDir: string | undefined;
   /** Names of the programs that are in this binary. */

@@ -18,7 +18,7 @@ import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
 import { effectiveGid, effectiveUid, groupGid } from "../lib/sys/users.ts";
 import { OapService } from "../security/oap/mod.ts";
-import { applyConfig, loadConfig, type LoadedConfig } from "./apply_config.ts";
+import { applyConfig, loadConfig, type LoadedConfig, Reread } from "./apply_config.ts";
 import { Children } from "./children.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { dispatch } from "./dispatch.ts";
@@ -265,10 +265,12 @@ async function serve(
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
   const { promise: stopped, resolve: stop } = Promise.withResolvers<undefined>();
+  const reread = new Reread(d, ipcps, loaded);
   using _signals = onSignals(
     [Signal.HUP, Signal.INT, Signal.QUIT, Signal.TERM],
-    () => {
+    ({ signal }) => {
       if (life.ending) return;
+      if (signal === Signal.HUP) return reread.ask();
       life.ending = true;
       log.info("IRMd shutting down...");
       stop(undefined);
@@ -301,6 +303,7 @@ async function serve(
         stop(undefined);
       }
     }
+    reread.ready();
     await stopped;
     ipcps.close();
     await shutDown(d, ipcps);

@@ -18,7 +18,7 @@ function ownCache(dir: string): Record<string, string> {
   return { HOME: dir, DENO_DIR: `${dir}/deno` };
 }
 
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) {
+for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
   Deno.test(`irmd ends on ${signal} with exit 0 and leaves nothing`, async () => {
     await using node = await TestNode.start();
     const socket = irmSocketPath(node.instance);
@@ -360,4 +360,34 @@ Deno.test({
     const left = () => Deno.readTextFileSync(`/proc/${inner}/task/${inner}/children`).trim() === "";
     await until("no orphan is left", left);
   },
+});
+
+Deno.test("irmd on SIGHUP reads its configuration again: what is new is made, the rest stays", async () => {
+  await using node = await TestNode.start({ idle: true });
+  const path = `${node.prefix}/irmd.conf`;
+  const write = (text: string) => Deno.writeTextFileSync(path, text);
+  write('[name.n1]\nprog = ["/bin/true"]\n');
+  const irmd = node.irmd = node.spawn(["irmd", "--stdout", "--config", path]);
+  await irmd.waitForLine(/Bound program \/bin\/true to name n1/);
+  const names = async () => (await node.admin().listNames()).map((n) => n.name).sort();
+  await node.admin().createName(nameInfo("by-hand"));
+
+  write('[name.n1]\nprog = ["/bin/true"]\n[name.n2]\nprog = ["/bin/false"]\n');
+  irmd.kill("SIGHUP");
+  await irmd.waitForLine(/Configuration read again/);
+  assertEquals(await names(), ["by-hand", "n1", "n2"]);
+
+  write("[name.n3\n");
+  irmd.kill("SIGHUP");
+  await irmd.waitForLine(/Failed to load config file/);
+  assertEquals(await names(), ["by-hand", "n1", "n2"]);
+  irmd.kill("SIGTERM");
+  assertEquals((await irmd.wait()).code, 0);
+});
+
+Deno.test("irmd without a configuration file goes on after SIGHUP", async () => {
+  await using node = await TestNode.start();
+  node.irmd!.kill("SIGHUP");
+  await node.irmd!.waitForLine(/no configuration file to read again/);
+  await node.admin().createName(nameInfo("n"));
 });
