@@ -98,6 +98,14 @@ export const COMMANDS: readonly Command[] = [
     manual: async () => (await import("../tools/manual.ts")).OBC,
   },
   {
+    name: "ocat",
+    summary: "join a flow to standard input and output, a command or a TCP connection",
+    links: link("ocat", "bin"),
+    section: 1,
+    load: async () => (await import("../tools/ocat/main.ts")).main,
+    manual: async () => (await import("../tools/manual.ts")).OCAT,
+  },
+  {
     name: "ovpn",
     summary: "carry IP traffic over a flow, through a TUN device at each end",
     links: link("ovpn", "bin"),

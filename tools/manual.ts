@@ -6,6 +6,7 @@
 import type { Manual, Option } from "../lib/cli/manual.ts";
 import { optionsOf } from "../lib/cli/options.ts";
 import { OBC_OPTIONS, OBC_USAGE } from "./obc.ts";
+import { OCAT_OPERAND, OCAT_OPTIONS, OCAT_USAGE } from "./ocat/options.ts";
 import { OCBR_OPTIONS, OCBR_USAGE } from "./ocbr/options.ts";
 import { OECHO_OPTIONS, OECHO_USAGE } from "./oecho.ts";
 import { OPERF_OPTIONS, OPERF_USAGE } from "./operf/options.ts";
@@ -104,3 +105,14 @@ Needs root. The server takes one client after the other.
 `,
   OVPN_OPTIONS,
 );
+
+export const OCAT: Manual = {
+  help: (words) => words.length === 0 ? OCAT_USAGE : undefined,
+  grammar: { operands: [OCAT_OPERAND], options: optionsOf(OCAT_OPTIONS) },
+  exits: [
+    ["0", "both sides had said all"],
+    ["1", "the flow could not be had, or it or the connection broke"],
+    ["141", "nobody reads standard output"],
+  ],
+  seeAlso: ["irm", "ouro"],
+};

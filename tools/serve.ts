@@ -4,12 +4,13 @@
  * others: reads do not block, and each turn takes a bounded number of packets of a flow.
  */
 
-import { Errno, OuroError } from "../lib/errno.ts";
-import { Flow } from "../lib/flow/flow.ts";
+import { Errno } from "../lib/errno.ts";
+import type { Flow } from "../lib/flow/flow.ts";
 import { FlowSet } from "../lib/flow/flow_set.ts";
 import type { OuroProcess } from "../lib/flow/process.ts";
 import { monotonicUs } from "../lib/sys/clock.ts";
-import { complain, print, reason } from "./console.ts";
+import { acceptFlows } from "./accept.ts";
+import { complain } from "./console.ts";
 import { leave, pause, type Stop } from "./session.ts";
 
 /** What comes after a packet: the next one, the end, or a wait because an answer does not fit yet. */
@@ -45,12 +46,8 @@ export interface ServeOptions {
 
 /** Packets of one flow taken before the next flow has its turn. */
 const PACKETS_A_TURN = 64;
-/** Without an IRMd for so long, the server gives up, ms. */
-const IRMD_LOST_MS = 10_000;
 /** Pause when nothing but flows on hold can be read, ms. */
 const HOLD_PAUSE_MS = 1;
-/** Pause after a failed accept, ms. */
-const ACCEPT_PAUSE_MS = 1000;
 
 /** Serves until it is stopped; returns the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
@@ -88,31 +85,10 @@ class Server {
 
   async #accept(): Promise<void> {
     const { process, stop, once } = this.#options;
-    let failingSinceMs: number | undefined;
-    let told = 0;
-    while (!stop.requested && !(once && this.#accepted > 0)) {
-      try {
-        const flow = await Flow.accept(process, { signal: stop.signal });
-        failingSinceMs = undefined;
-        told = 0;
-        this.#begin(flow);
-      } catch (error) {
-        if (stop.requested) return;
-        if (!(error instanceof OuroError)) throw error;
-        failingSinceMs ??= performance.now();
-        if (error.code !== told) {
-          told = error.code;
-          print("Failed to accept flow.\n");
-          complain(`Failed to accept flow: ${reason(error)}`);
-        }
-        if (performance.now() - failingSinceMs > IRMD_LOST_MS) {
-          this.#exitCode = 1;
-          stop.request();
-          return;
-        }
-        await pause(ACCEPT_PAUSE_MS, stop.signal);
-      }
-    }
+    this.#exitCode = await acceptFlows({ process }, stop, (flow) => {
+      this.#begin(flow);
+      return once && this.#accepted > 0 ? "enough" : "go on";
+    });
   }
 
   #begin(flow: Flow): void {

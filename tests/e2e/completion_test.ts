@@ -113,7 +113,7 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
       await using links = await Links.make();
       const cases: [string, string[]][] = [
         ["ouro op", ["operf", "oping"]],
-        ["irm u", ["unbind"]],
+        ["irm un", ["unbind"]],
         ["irm i boo name x type ud", ["udp4", "udp6"]],
         ["ouro irm wait lay", ["layer"]],
         ["irm ipcp enroll con", ["connect"]],

@@ -21,8 +21,8 @@ async function propose(line: string): Promise<readonly string[] | string> {
 Deno.test("complete() proposes commands, verbs, keys, values, and what the node knows", async () => {
   const cases: [string, readonly string[] | string][] = [
     ["ouro op", ["oping", "operf"]],
-    ["/usr/bin/ouro irm u", ["unbind"]],
-    ["irm u", ["unbind"]],
+    ["/usr/bin/ouro irm un", ["unbind"]],
+    ["irm un", ["unbind"]],
     ["irm i bo", ["bootstrap"]],
     ["irm i boo name x type ud", ["udp4", "udp6"]],
     ["irm i boo ty ud", ["udp4", "udp6"]],

@@ -12,6 +12,7 @@ import { USAGE } from "../../../irm/usage.ts";
 import type { Grammar, Option, Value } from "../../../lib/cli/manual.ts";
 import { parseOptions as parseOping } from "../../../oping/options.ts";
 import { parseObc } from "../../../tools/obc.ts";
+import { parseOcat } from "../../../tools/ocat/options.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
 import { parseOecho } from "../../../tools/oecho.ts";
 import { parseOperf } from "../../../tools/operf/options.ts";
@@ -123,6 +124,7 @@ Deno.test("the tools take every option that is offered, with every value", async
     oecho: parseOecho,
     ocbr: parseOcbr,
     obc: parseObc,
+    ocat: (words) => parseOcat(["x", ...words]),
     ovpn: parseOvpn,
   };
   for (const [name, parse] of Object.entries(parsers)) {
@@ -158,7 +160,11 @@ Deno.test("irm takes every key that is offered, with every value", async () => {
       const before = [object, verb, ...operands.map(() => "7")];
       for (const { words: [word], value } of options) {
         for (const example of value === undefined ? [[]] : examples(value).map((e) => [e])) {
-          const got = await irm([...before, word!, ...example]);
+          // What waits waits no time at all.
+          const patience = options.map(({ words }) => words[0]!)
+            .find((key) => key === "timeout" || key === "wait");
+          const rest = patience === undefined ? [] : [patience, "0"];
+          const got = await irm([...before, word!, ...example, ...rest]);
           const said = got.out + got.err;
           assert(
             !/is unknown|Unknown (option|parameter|QoS)|no value after/.test(said),
