@@ -13,6 +13,11 @@ export class Deadlines<K> {
     return this.#due.size;
   }
 
+  /** Whether a key has a deadline. */
+  has(key: K): boolean {
+    return this.#due.has(key);
+  }
+
   /** The deadline of a key is `atUs` from now on. */
   set(key: K, atUs: number): void {
     this.#due.set(key, atUs);

@@ -17,6 +17,7 @@ interface Part {
 /** `R` is what commands are answered with; results of their own are errno numbers. */
 export class MachineShell<R = never> {
   readonly #nowUs: () => number;
+  readonly #idle: () => void;
   readonly #parts: Part[] = [];
   readonly #commands = new Map<number, (result: number | R) => void>();
   #nextToken = 1;
@@ -25,9 +26,13 @@ export class MachineShell<R = never> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAtUs = Infinity;
 
-  /** @param nowUs monotonic clock, µs */
-  constructor(nowUs: () => number) {
+  /**
+   * @param nowUs monotonic clock, µs
+   * @param idle called whenever the machines want nothing more
+   */
+  constructor(nowUs: () => number, idle: () => void = () => {}) {
     this.#nowUs = nowUs;
+    this.#idle = idle;
   }
 
   /** Drive a machine too: `perform` does one thing that it wants. It may call back, but must not throw. */
@@ -81,6 +86,7 @@ export class MachineShell<R = never> {
     } finally {
       this.#pumping = false;
     }
+    this.#idle();
     this.#arm();
   }
 

@@ -17,8 +17,9 @@ import { Mail, Mailbox } from "../data/mailbox.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { HeldFlows } from "../held_flows.ts";
+import { Lingering } from "../lingering.ts";
+import { MachineShell } from "../machine_shell.ts";
 import type { IpcpContext } from "../type.ts";
-import { DeadlineTimer } from "../waiters.ts";
 import type { Component } from "./cep.ts";
 import { Connections } from "./connections.ts";
 import type { Connection, ConnectionEffect } from "./effects.ts";
@@ -82,29 +83,42 @@ export class MemberShell {
   readonly #type: MemberType;
   /** Made anew for each try to become a member. */
   #connections: Connections;
-  /** Commands about connections that wait, by token. */
-  readonly #commands = new Map<number, (failure: Failure | undefined) => void>();
-  #nextCommand = 1;
-  readonly #timer: DeadlineTimer;
+  /** Flows above that their processes have closed. */
+  #lingering = new Lingering();
+  /** Drives the machines of one try to become a member. */
+  #machines: MachineShell<Failure>;
   #lower: LowerFlows | undefined;
   #layer: MemberLayer | undefined;
   /** The layer that an enrollment brought. */
   #enrolled: LayerInfo | undefined;
   /** What the layers below carry on each Data Transfer flow. */
   readonly #limits = new Map<number, SduLimits>();
-  #pumping = false;
   #mailed = false;
 
   constructor(context: IpcpContext, type: MemberType) {
     this.#context = context;
     this.#type = type;
     this.#connections = this.#noConnections();
-    this.#timer = new DeadlineTimer(() => {
-      const nowUs = this.nowUs();
-      if (this.#connections.deadlineUs() <= nowUs) this.#connections.onTimer(nowUs);
-      if (this.#typeDeadlineUs() <= nowUs) type.onTimer?.(nowUs);
-      this.pump();
+    this.#machines = this.#driven();
+  }
+
+  #driven(): MachineShell<Failure> {
+    const type = this.#type;
+    const machines = new MachineShell<Failure>(this.#context.nowUs, () => {
+      if (this.#mailed) this.#layer?.plane.poke();
+      this.#mailed = false;
     });
+    machines.drive(this.#connections, (effect) => this.#do(effect));
+    machines.drive(this.#lingering, (flowId) => void this.dealloc(flowId));
+    machines.drive(
+      {
+        poll: () => this.#layer !== undefined && type.pump?.() === true ? true : undefined,
+        onTimer: (nowUs) => type.onTimer?.(nowUs),
+        deadlineUs: () => type.deadlineUs?.() ?? Infinity,
+      },
+      () => {}, // It has done it itself.
+    );
+    return machines;
   }
 
   #noConnections(): Connections {
@@ -119,10 +133,6 @@ export class MemberShell {
 
   nowUs(): number {
     return this.#context.nowUs();
-  }
-
-  #typeDeadlineUs(): number {
-    return this.#type.deadlineUs?.() ?? Infinity;
   }
 
   /** What there is of the layer; undefined outside of one. */
@@ -148,8 +158,8 @@ export class MemberShell {
   async enroll(dst: string): Promise<LayerInfo | Failure> {
     if (this.#lower !== undefined) return busy("enroll");
     this.#openLower();
-    const failure = await this.#command((token) => {
-      this.#connections.enroll(this.nowUs(), dst, token);
+    const failure = await this.#command((nowUs, token) => {
+      this.#connections.enroll(nowUs, dst, token);
     });
     const layer = this.#enrolled;
     if (failure !== undefined || layer === undefined) {
@@ -240,24 +250,32 @@ export class MemberShell {
 
   // Commands about connections.
 
-  #command(start: (token: number) => void): Promise<Failure | undefined> {
-    const token = this.#nextCommand++;
-    const { promise, resolve } = Promise.withResolvers<Failure | undefined>();
-    this.#commands.set(token, resolve);
-    start(token);
-    this.pump();
-    return promise;
+  async #command(
+    input: (nowUs: number, token: number) => void,
+  ): Promise<Failure | undefined> {
+    const result = await this.#machines.command(input);
+    if (result === 0) return undefined;
+    return typeof result === "number" ? stopped(result) : result;
+  }
+
+  /** A command to the type's machine, which is answered with {@linkcode answer}. */
+  command(input: (nowUs: number, token: number) => void): Promise<number> {
+    return this.#machines.command(input).then((r) => typeof r === "number" ? r : r.code);
+  }
+
+  answer(token: number, result: number): void {
+    this.#machines.answer(token, result);
   }
 
   async connect(dst: string, comp: string, qos: QosSpec): Promise<number | Failure> {
-    return await this.#command((token) => {
-      this.#connections.connect(this.nowUs(), dst, comp, qos, token);
+    return await this.#command((nowUs, token) => {
+      this.#connections.connect(nowUs, dst, comp, qos, token);
     }) ?? 0;
   }
 
   async disconnect(dst: string, comp: string): Promise<number | Failure> {
-    return await this.#command((token) => {
-      this.#connections.disconnect(this.nowUs(), dst, comp, token);
+    return await this.#command((nowUs, token) => {
+      this.#connections.disconnect(nowUs, dst, comp, token);
     }) ?? 0;
   }
 
@@ -266,8 +284,7 @@ export class MemberShell {
   flowDealloc(flowId: number, lingerSec: number): number {
     const layer = this.#layer;
     if (layer === undefined || layer.held.pid(flowId) === 0) return -Errno.EPERM;
-    if (lingerSec > 0) setTimeout(() => void this.dealloc(flowId), lingerSec * 1000);
-    else void this.dealloc(flowId);
+    this.#machines.feed((nowUs) => this.#lingering.dealloc(nowUs, flowId, lingerSec));
     return 0;
   }
 
@@ -276,6 +293,7 @@ export class MemberShell {
     const layer = this.#layer;
     const pid = layer?.held.pid(flowId) ?? 0;
     if (layer === undefined || pid === 0) return;
+    this.#lingering.forget(flowId);
     layer.held.forget(flowId);
     await layer.plane.drop(flowId);
     if (this.#layer !== layer) return;
@@ -341,22 +359,7 @@ export class MemberShell {
 
   /** Do what the machines want, until they want nothing. */
   pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    try {
-      for (;;) {
-        const effect = this.#connections.poll();
-        if (effect !== undefined) this.#do(effect);
-        const moved = this.#layer !== undefined && this.#type.pump?.() === true;
-        if (effect === undefined && !moved) break;
-      }
-    } finally {
-      this.#pumping = false;
-    }
-    if (this.#mailed) this.#layer?.plane.poke();
-    this.#mailed = false;
-    const atUs = Math.min(this.#connections.deadlineUs(), this.#typeDeadlineUs());
-    this.#timer.arm(this.nowUs(), atUs);
+    this.#machines.feed(() => {});
   }
 
   #do(e: ConnectionEffect): void {
@@ -373,9 +376,7 @@ export class MemberShell {
       case "close":
         return this.#close(e.flow);
       case "answer":
-        this.#commands.get(e.token)?.(e.failure);
-        this.#commands.delete(e.token);
-        return;
+        return this.#machines.answer(e.token, e.failure ?? 0);
       case "joined":
         void this.#type.start(e.joining.conf, true).then((result) => {
           const failure = "code" in result ? result : undefined;
@@ -411,11 +412,8 @@ export class MemberShell {
 
   /** Leave the layer: farewells, then threads and flows end; each step is bounded. */
   async stop(): Promise<void> {
-    this.#type.leave?.(this.nowUs());
-    this.pump();
-    this.#connections.close(this.nowUs());
-    this.pump();
-    this.#timer.stop();
+    this.#machines.feed((nowUs) => this.#type.leave?.(nowUs));
+    this.#machines.stop((nowUs) => this.#connections.close(nowUs));
     const layer = this.#layer, lower = this.#lower;
     if (layer !== undefined) {
       await layer.plane.stop();
@@ -435,9 +433,15 @@ export class MemberShell {
     this.#enrolled = undefined;
     this.#limits.clear();
     this.#connections = this.#noConnections();
+    this.#lingering = new Lingering();
+    this.#machines = this.#driven();
     this.#type.left?.();
     lower?.close();
   }
+}
+
+function stopped(code: number): Failure {
+  return { code, stage: "stop", cause: "the IPCP stops" };
 }
 
 function busy(stage: string): Failure {

@@ -23,7 +23,6 @@ import type { Connection } from "../member/effects.ts";
 import { type MemberLayer, MemberShell, MPL_MS } from "../member/shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import type { IpcpContext, IpcpType } from "../type.ts";
-import { Waiters } from "../waiters.ts";
 import { drawAddress } from "./address.ts";
 import { peerBytes, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
@@ -52,7 +51,6 @@ export class UnicastIpcp implements IpcpType {
   readonly type = "unicast";
   readonly #context: IpcpContext;
   readonly #shell: MemberShell;
-  readonly #waiters = new Waiters();
   #layer: Layer | undefined;
   /** When flows below and above began, s since 1970, by flow id. */
   readonly #sinceSec = new Map<number, number>();
@@ -202,10 +200,7 @@ export class UnicastIpcp implements IpcpType {
   }
 
   query(hash: Uint8Array): Promise<number> {
-    const { token, result } = this.#waiters.open();
-    this.#layer!.node.query(this.#nowUs(), hash, token);
-    this.#shell.pump();
-    return result;
+    return this.#shell.command((nowUs, token) => this.#layer!.node.query(nowUs, hash, token));
   }
 
   async flowAlloc(
@@ -217,10 +212,9 @@ export class UnicastIpcp implements IpcpType {
     const { node, held } = this.#layer!;
     const taken = held.hold(flow);
     if (taken < 0) return taken;
-    const { token, result } = this.#waiters.open();
-    node.alloc(this.#nowUs(), flow.flowId, hash, qos, data, token);
-    this.#shell.pump();
-    const r = await result;
+    const r = await this.#shell.command((nowUs, token) => {
+      node.alloc(nowUs, flow.flowId, hash, qos, data, token);
+    });
     if (r < 0 && node.flows.flowState(flow.flowId) === undefined) held.release(flow.flowId);
     return r;
   }
@@ -228,10 +222,9 @@ export class UnicastIpcp implements IpcpType {
   flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
     const { node, held } = this.#layer!;
     return held.verdict(flow, response, (verdict) => {
-      const { token, result } = this.#waiters.open();
-      node.respond(this.#nowUs(), flow.flowId, verdict, data, token);
-      this.#shell.pump();
-      return result;
+      return this.#shell.command((nowUs, token) => {
+        node.respond(nowUs, flow.flowId, verdict, data, token);
+      });
     });
   }
 
@@ -298,7 +291,7 @@ export class UnicastIpcp implements IpcpType {
         return;
       }
       case "answer":
-        return this.#waiters.answer(e.token, e.result);
+        return this.#shell.answer(e.token, e.result);
       case "publish": {
         const { flowId, localEid, remoteEid, peer, cube } = e.flow;
         this.#begins(flowId);

@@ -56,7 +56,7 @@ const PURE_ROOMS: readonly RegExp[] = [
   /^lib\/(wire|frct)\//,
   /^irmd\/registry\//,
   /^sim\//,
-  /^ipcp\/(arrivals|registrations|deadlines|state|machine)\.ts$/,
+  /^ipcp\/(arrivals|registrations|deadlines|lingering|state|machine)\.ts$/,
   /^ipcp\/[^/]+\/machine\.ts$/,
   /^ipcp\/member\/(?!(lower_flows|shell)\.ts)/,
   /^ipcp\/unicast\/(?!ipcp\.ts|data\/)/,
