@@ -61,6 +61,8 @@ export class Server {
   /** When each flow had its last good request, ns. */
   readonly #heardNs = new Map<Flow, number>();
   readonly #packet = new Uint8Array(PACKET_MAX);
+  /** Replies that a reliable flow did not take yet; until then no more requests are read from it. */
+  readonly #owed = new Map<Flow, Uint8Array>();
   readonly #stop: AbortController;
   #activeNs = 0;
   #exitCode = 0;
@@ -106,7 +108,8 @@ export class Server {
   /** Waits for packets once, in the way that fits what goes on, and answers them. */
   async #step(): Promise<void> {
     const poll = this.#options.mode === "poll" && this.#heardNs.size > 0;
-    if (!poll && monotonicNs() - this.#activeNs > ACTIVE_NS) {
+    const idle = this.#owed.size === 0 && monotonicNs() - this.#activeNs > ACTIVE_NS;
+    if (!poll && idle) {
       this.#out.flush();
       try {
         this.#serveEvents(await this.#set.next({ signal: this.#stop.signal }));
@@ -118,6 +121,7 @@ export class Server {
     const turnAtNs = monotonicNs() + TURN_NS;
     do {
       this.#serveEvents(this.#set.wait(poll ? 0 : SLICE_MS));
+      for (const flow of this.#owed.keys()) this.#answer(flow);
     } while (monotonicNs() < turnAtNs);
     this.#out.flush();
     await this.#turn();
@@ -134,6 +138,7 @@ export class Server {
   /** Answers what a flow sent, up to a burst. */
   #answer(flow: Flow): void {
     const packet = this.#packet;
+    if (!this.#payOwed(flow)) return;
     for (let k = 0; k < BURST; k++) {
       const n = flow.readSync(packet, NONBLOCK);
       if (n === -Errno.EFLOWDOWN || n === -Errno.EFLOWPEER) this.#drop(flow);
@@ -146,17 +151,39 @@ export class Server {
       }
       this.#heardNs.set(flow, monotonicNs());
       // A client that does not read loses replies; the others go on.
-      if (flow.txQueued >= UNREAD_MAX) continue;
+      if (!flow.isReliable && flow.txQueued >= UNREAD_MAX) continue;
       makeReply(packet, 0);
-      const written = flow.writeSync(packet.subarray(0, n), NONBLOCK);
-      if (written < 0 && written !== -Errno.EAGAIN) {
-        this.#out.line(`Error writing to flow (fd ${flow.fd}).`);
+      const reply = packet.subarray(0, n);
+      const written = flow.writeSync(reply, NONBLOCK);
+      if (written === -Errno.EAGAIN && flow.isReliable) {
+        // Its window is closed: what a reliable flow has taken is answered, so its client waits as well.
+        this.#owed.set(flow, reply.slice());
+        return;
       }
+      this.#check(flow, written);
+    }
+  }
+
+  /** Sends the reply that waits for a flow, if any; whether none waits any more. */
+  #payOwed(flow: Flow): boolean {
+    const reply = this.#owed.get(flow);
+    if (reply === undefined) return true;
+    const written = flow.writeSync(reply, NONBLOCK);
+    if (written === -Errno.EAGAIN) return false;
+    this.#owed.delete(flow);
+    this.#check(flow, written);
+    return true;
+  }
+
+  #check(flow: Flow, written: number): void {
+    if (written < 0 && written !== -Errno.EAGAIN) {
+      this.#out.line(`Error writing to flow (fd ${flow.fd}).`);
     }
   }
 
   #drop(flow: Flow): void {
     if (!this.#heardNs.delete(flow)) return;
+    this.#owed.delete(flow);
     this.#set.del(flow);
     flow.dealloc().catch(() => {});
     if (this.#options.once) this.#stop.abort();
