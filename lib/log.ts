@@ -3,6 +3,8 @@
  * or to a sink such as syslog without colour. One write a line, so lines of processes don't mix.
  */
 
+import { printable } from "./printable.ts";
+
 /** Levels: error, warning, info, debug, protocol dump. */
 export type Level = "EE" | "WW" | "II" | "DB" | "PP";
 
@@ -22,11 +24,6 @@ function wantsColor(): boolean {
   return Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
 }
 
-/** Control characters as text: what others have named must not forge lines or talk to the terminal. */
-function escaped(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
 /** A line for stdout without its end: `==<pid>== <prefix>(<level>): <text>` (spec 20 §16). */
 export function formatLine(
   pid: number,
@@ -39,11 +36,21 @@ export function formatLine(
   return color ? `${COLOR[level]}${plain}\x1b[0m` : plain;
 }
 
-/** A sink for stdout, at a terminal in the colour of the level. */
-export function stdoutSink(pid: number = Deno.pid, color: boolean = wantsColor()): Sink {
+/** Whether lines on stdout need the time: a person at a terminal and the journal know it. */
+function wantsTime(): boolean {
+  return !Deno.stdout.isTerminal() && !Deno.env.get("JOURNAL_STREAM");
+}
+
+/** A sink for stdout: at a terminal in the colour of the level, in a file with the time (UTC) before each line. */
+export function stdoutSink(
+  pid: number = Deno.pid,
+  color: boolean = wantsColor(),
+  time: boolean = wantsTime(),
+): Sink {
   const encoder = new TextEncoder();
   return (level, prefix, text) => {
-    const line = encoder.encode(`${formatLine(pid, level, prefix, text, color)}\n`);
+    const stamp = time ? `${new Date().toISOString()} ` : "";
+    const line = encoder.encode(`${stamp}${formatLine(pid, level, prefix, text, color)}\n`);
     for (let at = 0; at < line.length;) {
       try {
         at += Deno.stdout.writeSync(line.subarray(at));
@@ -124,18 +131,18 @@ export class Logger {
     return new Logger(this.sink, prefix, this.debug);
   }
   error(text: string): void {
-    this.sink("EE", this.prefix, escaped(text));
+    this.sink("EE", this.prefix, printable(text));
   }
   warn(text: string): void {
-    this.sink("WW", this.prefix, escaped(text));
+    this.sink("WW", this.prefix, printable(text));
   }
   info(text: string): void {
-    this.sink("II", this.prefix, escaped(text));
+    this.sink("II", this.prefix, printable(text));
   }
   dbg(text: string): void {
-    if (this.debug) this.sink("DB", this.prefix, escaped(text));
+    if (this.debug) this.sink("DB", this.prefix, printable(text));
   }
   proto(text: string): void {
-    if (this.debug) this.sink("PP", this.prefix, escaped(text));
+    if (this.debug) this.sink("PP", this.prefix, printable(text));
   }
 }

@@ -5,14 +5,12 @@
  */
 
 import { Errno, errnoText, type OuroError } from "../errno.ts";
+import { printable } from "../printable.ts";
+
+export { printable };
 
 /** Why nobody answers where the socket of an IRMd should be. */
 export const NOT_RUNNING = "IRMd is not running (start it with `ouro irmd`)";
-
-/** One line without control characters, so that a hostile name cannot steer the terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
 
 /** Why a request failed, as `-1007: unknown name` and who says so if it is neither the IRMd nor we. */
 export function reasonOf(error: OuroError): string {

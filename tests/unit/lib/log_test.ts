@@ -1,6 +1,6 @@
 /** What is proved here: what a log line may hold. What daemons write is proved by the end-to-end tests. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { decodeHex } from "@std/encoding";
 import { formatLine, type Level, Logger } from "../../../lib/log.ts";
 import vectors from "../../vectors/tools.json" with { type: "json" };
@@ -40,3 +40,18 @@ for (const { name, hex, input } of vectors.cases.filter((c) => c.name.startsWith
     );
   });
 }
+
+Deno.test("lines in a file have the time before them, those of the journal and of a terminal have not", async () => {
+  const log = new URL("../../../lib/log.ts", import.meta.url).href;
+  const code = `import { Logger, stdoutSink } from ${JSON.stringify(log)};
+    new Logger(stdoutSink(7), "x").info("hello");`;
+  const run = async (env: Record<string, string>) => {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", code],
+      env: { JOURNAL_STREAM: "", ...env },
+    }).output();
+    return new TextDecoder().decode(stdout);
+  };
+  assertMatch(await run({}), /^\d{4}-\d\d-\d\dT[\d:.]+Z ==00007== x\(II\): hello\n$/);
+  assertEquals(await run({ JOURNAL_STREAM: "8:1" }), "==00007== x(II): hello\n");
+});
