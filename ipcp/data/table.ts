@@ -234,5 +234,7 @@ export const Counter = {
   copies: 9,
   /** Messages of the network that are longer than any that a peer should send. */
   tooLongIn: 10,
+  /** Of the messages handed to the main thread, those of the first component, and of the next behind it. */
+  componentPending: 11,
   words: 16,
 } as const;

@@ -42,6 +42,8 @@ export const DOWN_GRACE_US = 500e3;
 export const DOWN_LIFE_US = 180e6;
 /** Flows that may be in their greeting or enrollment at once; more are refused. */
 export const GREETINGS_MAX = 128;
+/** Tries to meet one member of several that have the same name. */
+export const STRANGERS_MAX = 8;
 /** Flows to one neighbour for one component. */
 export const TWINS_MAX = 4;
 
@@ -333,7 +335,7 @@ export class Connections {
   #onAnswer(nowUs: number, link: Link, wish: Wish, bytes: Uint8Array): void {
     const peer = checkAnswer(wish.component, this.#address, bytes);
     if ("code" in peer) return this.#lost(nowUs, link, peer.cause, peer.code);
-    if (wish.component !== ENROLLMENT) return this.#up(link, wish.component, peer.address);
+    if (wish.component !== ENROLLMENT) return this.#onMember(nowUs, link, wish, peer.address);
     const wallUs = this.#options.wallUs(nowUs);
     const enrollee = new Enrollee(
       this.#options.ipcpType,
@@ -346,6 +348,34 @@ export class Connections {
     link.untilUs = Infinity;
     this.#log("info", `[${enrollee.idText}] Requesting enrollment.`);
     this.#write(link.flow, enrollee.request());
+  }
+
+  /**
+   * A member answered to the name that was connected to. Where several have it (the layer's), all components are to be
+   * connected to the same one.
+   */
+  #onMember(nowUs: number, link: Link, wish: Wish, address: number): void {
+    const wanted = this.#memberOf(wish);
+    if (wanted === undefined || wanted === address) return this.#up(link, wish.component, address);
+    wish.strangers += 1;
+    if (!wish.proven && wish.strangers < STRANGERS_MAX) {
+      this.#end(link);
+      return this.#wishes.ask(wish);
+    }
+    const cause = `member ${dotted(address)} answers to it, the other connection is with ` +
+      `${dotted(wanted)} (connect to a member by its own name)`;
+    this.#lost(nowUs, link, cause, -Errno.EAGAIN);
+  }
+
+  /** The member that another component has a connection with by the name of a wish. */
+  #memberOf({ dst, component }: Wish): number | undefined {
+    if (!component.addressed) return undefined;
+    for (const other of this.#wishes) {
+      if (other.dst !== dst || other.component === component || other.state !== "up") continue;
+      const address = this.#links.get(other.flow)?.connection?.address ?? 0;
+      if (address !== 0) return address;
+    }
+    return undefined;
   }
 
   #onPresentation(nowUs: number, link: Link, bytes: Uint8Array): void {

@@ -31,6 +31,8 @@ export interface Wish {
   atUs: number;
   /** The flow that it is made on; 0 for none. */
   flow: number;
+  /** Members that answered to the name and were not the one it has to be. */
+  strangers: number;
   cancelled: boolean;
 }
 
@@ -70,6 +72,7 @@ export class Wishes {
       retryUs: RETRY_FIRST_US,
       atUs: Infinity,
       flow: 0,
+      strangers: 0,
       cancelled: false,
     };
     this.#wishes.add(wish);
@@ -98,6 +101,7 @@ export class Wishes {
     wish.state = "up";
     wish.proven = true;
     wish.retryUs = RETRY_FIRST_US;
+    wish.strangers = 0;
     this.#answer(wish);
   }
 

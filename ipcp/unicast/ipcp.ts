@@ -18,6 +18,7 @@ import type { QosSpec } from "../../lib/qos.ts";
 import type { RibComponent } from "../../lib/rib/tree.ts";
 import { dotted, dtPciLayout } from "../../lib/wire/dt_pci.ts";
 import type { WorkerSpec } from "../data/plane.ts";
+import { Counter } from "../data/table.ts";
 import { MANAGEMENT, UNICAST_DT } from "../member/cep.ts";
 import type { Connection } from "../member/effects.ts";
 import { type MemberLayer, MemberShell, MPL_MS } from "../member/shell.ts";
@@ -65,7 +66,7 @@ export class UnicastIpcp implements IpcpType {
       usable: (connection, usable) => this.#usable(connection, usable),
       gone: (connection) => this.#gone(connection),
       message: ({ flow }, bytes) => this.#layer?.node.onManagement(this.#nowUs(), flow, bytes),
-      fromWorker: (from, bytes) => this.#layer?.node.onComponent(this.#nowUs(), from[0]!, bytes),
+      fromWorker: (from, bytes) => this.#onComponent(from[0]!, bytes),
       closed: (flowId) => {
         this.#sinceSec.delete(flowId);
         this.#layer?.node.dealloc(this.#nowUs(), flowId);
@@ -267,6 +268,13 @@ export class UnicastIpcp implements IpcpType {
     this.#sinceSec.delete(flow);
     layer.states.set(flow, HopState.absent);
     layer.node.transferGone(this.#nowUs(), address, flow);
+  }
+
+  /** The worker has a message for a component; it waits in the queue no more. */
+  #onComponent(eid: number, bytes: Uint8Array): void {
+    const { counters } = this.#shell.layer!.plane;
+    Atomics.sub(counters, Counter.componentPending + eid, 1);
+    this.#layer?.node.onComponent(this.#nowUs(), eid, bytes);
   }
 
   // What the node wants.

@@ -1,6 +1,6 @@
 // Broadcast layers, live: several nodes of one user over UDP on the loopback, connected as a tree and in loops.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { until } from "./support/deadline.ts";
 import type { RunningProcess, TestNode } from "./support/node.ts";
 import { Loopback } from "./unicast_support.ts";
@@ -98,4 +98,28 @@ Deno.test("a reliable connection carries messages as well, and long ones", async
   assertEquals(await heard(lb!, long), [long]);
   await say(b, "back");
   assertEquals(await heard(la!, "back"), [long, "back"]);
+});
+
+Deno.test("connections are encrypted where enc.conf of the name says so", async () => {
+  await using lab = await Loopback.make([["all.a"], ["all.b"]]);
+  const [a, b] = lab.nodes as [TestNode, TestNode];
+  for (const [node, side] of [[a, "server"], [b, "client"]] as const) {
+    const dir = `${node.prefix}/etc/security/${side}/all.a`;
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.writeTextFile(`${dir}/enc.conf`, "kex=X25519\n");
+  }
+  await first(a, "all.a");
+  await enrolls(b, "all.b", "all.a");
+  // Without FRCT the worker has the cipher, with it the main thread.
+  for (const more of [[], ["qos", "data"]]) {
+    await connect(b, "all.b", "all.a", ...more);
+    const [la, lb] = await Promise.all([a, b].map(listener));
+    await say(a, "down");
+    assertEquals(await heard(lb!, "down"), ["down"]);
+    await say(b, "up");
+    assertEquals(await heard(la!, "up"), ["down", "up"]);
+    await Promise.all([la!, lb!].map((l) => l.stop("SIGTERM", 5000)));
+    await b.must("irm", "ipcp", "disconnect", "name", "all.b", "dst", "all.a", "comp", "dt");
+  }
+  assertMatch(b.irmd!.out, /X25519/);
 });

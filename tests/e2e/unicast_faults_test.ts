@@ -60,20 +60,36 @@ Deno.test("a member that comes back with another address is connected to again w
   await pinged(a!, "ping.b");
 });
 
-Deno.test("a member that is killed at any moment of joining harms nobody, and joins in the end", async () => {
+/** How often a member is killed; `OURO_KILLS=50` for the whole of it. `OURO_SEED` repeats a run that failed. */
+const KILLS = Number(Deno.env.get("OURO_KILLS") ?? 8);
+const SEED = Number(Deno.env.get("OURO_SEED") ?? Date.now() % 1e6);
+/** A kill in so many is during transfer, the others are while it enrols and connects. */
+const TRANSFERS = 4;
+/** Within which time of the begin it is killed, ms. */
+const MOMENT_MS = 400;
+
+Deno.test(`a member that is killed ${KILLS} times at any moment of joining and transfer harms nobody, and joins in the end (OURO_SEED=${SEED})`, async () => {
   await using lab = await Loopback.make([["net.0"], ["net.1"]]);
   const [a, b] = lab.nodes;
   await first(a!, "net.0", "net", "wire");
-  for (const name of ["net.0", "net.1", "net"]) await b!.must("irm", "name", "create", name);
+  await pingServer(a!, "ping.a", "net");
+  for (const name of ["net.0", "net.1", "net", "ping.a"]) {
+    await b!.must("irm", "name", "create", name);
+  }
   const words = ["ipcp", "enroll", "name", "net.1", "dst", "net.0", "connect"];
   const gone = async () => !(await b!.admin().listIpcps()).some((i) => i.name === "net.1");
-  for (const delayMs of [0, 3, 10, 30, 60, 100, 150, 250]) {
-    const joining = b!.spawn(["irm", ...words]);
+  const random = seeded(SEED);
+  for (let i = 0; i < KILLS; i++) {
+    let busy = b!.spawn(["irm", ...words]);
+    if (i % TRANSFERS === TRANSFERS - 1) {
+      await busy.wait();
+      busy = b!.spawn(["oping", "-n", "ping.a", "-f", "-c", "1000000", "-Q"]);
+    }
     const pid = await until("it is there", () => pidOf(b!, "net.1").catch(() => undefined));
-    await new Promise((resolve) => setTimeout(resolve, delayMs)); // the moment, not a wait
+    await new Promise((resolve) => setTimeout(resolve, random() * MOMENT_MS)); // the moment, not a wait
     Deno.kill(pid, "SIGKILL");
-    joining.kill("SIGKILL");
-    await joining.wait();
+    busy.kill("SIGKILL");
+    await busy.wait();
     // One that was in the layer already would be made again.
     await until("its IRMd forgets it", async () => {
       await b!.run(["irm", "ipcp", "destroy", "name", "net.1"]);
@@ -83,9 +99,17 @@ Deno.test("a member that is killed at any moment of joining harms nobody, and jo
   await members(a!, 1);
   await b!.must("irm", ...words);
   await members(a!, 2);
-  await pingServer(a!, "ping.a", "net");
   await pinged(b!, "ping.a");
 });
+
+/** Numbers in [0, 1) from a seed. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
 
 Deno.test("a stranger that presents itself and sends garbage harms nobody", async () => {
   await using lab = await chain(2);

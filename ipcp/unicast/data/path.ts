@@ -36,8 +36,8 @@ import { PEER_BYTES, UnicastMail } from "./start.ts";
  */
 const QUEUED_MAX_OF_CUBE = [LOWER_QUEUED_MAX, LOWER_QUEUED_MAX + 24, LOWER_QUEUED_MAX + 40];
 const QUEUED_CONTROL_MAX = 448;
-/** Messages for components that the main thread has not taken yet. */
-const PENDING_MAX = 1024;
+/** Messages for one component that the main thread has not taken yet: a flood for one leaves room for the other. */
+const PENDING_MAX = 512;
 /** Where flow allocator messages have their code, and an update. */
 const FA_CODE_AT = 58;
 const FA_UPDATE = 2;
@@ -356,9 +356,9 @@ export class UnicastPath extends MemberLoop {
       eid === EID_FLOW_ALLOCATOR && bytes.length >= FA_BYTES_MIN && bytes[FA_CODE_AT] === FA_UPDATE
     ) return this.#onUpdate(bytes);
     const { counters } = this.parts;
-    if (Atomics.load(counters, Counter.mgmtPending) >= PENDING_MAX) {
-      return this.count(Counter.mgmtDropped);
-    }
+    const pending = Counter.componentPending + eid;
+    if (Atomics.load(counters, pending) >= PENDING_MAX) return this.count(Counter.mgmtDropped);
+    Atomics.add(counters, pending, 1);
     Atomics.add(counters, Counter.mgmtPending, 1);
     this.#component(eid, bytes);
   }

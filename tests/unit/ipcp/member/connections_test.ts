@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
+import { Errno } from "../../../../lib/errno.ts";
 import { QOS } from "../../../../lib/qos.ts";
 import { encodeEnrollReq } from "../../../../lib/wire/enroll_msg.ts";
 import {
@@ -18,6 +19,7 @@ import {
   DOWN_LIFE_US,
   GREETING_US,
   GREETINGS_MAX,
+  STRANGERS_MAX,
   TWINS_MAX,
 } from "../../../../ipcp/member/connections.ts";
 import { MESSAGE_US, START_US } from "../../../../ipcp/member/enrollment.ts";
@@ -165,6 +167,38 @@ Deno.test("connect() to a node with our own address is refused on both sides", (
   assertStringIncludes(twin.answers.get(1)!.cause, "has no component");
   assertEquals([a.names(), twin.names()], [[], []]);
   assertEquals([a.flows.size, twin.flows.size], [0, 0]);
+});
+
+/** Members a and c that both answer to "net", in turns, and b that connects to that. */
+function several(answers: (n: number) => number) {
+  const { world, a, b } = pair();
+  const c = world.add(new Member("c", 3));
+  for (const m of [b, c]) m.machine.setLayer(CONF, m.address);
+  let n = 0;
+  const get = world.members.get.bind(world.members);
+  world.members.get = (name) => name === "net" ? [a, c][answers(n++)] : get(name);
+  for (const [i, name] of ["Management", "Data Transfer"].entries()) {
+    b.machine.connect(0, "net", name, QOS.raw, i);
+  }
+  world.run(S);
+  return { b, asked: () => n };
+}
+
+Deno.test("connect() to a name that several have connects all components to the same member", () => {
+  const { b } = several((n) => n % 2);
+  assertEquals([...b.answers.values()], [undefined, undefined]);
+  const addresses = [...b.machine.open()].map((c) => c.address);
+  assertEquals(addresses.length, 2);
+  assertEquals(new Set(addresses).size, 1);
+});
+
+Deno.test("connect() to a name of several says so when the same member does not answer again", () => {
+  const { b, asked } = several((n) => Math.min(n, 1));
+  const failure = [...b.answers.values()].find((f) => f !== undefined)!;
+  assertEquals(failure.code, -Errno.EAGAIN);
+  assertStringIncludes(failure.cause, "connect to a member by its own name");
+  assertEquals(asked(), 1 + STRANGERS_MAX);
+  assertEquals([...b.machine.open()].length, 1);
 });
 
 Deno.test("disconnect() ends the connection at both ends at once", () => {
