@@ -60,15 +60,15 @@ Deno.test("a member that comes back with another address is connected to again w
   await pinged(a!, "ping.b");
 });
 
-/** How often a member is killed; `OURO_KILLS=50` for the whole of it. `OURO_SEED` repeats a run that failed. */
+/** How often a member is killed, and the seed of the moments; `OURO_KILLS=50 OURO_SEED=…` for more of them. */
 const KILLS = Number(Deno.env.get("OURO_KILLS") ?? 8);
-const SEED = Number(Deno.env.get("OURO_SEED") ?? Date.now() % 1e6);
+const SEED = Number(Deno.env.get("OURO_SEED") ?? 1);
 /** A kill in so many is during transfer, the others are while it enrols and connects. */
 const TRANSFERS = 4;
 /** Within which time of the begin it is killed, ms. */
 const MOMENT_MS = 400;
 
-Deno.test(`a member that is killed ${KILLS} times at any moment of joining and transfer harms nobody, and joins in the end (OURO_SEED=${SEED})`, async () => {
+Deno.test("a member that is killed at any moment of joining and transfer harms nobody, and joins in the end", async () => {
   await using lab = await Loopback.make([["net.0"], ["net.1"]]);
   const [a, b] = lab.nodes;
   await first(a!, "net.0", "net", "wire");
