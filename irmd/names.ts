@@ -54,6 +54,7 @@ export function announce(d: Daemon, client: Client, msg: Having<"prog">): Outcom
     return failed(-Errno.EPERM, stage, cause);
   }
   try {
+    if (flowUid === 0) d.objects.healGspp();
     d.objects.ensurePup(flowUid, gid);
     d.objects.createFlowSet(pid, flowUid, gid, d.registry.ipcps.has(pid));
   } catch (e) {

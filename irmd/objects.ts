@@ -102,6 +102,18 @@ export class Objects {
     return this.#gspp;
   }
 
+  /**
+   * Makes the global pool whole again after one who may write it has cut it short or wiped it, so that processes that come
+   * can use flows; those that are there have lost what was in it. Throws `SysError`.
+   */
+  healGspp(): void {
+    if (this.#gspp === undefined || !Pool.restore(this.#instance, 0)) return;
+    this.#log.warn("The global pool was cut short or wiped: it is made anew.");
+    const old = this.#gspp;
+    this.#gspp = Pool.open(this.#instance, 0);
+    old.close();
+  }
+
   /** Makes the pool of a user if it has none. Throws `SysError`. */
   ensurePup(uid: number, gid: number): void {
     if (uid === 0 || this.#gids.has(uid)) return;

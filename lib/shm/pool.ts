@@ -108,7 +108,8 @@ export class Pool extends PoolMemory {
     const object = ShmObject.open(name);
     try {
       const stat = object.stat();
-      if (stat.size !== geometry.fileBytes) throw new SysError(Errno.EINVAL, "size of pool", name);
+      // One that was made longer is as good.
+      if (stat.size < geometry.fileBytes) throw new SysError(Errno.EINVAL, "size of pool", name);
       if (uid !== 0 && stat.uid !== uid) throw new SysError(Errno.EINVAL, "owner of pool", name);
       const pool = new Pool(
         name,
@@ -128,6 +129,28 @@ export class Pool extends PoolMemory {
       object.close();
       throw e;
     }
+  }
+
+  /**
+   * Makes a pool that was cut short or wiped whole again, in place and empty: what was in it is lost. False when it was
+   * whole. Throws `SysError`.
+   */
+  static restore(instance: Instance, uid: number, pid: number = Deno.pid): boolean {
+    const name = poolName(instance, uid);
+    const geometry = uid === 0 ? GSPP : PUP;
+    using object = ShmObject.open(name);
+    const flag = new Uint8Array(4);
+    const at = geometry.dataBytes + PoolHeader.INITIALIZED;
+    if (object.stat().size >= geometry.fileBytes && object.pread(flag, 4, at) === 4) {
+      if (new DataView(flag.buffer).getInt32(0, true) === 1) return false;
+    }
+    // Old pages would be believed.
+    object.truncate(0);
+    object.reserve(geometry.fileBytes);
+    const pool = new Pool(name, uid, pid, object.map(geometry.fileBytes), null);
+    pool.initialise();
+    pool.close();
+    return true;
   }
 
   /** Removes the name. Returns 0 or a negative errno. */

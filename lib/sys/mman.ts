@@ -263,6 +263,12 @@ export class ShmObject implements Disposable {
     }
   }
 
+  /** Gives the object memory for `bytes`, now and not at the first touch. Throws `SysError` (ENOSPC). */
+  reserve(bytes: number): void {
+    const full = sys().posix_fallocate(this.#fd, 0n, BigInt(bytes));
+    if (full !== 0) throw new SysError(full, "posix_fallocate", this.name);
+  }
+
   /** Maps `bytes` from the start, read-write and shared. Throws `SysError`. */
   map(bytes: number): Mapping {
     surviveTruncation();

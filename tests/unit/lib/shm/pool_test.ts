@@ -233,3 +233,32 @@ Deno.test("open() refuses pools of a wrong size, owner or state", () => {
     }
   });
 });
+
+Deno.test("restore(): a pool that was cut short or wiped is whole again, a good one stays; a longer one is as good", () => {
+  withShm((instance, defer) => {
+    const p = Pool.create(instance, 0);
+    defer(() => p.close());
+    const bytes = GSPP.fileBytes;
+    using object = ShmObject.open(p.name);
+    const works = () => {
+      using pool = Pool.open(instance, 0);
+      const off = pool.alloc(100);
+      assertEquals(off > 0, true);
+      pool.remove(off);
+    };
+    assertEquals(Pool.restore(instance, 0), false);
+    for (const cut of [0, 4096, bytes - 1]) {
+      object.truncate(cut);
+      assertEquals(Pool.restore(instance, 0), true, String(cut));
+      assertEquals(object.stat().size, bytes);
+      works();
+    }
+    object.truncate(0);
+    object.truncate(bytes);
+    assertEquals(Pool.restore(instance, 0), true, "wiped");
+    works();
+    object.truncate(bytes + 4096);
+    assertEquals(Pool.restore(instance, 0), false);
+    works();
+  });
+});
