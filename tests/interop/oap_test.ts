@@ -1,12 +1,13 @@
 /**
  * OAP and packet protection against the C prototype: two hosts on a veth, one with the prototype, one
  * with our IRMd, in both roles; and direct flows below the prototype's IRMd between its library and
- * ours. Needs OURO_PROTOTYPE and root. What its OpenSSL 3.0 lacks (post-quantum) is not here.
+ * ours. Needs OURO_PROTOTYPE and root; for what is post-quantum a prototype built on OpenSSL 3.5 or later, which
+ * OURO_PROTOTYPE_PQ=1 says.
  */
 
 import { assert } from "@std/assert";
 import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
-import { init, leaf } from "../../pki/make.ts";
+import { init, leaf, staticKem } from "../../pki/make.ts";
 import { NetLab } from "../e2e/support/netns.ts";
 import type { RunResult } from "../e2e/support/process.ts";
 import { pkiOptions, SecDir } from "../unit/security/support.ts";
@@ -223,6 +224,45 @@ Deno.test({
         await pair.bothWays(kdf.word);
       });
     }
+  },
+});
+
+Deno.test({
+  name: "OAP across an IPCP, both roles: post-quantum key exchanges, each side encapsulates",
+  ignore: ignore || Deno.env.get("OURO_PROTOTYPE_PQ") !== "1",
+  async fn(t) {
+    await using pair = await Pair.start();
+    // ML-KEM-1024 and X448MLKEM1024 do not fit a frame of 1500 bytes.
+    for (const word of ["ML-KEM-512", "ML-KEM-768", "X25519MLKEM768"] as const) {
+      await t.step(`${word}, kem_mode=server`, async () => {
+        pair.conf(`kex=${word}\n`, `kex=${word}\n`);
+        await pair.bothWays(word);
+      });
+      await t.step(`${word}, kem_mode=client`, async () => {
+        for (const name of [OURS, THEIRS]) {
+          await staticKem({ ...options(pair.pki.dir, "p256"), kex: word }, name);
+        }
+        const conf = `kex=${word}\nkem_mode=client\nallow-static-kem=yes\n`;
+        pair.conf(conf, conf);
+        await pair.bothWays(word);
+        // Without that word ours refuses what the prototype has.
+        pair.conf(conf, `kex=${word}\nkem_mode=client\n`);
+        const p = await pair.askOurs();
+        assert(`${p.out}${p.err}`.includes("Failed to allocate flow: -1008."), p.out + p.err);
+      });
+    }
+    await t.step(
+      "ML-DSA-44 certificates of a classical CA are too long for a frame: both are told",
+      async () => {
+        pair.conf(null, null);
+        await pair.certificates(false, true, "ml-dsa-44");
+        const p = await pair.askOurs();
+        assert(
+          p.code !== 0 && /Failed to allocate flow: -\d+\./.test(`${p.out}${p.err}`),
+          p.out + p.err,
+        );
+      },
+    );
   },
 });
 
