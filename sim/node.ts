@@ -92,11 +92,13 @@ export class SimNode {
   routesPublished = 0;
   readonly alarms: SimAlarms = { conflicts: 0, silent: 0 };
   alive = true;
+  /** How long its IRMd and an acceptor take for a request, µs. */
+  acceptUs = 0;
   /** Until when the node does nothing: its process was stopped, µs. */
   #stoppedUntilUs = 0;
   readonly #queue: EventQueue;
   readonly #table: ForwardTable;
-  readonly #states = new HopStates(1024);
+  readonly #states: HopStates;
   readonly #forwarder: Forwarder;
   readonly #congestion: Congestion;
   readonly #links = new Map<number, Link>();
@@ -144,6 +146,7 @@ export class SimNode {
     let buckets = 16;
     while (buckets < 4 * nodes) buckets *= 2;
     this.#table = new ForwardTable(buckets);
+    this.#states = new HopStates(Math.max(1024, 4 * nodes));
     this.#forwarder = new Forwarder(
       this.addr,
       FLAT_LAYOUT,
@@ -447,7 +450,7 @@ export class SimNode {
         const { ask, hash, data } = e;
         this.#flow(flowId);
         // The IRMd and the acceptor answer at once.
-        this.#queue.at(this.#queue.nowUs, () =>
+        this.#queue.at(this.#queue.nowUs + this.acceptUs, () =>
           this.tell((control, nowUs) => {
             control.asked(nowUs, ask, 0, flowId, "");
             control.respond(nowUs, flowId, 0, EMPTY, 0);

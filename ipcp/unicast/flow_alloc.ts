@@ -144,6 +144,7 @@ export class FlowAllocator {
     forged: 0,
   };
   readonly #self: number;
+  readonly #isMember: (addr: number) => boolean;
   readonly #isRegistered: (hash: Uint8Array) => boolean;
   readonly #eids: EidPool;
   readonly #flows = new Map<number, Flow>();
@@ -164,7 +165,9 @@ export class FlowAllocator {
     random: () => number,
     isRegistered: (hash: Uint8Array) => boolean,
     hashBytes = HASH_BYTES_DEFAULT,
+    isMember: (addr: number) => boolean = () => true,
   ) {
+    this.#isMember = isMember;
     this.#self = self;
     this.#random = random;
     this.#hashBytes = hashBytes;
@@ -367,7 +370,9 @@ export class FlowAllocator {
         }
         const copy = `${m.srcEid.hi} ${m.srcEid.lo}`;
         const { hash, qos, data } = m;
-        const took = this.#arrivals.enter(nowUs, String(m.srcAddr), copy, {
+        // Addresses that routing does not know share one part: forged ones are many.
+        const source = this.#isMember(m.srcAddr) ? String(m.srcAddr) : "strangers";
+        const took = this.#arrivals.enter(nowUs, source, copy, {
           peer,
           hash,
           qos,

@@ -15,12 +15,14 @@ interface Edge {
   /** This end announces it; the other end does. */
   here: boolean;
   there: boolean;
+  /** The same link at its other end. */
+  twin: Edge;
 }
 
 interface Vertex {
   readonly addr: number;
-  /** Newest first. */
-  edges: Edge[];
+  /** Newest last. */
+  readonly edges: Edge[];
   /** Number of the last search that came by. */
   seen: number;
 }
@@ -44,7 +46,7 @@ export class Graph {
   *vertices(): Generator<{ addr: number; edges: { to: number; here: boolean; there: boolean }[] }> {
     for (const v of [...this.#vertices.values()].sort((a, b) => a.addr - b.addr)) {
       const edges = v.edges.map(({ to, here, there }) => ({ to: to.addr, here, there }));
-      yield { addr: v.addr, edges };
+      yield { addr: v.addr, edges: edges.reverse() };
     }
   }
 
@@ -57,43 +59,49 @@ export class Graph {
     return v;
   }
 
-  #edge(from: Vertex, to: Vertex): Edge {
-    let edge = from.edges.find((e) => e.to === to);
-    if (edge === undefined) {
-      edge = { to, here: false, there: false };
-      from.edges.unshift(edge);
-    }
+  /** The link at `from`, sought at the end that has fewer: whoever forges links gives one of them many. */
+  #edge(from: Vertex, to: Vertex): Edge | undefined {
+    if (from.edges.length <= to.edges.length) return from.edges.find((e) => e.to === to);
+    return to.edges.find((e) => e.to === from)?.twin;
+  }
+
+  #link(from: Vertex, to: Vertex): Edge {
+    const edge = { to, here: false, there: false } as Edge;
+    edge.twin = { to: from, here: false, there: false, twin: edge };
+    from.edges.push(edge);
+    to.edges.push(edge.twin);
     return edge;
+  }
+
+  #unlink(edge: Edge): void {
+    const from = edge.twin.to;
+    from.edges.splice(from.edges.lastIndexOf(edge), 1);
+    edge.to.edges.splice(edge.to.edges.lastIndexOf(edge.twin), 1);
+    for (const v of [from, edge.to]) if (v.edges.length === 0) this.#vertices.delete(v.addr);
   }
 
   /** `src` announces a link to `dst`. Announcing it twice is announcing it once. */
   add(src: number, dst: number): void {
     const s = this.#vertex(src), d = this.#vertex(dst);
-    this.#edge(s, d).here = true;
-    this.#edge(d, s).there = true;
+    const edge = this.#edge(s, d) ?? this.#link(s, d);
+    edge.here = true;
+    edge.twin.there = true;
   }
 
   /** `src` announces its link to `dst` no longer; false if it did not. */
   remove(src: number, dst: number): boolean {
     const s = this.#vertices.get(src), d = this.#vertices.get(dst);
-    if (s === undefined || d === undefined) return false;
-    const edge = s.edges.find((e) => e.to === d);
+    const edge = s === undefined || d === undefined ? undefined : this.#edge(s, d);
     if (edge === undefined || !edge.here) return false;
     edge.here = false;
-    if (edge.there) {
-      this.#edge(d, s).there = false;
-      return true;
-    }
-    s.edges = s.edges.filter((e) => e.to !== d);
-    d.edges = d.edges.filter((e) => e.to !== s);
-    if (s.edges.length === 0) this.#vertices.delete(src);
-    if (d.edges.length === 0) this.#vertices.delete(dst);
+    edge.twin.there = false;
+    if (!edge.there) this.#unlink(edge);
     return true;
   }
 
   /** Neighbours over links that both ends announce, newest first. */
   #neighbours(v: Vertex): Vertex[] {
-    return v.edges.filter((e) => e.here && e.there).map((e) => e.to);
+    return v.edges.filter((e) => e.here && e.there).map((e) => e.to).reverse();
   }
 
   /** Distances from `from`, by breadth; within a level lowest address first. Who was reached, in order. */

@@ -33,7 +33,7 @@ const HOLD_PART = 1 / 64;
 const SPACE_US = 1000;
 /** Links in the database, in all and of one source. */
 export const LINKS_MAX = 32_768;
-export const LINKS_PER_SOURCE_MAX = 256;
+export const LINKS_PER_SOURCE_MAX = 1024;
 /** Silence of a Management flow after which its neighbour counts as dead, update periods. */
 export const SILENT_UPDATES = 2.25;
 /** How often the ages of links are looked at, µs. */

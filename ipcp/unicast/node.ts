@@ -98,6 +98,7 @@ export class UnicastNode {
   readonly #out = new Fifo<NodeEffect>();
   #nowUs: number;
   #members: readonly number[] = [];
+  #routes: ReadonlyMap<number, readonly number[]> = new Map();
 
   constructor(nowUs: number, { settings, self, directory, routing, random }: NodeParts) {
     this.#nowUs = nowUs;
@@ -110,6 +111,7 @@ export class UnicastNode {
       random,
       (hash) => this.names.has(hash),
       settings.hashBytes,
+      (addr) => addr === self || this.#routes.has(addr),
     );
   }
 
@@ -156,6 +158,7 @@ export class UnicastNode {
   }
 
   #onRoutes(routes: ReadonlyMap<number, readonly number[]>): void {
+    this.#routes = routes;
     this.#members = [...routes.keys()];
     this.directory.onMembers(this.#nowUs, this.#members);
   }

@@ -3,13 +3,16 @@
  * reserve behind a full one. Source: spec 70 §7.1, improvements §13.1. Pure.
  *
  * A contact is somebody that was heard itself, by address; what others say of a node is hearsay and kept elsewhere. A
- * bucket is full at `k`, but not before {@linkcode SMALL} contacts are known in all, since in a small layer everybody
- * should know everybody. Who does not answer twice is asked last, after five times it leaves for one in reserve.
+ * bucket is full at {@linkcode BUCKET}, but not before {@linkcode SMALL} contacts are known in all, since in a small
+ * layer everybody should know everybody. Who does not answer twice is asked last, after five times it leaves for one in
+ * reserve.
  */
 
 import type { DhtContact } from "../../../lib/wire/dht_msg.ts";
 import { nearer, sharedBits } from "./keys.ts";
 
+/** Contacts of a bucket, when the layer's `k` is not more: those of far away save a round of a lookup. */
+export const BUCKET = 20;
 /** Up to so many contacts in all, no bucket is full. */
 export const SMALL = 32;
 /** Unanswered requests in a row after which a contact is doubtful, and after which it leaves. */
@@ -26,14 +29,14 @@ export interface Contact extends DhtContact {
 
 export class Contacts {
   readonly #self: DhtContact;
-  readonly #k: number;
+  readonly #most: number;
   readonly #byAddr = new Map<number, Contact>();
   /** By shared bits: contacts, least recently heard first, and those in reserve. */
   readonly #buckets = new Map<number, { in: Contact[]; reserve: Contact[] }>();
 
   constructor(self: DhtContact, k: number) {
     this.#self = self;
-    this.#k = k;
+    this.#most = Math.max(k, BUCKET);
   }
 
   get size(): number {
@@ -74,12 +77,12 @@ export class Contacts {
     }
     const contact: Contact = { id: id.slice(), addr, heardUs: nowUs, failures: 0 };
     const bucket = this.#bucket(id);
-    if (bucket.in.length >= this.#k && this.size >= SMALL) {
+    if (bucket.in.length >= this.#most && this.size >= SMALL) {
       const doubtful = bucket.in.findIndex((c) => c.failures >= DOUBTFUL_FAILURES);
       if (doubtful < 0) {
         bucket.reserve = bucket.reserve.filter((c) => c.addr !== addr);
         bucket.reserve.push(contact);
-        if (bucket.reserve.length > this.#k) bucket.reserve.shift();
+        if (bucket.reserve.length > this.#most) bucket.reserve.shift();
         return false;
       }
       const [gone] = bucket.in.splice(doubtful, 1);

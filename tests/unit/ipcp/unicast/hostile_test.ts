@@ -1,0 +1,441 @@
+/**
+ * What kills or blocks a prototype, and what else a stranger or a lying member may send (spec 60 §19 W1–W12, spec 70
+ * §13.2): each case by its number. Whole layers under attack: tests/sim/layer; any bytes: tests/fuzz/unicast_test.ts.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
+import { Dht } from "../../../../ipcp/unicast/dht/dht.ts";
+import { KEYS_MAX, VALUES_PER_KEY_MAX } from "../../../../ipcp/unicast/dht/values.ts";
+import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
+import { LINKS_MAX, LINKS_PER_SOURCE_MAX } from "../../../../ipcp/unicast/link_state.ts";
+import { LinkStateRouting, type RoutingEffect } from "../../../../ipcp/unicast/link_state.ts";
+import { type NodeEffect, UnicastNode } from "../../../../ipcp/unicast/node.ts";
+import { ForwardTable, HopState, HopStates } from "../../../../ipcp/unicast/table.ts";
+import { QOS } from "../../../../lib/qos.ts";
+import * as dht from "../../../../lib/wire/dht_msg.ts";
+import { encode as encodePci, FLAT_LAYOUT } from "../../../../lib/wire/dt_pci.ts";
+import * as fa from "../../../../lib/wire/fa_msg.ts";
+import { encode as encodeLsu } from "../../../../lib/wire/link_state.ts";
+import { isWireError } from "../../../../lib/wire/mod.ts";
+import { defaultSettings } from "../../../../sim/layer.ts";
+import { Prng } from "../../../../sim/prng.ts";
+
+const SELF = 0x11111111, PEER = 0x22222222, OTHER = 0x33333333;
+const MGMT = 3, DT = 4;
+const NAME = new Uint8Array(32).fill(1);
+const NONE = new Uint8Array(0);
+
+function drain<E>(machine: { poll(): E | undefined }): E[] {
+  const effects: E[] = [];
+  for (let e = machine.poll(); e !== undefined; e = machine.poll()) effects.push(e);
+  return effects;
+}
+
+function lsu(src: number, dst: number, seqno: number, withdrawn = false): Uint8Array {
+  const b = new Uint8Array(24);
+  encodeLsu({ src, dst, seqno, withdrawn }, b);
+  return b;
+}
+
+/** A node with one neighbour, whom it reaches, and a name. */
+function makeNode(): UnicastNode {
+  const random = new Prng(5), settings = defaultSettings();
+  const u32 = () => random.u32();
+  const id = new Uint8Array(32).fill(7);
+  const directory = new Dht(0, { id, addr: SELF }, settings.dht, 1e9, u32);
+  const node = new UnicastNode(0, { settings, self: SELF, directory, random: u32 });
+  node.managementUp(0, PEER, MGMT);
+  node.transferUp(0, PEER, DT);
+  node.onManagement(0, MGMT, lsu(PEER, SELF, 1));
+  node.register(0, NAME);
+  node.onTimer(20_000);
+  drain(node);
+  assertEquals(node.members, [PEER]);
+  return node;
+}
+
+function flowMessage(m: fa.FaMsg): Uint8Array {
+  const b = fa.encode(m);
+  if (isWireError(b)) throw new Error(String(b));
+  return b;
+}
+
+const request = (lo: number, srcAddr = PEER): fa.FaMsg => {
+  return { kind: "request", srcAddr, srcEid: { hi: 9, lo }, qos: QOS.raw, hash: NAME, data: NONE };
+};
+
+const asks = (effects: readonly NodeEffect[]) => effects.filter((e) => e.kind === "ask_irmd");
+
+// Data transfer.
+
+function makeForwarder(): Forwarder {
+  const table = new ForwardTable(16), states = new HopStates(8);
+  states.set(DT, HopState.up);
+  table.publish(new Map([[OTHER, [DT]]]));
+  return new Forwarder(SELF, FLAT_LAYOUT, 60, false, NO_CONGESTION, table, states);
+}
+
+Deno.test("W1: a data packet cut at any byte of its header is dropped, unread", () => {
+  const forwarder = makeForwarder();
+  const packet = new Uint8Array(15);
+  encodePci({ dst: SELF, cube: 0, ttl: 9, ecn: 0, eidHi: 0, eidLo: 0 }, packet, 0, FLAT_LAYOUT);
+  for (let n = 0; n < 15; n++) {
+    assertEquals(forwarder.receive(packet, 0, n, 1), Verdict.short, `${n} bytes`);
+  }
+  assertEquals(forwarder.receive(packet, 0, 15, 1), Verdict.component);
+});
+
+Deno.test("W4: a packet to be relayed dies with TTL 0 as with TTL 1", () => {
+  const forwarder = makeForwarder();
+  const verdict = (ttl: number) => {
+    const packet = new Uint8Array(15);
+    const head = { dst: OTHER, cube: 0, ttl, ecn: 0, eidHi: 1, eidLo: 70 };
+    encodePci(head, packet, 0, FLAT_LAYOUT);
+    return forwarder.receive(packet, 0, 15, 1);
+  };
+  assertEquals([0, 1, 2].map(verdict), [Verdict.expired, Verdict.expired, Verdict.relay]);
+});
+
+Deno.test("reserved endpoint ids without a component take nothing", () => {
+  const forwarder = makeForwarder();
+  for (let eidLo = 2; eidLo < 64; eidLo++) {
+    const packet = new Uint8Array(15);
+    encodePci({ dst: SELF, cube: 0, ttl: 9, ecn: 0, eidHi: 0, eidLo }, packet, 0, FLAT_LAYOUT);
+    assertEquals(forwarder.receive(packet, 0, 15, 1), Verdict.stray, `${eidLo}`);
+  }
+});
+
+// Flow allocator.
+
+Deno.test("W1: flow messages of every kind, cut at each byte, change nothing", () => {
+  const messages: fa.FaMsg[] = [
+    request(70),
+    {
+      kind: "reply",
+      dstEid: { hi: 1, lo: 64 },
+      srcEid: { hi: 2, lo: 65 },
+      response: 0,
+      data: NONE,
+      cause: "",
+    },
+    { kind: "dealloc", dstEid: { hi: 1, lo: 64 }, srcEid: { hi: 2, lo: 65 } },
+  ];
+  for (const m of messages) {
+    const whole = flowMessage(m);
+    for (let n = 0; n < whole.length; n++) {
+      const node = makeNode();
+      node.onComponent(30_000, 0, whole.slice(0, n));
+      assertEquals(asks(drain(node)), [], `${m.kind} of ${n} bytes`);
+      assertEquals(node.flows.size, 0);
+    }
+  }
+});
+
+Deno.test("each byte of a request may be anything: at most one question to the IRMd comes of it", () => {
+  const whole = flowMessage(request(70));
+  const node = makeNode();
+  for (let i = 0; i < whole.length; i++) {
+    for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
+      const b = whole.slice();
+      b[i] = value;
+      node.onComponent(30_000, 0, b);
+      assert(asks(drain(node)).length <= 1, `byte ${i} = ${value}`);
+    }
+  }
+});
+
+Deno.test("W3: replies, updates and deallocs to EID 0, to reserved and to unknown ones change nothing", () => {
+  const node = makeNode();
+  node.alloc(30_000, 5, NAME, QOS.raw, NONE, 1);
+  drain(node);
+  const before = node.flows.size;
+  for (const hi of [0, 1, 0xffffffff]) {
+    for (const lo of [0, 1, 2, 63, 4095, 4096, 0xffffffff]) {
+      const dstEid = { hi, lo }, srcEid = { hi: 5, lo: 70 };
+      const reply = { kind: "reply", dstEid, srcEid, response: 0, data: NONE, cause: "" } as const;
+      node.onFlowMessage(30_000, reply);
+      node.onFlowMessage(30_000, { kind: "dealloc", dstEid, srcEid });
+      node.onFlowMessage(30_000, { kind: "update", dstEid, ece: 0xffff });
+    }
+  }
+  const told = drain(node).filter((e) => e.kind !== "transfer");
+  assertEquals(told, []);
+  assertEquals(node.flows.size, before);
+});
+
+Deno.test("a request that is sent again, byte for byte, is asked once", () => {
+  const node = makeNode();
+  for (let i = 0; i < 50; i++) node.onComponent(30_000 + i, 0, flowMessage(request(70)));
+  assertEquals(asks(drain(node)).length, 1);
+});
+
+Deno.test("W9: a request for a name that is not here is refused at once", () => {
+  const node = makeNode();
+  node.onFlowMessage(30_000, { ...request(70), hash: new Uint8Array(32).fill(9) } as fa.FaMsg);
+  const sent = drain(node).flatMap((e) => e.kind === "transfer" ? [fa.parse(e.bytes, 32)] : []);
+  assertEquals(sent.length, 1);
+  const reply = sent[0]!;
+  assert(!isWireError(reply) && reply.kind === "reply" && reply.response < 0);
+});
+
+Deno.test("a flood of requests from forged addresses leaves a member its turn", () => {
+  const node = makeNode();
+  const random = new Prng(3);
+  for (let i = 0; i < 20_000; i++) {
+    node.onFlowMessage(30_000, request(100 + i, (random.u32() | 1) >>> 0));
+  }
+  const flood = asks(drain(node)).length;
+  assert(flood <= 16, `${flood} forged requests hold the IRMd`);
+  node.onFlowMessage(30_001, request(70));
+  assertEquals(asks(drain(node)).length, 1, "the honest request waits behind the forged ones");
+});
+
+// Link state.
+
+const TIMES = { updateUs: 15e6, timeoutUs: 60e6 };
+
+function makeRouting(): LinkStateRouting {
+  const routing = new LinkStateRouting(SELF, "simple", TIMES, 0);
+  routing.managementUp(0, PEER, MGMT);
+  routing.transferUp(0, PEER, DT);
+  routing.onPacket(0, MGMT, lsu(PEER, SELF, 1));
+  routing.onTimer(20_000);
+  drain(routing);
+  return routing;
+}
+
+const sends = (effects: readonly RoutingEffect[]) => effects.filter((e) => e.kind === "send_mgmt");
+
+Deno.test("W2: updates with address 0, of a link to itself, too short or too long go nowhere", () => {
+  const routing = makeRouting();
+  routing.managementUp(20_000, OTHER, 9);
+  drain(routing);
+  const held = routing.linksHeld;
+  const bad = [lsu(OTHER, OTHER, 1), lsu(0, OTHER, 1), lsu(OTHER, 0, 1)];
+  const whole = lsu(OTHER, PEER, 1);
+  for (let n = 0; n < 24; n++) bad.push(whole.slice(0, n));
+  bad.push(new Uint8Array(25), new Uint8Array(1500));
+  for (const b of bad) routing.onPacket(20_000, MGMT, b);
+  routing.onTimer(200_000);
+  assertEquals(routing.linksHeld, held);
+  assertEquals(sends(drain(routing)), []);
+});
+
+Deno.test("W2: nobody speaks for our links: a forged one is answered, not believed", () => {
+  const routing = makeRouting();
+  routing.onPacket(2e6, MGMT, lsu(SELF, PEER, 50, true));
+  assert(routing.links().some((l) => l.src === SELF && l.dst === PEER && l.seqno > 50));
+  routing.onPacket(4e6, MGMT, lsu(SELF, OTHER, 1));
+  assert(!routing.links().some((l) => l.src === SELF && l.dst === OTHER), "a ghost link");
+  assert(routing.reaches(PEER));
+});
+
+Deno.test("W10, W11: a link that goes leaves routes and neighbours at once, not by time-out", () => {
+  const routing = makeRouting();
+  routing.onPacket(1e6, MGMT, lsu(PEER, OTHER, 1));
+  routing.onPacket(1e6, MGMT, lsu(OTHER, PEER, 1));
+  routing.onTimer(1.02e6);
+  assert(routing.reaches(OTHER));
+  routing.onPacket(2e6, MGMT, lsu(PEER, OTHER, 2, true));
+  routing.onTimer(2.02e6);
+  assert(!routing.reaches(OTHER) && routing.reaches(PEER));
+  routing.transferGone(3e6, PEER, DT);
+  routing.onTimer(3.02e6);
+  assertEquals(routing.members(), [SELF]);
+});
+
+Deno.test("W10: links that nobody renews time out, and routes with them", () => {
+  const routing = makeRouting();
+  for (let us = 1e6; us < 70e6; us += 1e6) {
+    // The neighbour renews its link to us; what it told of others is not renewed.
+    if (us === 1e6) routing.onPacket(us, MGMT, lsu(OTHER, PEER, 1));
+    if (us === 1e6) routing.onPacket(us, MGMT, lsu(PEER, OTHER, 1));
+    routing.onPacket(us, MGMT, lsu(PEER, SELF, us / 1e6 + 1));
+    while (routing.deadlineUs() <= us) routing.onTimer(us);
+    if (us === 30e6) assert(routing.reaches(OTHER));
+  }
+  assert(!routing.reaches(OTHER) && routing.reaches(PEER));
+});
+
+Deno.test("a flood of updates is bounded, in all and for each source; links that were known go on", () => {
+  const routing = makeRouting();
+  for (let i = 0; i < 2 * LINKS_PER_SOURCE_MAX; i++) {
+    routing.onPacket(1e6, MGMT, lsu(OTHER, 100_000 + i, 1));
+  }
+  assert(routing.linksHeld <= LINKS_PER_SOURCE_MAX + 2);
+  for (let i = 0; i < LINKS_MAX + 1000; i++) {
+    routing.onPacket(1e6, MGMT, lsu(0x40000000 + i, 7, 1));
+  }
+  assertEquals(routing.linksHeld, LINKS_MAX);
+  assert(drain(routing).length < 200_000);
+  routing.onPacket(2e6, MGMT, lsu(PEER, SELF, 2));
+  routing.onTimer(2.2e6);
+  assert(routing.reaches(PEER));
+  assert(routing.links().some((l) => l.src === PEER && l.dst === SELF && l.seqno === 2));
+  // What the flood left ages out.
+  for (let us = 3e6; us < 70e6; us += 1e6) {
+    routing.onPacket(us, MGMT, lsu(PEER, SELF, us));
+    while (routing.deadlineUs() <= us) routing.onTimer(us);
+    drain(routing);
+  }
+  assertEquals(routing.links().length, 2);
+});
+
+Deno.test("10 000 joins and leaves of neighbours leave nothing behind but numbers that age out", () => {
+  const routing = makeRouting();
+  let nowUs = 1e6;
+  for (let i = 0; i < 10_000; i++) {
+    const addr = 0x50000000 + i, fd = 10 + 2 * i;
+    routing.managementUp(nowUs, addr, fd);
+    routing.transferUp(nowUs, addr, fd + 1);
+    routing.onPacket(nowUs, fd, lsu(addr, SELF, 0));
+    nowUs += 20_000;
+    routing.onPacket(nowUs, MGMT, lsu(PEER, SELF, i + 2));
+    while (routing.deadlineUs() <= nowUs) routing.onTimer(nowUs);
+    routing.transferGone(nowUs, addr, fd + 1);
+    routing.managementDown(addr, fd);
+    routing.onPacket(nowUs, MGMT, lsu(addr, SELF, 1, true));
+    drain(routing);
+  }
+  assert(routing.linksHeld <= 2 * 4000, `${routing.linksHeld} links`);
+  assertEquals(routing.neighbours().map((n) => n.addr), [PEER]);
+  for (let at = nowUs; at < nowUs + 70e6; at += 1e6) {
+    routing.onPacket(at, MGMT, lsu(PEER, SELF, at));
+    while (routing.deadlineUs() <= at) routing.onTimer(at);
+    drain(routing);
+  }
+  assertEquals(routing.linksHeld, 2);
+});
+
+// Directory.
+
+function makeDht(): Dht {
+  const random = new Prng(8);
+  const self = { id: new Uint8Array(32).fill(7), addr: SELF };
+  return new Dht(0, self, defaultSettings().dht, 1e9, () => random.u32());
+}
+
+const contact = (n: number) => ({ id: new Uint8Array(32).fill(n), addr: 1000 + n });
+
+function key(n: number): Uint8Array {
+  const k = new Uint8Array(32);
+  new DataView(k.buffer).setUint32(0, Math.imul(n + 1, 0x9e3779b1));
+  new DataView(k.buffer).setUint32(8, n);
+  return k;
+}
+
+Deno.test("directory messages of every kind, cut at each byte or with any byte changed, break nothing", () => {
+  const src = contact(1), cookie = 5n;
+  const messages: dht.DhtMsg[] = [
+    { kind: "store", src, key: NAME, value: PEER, expires: 1e9 + 100 },
+    { kind: "find_node_req", src, cookie, key: NAME },
+    { kind: "find_value_req", src, cookie, key: NAME },
+    { kind: "find_node_rsp", src, cookie, key: NAME, contacts: [contact(2), contact(3)] },
+    { kind: "find_value_rsp", src, cookie, key: NAME, contacts: [contact(2)], values: [PEER] },
+  ];
+  const machine = makeDht();
+  for (const m of messages) {
+    const whole = dht.encode(m);
+    for (let n = 0; n < whole.length; n++) machine.onMessage(1, whole.slice(0, n));
+    for (let i = 0; i < whole.length; i++) {
+      for (const value of [0, 0x7f, 0x80, 0xff]) {
+        const b = whole.slice();
+        b[i] = value;
+        machine.onMessage(1, b);
+      }
+    }
+    drain(machine);
+  }
+  assert(machine.counters.malformed > 100);
+  assert(machine.values.size < 400);
+});
+
+Deno.test("an unknown code with a bad id (which kills a prototype), and contacts with address 0, teach nothing", () => {
+  const machine = makeDht();
+  // code 9, src { id: 3 bytes, addr 0x2222 }
+  machine.onMessage(1, Uint8Array.of(8, 9, 18, 8, 10, 3, 1, 2, 3, 16, 0xa2, 0x44));
+  assertEquals([machine.contacts.size, machine.counters.malformed], [0, 1]);
+  assertEquals(drain(machine), []);
+});
+
+Deno.test("answers that nobody asked for, or from another than was asked, are not believed", () => {
+  const machine = makeDht();
+  machine.onMembers(0, [1001, 1002]);
+  machine.onMessage(
+    1,
+    dht.encode({ kind: "find_node_req", src: contact(1), cookie: 1n, key: NAME }),
+  );
+  drain(machine);
+  machine.query(2, NAME, 77);
+  const cookies = drain(machine).flatMap((e) => {
+    const m = e.kind === "send" ? dht.parse(e.bytes, 32) : undefined;
+    return m !== undefined && !isWireError(m) && m.kind === "find_value_req" ? [m.cookie] : [];
+  });
+  assertEquals(cookies.length, 1);
+  const cookie = cookies[0]!;
+  const lie = { kind: "find_value_rsp", key: NAME, contacts: [], values: [1002] } as const;
+  machine.onMessage(3, dht.encode({ ...lie, src: contact(2), cookie }));
+  machine.onMessage(3, dht.encode({ ...lie, src: contact(1), cookie: cookie + 1n }));
+  assertEquals(drain(machine).filter((e) => e.kind === "found"), []);
+  machine.onMessage(4, dht.encode({ ...lie, src: contact(1), cookie }));
+  assertEquals(drain(machine).filter((e) => e.kind === "found"), [
+    { kind: "found", token: 77, addrs: [1002] },
+  ]);
+});
+
+Deno.test("a flood of stores is bounded by key and in all; names go on being stored and found", () => {
+  const machine = makeDht();
+  machine.register(0, NAME);
+  const store = (k: Uint8Array, value: number, expires = 1e9 + 1000) => {
+    machine.onMessage(1e6, dht.encode({ kind: "store", src: contact(1), key: k, value, expires }));
+  };
+  for (let i = 0; i < 500; i++) store(NAME.map((b) => b ^ 3), 2000 + i);
+  assert(machine.values.get(NAME.map((b) => b ^ 3)).length <= VALUES_PER_KEY_MAX);
+  for (let i = 0; i < 2 * KEYS_MAX + 5000; i++) store(key(i), PEER, 0xffffffff);
+  assert(machine.values.size <= 2 * KEYS_MAX);
+  drain(machine);
+  machine.query(2e6, key(3), 1);
+  assertEquals(drain(machine).filter((e) => e.kind === "found"), [
+    { kind: "found", token: 1, addrs: [PEER] },
+  ]);
+  // An expiry in 2106 is the layer's longest.
+  machine.onTimer(1e6 + 86_401e6);
+  drain(machine);
+  assertEquals(machine.values.size, 0);
+});
+
+Deno.test("a flood of questions from one source is answered in part, others at once", () => {
+  const machine = makeDht();
+  const ask = (n: number) =>
+    machine.onMessage(
+      1e6,
+      dht.encode({ kind: "find_value_req", src: contact(n), cookie: 3n, key: NAME }),
+    );
+  for (let i = 0; i < 5000; i++) ask(1);
+  const answered = drain(machine).length;
+  assert(answered <= 300, `${answered} answers`);
+  ask(2);
+  assert(drain(machine).some((e) => e.kind === "send" && e.dst === 1002));
+});
+
+Deno.test("members that never answer: a lookup ends, and asks the others meanwhile", () => {
+  const machine = makeDht();
+  for (let n = 1; n <= 12; n++) {
+    machine.onMessage(
+      0,
+      dht.encode({ kind: "find_node_req", src: contact(n), cookie: 1n, key: NAME }),
+    );
+  }
+  drain(machine);
+  machine.query(0, NAME, 5);
+  let found: readonly number[] | undefined, atUs = 0;
+  while (found === undefined && machine.deadlineUs() < 20e6) {
+    atUs = machine.deadlineUs();
+    machine.onTimer(atUs);
+    for (const e of drain(machine)) if (e.kind === "found") found = e.addrs;
+  }
+  assertEquals(found, []);
+  assert(atUs < 6e6, `${atUs} µs`);
+  assertEquals(machine.searches, 0);
+});
