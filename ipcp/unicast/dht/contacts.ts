@@ -19,10 +19,14 @@ export const SMALL = 32;
 export const DOUBTFUL_FAILURES = 2;
 export const LOST_FAILURES = 5;
 
+/** An address that says another id within so long is not new again, µs: who is new is sent what it should hold. */
+const NEW_US = 10e6;
+
 /** A node that was heard. */
 export interface Contact extends DhtContact {
-  /** When it was heard last, µs. */
+  /** When it was heard last, µs, and when it counted as new. */
   heardUs: number;
+  readonly newUs: number;
   /** Requests in a row that it did not answer. */
   failures: number;
 }
@@ -75,7 +79,9 @@ export class Contacts {
       }
       this.#byAddr.delete(addr);
     }
-    const contact: Contact = { id: id.slice(), addr, heardUs: nowUs, failures: 0 };
+    const isNew = known === undefined || nowUs - known.newUs >= NEW_US;
+    const newUs = isNew ? nowUs : known.newUs;
+    const contact: Contact = { id: id.slice(), addr, heardUs: nowUs, newUs, failures: 0 };
     const bucket = this.#bucket(id);
     if (bucket.in.length >= this.#most && this.size >= SMALL) {
       const doubtful = bucket.in.findIndex((c) => c.failures >= DOUBTFUL_FAILURES);
@@ -90,7 +96,7 @@ export class Contacts {
     }
     this.#byAddr.set(addr, contact);
     this.#put(contact);
-    return true;
+    return isNew;
   }
 
   #put(c: Contact): void {

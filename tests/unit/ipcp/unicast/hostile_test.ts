@@ -439,3 +439,28 @@ Deno.test("members that never answer: a lookup ends, and asks the others meanwhi
   assert(atUs < 6e6, `${atUs} µs`);
   assertEquals(machine.searches, 0);
 });
+
+Deno.test("a member that says another id with every message is not sent everything each time", () => {
+  const machine = makeDht();
+  machine.onMembers(0, [1001]);
+  for (let i = 0; i < 100; i++) {
+    const store = {
+      kind: "store",
+      src: contact(1),
+      key: key(i),
+      value: PEER,
+      expires: 2e9,
+    } as const;
+    machine.onMessage(1, dht.encode(store));
+  }
+  drain(machine);
+  for (let i = 0; i < 1000; i++) {
+    const src = { id: key(1000 + i), addr: 1001 };
+    machine.onMessage(
+      2 + i,
+      dht.encode({ kind: "store", src, key: key(1), value: PEER, expires: 2e9 }),
+    );
+  }
+  const sent = drain(machine).length;
+  assert(sent <= 100, `${sent} messages for 1000`);
+});
