@@ -4,7 +4,15 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { convergence, crowd, directory, lossAtCut, sharing } from "../sim/figures.ts";
+import {
+  convergence,
+  crowd,
+  directory,
+  isPrototype,
+  lossAtCut,
+  MIXED,
+  sharing,
+} from "../sim/figures.ts";
 import { Prng } from "../sim/prng.ts";
 import * as topologies from "../sim/topology.ts";
 
@@ -66,6 +74,19 @@ const share = (n: number, hops: number, policy: "mb-ecn" | "none") => {
     s.dropped,
   ];
 };
+/** Both kinds of senders; what each kind got, of its equal part. */
+const mixed = (n: number) => {
+  const s = sharing(n, 1, "mb-ecn", MIXED);
+  const sum = s.rates.reduce((a, b) => a + b, 0);
+  const part = (prototype: boolean) => {
+    const own = s.rates.filter((_, i) => isPrototype(i) === prototype);
+    return (2 * own.reduce((a, b) => a + b, 0) / sum).toFixed(2);
+  };
+  const kinds = `${n}, every other a prototype's: ours ${part(false)}, theirs ${
+    part(true)
+  } of an equal part`;
+  return ["mb-ecn", kinds, s.utilisation.toFixed(3), s.jain.toFixed(3), s.queue, s.dropped];
+};
 section(
   "Congestion avoidance",
   "Bottlenecks of 20 Mb/s with rings of 1023 packets, greedy senders with packets of 1000 bytes, 12 s measured after 12 s " +
@@ -75,6 +96,7 @@ section(
     [
       ...[2, 4, 8, 16, 32].map((n) => share(n, 1, "mb-ecn")),
       share(2, 3, "mb-ecn"),
+      ...[4, 8].map((n) => mixed(n)),
       share(4, 1, "none"),
     ],
   ),
@@ -85,7 +107,7 @@ section(
   "A star; every node registers one name, then random nodes ask for random names, cold. Messages of all nodes a query.",
   table(
     ["nodes", "found", "messages", "median, ms", "worst, ms", "most keys at a node"],
-    [8, 16, 32, 64, 128, 256, ...(large ? [512, 1024] : [])].map((n) => directory(n, 200)).map((
+    [8, 16, 32, 64, 128, 256, 512, ...(large ? [1024] : [])].map((n) => directory(n, 200)).map((
       d,
     ) => [
       d.nodes,
