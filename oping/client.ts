@@ -246,6 +246,9 @@ export class Client {
       }
       const deadlineNs = run.allSent
         ? Math.max(sentAtNs, heardAtNs) + Math.max(lastWaitNs, 2 * run.rtt.max * 1e6)
+        : run.received > 0 && !this.#options.givesUp
+        // A gap: the server was there, and may be again.
+        ? Infinity
         : heardAtNs + timeoutMs * 1e6;
       nowNs = this.#sys.monotonicNs();
       if (nowNs >= deadlineNs) {

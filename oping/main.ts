@@ -11,12 +11,18 @@ import { Flow } from "../lib/flow/flow.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { FlowFlag } from "../lib/flow/flags.ts";
 import { tooLongText } from "../lib/flow/message_limit.ts";
+import { selfCommand } from "../lib/self.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { QOS } from "../lib/qos.ts";
 import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
 import { Signal, unblockSignals } from "../lib/sys/signals.ts";
 import { Client } from "./client.ts";
-import { type ClientOptions, parseOptions, type ServerOptions } from "./options.ts";
+import {
+  type ClientOptions,
+  parseOptions,
+  type ServerOptions,
+  type SeveralOptions,
+} from "./options.ts";
 import { complain, Output } from "./output.ts";
 import { jsonText } from "./report.ts";
 import { PingRun } from "./run.ts";
@@ -158,6 +164,30 @@ async function serve(options: ServerOptions): Promise<number> {
   return await new Server(options, process, out, turn, abort).serve();
 }
 
+/**
+ * A client for each name, in a process of its own: its blocking waits delay nobody else's stamps. The exit code is
+ * the worst of theirs; what ends us ends them.
+ */
+async function pingSeveral({ names, words }: SeveralOptions): Promise<number> {
+  const children = names.map((name) => {
+    const [file, ...args] = selfCommand("oping", "-n", name, ...words);
+    return new Deno.Command(file!, { args, stdin: "null" }).spawn();
+  });
+  for (const signal of [...ENDING_SIGNALS, "SIGUSR1"] as const) {
+    Deno.addSignalListener(signal, () => {
+      for (const child of children) {
+        try {
+          child.kill(signal);
+        } catch {
+          // It has ended.
+        }
+      }
+    });
+  }
+  const ends = await Promise.all(children.map((child) => child.status));
+  return Math.max(...ends.map(({ code }) => code));
+}
+
 /** The command; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const words = takePrefix(args);
@@ -175,5 +205,7 @@ export async function main(args: string[]): Promise<number> {
       return await serve(options);
     case "client":
       return await ping(options);
+    case "several":
+      return await pingSeveral(options);
   }
 }

@@ -39,6 +39,8 @@ export interface ClientOptions {
   readonly strictExit: boolean;
   /** Longest silence, ms. */
   readonly timeoutMs: number;
+  /** Silence ends the run after replies, too: it was asked for. */
+  readonly givesUp: boolean;
   readonly deadlineMs: number | undefined;
   readonly reportMs: number | undefined;
   /** Lines to print before anything else. */
@@ -64,7 +66,15 @@ export interface ExitOptions {
   readonly reason?: string;
 }
 
-export type OpingOptions = ClientOptions | ServerOptions | ExitOptions;
+/** Several names to ping at once: a client for each. */
+export interface SeveralOptions {
+  readonly kind: "several";
+  readonly names: readonly string[];
+  /** The options of each. */
+  readonly words: readonly string[];
+}
+
+export type OpingOptions = ClientOptions | ServerOptions | SeveralOptions | ExitOptions;
 
 /** All its options. */
 export const OPING_OPTIONS = {
@@ -120,17 +130,29 @@ interface Words {
   readonly flags: Set<Key>;
   readonly values: Map<Key, string>;
   readonly times: Map<Key, number>;
+  /** Names without -n. */
+  names: readonly string[];
+  /** The options but -n, as they may be given again. */
+  readonly again: string[];
 }
 
 /** Collects the words; an early exit where the prototype exits while it reads them. */
 function collect(args: readonly string[]): Words | ExitOptions {
-  const words: Words = { flags: new Set(), values: new Map(), times: new Map() };
-  const parsed = parseWords(args, OPING_OPTIONS);
+  const words: Words = {
+    flags: new Set(),
+    values: new Map(),
+    times: new Map(),
+    names: [],
+    again: [],
+  };
+  const parsed = parseWords(args, OPING_OPTIONS, true);
   for (const [key, value] of parsed.options) {
     if (key === "help") return { kind: "exit", code: 0, text: USAGE };
     if (key === "help-all") return { kind: "exit", code: 0, text: USAGE + MORE };
     if (key === "version") return { kind: "exit", code: 0, text: versionText("oping") };
-    if (OPING_OPTIONS[key].value === false) {
+    const { words: [word], value: takes } = OPING_OPTIONS[key];
+    if (key !== "name") words.again.push(word, ...(takes === false ? [] : [value]));
+    if (takes === false) {
       words.flags.add(key);
       continue;
     }
@@ -149,6 +171,7 @@ function collect(args: readonly string[]): Words | ExitOptions {
   if (parsed.kind === "missing") {
     return usageExit(`Option ${parsed.word} needs a value`);
   }
+  words.names = parsed.operands;
   return words;
 }
 
@@ -180,7 +203,12 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   return words.flags.has("listen") ? serverOptions(words, notes) : clientOptions(words, qos, notes);
 }
 
-function serverOptions({ flags, values, times }: Words, notes: string[]): OpingOptions {
+function serverOptions({ flags, values, times, names }: Words, notes: string[]): OpingOptions {
+  if (names.length > 0) {
+    return refuse(
+      `A server takes no name, "${names[0]}" is bound to it: irm bind program oping name NAME`,
+    );
+  }
   const flowsMax = values.get("max-flows");
   return {
     kind: "server",
@@ -194,10 +222,13 @@ function serverOptions({ flags, values, times }: Words, notes: string[]): OpingO
 }
 
 function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOptions {
-  const { flags, values, times } = words;
+  const { flags, values, times, again } = words;
+  const names = [
+    ...new Set([...words.values.has("name") ? [values.get("name")!] : [], ...words.names]),
+  ];
   const text = (line: string) => notes.map((note) => `${note}\n`).join("") + line;
-  const name = values.get("name") ?? "";
-  if (name === "") {
+  const [name = ""] = names;
+  if (names.length === 0 || names.includes("")) {
     return { kind: "exit", code: 1, text: text(`No server specified.\n${USAGE}`) };
   }
   const percentiles = percentilesOf(values.get("percentiles"));
@@ -219,6 +250,7 @@ function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOption
     intervalMs = INTERVAL_MAX_MS;
   }
   const size = sizeOf(values.get("size"), notes);
+  if (names.length > 1) return { kind: "several", names, words: again };
   return {
     kind: "client",
     name,
@@ -236,6 +268,7 @@ function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOption
     json: flags.has("json"),
     strictExit: flags.has("strict-exit"),
     timeoutMs: times.get("timeout") ?? (Math.floor(intervalMs / 1000) + 2) * 1000,
+    givesUp: times.has("timeout"),
     deadlineMs: times.get("deadline"),
     reportMs: times.get("report"),
     notes,

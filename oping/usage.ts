@@ -27,6 +27,7 @@ and reports the Round Trip Time (RTT)
 /** What \`ouro help oping\` adds. */
 export const MORE = `
 Beyond the prototype:
+  oping [OPTION]... NAME... Ping names without -n, several at once
       --stats             Add percentiles and a histogram to the statistics
       --percentiles LIST  Percentiles to show, e.g. 50,99 (default 50,90,99,99.9)
       --json              Print one JSON document instead of text (times in ns)

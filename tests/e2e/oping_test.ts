@@ -392,6 +392,27 @@ Deno.test("oping whose stdout is closed ends", async () => {
   assertEquals(result.err, "");
 });
 
+Deno.test("oping takes names without -n, several at once, and ends with the worst of their codes", async () => {
+  await using node = await nodeWithName();
+  await node.must(..."irm name create op2".split(" "));
+  await node.must(..."irm bind program oping name op2".split(" "));
+  await startServer(node, "-Q");
+  const both = await node.run("oping op op2 -c 2 -i 50ms".split(" "));
+  assertEquals(both.code, 0, both.err);
+  for (const name of ["op", "op2"]) {
+    assertMatch(both.out, new RegExp(`64 bytes from ${name}: seq=1 `));
+    assertMatch(
+      both.out,
+      new RegExp(`--- ${name} ping statistics ---\\n2 packets transmitted, 2 `),
+    );
+  }
+  const one = await node.run("oping -c 1 op -i 10ms".split(" "));
+  assertEquals(one.code, 0, one.err);
+  const half = await node.run("oping op nowhere -c 1 -i 10ms".split(" "));
+  assertEquals(half.code, 1);
+  assertMatch(half.out, /64 bytes from op: seq=0 /);
+});
+
 Deno.test("SIGUSR1 makes oping print its counters and go on", async () => {
   await using node = await nodeWithName();
   await startServer(node, "-Q");

@@ -105,6 +105,19 @@ Deno.test("Client: a lost reply in the middle does not end the run", async () =>
   assertEquals(ending.replies, 3);
 });
 
+Deno.test("Client: a run goes on through a gap after replies, unless a time-out was asked for", async () => {
+  const gap = (n: number) => n >= 2 && n < 60 ? "lose" : "answer";
+  const world = new World();
+  world.fate = gap;
+  const ending = await world.client("-c", "62", "-i", "100").ping();
+  assertStringIncludes(world.text, "62 packets transmitted, 4 received, ");
+  assertEquals([ending.replies, ending.cut], [4, false]);
+  const hasty = new World();
+  hasty.fate = gap;
+  await hasty.client("-c", "62", "-i", "100", "--timeout", "1s").ping();
+  assertStringIncludes(hasty.text, "Server timed out.\n");
+});
+
 Deno.test("Client: a silent server ends the run after the time-out", async () => {
   const world = new World();
   world.fate = () => "lose";

@@ -38,9 +38,7 @@ Deno.test("parseOptions() prints the usage for a missing value and an unknown wo
     "--count": "Option --count needs a value",
     "-x": "Unknown option: -x",
     "-fx": "Unknown option: -fx",
-    "name": "Unknown option: name",
     "--flood=1": "Option --flood takes no value",
-    "-": "Unknown option: -",
   };
   for (const [word, reason] of Object.entries(cases)) {
     const expected = { kind: "exit", code: 1, text: USAGE, reason };
@@ -129,4 +127,19 @@ Deno.test("parseOptions() takes any words without throwing", () => {
       assertEquals(options.count >= 0 && options.count <= 0xffffffff, true);
     }
   }));
+});
+
+Deno.test("parseOptions() takes names without -n, one or several, each once", () => {
+  const one = parseOptions(["srv", "-c", "3"]);
+  assertEquals(one.kind === "client" && [one.name, one.count], ["srv", 3]);
+  assertEquals(parseOptions(["a", "-c3", "b", "-Q", "-n", "c", "a", "--", "-d"]), {
+    kind: "several",
+    names: ["c", "a", "b", "-d"],
+    words: ["-c", "3", "-Q"],
+  });
+  const bad = parseOptions(["a", "b", "-c", "x"]);
+  assertEquals(bad.kind, "exit");
+  assertEquals(parseOptions(["-l", "srv"]).kind, "exit");
+  const empty = parseOptions(["a", ""]);
+  assertEquals(empty.kind === "exit" && empty.text, `No server specified.\n${USAGE}`);
 });
