@@ -34,10 +34,15 @@ export function granted(
   flow: FlowRecord,
   pid: number,
   oap: Pick<OapAccepted, "cipherNid" | "key" | "data" | "peer">,
+  name: string,
 ): Answer {
+  const layer = d.registry.ipcps.get(pid === flow.nPid ? flow.n1Pid : flow.nPid)?.layer;
   return ok(
     {
       flowInfo: { ...flow.info(pid), state: FlowState.ALLOCATED },
+      // Fields of other messages, which the prototype's library does not look at in this one.
+      name,
+      ...(layer === undefined ? {} : { layer }),
       ...(oap.data.length > 0 ? { pk: oap.data } : {}),
       ...(oap.key === null ? {} : { symKey: oap.key }),
       cipherNid: oap.cipherNid,

@@ -143,6 +143,7 @@ export const NOT_ENROLLED = "Not enrolled.";
 
 /** Component names of connect and disconnect. */
 export const COMP_MANAGEMENT = "Management";
+/** Component that carries data. */
 export const COMP_DATA_TRANSFER = "Data Transfer";
 
 /** Symbolic name of an `irm_msg` code, or its number as text. */

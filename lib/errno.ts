@@ -188,7 +188,7 @@ export class OuroError extends Error {
   readonly detail: ErrorDetail | undefined;
 
   /**
-   * A failed operation.
+   * A failed operation. Its `cause` is `{ code, stage?, process?, cause? }`, plain data.
    *
    * @param code number of either sign
    * @param action what was tried, as `Cannot …`
@@ -196,8 +196,36 @@ export class OuroError extends Error {
    */
   constructor(code: number, action: string, detail?: ErrorDetail) {
     const why = detail?.cause ?? errnoText(code);
-    super(`${action}: ${code}: ${why}`);
-    this.code = code < 0 ? code : -code;
+    const negative = code < 0 ? code : -code;
+    // `structuredClone` and `postMessage` keep of an error its message and its cause.
+    super(`${action}: ${code}: ${why}`, { cause: { code: negative, ...detail } });
+    this.code = negative;
     this.detail = detail;
+  }
+
+  /**
+   * The error again, from what `structuredClone` or `postMessage` left of one; undefined when it is something else.
+   *
+   * @example
+   * ```ts
+   * import { Errno, OuroError } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const copy = structuredClone(new OuroError(-Errno.ENAME, "Cannot reach it"));
+   * assertEquals(OuroError.from(copy)?.code, -Errno.ENAME);
+   * ```
+   */
+  static from(error: unknown): OuroError | undefined {
+    if (error instanceof OuroError) return error;
+    if (!(error instanceof Error)) return undefined;
+    const { code, stage, process, cause } = (error.cause ?? {}) as Partial<ErrorDetail> & {
+      code?: unknown;
+    };
+    if (typeof code !== "number" || !(code < 0)) return undefined;
+    const known = stage !== undefined && process !== undefined && cause !== undefined;
+    const again = new OuroError(code, "", known ? { stage, process, cause } : undefined);
+    again.message = error.message;
+    if (error.stack !== undefined) again.stack = error.stack;
+    return again;
   }
 }

@@ -30,6 +30,8 @@
  * @module
  */
 
+import "./runtime.ts";
+
 export {
   Errno,
   type ErrnoName,
@@ -48,13 +50,16 @@ export type {
   AsyncCallOptions,
   CallOptions,
   DeallocOptions,
+  FlowAbout,
   FlowOptions,
   FlowText,
+  PeerInfo,
   SharedFlow,
 } from "./flow/options.ts";
 export type { FlowInfo, SduLimits } from "./irm/messages.ts";
 export type { GrantOptions } from "./flow/grant.ts";
 export type { FlowCounters } from "./flow/outlet.ts";
+export { type FlowHandler, type FlowServer, type ServeOptions } from "./flow/serve.ts";
 export { FlowSet, type FlowSetEvent } from "./flow/flow_set.ts";
 export { Packet } from "./flow/packet.ts";
 export { OuroProcess, type OuroProcessOptions, type SharedProcess } from "./flow/process.ts";

@@ -12,7 +12,7 @@ import { RingReader } from "../shm/ring_reader.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
-import type { CallOptions } from "./options.ts";
+import type { CallOptions, FlowAbout } from "./options.ts";
 import type { FlowCounters, Outlet } from "./outlet.ts";
 import type { ProcessParts } from "./process_parts.ts";
 import type { Protection } from "./protection.ts";
@@ -54,6 +54,9 @@ export class FlowCore {
   readonly streamBytes: number;
   /** The one reader of the receive ring. */
   readonly reader: RingReader;
+
+  /** What it is for. */
+  about: FlowAbout = { accepted: false };
 
   // Options.
   flags: number = FLOW_FLAGS_DEFAULT;

@@ -19,12 +19,14 @@ import type {
   DeallocOptions,
   FlowOptions,
   FlowText,
+  PeerInfo,
   SharedFlow,
 } from "./options.ts";
 import type { FlowCounters } from "./outlet.ts";
 import type { Packet } from "./packet.ts";
 import { FlowParts } from "./parts.ts";
 import { OuroProcess, partsOfProcess } from "./process.ts";
+import { type FlowHandler, type FlowServer, serveName, type ServeOptions } from "./serve.ts";
 import { FlowStreams } from "./streams.ts";
 
 /** How the runtime asks for the text of a value. */
@@ -186,6 +188,32 @@ export class Flow implements Disposable, AsyncDisposable {
     return flows;
   }
 
+  /**
+   * Serves a name: makes it where it does not exist, binds it to this process, registers it with the layers of the node,
+   * and gives each flow to `handler`, which may keep it as long as it likes; then the flow is closed. Rejects with
+   * `OuroError`: -EPERM for who may not administer the node (see `bound`), -EIRMD, -EINVAL.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = await Flow.serve("shout", async (flow) => {
+   *   for await (const message of flow.readable) {
+   *     await flow.write(new TextEncoder().encode(new TextDecoder().decode(message).toUpperCase()));
+   *   }
+   * });
+   * assertEquals(server.name, "shout");
+   * ```
+   */
+  static serve(
+    name: string,
+    handler: FlowHandler,
+    options: ServeOptions = {},
+  ): Promise<FlowServer> {
+    return serveName(name, handler, options, (o) => Flow.listen(o));
+  }
+
   static async *#accepted(options: FlowOptions): AsyncGenerator<Flow, void, void> {
     const signal = options.signal;
     while (!signal?.aborted) {
@@ -244,6 +272,46 @@ export class Flow implements Disposable, AsyncDisposable {
   /** What the IRMd granted. */
   get qos(): QosSpec {
     return this.#parts.core.info.qos;
+  }
+
+  /**
+   * The name that the flow was allocated to, at both ends; undefined where an IRMd of the prototype accepted it, which
+   * does not say.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * assertEquals([flow.name, flow.remoteName, flow.localName], ["echo", "echo", undefined]);
+   * assertEquals(flow.layer, undefined); // a direct flow: both ends are on this host
+   * ```
+   */
+  get name(): string | undefined {
+    return this.#parts.core.about.name;
+  }
+
+  /** Our name on this flow: the one it was accepted for; undefined at the end that allocated it. */
+  get localName(): string | undefined {
+    const { accepted, name } = this.#parts.core.about;
+    return accepted ? name : undefined;
+  }
+
+  /** The peer's name: the one we allocated the flow to, or that of an authenticated client's certificate. */
+  get remoteName(): string | undefined {
+    const { accepted, name, peer } = this.#parts.core.about;
+    return accepted ? peer?.name || undefined : name;
+  }
+
+  /** The layer that carries the flow; undefined for a direct one, and where the IRMd does not say. */
+  get layer(): string | undefined {
+    return this.#parts.core.about.layer;
+  }
+
+  /** Who is at the other end, when the flow's key exchange authenticated it; else undefined. */
+  get peer(): PeerInfo | undefined {
+    return this.#parts.core.about.peer;
   }
 
   /** Whether everything that is written arrives, in order (FRCT with retransmission). */
@@ -710,10 +778,11 @@ export class Flow implements Disposable, AsyncDisposable {
 
   /** What a person or a log wants to see; short, without a look at shared memory. */
   toJSON(): FlowText {
-    const { id, fd, info } = this;
+    const { id, fd, info, layer, name } = this;
     const { nPid, n1Pid, mpl, qos } = info;
     const asked = { ...qos, bandwidth: Number(qos.bandwidth) };
-    return { id, fd, pid: nPid, peerPid: n1Pid, mpl, qos: asked, closed: this.isClosed };
+    const about = { ...(name ? { name } : {}), ...(layer ? { layer } : {}) };
+    return { id, fd, ...about, pid: nPid, peerPid: n1Pid, mpl, qos: asked, closed: this.isClosed };
   }
 
   /** `console.log` shows what {@linkcode toJSON} gives. */

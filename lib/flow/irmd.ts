@@ -5,6 +5,7 @@
 
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, flowInfoOf, IrmCode, type IrmMsg, timeoOfMs } from "../irm/messages.ts";
+import type { FlowAbout } from "./options.ts";
 import { FLOW_IDS_MAX, SYMKEY_BYTES } from "../limits.ts";
 import { QOS_NP1, type QosSpec } from "../qos.ts";
 
@@ -14,6 +15,8 @@ export type FlowCall = "alloc" | "accept" | "join";
 /** What the IRMd granted: the flow and, when it is encrypted, cipher and key. */
 export interface FlowGrant {
   readonly info: FlowInfo;
+  /** Names, layer and peer. */
+  readonly about: FlowAbout;
   readonly cipherNid: number;
   /** 32 bytes in a buffer of their own when `cipherNid` isn't 0. The receiver wipes it. */
   readonly symKey: Uint8Array<ArrayBuffer>;
@@ -86,7 +89,19 @@ export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number)
   }
   const symKey = new Uint8Array(reply.symKey ?? []);
   reply.symKey?.fill(0);
-  return { info, cipherNid: reply.cipherNid ?? 0, symKey };
+  const about = aboutOf(reply, call, dst);
+  return { info, about, cipherNid: reply.cipherNid ?? 0, symKey };
+}
+
+/** What the reply says of names, layer and peer. */
+function aboutOf({ name, layer, peer }: IrmMsg, call: FlowCall, dst: string): FlowAbout {
+  return {
+    ...(call === "accept" ? name ? { name } : {} : { name: dst }),
+    accepted: call === "accept",
+    // The destination of a join is the layer.
+    ...(call === "join" ? { layer: dst } : layer ? { layer } : {}),
+    ...(peer === undefined ? {} : { peer }),
+  };
 }
 
 /** Why the local end of a granted flow can't be built, or 0. A key of another length is refused. */

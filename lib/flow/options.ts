@@ -47,6 +47,8 @@ export interface DeallocOptions {
 export interface SharedFlow {
   /** As the IRMd described the flow. */
   readonly info: FlowInfo;
+  /** What is known of its names and its peer. */
+  readonly about?: FlowAbout | undefined;
   /** The flow is given away for good: its signs of life go with it. */
   readonly whole?: boolean | undefined;
   /**
@@ -56,12 +58,38 @@ export interface SharedFlow {
   readonly cipher?: Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** Who is at the other end of a flow, as the key exchange authenticated it. */
+export interface PeerInfo {
+  /** Name in the peer's certificate; empty if it has none that counts. */
+  readonly name: string;
+  /** SHA-256 of the certificate (DER), 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** How it proved that: the kind of its signature key, as `EC prime256v1`. */
+  readonly how: string;
+}
+
+/** What a flow is for, as far as the IRMd said so; one of the prototype says nothing. */
+export interface FlowAbout {
+  /** The name that the flow was allocated to. */
+  readonly name?: string | undefined;
+  /** Whether that name is served here: the flow was accepted. */
+  readonly accepted: boolean;
+  /** The layer that carries it; undefined for a direct flow as well. */
+  readonly layer?: string | undefined;
+  /** The peer, when it was authenticated. */
+  readonly peer?: PeerInfo | undefined;
+}
+
 /** A flow as a log shows it. */
 export interface FlowText {
   /** Flow id. */
   readonly id: number;
   /** Descriptor. */
   readonly fd: number;
+  /** The name that it was allocated to, where that is known. */
+  readonly name?: string | undefined;
+  /** The layer that carries it, where that is known. */
+  readonly layer?: string | undefined;
   /** The process that uses the flow. */
   readonly pid: number;
   /** The IPCP below, or the other process of a direct flow. */

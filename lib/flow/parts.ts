@@ -67,6 +67,7 @@ export class FlowParts implements OwnedFlow {
         ? null
         : cipherOf(PacketCipher.create(grant.cipherNid, grant.symKey));
       const parts = FlowParts.#openEnd(process, grant.info, cipher, fd);
+      parts.core.about = grant.about;
       parts.core.lingerMs = options.lingerMs;
       return parts;
     } catch (e) {
@@ -84,7 +85,10 @@ export class FlowParts implements OwnedFlow {
       const fd = freeFd(process, "attach");
       const cipher = state === undefined ? null : cipherOf(PacketCipher.fromState(state));
       const timeout = shared.whole === true ? info.qos.timeout : 0;
-      return FlowParts.#openEnd(process, { ...info, qos: { ...info.qos, timeout } }, cipher, fd);
+      const own = { ...info, qos: { ...info.qos, timeout } };
+      const parts = FlowParts.#openEnd(process, own, cipher, fd);
+      if (shared.about !== undefined) parts.core.about = shared.about;
+      return parts;
     } finally {
       state?.fill(0);
     }
@@ -155,7 +159,7 @@ export class FlowParts implements OwnedFlow {
     if (!this.core.plain) {
       throw new OuroError(-Errno.ENOTSUP, "Cannot share a flow with FRCT, CRC or encryption");
     }
-    return { info: this.core.info };
+    return { info: this.core.info, about: this.core.about };
   }
 
   /**
@@ -163,13 +167,13 @@ export class FlowParts implements OwnedFlow {
    * lives on, its cipher in the state it is in. Throws `OuroError` -ENOTSUP with FRCT.
    */
   handOver(): SharedFlow {
-    const { frct, info, protection } = this.core;
+    const { about, frct, info, protection } = this.core;
     if (frct !== null) {
       throw new OuroError(-Errno.ENOTSUP, "Cannot hand over a flow with FRCT");
     }
     const cipher = protection?.takeCipherState();
     this.ending.forget();
-    return { info, whole: true, ...(cipher ? { cipher } : {}) };
+    return { info, about, whole: true, ...(cipher ? { cipher } : {}) };
   }
 
   abandon(): void {

@@ -116,6 +116,8 @@ export interface FrctStats {
   outOfWindow: number;
   /** Packets received twice behind a gap. */
   outOfQueue: number;
+  /** Sequence numbers that never came: lost packets of a flow without retransmission. */
+  missing: number;
   /** Bare acknowledgements and window updates sent. */
   bareSent: number;
   /** Copies sent ahead of any sign of loss, on lossy paths only. */

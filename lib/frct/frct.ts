@@ -230,6 +230,7 @@ export class Frct implements FrctEndpoint {
       rendezVous: snd.rendezVous,
       outOfWindow: rcv.outOfWindow,
       outOfQueue: rcv.outOfQueue,
+      missing: rcv.missing,
       bareSent: this.#bareSent,
       repeats: snd.repeats,
       timeouts: snd.timeouts,

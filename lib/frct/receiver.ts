@@ -66,6 +66,8 @@ export class Receiver {
   duplicates = 0;
   outOfWindow = 0;
   outOfQueue = 0;
+  /** Packets of an unreliable peer that were passed over. */
+  missing = 0;
   refused = 0;
 
   /** As `edgeSent`, but the full window from the beginning: what reading adds is measured from it. */
@@ -140,6 +142,7 @@ export class Receiver {
     const gap = distance(seqno, this.nextSeq);
     if (!this.#reliable && this.open && gap > 0 && gap <= WINDOW_PACKETS - this.ready) {
       this.nextSeq = seqno;
+      this.missing += gap;
     }
   }
 
@@ -193,6 +196,7 @@ export class Receiver {
       this.#onGap(last);
       return Accept.Queued;
     }
+    this.missing += gap;
     if (len <= max && this.#read === this.#next) {
       this.direct = true;
       this.#read++;

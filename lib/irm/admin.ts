@@ -20,6 +20,7 @@ import {
   type IrmMsg,
   LIST_LONG,
   type NameInfo,
+  PolLb,
   type UserUse,
 } from "./messages.ts";
 
@@ -36,6 +37,7 @@ export class AdminClient {
   readonly #instance: Instance;
   readonly #options: AdminOptions;
 
+  /** Requests to the IRMd of `instance`; of the one that `OURO_PREFIX` selects when absent. */
   constructor(instance: Instance = currentInstance(), options: AdminOptions = {}) {
     this.#instance = instance;
     this.#options = options;
@@ -159,8 +161,9 @@ export class AdminClient {
     await this.#do(action, { code: IrmCode.IRM_UNBIND_PROCESS, pid, name });
   }
 
-  /** Creates a name; one that exists stays as it is. Empty paths mean the defaults. */
-  async createName(info: Readonly<NameInfo>): Promise<void> {
+  /** Creates a name; one that exists stays as it is. Paths that are empty or absent mean the defaults. */
+  async createName(name: string | Readonly<NameInfo>): Promise<void> {
+    const info = typeof name === "string" ? plainName(name) : name;
     const action = `Cannot create name ${quoted(info.name)}`;
     checkName(action, "name", info.name);
     const { skey, scrt, ckey, ccrt, senc, cenc } = info;
@@ -229,6 +232,11 @@ export class AdminClient {
     if (result < 0) throw new OuroError(result, action, reply.error);
     return reply;
   }
+}
+
+/** A name with everything at its default. */
+function plainName(name: string): NameInfo {
+  return { name, polLb: PolLb.ROUND_ROBIN, skey: "", scrt: "", ckey: "", ccrt: "" };
 }
 
 function quoted(s: string): string {

@@ -18,6 +18,7 @@ export interface BootstrapOptions {
   port: number;
   /** Network interface of an Ethernet IPCP. */
   device: string;
+  /** Ethertype of an Ethernet layer, 0x600 and more. */
   ethertype: number;
   /** Bytes. */
   addrSize: number;
@@ -33,7 +34,9 @@ export interface BootstrapOptions {
   lsTUpdate: number;
   /** Seconds. */
   lsTTimeo: number;
+  /** Lookups under way at once. */
   dhtAlpha: number;
+  /** Entries of a bucket of the directory. */
   dhtK: number;
   /** Seconds. */
   dhtTExpire: number;

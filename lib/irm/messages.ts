@@ -78,11 +78,15 @@ export interface IpcpInfo {
 
 /** `ipcp_list_msg`, an entry of the reply to a list request. */
 export interface IpcpListEntry {
+  /** Process id of the IPCP. */
   pid: number;
+  /** One of `IpcpType`. */
   type: number;
+  /** Name of the IPCP. */
   name: string;
   /** `Not enrolled.` before bootstrap and enrollment. */
   layer: string;
+  /** One of `HashAlgo`. */
   hashAlgo: number;
   /** One of `IpcpState` (our addition, like what follows). */
   state?: number | undefined;
@@ -94,25 +98,33 @@ export interface IpcpListEntry {
 
 /** `name_info_msg`; empty paths mean the defaults. */
 export interface NameInfo {
+  /** The name. */
   name: string;
   /** One of `PolLb`. */
   polLb: number;
   /** Server key and certificate. */
   skey: string;
+  /** Certificate of the server. */
   scrt: string;
   /** Client key and certificate. */
   ckey: string;
+  /** Certificate of the client. */
   ccrt: string;
   /** Server and client enc.conf (our addition; absent = default). */
   senc?: string | undefined;
+  /** `enc.conf` of the client. */
   cenc?: string | undefined;
 }
 
 /** What a user holds, or what there is, of what users share (our addition). */
 export interface UserUse {
+  /** The user. */
   uid: number;
+  /** Connections to the IRMd. */
   connections: number;
+  /** Announced processes. */
   processes: number;
+  /** Flows. */
   flows: number;
   /** KiB in /dev/shm. */
   memoryKib: number;
@@ -120,7 +132,9 @@ export interface UserUse {
 
 /** Whose processes a binding is for (our addition); one of them. Users and groups by name or number. */
 export interface BoundFor {
+  /** Name or number of a user. */
   user?: string | undefined;
+  /** Name or number of a group. */
   group?: string | undefined;
   /** Not 0: everybody's. */
   any?: number | undefined;

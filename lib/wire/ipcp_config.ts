@@ -12,6 +12,7 @@ import type { IpcpType } from "../codes.ts";
 
 /** `layer_info_msg`. */
 export interface LayerInfo {
+  /** Name of the layer. */
   name: string;
   /** One of `HashAlgo`. */
   dirHashAlgo: number;
@@ -21,8 +22,11 @@ export interface LayerInfo {
 export interface LsConfig {
   /** One of `LsPol`. */
   pol: number;
+  /** Time between two calculations of routes, s. */
   tRecalc: number;
+  /** Time between two updates, s. */
   tUpdate: number;
+  /** Age at which what a member said is forgotten, s. */
   tTimeo: number;
 }
 
@@ -30,23 +34,33 @@ export interface LsConfig {
 export interface RoutingConfig {
   /** One of `RoutingPol`. */
   pol: number;
+  /** Link state; there when `pol` is 0. */
   ls?: LsConfig | undefined;
 }
 
 /** `dt_config_msg`: sizes in bytes, `maxTtl` in hops. */
 export interface DtConfig {
+  /** Bytes of an address. */
   addrSize: number;
+  /** Bytes of an endpoint id. */
   eidSize: number;
+  /** Hops after which a packet is dropped. */
   maxTtl: number;
+  /** Routing. */
   routing: RoutingConfig;
 }
 
 /** `dir_dht_config_msg`; times in seconds. */
 export interface DhtConfig {
+  /** Lookups under way at once. */
   alpha: number;
+  /** Entries of a bucket. */
   k: number;
+  /** Age at which an entry is forgotten. */
   tExpire: number;
+  /** Time between two refreshes of a bucket. */
   tRefresh: number;
+  /** Time between two replications. */
   tReplicate: number;
   /** Address of a peer to bootstrap from, 0 = none. */
   peer: bigint;
@@ -56,34 +70,47 @@ export interface DhtConfig {
 export interface DirConfig {
   /** One of `DirPol`. */
   pol: number;
+  /** There when `pol` is 0. */
   dht?: DhtConfig | undefined;
 }
 
 /** `uni_config_msg`. */
 export interface UnicastConfig {
+  /** Data transfer. */
   dt: DtConfig;
+  /** Directory. */
   dir: DirConfig;
+  /** One of `AddrAuth`. */
   addrAuthType: number;
+  /** One of `CongAvoid`. */
   congAvoid: number;
 }
 
 /** `udp4_config_msg`: addresses are the network-order bytes read as a little-endian word; DNS 0 = none. */
 export interface Udp4Config {
+  /** Own address; 0 is any. */
   ipAddr: number;
+  /** UDP port. */
   port: number;
+  /** Address of the DNS server. */
   dnsAddr: number;
 }
 
 /** `udp6_config_msg`: addresses are 16 bytes; DNS all zero = none. */
 export interface Udp6Config {
+  /** Own address; all zero is any. */
   ipAddr: Uint8Array;
+  /** UDP port. */
   port: number;
+  /** Address of the DNS server. */
   dnsAddr: Uint8Array;
 }
 
 /** `eth_config_msg`. */
 export interface EthConfig {
+  /** Network device. */
   dev: string;
+  /** Ethertype, for eth-dix. */
   ethertype: number;
 }
 

@@ -259,3 +259,56 @@ libraryTest(
     }
   },
 );
+
+libraryTest(
+  "a flow says its name, its layer and its peer, as far as they are told",
+  async ({ irmd, a, b }) => {
+    const peer = {
+      name: "c.example",
+      fingerprint: new Uint8Array(32).fill(9),
+      how: "EC prime256v1",
+    };
+    irmd.tamper = (reply) => ({ ...reply, name: "svc", layer: "lay", peer });
+    const accepting = Flow.accept(b);
+    const x = await Flow.alloc(a, "svc");
+    const y = await accepting;
+    assertEquals([x.name, x.remoteName, x.localName, x.layer], ["svc", "svc", undefined, "lay"]);
+    assertEquals([y.name, y.remoteName, y.localName, y.layer], ["svc", "c.example", "svc", "lay"]);
+    assertEquals(y.peer, peer);
+    assertEquals(JSON.parse(JSON.stringify(y)).name, "svc");
+    const attached = Flow.attach(b, structuredClone(y.share()));
+    assertEquals([attached.name, attached.layer, attached.peer], ["svc", "lay", peer]);
+    attached.detach();
+    // An IRMd of the prototype says none of it: nothing is made up.
+    irmd.tamper = (reply) => reply;
+    const plain = Flow.accept(b);
+    const z = await Flow.alloc(a, "svc");
+    const w = await plain;
+    assertEquals([z.name, z.layer, z.peer], ["svc", undefined, undefined]);
+    assertEquals([w.name, w.localName, w.remoteName, w.layer], [
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  },
+);
+
+libraryTest("structuredClone() keeps the code and the cause of an error", () => {
+  const detail = { stage: "query", process: "ipcpd-udp4 n1", cause: "nobody there" };
+  for (const error of [new OuroError(-1007, "Cannot x", detail), new OuroError(11, "Cannot y")]) {
+    const copy = structuredClone(error);
+    assertEquals((copy.cause as { code: number }).code, error.code);
+    const again = OuroError.from(copy)!;
+    assert(again instanceof OuroError);
+    assertEquals([again.code, again.message, again.detail], [
+      error.code,
+      error.message,
+      error.detail,
+    ]);
+    assertEquals(OuroError.from(error), error);
+  }
+  assertEquals(OuroError.from(new Error("x", { cause: { code: "EIO" } })), undefined);
+  assertEquals(OuroError.from(structuredClone(new TypeError("x"))), undefined);
+  assertEquals(OuroError.from({ code: -5 }), undefined);
+});

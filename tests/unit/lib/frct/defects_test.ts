@@ -349,3 +349,19 @@ Deno.test("begin() changes nothing until sent()", () => {
   assertEquals(again[0], "0f0051010000010000005001bb");
   assertEquals(b.ep.begin(b.nowUs, new Uint8Array(20), 9), -Errno.EMSGSIZE);
 });
+
+Deno.test("packets of an unreliable flow that never came are counted, behind a gap and in stats()", () => {
+  const [x, y] = [new Bench(false), new Bench(false)];
+  const sent = ["01", "02", "03", "04", "05", "06"].map((p) => x.write(p) as string);
+  for (const k of [0, 2, 5]) y.rx(sent[k]!);
+  assertEquals([y.read(), y.read(), y.read()], ["01", "03", "06"]);
+  assertEquals(y.ep.stats(y.nowUs).missing, 3);
+  // One that comes too late is a duplicate to the machine; it stays counted.
+  y.rx(sent[1]!);
+  assertEquals(y.ep.stats(y.nowUs).missing, 3);
+  const [p, q] = [new Bench(), new Bench()];
+  const reliable = ["01", "02"].map((b) => p.write(b) as string);
+  q.rx(reliable[1]!);
+  q.rx(reliable[0]!);
+  assertEquals(q.ep.stats(q.nowUs).missing, 0, "a reliable flow has them sent again");
+});
