@@ -93,7 +93,7 @@ async function acceptOne(
     }
     d.log.info(`Flow ${flow.id} accepted by ${flow.nPid} for ${name} (uid ${flow.uid}).`);
   }
-  return granted(d, flow, flow.nPid, oap, name);
+  return granted(d, flow, flow.nPid, oap, { opts: msg.opts, name });
 }
 
 function acceptCause(d: Daemon, code: number, pid: number): string {

@@ -126,7 +126,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
       return failed(-Errno.ECRYPT, "oap", done.reason);
     }
     d.log.info(`Flow ${flow.id} allocated (direct) for ${proc.pid} to ${dst}.`);
-    return granted(d, flow, proc.pid, done, dst);
+    return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
   }
 }
 
@@ -206,7 +206,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     d.log.error(`OAP completion failed for ${dst}.`);
     return failed(-Errno.ECRYPT, "oap", done.reason);
   }
-  return granted(d, flow, proc.pid, done, dst);
+  return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 
 import { Errno, errnoText } from "../lib/errno.ts";
-import { type FlowPeer, FlowState } from "../lib/irm/messages.ts";
+import { FLOW_ABOUT, type FlowPeer, FlowState } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
 import {
@@ -34,15 +34,16 @@ export function granted(
   flow: FlowRecord,
   pid: number,
   oap: Pick<OapAccepted, "cipherNid" | "key" | "data" | "peer">,
-  name: string,
+  asked: { readonly opts?: number | undefined; readonly name: string },
 ): Answer {
   const layer = d.registry.ipcps.get(pid === flow.nPid ? flow.n1Pid : flow.nPid)?.layer;
   return ok(
     {
       flowInfo: { ...flow.info(pid), state: FlowState.ALLOCATED },
-      // Fields of other messages, which the prototype's library does not look at in this one.
-      name,
-      ...(layer === undefined ? {} : { layer }),
+      // The replies to programs of the prototype are the prototype's.
+      ...(((asked.opts ?? 0) & FLOW_ABOUT) === 0
+        ? {}
+        : { name: asked.name, ...(layer === undefined ? {} : { layer }) }),
       ...(oap.data.length > 0 ? { pk: oap.data } : {}),
       ...(oap.key === null ? {} : { symKey: oap.key }),
       cipherNid: oap.cipherNid,

@@ -48,6 +48,9 @@ export type IpcpReply =
 
 /** Sends requests to the IPCPs of an instance. */
 export class IpcpClient {
+  /** By IPCP and flow: requests that wait for a place in the IPCP's queue. */
+  readonly #unsent = new Map<string, Promise<void>>();
+
   constructor(readonly instance: Instance, readonly log: Logger) {}
 
   /**
@@ -66,14 +69,27 @@ export class IpcpClient {
     const timeoutMs = Math.min(isLong ? LONG_ANSWER_MS : REPLY_MS[call], limitMs);
     const endMs = performance.now() + timeoutMs;
     const path = ipcpSocketPath(this.instance, pid);
+    const flow = `${pid} ${msg.flowId}`;
+    // A dealloc that overtook the request it takes back would leave the flow in the IPCP for ever.
+    if (call === "dealloc") await this.#unsent.get(flow);
+    let sentNow: (() => void) | undefined;
     try {
       const now = SeqSocket.tryConnect(path);
+      if (now === null && msg.flowId !== undefined && call !== "dealloc") {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#unsent.set(flow, promise);
+        sentNow = () => {
+          if (this.#unsent.get(flow) === promise) this.#unsent.delete(flow);
+          resolve();
+        };
+      }
       if (now === null && call === "dealloc") {
         void this.#sendLater(path, encodeIpcpMsg(msg));
         return { kind: "silent", cause: `IPCP ${pid} is busy` };
       }
       using socket = now ?? await SeqSocket.connectAsync(path, { timeoutMs });
       const sent = socket.trySend(encodeIpcpMsg(msg));
+      sentNow?.();
       if (sent < 0) throw new SysError(-sent, "send", path);
       const left = Math.max(0, endMs - performance.now());
       const bytes = await socket.recv({ timeoutMs: left, maxBytes: MESSAGE_BYTES_MAX });
@@ -95,6 +111,8 @@ export class IpcpClient {
         kind: "unreachable",
         cause: `cannot talk to IPCP ${pid}: ${errnoText(e.errno)}`,
       };
+    } finally {
+      sentNow?.();
     }
   }
 

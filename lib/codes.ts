@@ -138,6 +138,9 @@ export const BIND_AUTO = 1;
 /** Bit 0 of `irm_msg.opts` in a list request: the client reads replies of any length (our addition). */
 export const LIST_LONG = 1;
 
+/** Bit 0 of `irm_msg.opts` in a request for a flow: the reply may hold the name and the layer (our addition). */
+export const FLOW_ABOUT = 1;
+
 /** Layer name of an IPCP before bootstrap or enrollment. */
 export const NOT_ENROLLED = "Not enrolled.";
 

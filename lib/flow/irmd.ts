@@ -3,6 +3,7 @@
  * it is believed (spec 30 §18.10). Building and checking only; `lib/irm/client.ts` does the talking.
  */
 
+import { FLOW_ABOUT } from "../codes.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, flowInfoOf, IrmCode, type IrmMsg, timeoOfMs } from "../irm/messages.ts";
 import type { FlowAbout } from "./options.ts";
@@ -50,6 +51,7 @@ export function flowRequest(
     code: CODES[call],
     flowInfo: flowInfoOf({ nPid: pid, qos: call === "join" ? QOS_NP1 : qos }),
     ...(call === "accept" ? {} : { dst }),
+    opts: FLOW_ABOUT,
     ...(timeoutMs === undefined ? {} : { timeo: timeoOfMs(timeoutMs) }),
   };
 }

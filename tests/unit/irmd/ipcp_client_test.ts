@@ -1,0 +1,56 @@
+// What the IRMd sends to an IPCP whose queue is full keeps its order: nothing overtakes what it takes back.
+
+import { assert, assertEquals } from "@std/assert";
+import { instanceOf, ipcpSocketPath } from "../../../lib/instance.ts";
+import { decodeIpcpMsg, IpcpCode, type IpcpMsg } from "../../../lib/irm/messages.ts";
+import { Logger, nullSink } from "../../../lib/log.ts";
+import { SeqListener, SeqSocket } from "../../../lib/sys/socket.ts";
+import { isWireError } from "../../../lib/wire/mod.ts";
+import { IpcpClient } from "../../../irmd/ipcp_client.ts";
+
+Deno.test("a dealloc does not overtake the allocation that waits for a place in the IPCP's queue", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+  const instance = instanceOf(prefix);
+  await Deno.mkdir(instance.socketDir, { recursive: true });
+  const path = ipcpSocketPath(instance, Deno.pid);
+  const held: SeqSocket[] = [];
+  try {
+    using listener = SeqListener.listen(path, 0o600, 0);
+    // Others fill the queue.
+    for (let s; (s = SeqSocket.tryConnect(path)) !== null;) held.push(s);
+    assert(held.length > 0);
+    const client = new IpcpClient(instance, new Logger(nullSink, "test"));
+    const request = { flowId: 7, pid: 1, uid: 0, hash: new Uint8Array(4), pk: new Uint8Array(0) };
+    const asked = client.call(
+      Deno.pid,
+      "alloc",
+      { code: IpcpCode.IPCP_FLOW_ALLOC, ...request },
+      20_000,
+    );
+    // A place is free for whoever comes now.
+    listener.accept()![Symbol.dispose]();
+    const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 7, timeoSec: 0 };
+    const taken = client.call(Deno.pid, "dealloc", dealloc);
+    const codes: number[] = [];
+    for (let turns = 0; codes.length < 2; turns++) {
+      assert(turns < 30_000, `heard of ${codes}`);
+      await new Promise((done) => setTimeout(done, 1));
+      using socket = listener.accept();
+      if (socket === null) continue;
+      let bytes: Uint8Array | null = null;
+      try {
+        bytes = await socket.recv({ timeoutMs: held.length > 0 ? 0 : 5000 });
+      } catch { /* one of those that only filled the queue */ }
+      held.pop()?.[Symbol.dispose]();
+      if (bytes === null) continue;
+      const msg = decodeIpcpMsg(bytes);
+      assert(!isWireError(msg));
+      codes.push((msg as IpcpMsg).code);
+    }
+    assertEquals(codes, [IpcpCode.IPCP_FLOW_ALLOC, IpcpCode.IPCP_FLOW_DEALLOC]);
+    await Promise.all([asked, taken]);
+  } finally {
+    for (const s of held) s[Symbol.dispose]();
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
