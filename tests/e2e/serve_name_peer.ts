@@ -1,6 +1,6 @@
 // Serves the names of the command line: echoes, or fails on "fail"; prints what it hears. Ends with SIGTERM.
 
-import { Flow, OuroError } from "../../lib/mod.ts";
+import { Flow, type OuroError } from "../../lib/mod.ts";
 
 const decoder = new TextDecoder();
 const servers = [];
