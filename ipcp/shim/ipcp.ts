@@ -16,7 +16,8 @@ import { Registrations } from "../registrations.ts";
 import { Type, type TypeName } from "../state.ts";
 import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import type { Addr } from "./name_cache.ts";
-import { type ShimConfig, ShimMachine, type ShimOnly, type ShimPeer } from "./machine.ts";
+import type { ShimConfig, ShimOnly, ShimPeer } from "./effects.ts";
+import { ShimMachine } from "./machine.ts";
 
 /** A freed endpoint id rests for as long as a peer may still think the flow lives, µs. */
 export const QUARANTINE_US = 120e6;

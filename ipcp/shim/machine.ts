@@ -25,16 +25,10 @@ import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { isPieceMsg } from "../../lib/wire/mgmt_piece.ts";
-import type {
-  FlowEndMsg,
-  FlowReply,
-  FlowReq,
-  ShimMgmt,
-  ShimMgmtCodec,
-} from "../../lib/wire/shim_mgmt.ts";
+import type { FlowEndMsg, FlowReply, FlowReq, ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
 import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
-import type { Asked, FlowEffect, FlowMachine, FlowOrder } from "../machine.ts";
+import type { Asked, FlowMachine, FlowOrder } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import {
   type Addr,
@@ -46,7 +40,8 @@ import {
   RESOLVE_ANSWER_US,
   sameAddr,
 } from "./name_cache.ts";
-import { EidPool, type EidRange } from "./eids.ts";
+import { EidPool } from "./eids.ts";
+import type { ShimConfig, ShimCounters, ShimEffect, ShimOnly, ShimPeer } from "./effects.ts";
 import { LongMessages } from "./long_messages.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
@@ -54,46 +49,6 @@ export const REQUEST_LIFE_US = 22e6;
 
 /** Bytes at the start of OAP data that request and answer share: its id. */
 export const TAG_BYTES = 16;
-
-/** What a type of shim is made of. */
-export interface ShimConfig {
-  readonly codec: ShimMgmtCodec;
-  readonly eids: EidRange;
-  /** Bytes of a name hash in this layer. */
-  readonly hashBytes: number;
-  /** Largest management message that fits the lower layer. */
-  readonly mgmtBytesMax: number;
-  /** How names are found: by asking on the wire, or by a resolver of the shell. */
-  readonly names: "ask" | "resolve";
-}
-
-/** What the data path needs of a flow. */
-export interface OpenFlow {
-  readonly flowId: number;
-  readonly localEid: number;
-  readonly remoteEid: number;
-  readonly peer: Addr;
-}
-
-/** The far end of a flow. */
-export interface ShimPeer {
-  readonly addr: Addr;
-  /** Its endpoint id. */
-  readonly eid: number;
-}
-
-/** What only this machine asks for. */
-export type ShimOnly =
-  /** A management message; `to` undefined means every station (broadcast). */
-  | { readonly kind: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
-  /** Answered with {@linkcode ShimMachine.resolved}. */
-  | { readonly kind: "resolve"; readonly hash: Uint8Array }
-  /** Why nothing can be reached from now on; undefined if something can. */
-  | { readonly kind: "reach"; readonly cutOff: string | undefined }
-  /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
-  | { readonly kind: "open"; readonly flow: OpenFlow };
-
-export type ShimEffect = FlowEffect<ShimPeer> | ShimOnly;
 
 const RULES: Record<ShimConfig["names"], QueryRules> = {
   ask: { repeatsUs: QUERY_REPEATS_US, patienceUs: QUERY_LIFE_US, late: -Errno.ETIMEDOUT },
@@ -117,16 +72,6 @@ interface Flow {
   readonly tag: Uint8Array;
   /** The name that was asked for; empty for a flow that arrived. */
   readonly hash: Uint8Array;
-}
-
-/** Counters of what was dropped and why; each is seen in the log at the end. */
-export interface ShimCounters {
-  malformed: number;
-  unregistered: number;
-  replayed: number;
-  flooded: number;
-  forged: number;
-  unasked: number;
 }
 
 const EMPTY = new Uint8Array(0);

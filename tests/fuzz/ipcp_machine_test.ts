@@ -9,7 +9,8 @@ import { udpMgmt } from "../../lib/wire/udp_mgmt.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import type { ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
 import { parseLinks } from "../../lib/wire/rtnetlink.ts";
-import { type ShimConfig, ShimMachine } from "../../ipcp/shim/machine.ts";
+import type { ShimConfig } from "../../ipcp/shim/effects.ts";
+import { ShimMachine } from "../../ipcp/shim/machine.ts";
 import "../support/seed.ts";
 
 const CONFIGS: ShimConfig[] = [

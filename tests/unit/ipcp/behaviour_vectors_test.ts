@@ -8,7 +8,7 @@ import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { nameHash } from "../../../lib/hash.ts";
 import { HashAlgo } from "../../../lib/irm/messages.ts";
-import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/machine.ts";
+import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
 import * as t from "./machine_support.ts";
 import { allIpcpVectors, unhex } from "./vectors.ts";
 

@@ -7,7 +7,8 @@ import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { isPieceMsg } from "../../../lib/wire/mgmt_piece.ts";
 import { MGMT_BYTES_MAX, udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
-import { type ShimConfig, type ShimEffect, ShimMachine } from "../../../ipcp/shim/machine.ts";
+import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
+import { ShimMachine } from "../../../ipcp/shim/machine.ts";
 import * as t from "./machine_support.ts";
 
 const LLC: ShimConfig = {

@@ -1,0 +1,58 @@
+/**
+ * What a type of shim is made of, and what the shim machine asks of its shell. Pure.
+ */
+
+import type { ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
+import type { FlowEffect } from "../machine.ts";
+import type { EidRange } from "./eids.ts";
+import type { Addr } from "./name_cache.ts";
+
+/** What a type of shim is made of. */
+export interface ShimConfig {
+  readonly codec: ShimMgmtCodec;
+  readonly eids: EidRange;
+  /** Bytes of a name hash in this layer. */
+  readonly hashBytes: number;
+  /** Largest management message that fits the lower layer. */
+  readonly mgmtBytesMax: number;
+  /** How names are found: by asking on the wire, or by a resolver of the shell. */
+  readonly names: "ask" | "resolve";
+}
+
+/** What the data path needs of a flow. */
+export interface OpenFlow {
+  readonly flowId: number;
+  readonly localEid: number;
+  readonly remoteEid: number;
+  readonly peer: Addr;
+}
+
+/** The far end of a flow. */
+export interface ShimPeer {
+  readonly addr: Addr;
+  /** Its endpoint id. */
+  readonly eid: number;
+}
+
+/** What only this machine asks for. */
+export type ShimOnly =
+  /** A management message; `to` undefined means every station (broadcast). */
+  | { readonly kind: "send"; readonly to: Addr | undefined; readonly bytes: Uint8Array }
+  /** Answered with {@linkcode ShimMachine.resolved}. */
+  | { readonly kind: "resolve"; readonly hash: Uint8Array }
+  /** Why nothing can be reached from now on; undefined if something can. */
+  | { readonly kind: "reach"; readonly cutOff: string | undefined }
+  /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
+  | { readonly kind: "open"; readonly flow: OpenFlow };
+
+export type ShimEffect = FlowEffect<ShimPeer> | ShimOnly;
+
+/** Counters of what was dropped and why; each is seen in the log at the end. */
+export interface ShimCounters {
+  malformed: number;
+  unregistered: number;
+  replayed: number;
+  flooded: number;
+  forged: number;
+  unasked: number;
+}
