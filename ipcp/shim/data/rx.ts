@@ -19,6 +19,8 @@ import { Counter, type FlowTable } from "../../data/table.ts";
 export const MGMT_PENDING_MAX = 1024;
 /** Messages of one recvmmsg. */
 const BATCH = 32;
+/** Longest of datagrams that the kernel has joined, bytes. */
+const JOINED_BYTES_MAX = 65536;
 
 export class ShimRx {
   readonly #table: FlowTable;
@@ -47,7 +49,11 @@ export class ShimRx {
     this.#framing = framing;
     this.#mgmt = mgmt;
     this.#longPackets = new LongPacketReports("in", parts.tooLong, monotonicNs);
-    this.#batch = new MessageBatch(BATCH, framing.slotBytes, framing.nameBytes, wire.joins);
+    // Datagrams that were joined are longer than any of them.
+    const slotBytes = wire.joins
+      ? Math.max(framing.slotBytes, JOINED_BYTES_MAX)
+      : framing.slotBytes;
+    this.#batch = new MessageBatch(BATCH, slotBytes, framing.nameBytes, wire.joins);
     this.#spinner = new Spinner(() => this.#receive() > 0);
   }
 
@@ -98,6 +104,7 @@ export class ShimRx {
 
   /** The message of `length` bytes in slot i that the batch points at. */
   #one(i: number, length: number): void {
+    if (length > this.#framing.slotBytes) return this.#tooLong(length);
     const flowId = this.#framing.unwrap(this.#table, this.#batch, i, length);
     if (flowId > 0) this.#deliver(flowId);
     else if (flowId === MGMT) this.#handOver(i);
