@@ -34,7 +34,8 @@ function section(title: string, text: string, made: string): void {
 
 section(
   "Convergence",
-  "Links of 0.5 ms. After an event: ms until the last node changed its routes / link-state updates sent by all.",
+  "Links of 0.5 ms. After an event: ms until the last node changed its routes / link-state updates sent by all, " +
+    "renewals of the second or two measured among them.",
   table(
     ["topology", "start", "a node joins", "a link goes down", "it returns"],
     [
