@@ -191,11 +191,12 @@ for (const [what, type, conf, line] of BAD) {
       const fds = () => [...Deno.readDirSync(`/proc/${ipcp.pid}/fd`)].length;
       const reply = await irmd.bootstrap(ipcp, conf);
       const before = fds();
-      assertEquals((await irmd.bootstrap(ipcp, conf))?.result, -1);
+      for (let i = 0; i < 10; i++) assertEquals((await irmd.bootstrap(ipcp, conf))?.result, -1);
       assertEquals(reply?.result, -1);
       assert(line.test(reply?.error?.cause ?? ""), reply?.error?.cause);
       assert(line.test(irmd.log(ipcp)));
-      await until("descriptors closed", () => fds() <= before);
+      // The runtime opens a few of its own now and then; ours would be ten.
+      await until("descriptors closed", () => fds() <= before + 4);
       const good = type === "udp4" ? udp4(loopback()) : { eth: { dev: "lo", ethertype: 0xafff } };
       assertEquals((await irmd.bootstrap(ipcp, good, type === "udp4" ? 5 : 1))?.result, 0);
     },
