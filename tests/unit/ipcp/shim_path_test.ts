@@ -1,14 +1,14 @@
 // The data path of the shims over real UDP sockets on the loopback, turn by turn: delivery, strangers, guessed
 // ids, slow readers, fairness, truncation, management.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { MessageBatch, openUdp, sockaddrIn, WakeFd } from "../../../lib/sys/netsock.ts";
 import { BURST } from "../../../ipcp/data/flow_loop.ts";
 import { UdpFraming } from "../../../ipcp/udp/data/framing.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
 import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
-import { SocketWire } from "../../../ipcp/shim/data/wire.ts";
+import { receivingWire, SegmentWire } from "../../../ipcp/udp/data/wire.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { withShm } from "../lib/shm/support.ts";
 import { App, IpcpMemory, used } from "./data_support.ts";
@@ -26,6 +26,8 @@ interface Setup {
   peer: {
     name: Uint8Array;
     send(bytes: Uint8Array): void;
+    /** As one call, so that they arrive joined where the kernel does so. */
+    sendRun(messages: readonly Uint8Array[]): void;
     receive(): Uint8Array[];
   };
   stranger: { send(bytes: Uint8Array): void };
@@ -42,12 +44,12 @@ function withShim(use: (s: Setup) => void): void {
     const socket = open(), far = open(), other = open();
     const wake = new WakeFd();
     defer(() => wake.close());
-    const wire = new SocketWire(socket, wake.fd);
+    const wire = new SegmentWire(socket, wake.fd);
     const m = new IpcpMemory(i, [], defer);
     const mgmt: Setup["mgmt"] = [];
     const framing = () => new UdpFraming(SPEC);
     const tx = new ShimTx(m, m.set, wire, framing());
-    const rx = new ShimRx(m, wire, framing(), (from, bytes) => {
+    const rx = new ShimRx(m, receivingWire(socket, wake.fd), framing(), (from, bytes) => {
       mgmt.push({ from, bytes });
     });
     const app = new App(i, 900101, 0, m.set, defer);
@@ -64,7 +66,21 @@ function withShim(use: (s: Setup) => void): void {
       batch.rearm(n);
       return got;
     };
-    const peer = { name: far.localName(), send: send(far), receive };
+    const sendRun = (messages: readonly Uint8Array[]) => {
+      const run = new MessageBatch(messages.length, 16384, 16);
+      for (const [k, bytes] of messages.entries()) {
+        run.data.set(bytes, k * 16384);
+        run.setName(k, to);
+        run.setLength(k, bytes.length);
+      }
+      const farWire = new SegmentWire(far, wake.fd);
+      for (let at = 0; at < messages.length;) {
+        const n = farWire.send(run, at, messages.length - at);
+        assert(n > 0);
+        at += n;
+      }
+    };
+    const peer = { name: far.localName(), send: send(far), sendRun, receive };
     use({ m, tx, rx, app, defer, peer, stranger: { send: send(other) }, mgmt });
     m.order(Order.stop, 0);
     assertEquals(tx.turn(0), false);
@@ -101,6 +117,24 @@ Deno.test("packets go out with the peer's endpoint id and come in by ours, empty
       new Uint8Array(0),
     ]);
     assertEquals(app.events(), [[7, 1], [7, 1]]);
+    assertEquals(used(app.pool), 0);
+  });
+});
+
+Deno.test("a run of packets longer together than any one may be arrives whole, and goes out whole", () => {
+  withShim(({ m, tx, rx, app, defer, peer }) => {
+    const flow = app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    const payload = (k: number) => new Array<number>(k === 39 ? 10 : 1400).fill(k);
+    const run = Array.from({ length: 40 }, (_, k) => datagram(LOCAL, ...payload(k)));
+    peer.sendRun(run);
+    receive(rx);
+    for (let k = 0; k < 40; k++) assertEquals(flow.read()?.bytes, Uint8Array.from(payload(k)));
+    assertEquals(m.counters[Counter.tooLongIn], 0);
+    for (let k = 0; k < 40; k++) flow.write(Uint8Array.from(payload(k)));
+    tx.turn(0);
+    const sent = Array.from({ length: 40 }, (_, k) => datagram(REMOTE, ...payload(k)));
+    assertEquals(peer.receive(), sent);
     assertEquals(used(app.pool), 0);
   });
 });
