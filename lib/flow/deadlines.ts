@@ -44,6 +44,11 @@ export class Deadlines {
   leave(who: Timed & Served): void {
     this.#heap.disarm(who);
     this.served.delete(who);
+    if (this.#heap.size > 0 || this.#timer === undefined) return;
+    // Nobody is left to be called.
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAtNs = Infinity;
   }
 
   #armTimer(atNs: number): void {

@@ -65,6 +65,7 @@ export class TimerHeap {
     if (who.heapAtNs === Infinity) return;
     who.heapAtNs = Infinity;
     this.#stale += 1;
+    if (this.#stale === this.#at.length) return this.#rebuild();
     // Old entries keep their owners in memory: not more of them than of live ones.
     if (this.#stale > STALE_MIN && this.#stale > this.#at.length / 2) this.#rebuild();
   }
