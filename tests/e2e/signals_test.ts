@@ -1,0 +1,85 @@
+/**
+ * What is proved here: tools end when they are told to, in every state: with a peer, and while the IRMd is stopped
+ * (a debugger, a frozen container), where `irm` ends by itself.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type RunningProcess, TestNode } from "./support/node.ts";
+
+/** For ends that are a matter of milliseconds on a quiet machine. */
+const DEADLINE_MS = 30_000;
+
+async function nodeWithServers(): Promise<TestNode> {
+  const node = await TestNode.start();
+  for (const tool of ["oping", "operf"]) {
+    await node.bindProgram(tool, tool);
+    const server = node.spawn([tool, "-l"]);
+    if (tool === "oping") await server.waitForLine(/server started/);
+  }
+  return node;
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`${signal} ends oping in all modes, with its statistics`, async () => {
+    await using node = await nodeWithServers();
+    for (const words of [[], ["-i", "100"], ["-f", "-Q", "--report", "100ms"]]) {
+      const client = node.spawn(["oping", "-n", "oping", ...words]);
+      await client.waitForLine(words.includes("-f") ? /packets transmitted/ : /seq=1 /);
+      client.kill(signal);
+      const { code, out } = await client.wait(DEADLINE_MS);
+      assertEquals(code, 0, words.join(" "));
+      assertMatch(out, /\n--- oping ping statistics ---\n/);
+    }
+  });
+}
+
+Deno.test("a run with --json that is ended by a signal leaves its document", async () => {
+  await using node = await nodeWithServers();
+  const client = node.spawn(["oping", "-n", "oping", "-i", "20", "--json"]);
+  // Nothing is printed before the end; the server says that pings come.
+  const watcher = node.spawn(["oping", "-n", "oping", "-i", "20"]);
+  await watcher.waitForLine(/seq=5 /);
+  client.kill("SIGTERM");
+  const { out } = await client.wait(DEADLINE_MS);
+  assert(JSON.parse(out).sent >= 0);
+});
+
+const WAITING: readonly string[][] = [
+  ["oping", "-n", "oping", "-c", "1"],
+  ["oping", "-l"],
+  ["operf", "-n", "operf"],
+  ["oecho"],
+  ["ocbr", "-n", "ocbr"],
+  ["ocat", "x"],
+];
+
+Deno.test("tools that wait for a stopped IRMd are ended by signals", async () => {
+  await using node = await TestNode.start();
+  node.irmd!.kill("SIGSTOP");
+  try {
+    const waiting: [string[], RunningProcess][] = WAITING.map((
+      words,
+    ) => [words, node.spawn(words)]);
+    for (const [words, process] of waiting) {
+      // Two signals are what a person gives; before the process is there to take one it ends by itself.
+      process.kill("SIGTERM");
+      process.kill("SIGTERM");
+      const { code } = await process.wait(DEADLINE_MS);
+      assert(code !== undefined, words.join(" "));
+    }
+  } finally {
+    node.irmd!.kill("SIGCONT");
+  }
+});
+
+Deno.test("irm does not wait for ever for a stopped IRMd, and says so", async () => {
+  await using node = await TestNode.start();
+  node.irmd!.kill("SIGSTOP");
+  try {
+    const { code, err } = await node.run(["irm", "name", "list"]);
+    assertEquals(code, 1);
+    assertMatch(err, /^Failed to list names: -\d+: .+\n$/);
+  } finally {
+    node.irmd!.kill("SIGCONT");
+  }
+});
