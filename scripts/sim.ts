@@ -4,6 +4,7 @@
  *     deno task sim [--seeds 1000] [--first 1] [--faults cut,down,…]    run seeds, stop after ten that fail
  *     deno task sim --seed 42                                          one seed, told in full
  *
+ * `--map FILE` runs them on a real map in GraphML (the Internet Topology Zoo's format) in place of drawn topologies.
  * `--routing FILE` and `--congestion FILE` run policies of one's own in place of the shipped ones: a file that exports
  * `routing` or `congestion` (`examples/policies/`).
  */
@@ -11,6 +12,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { resolve, toFileUrl } from "@std/path";
 import type { SimPolicies } from "../sim/node.ts";
+import { graphml, type Topology } from "../sim/topology.ts";
 import { drawScenario, type Fault, FAULTS, type Outcome, runScenario } from "../sim/scenario.ts";
 
 /** Failing seeds shown before we stop. */
@@ -25,9 +27,18 @@ async function loadPolicies(routing?: string, congestion?: string): Promise<SimP
   };
 }
 
+/** The topology of a GraphML file. */
+function readMap(file: string): Topology {
+  const map = graphml(file, Deno.readTextFileSync(file));
+  if (map !== undefined && map.links.length > 0) return map;
+  console.error(`${file}: no GraphML with two nodes and a link`);
+  Deno.exit(2);
+}
+
 function run(seed: number, faults: readonly Fault[]): Outcome | Error {
   try {
-    return runScenario(drawScenario(seed, faults), policies);
+    const drawn = drawScenario(seed, faults);
+    return runScenario(map === undefined ? drawn : { ...drawn, topology: map }, policies);
   } catch (e) {
     return e instanceof Error ? e : new Error(String(e));
   }
@@ -40,19 +51,21 @@ function tell(seed: number, outcome: Outcome | Error, options: string): void {
 }
 
 const args = parseArgs(Deno.args, {
-  string: ["seeds", "seed", "first", "faults", "routing", "congestion"],
+  string: ["seeds", "seed", "first", "faults", "map", "routing", "congestion"],
 }) as {
   seeds?: string;
   seed?: string;
   first?: string;
   faults?: string;
+  map?: string;
   routing?: string;
   congestion?: string;
 };
 const policies = await loadPolicies(args.routing, args.congestion);
 const chosen = args.faults?.split(",") ?? FAULTS;
 const faults = FAULTS.filter((f) => chosen.includes(f));
-const options = (["faults", "routing", "congestion"] as const)
+const map = args.map === undefined ? undefined : readMap(args.map);
+const options = (["faults", "map", "routing", "congestion"] as const)
   .map((o) => args[o] === undefined ? "" : ` --${o} ${args[o]}`).join("");
 
 if (args.seed !== undefined) {
