@@ -48,8 +48,8 @@ for (const name of names) {
     const rows = await part(extent);
     rows.forEach(show);
     file.parts[name] = { machine: await machine(canPin), rows };
+    await Deno.writeTextFile(args.json, JSON.stringify(file, null, 1) + "\n");
   } catch (error) {
     line(name, "failed", String(error).slice(0, 500));
   }
 }
-await Deno.writeTextFile(args.json, JSON.stringify(file, null, 1) + "\n");
