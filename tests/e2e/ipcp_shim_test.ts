@@ -315,12 +315,16 @@ Deno.test("udp4 does not serve a name that is not registered, nor a replayed req
   irmd.onRequest = () => -1;
   const qos = QOS.raw, data = OAP;
   const other = new Uint8Array(16).fill(8);
-  peer.send(encoded({ kind: "flow_req", requesterEid: 9, qos, hash: other, data }));
+  peer.send(encoded({ kind: "flow_req", requesterEid: 8, qos, hash: other, data }));
   const request = encoded({ kind: "flow_req", requesterEid: 9, qos, hash: HASH, data });
   for (let i = 0; i < 10; i++) peer.send(request);
-  await peer.receive(); // The refusal of the first.
+  // Requests are asked about in the order of their arrival: the last shows that all were seen.
+  const last = Uint8Array.of(77);
+  peer.send(encoded({ kind: "flow_req", requesterEid: 10, qos, hash: HASH, data: last }));
+  const isQuestion = (m: { code?: number }) => m.code === IrmCode.IPCP_FLOW_REQ_ARR;
+  await irmd.heard("the last question", (m) => isQuestion(m) && m.pk?.[0] === 77);
+  assertEquals(irmd.said.filter(isQuestion).length, 2);
   assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: other }), -1);
-  assertEquals(irmd.said.filter((m) => m.code === IrmCode.IPCP_FLOW_REQ_ARR).length, 1);
 });
 
 /** A DNS server for one name: answers A questions for it, "no such name" for others. */
