@@ -73,7 +73,10 @@ export async function findAcceptor(
     const outcome = await settled(
       waiter,
       client,
-      Math.min(started === undefined ? ACCEPTOR_MS : STARTED_MS, endMs - d.nowMs()),
+      Math.min(
+        (started === undefined ? ACCEPTOR_MS : STARTED_MS) * d.options.patience,
+        endMs - d.nowMs(),
+      ),
       (by) => {
         hungUp = by === "hang-up";
         d.registry.endAcceptorWait(name, waiter);
@@ -119,14 +122,14 @@ function start(d: Daemon, name: string, program: AutoStart): Started | string {
   d.log.info(`Starting ${path} for ${name}.`);
   const pid = d.children.startProgram(program.argv, program.as);
   if (typeof pid === "string") return pid;
-  const untilMs = nowMs + STARTED_MS;
+  const untilMs = nowMs + STARTED_MS * d.options.patience;
   const started: Started = { pid, path, status: undefined, accepted: false, untilMs };
   record.started.push(started);
   const deadline = setTimeout(() => {
     if (started.accepted) return;
     d.log.warn(`Ending ${path} (${pid}): it never accepted for ${name}.`);
     d.children.stopProgram(pid, GRACE_MS);
-  }, NEVER_ACCEPTED_MS);
+  }, NEVER_ACCEPTED_MS * d.options.patience);
   d.children.onEnd(pid, (code) => {
     clearTimeout(deadline);
     started.status = code;

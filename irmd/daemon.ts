@@ -21,6 +21,8 @@ export interface DaemonOptions {
   direct: boolean;
   /** Whether layers are asked for names that are not known here (our addition). */
   askLayers: boolean;
+  /** How many times as long as on a host with time for them IPCPs, acceptors and started programs may take. */
+  readonly patience: number;
   /** Directory of IPCP programs; undefined: this program's own. */
   readonly ipcpDir: string | undefined;
   /** Names of the programs that are in this binary. */

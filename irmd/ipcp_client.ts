@@ -13,7 +13,7 @@ import { pidAlive } from "../lib/sys/process.ts";
 import { SeqSocket } from "../lib/sys/socket.ts";
 import { isWireError } from "../lib/wire/mod.ts";
 
-/** Time for each reply, ms (spec 20 §9; join, disconnect and alloc_resp get more than 500 ms). */
+/** Time for each reply on a host with time for it, ms (spec 20 §9; join, disconnect and alloc_resp get more than 500 ms). */
 export const REPLY_MS = {
   bootstrap: 5000,
   enroll: 20000,
@@ -51,7 +51,8 @@ export class IpcpClient {
   /** By IPCP and flow: requests that wait for a place in the IPCP's queue. */
   readonly #unsent = new Map<string, Promise<void>>();
 
-  constructor(readonly instance: Instance, readonly log: Logger) {}
+  /** @param patience how many times as long answers are waited for (`irmd --patience`) */
+  constructor(readonly instance: Instance, readonly log: Logger, readonly patience = 1) {}
 
   /**
    * Asks an IPCP.
@@ -66,7 +67,8 @@ export class IpcpClient {
     if (!pidAlive(pid)) return { kind: "unreachable", cause: `IPCP ${pid} is not running` };
     // It asks the far end first whether that takes pieces.
     const isLong = call === "alloc_resp" && (msg.pk?.length ?? 0) >= LONG_ANSWER_BYTES;
-    const timeoutMs = Math.min(isLong ? LONG_ANSWER_MS : REPLY_MS[call], limitMs);
+    const ownMs = this.#ownMs(call, isLong);
+    const timeoutMs = Math.min(ownMs, limitMs);
     const endMs = performance.now() + timeoutMs;
     const path = ipcpSocketPath(this.instance, pid);
     const flow = `${pid} ${msg.flowId}`;
@@ -98,9 +100,7 @@ export class IpcpClient {
       if (!(e instanceof SysError)) throw e;
       if (e.errno === Errno.ETIMEDOUT) {
         if (!SILENT.has(call)) {
-          this.log.warn(
-            `IPCP ${pid} ${call} timed out after ${isLong ? LONG_ANSWER_MS : REPLY_MS[call]} ms.`,
-          );
+          this.log.warn(`IPCP ${pid} ${call} timed out after ${ownMs} ms.`);
         }
         return {
           kind: "silent",
@@ -114,6 +114,12 @@ export class IpcpClient {
     } finally {
       sentNow?.();
     }
+  }
+
+  /** The time of a call, ms. A dealloc does not wait for its answer in earnest. */
+  #ownMs(call: IpcpCall, isLong: boolean): number {
+    const ms = isLong ? LONG_ANSWER_MS : REPLY_MS[call];
+    return call === "dealloc" ? ms : ms * this.patience;
   }
 
   /** Sends what must not be lost, because the IPCP would keep the flow for ever; nobody waits for it. */

@@ -47,6 +47,7 @@ const USAGE = `Usage: irmd
      [--no-direct (Let flows between processes of this host go over an IPCP)]
      [--ipcp-dir <dir> (Take IPCP programs from there instead of this program)]
      [--rib <on|off> (Show what the node knows below /tmp/ouroboros, or not)]
+     [--patience <n> (Wait n times as long for IPCPs and programs)]
      [--debug (Log more)]
 `;
 
@@ -59,6 +60,12 @@ interface Arguments {
   readonly direct: boolean | undefined;
   readonly config: string | undefined;
   readonly ipcpDir: string | undefined;
+  readonly patience: number;
+}
+
+/** A number of `--patience` or `OURO_PATIENCE`; undefined if it is none. */
+function patienceOf(word: string | undefined): number | undefined {
+  return word !== undefined && /^[1-9]\d?$/.test(word) ? Number(word) : undefined;
 }
 
 /** Looks a variable up. */
@@ -121,6 +128,7 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
   let direct: boolean | undefined;
   let config: string | undefined;
   let ipcpDir = variable("OURO_IPCP_DIR") || undefined;
+  let patience = patienceOf(variable("OURO_PATIENCE")) ?? 1;
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     if (word === "--stdout") toStdout = true;
@@ -132,6 +140,8 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
     // Children are told by the variable.
     else if (word === "--rib" && /^(on|off)$/.test(words[i + 1] ?? "")) {
       Deno.env.set("OURO_RIB", words[++i]!);
+    } else if (word === "--patience" && patienceOf(words[i + 1]) !== undefined) {
+      patience = patienceOf(words[++i])!;
     } else if (word === "--version") {
       print(`${VERSION}\n`);
       return 0;
@@ -142,12 +152,14 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
         ? "--ipcp-dir needs a directory"
         : word === "--rib"
         ? "--rib is on or off"
+        : word === "--patience"
+        ? "--patience is a number from 1 to 99"
         : `unknown word "${word}"`;
       complain(what);
       return 1;
     }
   }
-  return { toStdout, debug, direct, config, ipcpDir };
+  return { toStdout, debug, direct, config, ipcpDir, patience };
 }
 
 /** The one line for a start that failed; in syslog mode a person at a terminal sees it too. */
@@ -180,6 +192,7 @@ async function run(
     direct: args.direct ?? loaded?.config.daemon.direct ?? true,
     askLayers: loaded?.config.daemon.askLayers ?? true,
     ipcpDir: args.ipcpDir,
+    patience: args.patience,
     ownPrograms,
   };
   makeDirectories(instance);
@@ -353,7 +366,7 @@ function assemble(
     leaving: new Set(),
     log,
     ipcpLog,
-    ipcpClient: new IpcpClient(instance, ipcpLog),
+    ipcpClient: new IpcpClient(instance, ipcpLog, options.patience),
     registry,
     objects,
     shares,

@@ -1,6 +1,6 @@
 /** What the daemon says about itself. */
 
-import { DIRECTORY, FILE, type Manual, oneOf } from "../lib/cli/manual.ts";
+import { DIRECTORY, FILE, type Manual, oneOf, TEXT } from "../lib/cli/manual.ts";
 
 const HELP = `Usage: irmd [OPTION]...
 Runs the IPC Resource Manager daemon of this node
@@ -12,6 +12,8 @@ Runs the IPC Resource Manager daemon of this node
       --no-direct           Let flows between processes of this host go over an IPCP
       --ipcp-dir DIR        Take IPCP programs from there instead of this program
       --rib on|off          Show what the node knows as files below /tmp/ouroboros, or not
+      --patience N          Wait N times as long for IPCPs and programs, 1 to 99 (or
+                            OURO_PATIENCE): for hosts with much other work
       --debug               Log more
       --version             Print the version of the prototype it stands for
 
@@ -33,6 +35,7 @@ export const MANUAL: Manual = {
       { words: ["--no-direct"] },
       { words: ["--ipcp-dir"], value: DIRECTORY },
       { words: ["--rib"], value: oneOf(["on", "off"]) },
+      { words: ["--patience"], value: TEXT },
       { words: ["--debug"] },
       { words: ["--version"] },
       { words: ["--help"] },

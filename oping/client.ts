@@ -221,8 +221,8 @@ export class Client {
     const { run } = this;
     const { timeoutMs, intervalMs } = this.#options;
     const intervalNs = intervalMs * 1e6;
-    // What a reliable flow has taken arrives: then it is worth the whole patience.
-    const lastWaitNs = this.#options.qos === "data"
+    // What a reliable flow has taken arrives, and who names a time-out means it: then it is worth the whole patience.
+    const lastWaitNs = this.#options.qos === "data" || this.#options.givesUp
       ? Math.max(LAST_WAIT_NS, timeoutMs * 1e6)
       : LAST_WAIT_NS;
     let sendAtNs = this.#startNs + intervalNs;

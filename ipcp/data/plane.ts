@@ -73,7 +73,7 @@ export interface PlaneEvents {
 }
 
 /** How long a worker may take to start, to let go of a flow and to stop, ms. */
-const START_MS = 4000;
+const START_MS = 20_000;
 const DROP_MS = 2000;
 const STOP_MS = 1000;
 

@@ -26,7 +26,7 @@ import { IPCP_BLOCKED_SIGNALS } from "../../lib/sys/signals.ts";
 import { SeqListener, SeqSocket } from "../../lib/sys/socket.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Type, type TypeName } from "../../ipcp/state.ts";
-import { until, within } from "../e2e/support/deadline.ts";
+import { DEADLINE_MS, until, within } from "../e2e/support/deadline.ts";
 import { ouro } from "../e2e/support/node.ts";
 
 /** Pids of applications: beyond what the kernel gives to processes here. */
@@ -115,7 +115,7 @@ export class FakeIrmd implements AsyncDisposable {
 
   async #serve(s: SeqSocket): Promise<void> {
     try {
-      const bytes = await s.recv({ timeoutMs: 5000 });
+      const bytes = await s.recv({ timeoutMs: DEADLINE_MS });
       const m = bytes === null ? undefined : decodeIrmMsg(bytes);
       if (m === undefined || isWireError(m)) return;
       this.said.push(m);

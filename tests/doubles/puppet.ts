@@ -98,7 +98,7 @@ export class Puppet {
   /** Gives a command. */
   async tell<T = unknown>(c: Command): Promise<T> {
     using s = await SeqSocket.connectAsync(`${this.node.prefix}/puppets/${this.pid}.sock`, {
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
     });
     s.sendSync(new TextEncoder().encode(JSON.stringify(c)));
     const reply = await s.recv({ maxBytes: 1 << 20, timeoutMs: 120_000 });

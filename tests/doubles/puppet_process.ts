@@ -76,7 +76,7 @@ async function send(hex: string, path: string, timeoutMs: number): Promise<SendR
 
 async function hold(hex: string | undefined, count: number): Promise<number> {
   for (let i = 0; i < count; i++) {
-    const s = await SeqSocket.connectAsync(irmSocketPath(instance), { timeoutMs: 10_000 });
+    const s = await SeqSocket.connectAsync(irmSocketPath(instance), { timeoutMs: 60_000 });
     if (hex !== undefined) s.sendSync(Uint8Array.fromHex(hex));
     held.push(s);
   }
@@ -155,7 +155,7 @@ class IpcpPlayer {
   }
 
   irm(m: import("../../lib/irm/messages.ts").IrmMsg): Promise<SendResult> {
-    return send(this.m.encodeIrmMsg(m).toHex(), irmSocketPath(instance), 10_000);
+    return send(this.m.encodeIrmMsg(m).toHex(), irmSocketPath(instance), 60_000);
   }
 
   async serve(s: SeqSocket): Promise<void> {

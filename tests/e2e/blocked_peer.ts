@@ -125,7 +125,7 @@ async function outcome(kind: string, promise: Promise<unknown>): Promise<void> {
 }
 
 async function openFlow(process: OuroProcess, name: string, qos: "raw" | "data", way: string) {
-  const flow = await Flow.alloc(process, name, { qos: QOS[qos], timeoutMs: 20_000 });
+  const flow = await Flow.alloc(process, name, { qos: QOS[qos], timeoutMs: 60_000 });
   await flow.write(Uint8Array.of(First.DEAF));
   if (WRITES.has(way)) fill(flow);
   return flow;

@@ -464,7 +464,7 @@ Deno.test("the compiled form: flags, files and workers are in it", async () => {
   const built = await run(
     [Deno.execPath(), "run", "-A", join(ROOT, "scripts/build/main.ts"), "--form", "compiled"]
       .concat("--out", out),
-    { env: { DENORT_BIN: Deno.execPath() }, deadlineMs: 120_000 },
+    { env: { DENORT_BIN: Deno.execPath() }, deadlineMs: 900_000 },
   );
   assertEquals(built.code, 0, built.out + built.err);
   const text = new TextDecoder("latin1").decode(await Deno.readFile(out));
@@ -493,7 +493,7 @@ Deno.test("where the runtime cannot be had, --form compiled says so and makes no
   const built = await run(
     [Deno.execPath(), "run", "-A", join(ROOT, "scripts/build/main.ts"), "--form", "compiled"]
       .concat("--out", scratch.path("ouro")),
-    { env: { DENORT_BIN: scratch.path("nothing") }, deadlineMs: 120_000 },
+    { env: { DENORT_BIN: scratch.path("nothing") }, deadlineMs: 900_000 },
   );
   assertEquals(built.code, 1);
   assertMatch(built.out, /^deno compile: .*\n$/);

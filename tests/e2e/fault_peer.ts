@@ -98,12 +98,12 @@ async function server(process: OuroProcess): Promise<void> {
 }
 
 async function talk(process: OuroProcess, name: string, qos: keyof typeof QOS): Promise<void> {
-  const flow = await Flow.alloc(process, name, { qos, timeoutMs: 20_000 });
+  const flow = await Flow.alloc(process, name, { qos, timeoutMs: 60_000 });
   await flow.write(Uint8Array.of(First.ECHO));
-  await flow.read({ timeoutMs: 20_000 });
+  await flow.read({ timeoutMs: 60_000 });
   for (let n = 0;; n++) {
-    await flow.write(numbered(n, false), { timeoutMs: 20_000 });
-    const answer = await flow.read({ timeoutMs: 20_000 });
+    await flow.write(numbered(n, false), { timeoutMs: 60_000 });
+    const answer = await flow.read({ timeoutMs: 60_000 });
     if (new DataView(answer.buffer).getUint32(answer.byteOffset) !== n) throw new Error(`not ${n}`);
     print(`answer ${n}`);
     await new Promise((done) => setTimeout(done, 20));
@@ -151,7 +151,7 @@ async function compute(process: OuroProcess): Promise<void> {
 }
 
 async function leave(process: OuroProcess, name: string, how: string): Promise<void> {
-  const flow = await Flow.alloc(process, name, { qos: QOS.data, timeoutMs: 20_000 });
+  const flow = await Flow.alloc(process, name, { qos: QOS.data, timeoutMs: 60_000 });
   await flow.write(Uint8Array.of(First.ECHO));
   await flow.read();
   print("ready");

@@ -13,7 +13,7 @@ import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
 import { script } from "./support/process.ts";
 
 /** Far less than the peer time-out of 120 s: what ends in this time ended because somebody was told. */
-export const SOON_MS = 20_000;
+export const SOON_MS = 60_000;
 
 /** What a user must never see. */
 export const STACK_TRACE = /^\s+at .*:\d+:\d+|panicked at|Uncaught|Assertion/m;

@@ -17,7 +17,7 @@ const [role, name] = Deno.args;
 async function exchange(flow: Flow, messages: number): Promise<void> {
   for (let k = 0; k < messages; k++) {
     await flow.write(Uint8Array.of(k));
-    const answer = await flow.read({ timeoutMs: 20_000 });
+    const answer = await flow.read({ timeoutMs: 60_000 });
     if (answer[0] !== k) throw new Error(`answer ${answer[0]} to ${k}`);
   }
 }

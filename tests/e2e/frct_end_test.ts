@@ -12,7 +12,7 @@ import { type RunningProcess, TestNode } from "./support/node.ts";
 import { script } from "./support/process.ts";
 
 /** Much less than the peer's time-out of 120 s. */
-const SOON_MS = 15_000;
+const SOON_MS = 60_000;
 
 function start(node: TestNode, ...words: string[]): RunningProcess {
   return node.spawnArgv(script("tests/e2e/frct_end_peer.ts", ...words));
@@ -30,7 +30,7 @@ async function withFlow(
   await node.must("irm", "bind", "process", String(server.pid), "name", "peer");
   const process = OuroProcess.open({ instance: node.instance, prog: "frct-end" });
   try {
-    await use(await Flow.alloc(process, "peer", { qos: QOS[qos], timeoutMs: 10_000 }), server);
+    await use(await Flow.alloc(process, "peer", { qos: QOS[qos], timeoutMs: SOON_MS }), server);
   } finally {
     process.close();
   }

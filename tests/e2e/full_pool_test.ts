@@ -22,7 +22,7 @@ import {
   STACK_TRACE,
 } from "./fault_support.ts";
 import { until, within } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
 
 const ROOT = Deno.uid() === 0;
 const NOW = { nonblock: true } as const;
@@ -100,7 +100,7 @@ for (const [how, end] of Object.entries(ENDS)) {
       while ((await raw.read({ timeoutMs: SOON_MS }))[3] !== 2) { /* what came before */ }
       while ((await data.read({ timeoutMs: SOON_MS }))[3] !== 2) { /* what came before */ }
       for (const flow of [raw, data]) await exchange(flow, numbered(3, false));
-      const after = await node.run(["oping", "-n", "op", "-c", "5", "-i", "5"]);
+      const after = await node.run(["oping", "-n", "op", "-c", "5", ...PATIENT, "-i", "5"]);
       assertMatch(after.out, /5 packets transmitted, 5 received/);
       for (const flow of [raw, data, fresh]) await flow.dealloc();
       for (const p of [server, oping, node.irmd!]) {

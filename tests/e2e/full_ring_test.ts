@@ -86,7 +86,7 @@ for (const qos of ["raw", "best", "data"] as const) {
 
       // Back-pressure: a writer without time-out waits until somebody reads.
       let writing = true;
-      const last = n + 50;
+      const last = n + 1000; // more than a window that opens once more
       const writes = (async () => {
         while (n < last) await deaf.write(numbered(n++, false));
         writing = false;

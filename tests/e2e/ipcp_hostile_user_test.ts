@@ -3,14 +3,23 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { PATIENT, TestNode } from "./support/node.ts";
 import { userProgram } from "./support/user_program.ts";
 
 const USER = 4203;
 const SEED = Number(Deno.env.get("OURO_TEST_SEED") ?? Date.now() % 1e6);
 
 async function pingVictim(node: TestNode): Promise<void> {
-  const { out, err, code } = await node.run(["oping", "-n", "victim", "-c", "40", "-i", "10"]);
+  const { out, err, code } = await node.run([
+    "oping",
+    "-n",
+    "victim",
+    "-c",
+    "40",
+    ...PATIENT,
+    "-i",
+    "10",
+  ]);
   assertMatch(out, /40 received.* 0% packet loss/, err);
   assertEquals(code, 0);
 }
@@ -33,7 +42,7 @@ Deno.test({
       await server.waitForLine(/server started/);
       await node.must("irm", "bind", "process", String(server.pid), "name", name);
     }
-    const quiet = await node.run(["oping", "-n", "victim", "-c", "3", "-i", "5"]);
+    const quiet = await node.run(["oping", "-n", "victim", "-c", "3", ...PATIENT, "-i", "5"]);
     assertMatch(quiet.out, /3 received/);
     const flood = hostile("flood", "sink");
     await flood.waitForLine(/flooding/);
@@ -47,7 +56,7 @@ Deno.test({
     assert(Number(objects) >= 4, `${objects} objects`);
     for (let k = 0; k < 3; k++) await pingVictim(node);
     // What is in use is cut off while a flow goes on.
-    const during = node.spawn(["oping", "-n", "victim", "-c", "100", "-i", "10"]);
+    const during = node.spawn(["oping", "-n", "victim", "-c", "100", ...PATIENT, "-i", "10"]);
     await during.waitForLine(/seq=9 /);
     for (const p of [flood, spoiler]) {
       p.kill("SIGKILL");
@@ -57,7 +66,7 @@ Deno.test({
     const { out, err } = await during.wait();
     assertMatch(out, /100 received.* 0% packet loss/, err);
     await until("the set of the IPCP is whole again", async () => {
-      const late = await node.run(["oping", "-n", "victim", "-c", "1"]);
+      const late = await node.run(["oping", "-n", "victim", "-c", "1", ...PATIENT]);
       return /1 received/.test(late.out);
     });
     await node.must("irm", "name", "list");

@@ -24,6 +24,7 @@ import { type FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
 import { connect, disconnect, OAP, ping } from "./ipcp_support.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { until } from "./support/deadline.ts";
+import { loopbackNet } from "./support/loopback.ts";
 import { canMakeNetns, NetLab } from "./support/netns.ts";
 import { run } from "./support/process.ts";
 
@@ -496,8 +497,8 @@ Deno.test({
 
 Deno.test("udp4: duplicated and reordered datagrams make one flow each and lose nothing", async () => {
   await using irmd = new FakeIrmd();
-  const n = Deno.pid & 0xff;
-  const ip = (k: number) => Uint8Array.of(127, 33, n, k);
+  const net = loopbackNet();
+  const ip = (k: number) => Uint8Array.of(...net, k);
   const conf = (k: number) => ({ udp4: { ipAddr: number4(ip(k)), port: 3435, dnsAddr: 0 } });
   const a = await irmd.bootstrapped("udp4", "a", conf(1), 5);
   const b = await irmd.bootstrapped("udp4", "b", conf(2), 5);
@@ -536,6 +537,8 @@ Deno.test({
     const ipcp = await irmd.bootstrapped("eth-dix", "a", confOf("eth-dix", "A"), 1, ns);
     const hash = new Uint8Array(32).fill(7), other = new Uint8Array(32).fill(8);
     await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash });
+    const shown = await run(["ip", "-n", ns, "-o", "link", "show", "vethA"]);
+    const own = Uint8Array.fromHex(shown.out.match(/ether ([0-9a-f:]+)/)![1]!.replaceAll(":", ""));
     using peer = new Station(dev, 0xa000);
     const evil = Uint8Array.of(2, 6, 6, 6, 6, 6), broadcast = new Uint8Array(6).fill(255);
 
@@ -546,8 +549,6 @@ Deno.test({
     const query = irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: other });
     assertEquals(await peer.receive(), { kind: "name_query", hash: other });
     // To a MAC that is not its own: not for it.
-    const r = await run(["ip", "-n", ns, "-o", "link", "show", "vethA"]);
-    const own = Uint8Array.fromHex(r.out.match(/ether ([0-9a-f:]+)/)![1]!.replaceAll(":", ""));
     peer.mgmt(evil, { kind: "name_reply", hash: other });
     peer.mgmt(own, { kind: "name_reply", hash: other });
     assertEquals(await query, 0);

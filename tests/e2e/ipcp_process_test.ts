@@ -52,7 +52,7 @@ Deno.test("an IPCP announces, takes commands, obeys its IRMd and leaves nothing"
   assertEquals(await irmd.bootstrap(ipcp, {}), { code: 12, layerInfo, result: 0 });
   assertEquals((await irmd.bootstrap(ipcp, {}))?.result, -1004);
   assertEquals(await irmd.stop(ipcp), 0);
-  assertEquals(irmd.said.at(-1)!.code, IrmCode.IRM_PROC_EXIT);
+  await until("farewell", () => irmd.said.at(-1)!.code === IrmCode.IRM_PROC_EXIT);
   assert(!exists(ipcpSocketPath(irmd.instance, ipcp.pid)));
 });
 

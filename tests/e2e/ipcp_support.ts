@@ -10,6 +10,16 @@ import { until } from "./support/deadline.ts";
 /** Stands for OAP data, which an IPCP does not look at. */
 export const OAP = Uint8Array.of(1, 2, 3, 4, 5);
 
+/**
+ * Asks A for a name that B has until it is found: an IPCP answers a query before the IRMd's patience of 200 ms ends,
+ * with no if it does not know by then (spec 20 §9).
+ */
+export async function findName(irmd: FakeIrmd, a: FakeIpcp, hash: Uint8Array): Promise<void> {
+  await until("the name", async () => {
+    return await irmd.result(a, { code: IpcpCode.IPCP_QUERY, hash }) === 0;
+  });
+}
+
 /** Allocate a flow from A to B; its two ends. */
 export async function connect(
   irmd: FakeIrmd,
@@ -19,7 +29,7 @@ export async function connect(
 ): Promise<[FakeFlow, FakeFlow]> {
   const client = irmd.flow(a), server = irmd.flow(b);
   irmd.onRequest = () => server;
-  assertEquals(await irmd.result(a, { code: IpcpCode.IPCP_QUERY, hash }), 0);
+  await findName(irmd, a, hash);
   const { id: flowId, pid } = client;
   const alloc: IpcpMsg = { code: IpcpCode.IPCP_FLOW_ALLOC, flowId, pid, uid: 0, hash, pk: OAP };
   const asked = irmd.said.length;

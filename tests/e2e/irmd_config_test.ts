@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isTaken } from "../unit/irmd/config/taken.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
+import { DEADLINE_MS } from "./support/deadline.ts";
 import { ouro, RunningProcess, TestNode } from "./support/node.ts";
 
 interface ConfigCase {
@@ -13,9 +14,6 @@ interface ConfigCase {
   readonly names?: readonly { name: string; lb: string }[];
   readonly errors?: readonly string[];
 }
-
-/** Longest start or end of a daemon, ms. */
-const DEADLINE_MS = 30_000;
 
 /** Whether IPCPs of a type start here. */
 async function canMake(type: string): Promise<boolean> {
@@ -84,7 +82,7 @@ async function exits(one: ConfigCase): Promise<void> {
   const path = `${node.prefix}/irmd.conf`;
   await Deno.writeTextFile(path, one.input.config);
   const irmd = node.spawn(["irmd", "--stdout", "--config", path]);
-  const result = await irmd.wait(DEADLINE_MS);
+  const result = await irmd.wait();
   assertEquals(result.code, 1, result.out);
   const prefix = "irmd/configuration(EE): ";
   for (const line of one.errors!) {
@@ -117,7 +115,7 @@ Deno.test("irmd tells a configuration file that it cannot read", async () => {
   await Deno.writeFile(bad, Uint8Array.of(0x5b, 0xe9, 0x5d));
   for (const path of [`${node.prefix}/gone.conf`, node.prefix, bad]) {
     const irmd = new RunningProcess(ouro("irmd", "--stdout", "--config", path), { env: node.env });
-    const result = await irmd.wait(DEADLINE_MS);
+    const result = await irmd.wait();
     assertEquals(result.code, 1, path);
     assert(!/\n\s+at /.test(result.out + result.err), result.out + result.err);
     assertStringIncludes(result.out, "Failed to load config file.");

@@ -4,7 +4,7 @@
  * Registry rules are in tests/unit/irmd, hostile messages in irmd_abuse_test.ts, IPCPs in irmd_ipcp_test.ts.
  */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   flowInfoOf,
   FlowState,
@@ -21,7 +21,7 @@ import { TestNode } from "./support/node.ts";
 import { nameInfo } from "./support/names.ts";
 import { exists } from "./support/process.ts";
 
-function accept(p: Puppet, timeoutMs = 20_000): Promise<IrmMsg | undefined> {
+function accept(p: Puppet, timeoutMs = 60_000): Promise<IrmMsg | undefined> {
   return p.irm({
     code: IrmCode.IRM_FLOW_ACCEPT,
     flowInfo: flowInfoOf({ nPid: p.pid, qos: QOS.raw }),
@@ -56,7 +56,7 @@ Deno.test("direct flow: both ends get one id with the pids swapped, it goes with
   const client = await Puppet.announced(node, "cli");
   await node.admin().bindProcess(server.pid, "n1");
   const accepted = accept(server);
-  const c = (await alloc(client, "n1", 5000))!;
+  const c = (await alloc(client, "n1", 60_000))!;
   const s = (await accepted)!;
   assertEquals([c.result, s.result, c.cipherNid, s.cipherNid], [0, 0, 0, 0]);
   const common = { mpl: 1, state: FlowState.ALLOCATED, qos: QOS.data, uid: 0 };
@@ -70,9 +70,8 @@ Deno.test("direct flow: both ends get one id with the pids swapped, it goes with
   assertEquals((await dealloc(client, id))?.result, 0);
   assertEquals(rings(node).length, 0);
   assertEquals((await dealloc(client, id))?.result, -1000);
-  const out = node.irmd!.out;
-  assertStringIncludes(out, `Flow ${id} accepted (direct) by ${server.pid} for n1.`);
-  assertStringIncludes(out, `Flow ${id} allocated (direct) for ${client.pid} to n1.`);
+  await node.irmd!.waitForText(`Flow ${id} accepted (direct) by ${server.pid} for n1.`);
+  await node.irmd!.waitForText(`Flow ${id} allocated (direct) for ${client.pid} to n1.`);
 });
 
 Deno.test("alloc of a name nobody created, nobody is bound to, or nobody accepts for says what is missing", async () => {
@@ -121,7 +120,7 @@ for (
     }
     const got: number[] = [];
     for (let i = 0; i < 3; i++) {
-      const r = (await alloc(client, "n1", 5000))!;
+      const r = (await alloc(client, "n1", 60_000))!;
       assertEquals(r.result, 0);
       got.push(servers.findIndex((s) => s.pid === r.flowInfo!.n1Pid));
     }
@@ -136,7 +135,7 @@ Deno.test("more allocations at once than a server takes in a second wait while i
   const client = await Puppet.announced(node, "cli");
   await node.admin().bindProcess(server.pid, "n1");
   const start = performance.now();
-  const allocs = Array.from({ length: 6 }, () => alloc(client, "n1", 20_000));
+  const allocs = Array.from({ length: 6 }, () => alloc(client, "n1", 60_000));
   // The server is slow, not idle: the last is served long after the second that an idle one has.
   for (let i = 0; i < allocs.length; i++) {
     assertEquals((await accept(server))?.result, 0, `accept ${i}`);
@@ -144,7 +143,7 @@ Deno.test("more allocations at once than a server takes in a second wait while i
   }
   assertEquals((await Promise.all(allocs)).map((r) => r?.result), [0, 0, 0, 0, 0, 0]);
   // Nobody accepts any more: the next one hears so.
-  assertEquals((await alloc(client, "n1", 20_000))?.result, -1003);
+  assertEquals((await alloc(client, "n1", 60_000))?.result, -1003);
 });
 
 Deno.test("20 accepts of one process are all served, by 20 allocations at once", async () => {
@@ -153,7 +152,7 @@ Deno.test("20 accepts of one process are all served, by 20 allocations at once",
   const client = await Puppet.announced(node, "cli");
   await node.admin().bindProcess(server.pid, "n1");
   const accepts = Array.from({ length: 20 }, () => accept(server));
-  const allocs = Array.from({ length: 20 }, () => alloc(client, "n1", 10_000));
+  const allocs = Array.from({ length: 20 }, () => alloc(client, "n1", 60_000));
   const ids = (await Promise.all(allocs)).map((r) => [r?.result, r?.flowInfo?.id]);
   assertEquals(ids.map(([result]) => result), new Array(20).fill(0));
   assertEquals(new Set(ids.map(([, id]) => id)).size, 20);
@@ -176,13 +175,13 @@ for (
     const client = await Puppet.announced(node, "cli");
     await node.admin().bindProcess(server.pid, "n1");
     const accepted = accept(server);
-    const without = (await alloc(client, "n1", 5000))!;
+    const without = (await alloc(client, "n1", 60_000))!;
     assertEquals(without.result, -1003);
     assertMatch(without.error!.cause, /direct flows are off and no IPCP is in a layer/);
     await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
     await node.must("irm", "name", "register", "n1", "layer", "lay");
     const [ipcp] = await node.admin().listIpcps();
-    const c = (await alloc(client, "n1", 10_000))!;
+    const c = (await alloc(client, "n1", 60_000))!;
     const s = (await accepted)!;
     assertEquals([c.result, s.result], [0, 0], c.error?.cause);
     assertEquals([c.flowInfo!.n1Pid, s.flowInfo!.n1Pid], [ipcp!.pid, ipcp!.pid]);
@@ -198,8 +197,8 @@ Deno.test("a process that allocates to its own name is not given a direct flow t
   await using node = await TestNode.start();
   const p = await Puppet.announced(node, "srv");
   await node.admin().bindProcess(p.pid, "n1");
-  const accepted = accept(p, 1500);
-  const refused = (await alloc(p, "n1", 1000))!;
+  const accepted = accept(p, 8000);
+  const refused = (await alloc(p, "n1", 60_000))!;
   assertEquals(refused.result, -1003);
   assertMatch(refused.error!.cause, /^"n1" is served here by .* the caller itself, and no IPCP/);
   assertEquals((await accepted)?.result, -110);
@@ -225,10 +224,9 @@ Deno.test("a program bound with autostart is started for the first flow and stop
   await node.admin().bindProgram([script], "n1", true);
   const { code, err } = await peer(node, ["churn", "n1", "2"]).wait();
   assertEquals([code, err], [0, ""]);
-  const out = node.irmd!.out;
-  assertStringIncludes(out, `Starting ${script} for n1.`);
-  const pid = Number(/Instantiated .* as process (\d+)\./.exec(out)![1]);
-  assertEquals(out.match(/Instantiated/g)!.length, 1);
+  await node.irmd!.waitForText(`Starting ${script} for n1.`);
+  const pid = Number((await node.irmd!.waitForLine(/Instantiated .* as process (\d+)\./))[1]);
+  assertEquals(node.irmd!.out.match(/Instantiated/g)!.length, 1);
   assertEquals((await node.stopIrmd())!.code, 0);
   assertEquals(exists(`/proc/${pid}`), false);
 });
@@ -238,9 +236,9 @@ Deno.test("a program that cannot be started, or does not accept: the allocation 
   const client = await Puppet.announced(node, "cli");
   await node.admin().bindProgram(["/no/such/program"], "n1", true);
   await node.admin().bindProgram(["/bin/true"], "n2", true);
-  const absent = (await alloc(client, "n1", 2000))!;
+  const absent = (await alloc(client, "n1", 60_000))!;
   assertEquals(absent.result, -1003);
   assertMatch(absent.error!.cause, /^\/no\/such\/program cannot be started \(.+\), and no IPCP/);
-  assertEquals((await alloc(client, "n2", 2000))?.result, -1003);
-  assertStringIncludes(node.irmd!.out, "Failed to start /no/such/program");
+  assertEquals((await alloc(client, "n2", 60_000))?.result, -1003);
+  await node.irmd!.waitForText("Failed to start /no/such/program");
 });

@@ -17,11 +17,13 @@ import { QOS } from "../../lib/qos.ts";
 import { isOapFailure, OapService } from "../../security/oap/mod.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { PATIENCE, TestNode } from "./support/node.ts";
 
 /** A node whose IPCPs are puppets. Direct flows are off, so that every flow needs one. */
-export async function puppetNode(): Promise<{ node: TestNode; admin: AdminClient }> {
-  const node = await TestNode.start({ idle: true });
+export async function puppetNode(
+  patience = PATIENCE,
+): Promise<{ node: TestNode; admin: AdminClient }> {
+  const node = await TestNode.start({ idle: true, patience });
   try {
     await node.startIrmd("--no-direct", "--ipcp-dir", Puppet.ipcpDir(node.prefix));
   } catch (e) {

@@ -79,8 +79,8 @@ async function openFlow(
 }
 
 /** A node with one local puppet in a layer, and two processes, the server bound to "n". */
-async function conversation() {
-  const { node, admin } = await puppetNode();
+async function conversation(patience?: number) {
+  const { node, admin } = await puppetNode(patience);
   try {
     const ipcp = await startIpcp(node, admin, "l1", IpcpType.LOCAL, local("lay"));
     const client = await Puppet.announced(node, "client");
@@ -143,7 +143,7 @@ Deno.test("an IPCP that dies: its flows and allocations end, the list says so, o
 });
 
 Deno.test("an IPCP that hangs: its own requests fail in time, everybody else is served meanwhile", async () => {
-  const { node, admin, ipcp, client } = await conversation();
+  const { node, admin, ipcp, client } = await conversation(1);
   await using _node = node;
   Deno.kill(ipcp.pid, "SIGSTOP");
   try {
@@ -182,7 +182,7 @@ Deno.test("a dealloc that finds the IPCP too busy to take it is not lost, and ke
 Deno.test("a client that gives up or dies in an allocation: the IPCP is told, the id comes back when it confirms", async () => {
   const { node, ipcp, client } = await conversation();
   await using _node = node;
-  const late = client.irm(allocRequest(client, "n", 300));
+  const late = client.irm(allocRequest(client, "n", 4000));
   const first = await nextAsked(ipcp, IpcpCode.IPCP_FLOW_ALLOC);
   assertEquals((await late)?.result, -110);
   assertEquals((await nextAsked(ipcp, IpcpCode.IPCP_FLOW_DEALLOC)).flowId, first.flowId);
@@ -222,7 +222,7 @@ Deno.test("an IPCP answers and confirms its own flows only", async () => {
   const liar = await startIpcp(node, admin, "l2", IpcpType.LOCAL, local("lay2"));
   await liar.tell({ op: "behave", how: { IPCP_QUERY: { result: -1 } } });
   const { c } = await openFlow(node, ipcp, client, server, "n");
-  const waiting = client.irm(allocRequest(client, "n", 1000));
+  const waiting = client.irm(allocRequest(client, "n", 8000));
   const alloc = await nextAsked(ipcp, IpcpCode.IPCP_FLOW_ALLOC);
   for (const id of [c.id, alloc.flowId!, 0, 4711, 10240, 0xffffffff]) {
     const flowInfo = flowInfoOf({ id, n1Pid: liar.pid });
@@ -298,13 +298,13 @@ Deno.test("IPCPs are preferred in the order of their types; broadcast and layerl
   const client = await Puppet.announced(node);
   await admin.createName(nameInfo("far"));
   await first.tell({ op: "behave", how: { IPCP_QUERY: { sleep: 0.05 } } });
-  const taken = client.irm(allocRequest(client, "far", 1000));
+  const taken = client.irm(allocRequest(client, "far", 5000));
   const alloc = await nextAsked(first, IpcpCode.IPCP_FLOW_ALLOC);
   assertEquals(alloc.hash, nameHash(HashAlgo.SHA3_256, "far"));
   assertEquals((await taken)?.result, -110);
   await first.tell({ op: "behave", how: { IPCP_QUERY: { result: -1 } } });
   await later.asked();
-  const second = client.irm(allocRequest(client, "far", 1000));
+  const second = client.irm(allocRequest(client, "far", 5000));
   const other = await nextAsked(later, IpcpCode.IPCP_FLOW_ALLOC);
   assertEquals(other.hash, nameHash(HashAlgo.MD5, "far"));
   assertEquals((await second)?.result, -110);

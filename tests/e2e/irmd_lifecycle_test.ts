@@ -39,10 +39,7 @@ Deno.test("irmd writes lines as the prototype: colour, pid of five places, prefi
   await using node = await TestNode.start();
   await node.must("irm", "name", "create", "n1");
   const pid = String(node.irmd!.pid).padStart(5, "0");
-  assertStringIncludes(
-    node.irmd!.out,
-    `==${pid}== irmd(II): Created new name: n1.\n`,
-  );
+  await node.irmd!.waitForText(`==${pid}== irmd(II): Created new name: n1.\n`);
 });
 
 Deno.test("irmd --version, unknown words and a missing option value", async () => {

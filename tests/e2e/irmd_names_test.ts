@@ -25,7 +25,7 @@ async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
   return { node, admin: node.admin() };
 }
 
-function accept(p: Puppet, timeoutMs = 20_000): Promise<IrmMsg | undefined> {
+function accept(p: Puppet, timeoutMs = 60_000): Promise<IrmMsg | undefined> {
   return p.irm({
     code: IrmCode.IRM_FLOW_ACCEPT,
     flowInfo: flowInfoOf({ nPid: p.pid, qos: QOS.raw }),
@@ -38,7 +38,7 @@ function alloc(p: Puppet, dst: string): Promise<IrmMsg | undefined> {
     code: IrmCode.IRM_FLOW_ALLOC,
     dst,
     flowInfo: flowInfoOf({ nPid: p.pid, qos: QOS.raw }),
-    timeo: timeoOfMs(5000),
+    timeo: timeoOfMs(60_000),
   });
 }
 

@@ -11,7 +11,7 @@ import { AdminClient } from "../../lib/irm/admin.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
 import { encode, LENGTH, TYPE_REQUEST } from "../../lib/wire/oping_msg.ts";
-import { until } from "./support/deadline.ts";
+import { DEADLINE_MS, until } from "./support/deadline.ts";
 import { type RunningProcess, TestNode } from "./support/node.ts";
 
 const GONE = /the IRMd ended, or closed the connection|IRMd is not running/;
@@ -26,7 +26,7 @@ async function scene() {
     const server = node.spawn(["oping", "-l"]);
     await server.waitForLine(/server started/);
     const instance = instanceOf(node.prefix);
-    const admin = new AdminClient(instance, { timeoutMs: 10_000 });
+    const admin = new AdminClient(instance, { timeoutMs: DEADLINE_MS });
     const process = OuroProcess.open({ instance, prog: "tester" });
     await admin.bindProcess(process.pid, "t");
     const ipcp = (await admin.listIpcps())[0]!.pid;
@@ -54,13 +54,13 @@ async function ping(flow: Flow, id: number): Promise<void> {
   const packet = new Uint8Array(64);
   encode(packet, 0, { type: TYPE_REQUEST, id, stampNs: 0 });
   await flow.write(packet);
-  assertEquals((await flow.read({ timeoutMs: 10_000 })).length >= LENGTH, true);
+  assertEquals((await flow.read({ timeoutMs: DEADLINE_MS })).length >= LENGTH, true);
 }
 
 async function killIrmd(node: TestNode, signal: Deno.Signal): Promise<RunningProcess> {
   const irmd = node.irmd!;
   irmd.kill(signal);
-  await irmd.wait(15_000);
+  await irmd.wait();
   return irmd;
 }
 
@@ -68,7 +68,7 @@ Deno.test("an IRMd that is killed: waits end with -1002, flows go on, its IPCPs 
   const { node, server, process, ipcp, instance } = await scene();
   await using _node = node;
   using _process = process;
-  const flow = await Flow.alloc(process, "op", { timeoutMs: 10_000 });
+  const flow = await Flow.alloc(process, "op", { timeoutMs: DEADLINE_MS });
   const accepting = Flow.accept(process);
   const failed = fails(accepting, -Errno.EIRMD, GONE);
   await ping(flow, 1);
@@ -95,15 +95,19 @@ Deno.test("an IRMd that is killed: waits end with -1002, flows go on, its IPCPs 
   await fails(Flow.join("lay", { process }), -Errno.EINVAL, STRANGER);
   await ping(flow, 3);
 
-  // A server gives up after a while, with both reasons, and its flows end with it.
-  const ended = await server.wait(30_000);
+  // A server gives up after a while, with both reasons (the first only, if the new IRMd came too late for it), and its
+  // flows end with it.
+  const ended = await server.wait();
   assertEquals(ended.code, 1, ended.err);
-  assertMatch(ended.out, /\nFailed to accept flow: -1002 \n(.*\n)*Failed to accept flow: -22 \n/);
+  assertMatch(
+    ended.out,
+    /\nFailed to accept flow: -1002 \n((.*\n)*Failed to accept flow: -22 \n)?/,
+  );
   assertMatch(
     ended.err,
-    /^Failed to accept flow: -1002: .+\n(.*\n)?Failed to accept flow: -22: .+\n$/,
+    /^Failed to accept flow: -1002: .+\n((.*\n)?Failed to accept flow: -22: .+\n)?$/,
   );
-  await fails(flow.read({ timeoutMs: 10_000 }), -Errno.EFLOWDOWN, /flow is down/);
+  await fails(flow.read({ timeoutMs: DEADLINE_MS }), -Errno.EFLOWDOWN, /flow is down/);
 
   // Opened anew we are known again.
   process.close();
@@ -116,9 +120,9 @@ Deno.test("an IRMd that ends in order: flows go down, readers and flow sets hear
   await using _node = node;
   using _process = process;
   const [read, watched, blocked] = [
-    await Flow.alloc(process, "op", { timeoutMs: 10_000 }),
-    await Flow.alloc(process, "op", { timeoutMs: 10_000 }),
-    await Flow.alloc(process, "op", { timeoutMs: 10_000 }),
+    await Flow.alloc(process, "op", { timeoutMs: DEADLINE_MS }),
+    await Flow.alloc(process, "op", { timeoutMs: DEADLINE_MS }),
+    await Flow.alloc(process, "op", { timeoutMs: DEADLINE_MS }),
   ];
   using set = new FlowSet(process);
   set.add(watched);
@@ -131,6 +135,6 @@ Deno.test("an IRMd that ends in order: flows go down, readers and flow sets hear
   assertEquals((await event).some((e) => e.flow === watched && (e.events & down) !== 0), true);
   assertEquals(blocked.readSync(new Uint8Array(100)), -Errno.EFLOWDOWN);
   await fails(blocked.write(new Uint8Array(64)), -Errno.EFLOWDOWN, /flow is down/);
-  assertEquals((await server.wait(30_000)).code, 1);
+  assertEquals((await server.wait()).code, 1);
   assertEquals(node.sharedMemory(), []);
 });

@@ -28,12 +28,16 @@ import {
   startIpcp,
 } from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
-import type { TestNode } from "./support/node.ts";
+import { PATIENCE, type TestNode } from "./support/node.ts";
 import { nameInfo } from "./support/names.ts";
 
 const HASH = nameHash(HashAlgo.SHA3_256, "n") as Uint8Array;
-/** Longer than the IRMd waits for the short calls (500 ms). */
-const LATE: Behaviour = { sleep: 1.5 };
+/** How long the IRMd waits for a query and for the other short calls, ms. */
+const [QUERY_MS, SHORT_MS] = [200 * PATIENCE, 500 * PATIENCE];
+/** Longer than that. */
+const LATE: Behaviour = { sleep: SHORT_MS / 1000 + 2 };
+/** Patience of a client in which its request gets to the IPCP, ms. */
+const CLIENT_MS = 4000;
 
 interface Scene extends AsyncDisposable {
   readonly node: TestNode;
@@ -74,7 +78,7 @@ async function letGo(s: Scene, id: number): Promise<void> {
 /** An allocation gets to the IPCP with this id, and is given up by the client. */
 async function allocationReaches(s: Scene, id: number): Promise<void> {
   await behave(s, {});
-  const given = s.proc.irm(allocRequest(s.proc, "n", 300));
+  const given = s.proc.irm(allocRequest(s.proc, "n", CLIENT_MS));
   assertEquals((await nextAsked(s.ipcp, IpcpCode.IPCP_FLOW_ALLOC)).flowId, id);
   assertEquals((await given)?.result, -110);
   await letGo(s, id);
@@ -110,9 +114,9 @@ Deno.test("alloc: until a silent IPCP has let go, its flow id is not given again
   await using s = await scene();
   await s.ipcp.tell({ op: "behave", how: {}, confirm: false });
   await behave(s, { IPCP_FLOW_ALLOC: { sleep: 60 } });
-  assertEquals((await s.proc.irm(allocRequest(s.proc, "n", 300)))?.result, -110);
+  assertEquals((await s.proc.irm(allocRequest(s.proc, "n", CLIENT_MS)))?.result, -110);
   assertEquals((await nextAsked(s.ipcp, IpcpCode.IPCP_FLOW_DEALLOC)).flowId, 1);
-  const second = s.proc.irm(allocRequest(s.proc, "n", 300));
+  const second = s.proc.irm(allocRequest(s.proc, "n", CLIENT_MS));
   assertEquals((await nextAsked(s.ipcp, IpcpCode.IPCP_FLOW_ALLOC)).flowId, 2);
   assertEquals((await second)?.result, -110);
   // Its answer comes late, and is nobody's; its confirmation frees the first flow alone.
@@ -134,7 +138,7 @@ Deno.test("join: an IPCP that does not answer in time is named, and told to let 
   await behave(s, { IPCP_FLOW_JOIN: LATE });
   const got = await s.proc.irm(joinRequest(s.proc, "lay"));
   assertEquals(got?.result, -1000);
-  assertMatch(got!.error!.cause, /^IPCP \d+ did not answer in 500 ms$/);
+  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${SHORT_MS} ms$`));
   await letGo(s, 1);
 });
 
@@ -147,7 +151,7 @@ Deno.test("accept: an IPCP that does not take the verdict in time: both sides ar
   assertEquals(arrived?.result, 0);
   const got = await accepted;
   assertEquals(got?.result, -1003);
-  assertMatch(got!.error!.cause, /^IPCP \d+ did not answer in 500 ms$/);
+  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${SHORT_MS} ms$`));
   await letGo(s, arrived!.flowInfo!.id);
 });
 
@@ -168,7 +172,9 @@ Deno.test("query: an IPCP that does not answer is named in the reason", async ()
   assertEquals(got?.result, -1003);
   assertMatch(
     got!.error!.cause,
-    /no IPCP of this node knows "n".*; p1: IPCP \d+ did not answer in 200 ms$/,
+    new RegExp(
+      `no IPCP of this node knows "n".*; p1: IPCP \\d+ did not answer in ${QUERY_MS} ms$`,
+    ),
   );
   assertEquals(rings(s.node), []);
 });

@@ -50,7 +50,7 @@ function withPids(s: Sim, json: unknown): unknown {
 const OAP_REFUSALS: ReadonlySet<unknown> = new Set([-1008, -1009]);
 
 /** How long an accept that goes on is watched, ms. */
-const GOES_ON_MS = 3_000;
+const GOES_ON_MS = 8_000;
 
 /** Tells the IPCP how to behave and sends the request; resolves to a check of what came of it. */
 async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
@@ -75,7 +75,7 @@ async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
   const goesOn = OAP_REFUSALS.has(acceptReply?.result);
   const accepted = acceptReply === undefined
     ? undefined
-    : s.server.irm(acceptRequest(s.server, goesOn ? GOES_ON_MS : 20_000));
+    : s.server.irm(acceptRequest(s.server, goesOn ? GOES_ON_MS : 60_000));
   const replied = sender.irm(m);
   const want = v.ipcp_got as Record<string, unknown>[];
   const codes: Record<string, number> = IpcpCode;

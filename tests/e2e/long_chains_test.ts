@@ -5,7 +5,7 @@ import { assert } from "@std/assert";
 import { first, joins, Loopback, pingServer } from "./unicast_support.ts";
 import { type ShimType, twoNodes } from "./nodes_support.ts";
 import { canMakeNetns } from "./support/netns.ts";
-import type { TestNode } from "./support/node.ts";
+import { PATIENT, type TestNode } from "./support/node.ts";
 import { run } from "./support/process.ts";
 
 /** Certificates of an ML-DSA CA for server and client, and a hybrid key exchange, on both nodes. */
@@ -20,7 +20,7 @@ async function secure(a: TestNode, b: TestNode, name: string, key: string): Prom
 }
 
 async function pings(a: TestNode, b: TestNode, name: string): Promise<void> {
-  const r = await a.run(["oping", "-n", name, "-c", "2", "-i", "50ms"]);
+  const r = await a.run(["oping", "-n", name, "-c", "2", ...PATIENT, "-i", "50ms"]);
   assert(r.code === 0, `${r.out}${r.err}\n${a.irmd?.out}\n${b.irmd?.out}`);
   await b.irmd!.waitForLine(/Client authenticated as alice\./);
 }

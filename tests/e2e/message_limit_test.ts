@@ -5,9 +5,9 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { serve, type ShimType, twoNodes, TYPES } from "./nodes_support.ts";
-import { within } from "./support/deadline.ts";
+import { DEADLINE_MS, within } from "./support/deadline.ts";
 import { canMakeNetns } from "./support/netns.ts";
-import { ouro, TestNode } from "./support/node.ts";
+import { ouro, PATIENT, TestNode } from "./support/node.ts";
 
 const ignore = !canMakeNetns();
 const MASK = "255.255.255.0";
@@ -59,8 +59,8 @@ async function connect(
   kind: keyof typeof KINDS,
 ): Promise<[Flow, Flow]> {
   const { qos, crc } = KINDS[kind];
-  const accepting = Flow.accept(right, { timeoutMs: 30_000 });
-  const client = await Flow.alloc(left, "srv", { qos, crc, timeoutMs: 30_000 });
+  const accepting = Flow.accept(right, { timeoutMs: DEADLINE_MS });
+  const client = await Flow.alloc(left, "srv", { qos, crc, timeoutMs: DEADLINE_MS });
   return [client, await accepting];
 }
 
@@ -72,13 +72,13 @@ function filled(n: number): Uint8Array<ArrayBuffer> {
 async function probe(from: Flow, to: Flow, most: number, what: string): Promise<void> {
   assertEquals(from.messageBytesMax, most, what);
   assertEquals(await from.write(filled(most)), most);
-  assertEquals(await to.read({ timeoutMs: 30_000 }), filled(most), what);
+  assertEquals(await to.read({ timeoutMs: DEADLINE_MS }), filled(most), what);
   assertEquals(from.writeSync(filled(most + 1)), -Errno.EMSGSIZE);
   const text = `Cannot write ${most + 1} bytes (a message of this flow holds at most ${most})`;
   const error = await assertRejects(() => from.write(filled(most + 1)), OuroError, text);
   assertEquals(error.code, -Errno.EMSGSIZE);
   await from.write(Uint8Array.of(7));
-  assertEquals([...await to.read({ timeoutMs: 30_000 })], [7], what);
+  assertEquals([...await to.read({ timeoutMs: DEADLINE_MS })], [7], what);
 }
 
 /** A stream arrives whole, in pieces of what goes in one packet. */
@@ -88,7 +88,7 @@ async function stream(from: Flow, to: Flow, piece: number): Promise<void> {
   const writing = writer.write(sent);
   let at = 0;
   while (at < sent.length) {
-    const message = await to.read({ timeoutMs: 30_000 });
+    const message = await to.read({ timeoutMs: DEADLINE_MS });
     got.set(message, at);
     at += message.length;
     if (at < sent.length) assertEquals(message.length, piece);
@@ -147,7 +147,7 @@ Deno.test({
     await twoNodes("eth-dix", { srv: "srv", back: "back" }, async (a, b) => {
       await serve(b, "srv", "lay");
       await a.must("irm", "name", "create", "srv");
-      const ping = ["oping", "-n", "srv", "-c", "2", "-i", "5"];
+      const ping = ["oping", "-n", "srv", "-c", "2", ...PATIENT, "-i", "5"];
       const good = await a.run([...ping, "-s", "1496"]);
       assert(good.out.includes("2 packets transmitted, 2 received"), good.out + good.err);
       const line = (bytes: number, most: number) =>
@@ -191,7 +191,7 @@ Deno.test({
       using _left = left, _right = right;
       const words = ["ovpn", "-n", "srv", "-i", "10.99.0.1", "-m", MASK];
       const tunnel = async (...more: string[]) => {
-        const accepting = Flow.accept(right, { timeoutMs: 30_000 });
+        const accepting = Flow.accept(right, { timeoutMs: DEADLINE_MS });
         const client = a.spawnArgv(net.inside(ns.A, ouro(...words, ...more)));
         const [, name] = await client.waitForLine(/Tunnel device name is (\w+)/);
         const shown = await net.exec(ns.A, ["ip", "link", "show", name!]);

@@ -115,7 +115,7 @@ Deno.test("ocat: a peer that is killed is no end of input", async () => {
   const server = await serve(node, ["n", "--exec", "echo begun; sleep 1000"]);
   const client = node.spawn(["ocat", "n"]);
   await client.waitForLine(/begun/);
-  await server.stop("SIGKILL", 5000);
+  await server.stop("SIGKILL");
   const { code, err } = await client.wait();
   assertEquals(code, 1);
   assertMatch(err, /^The connection broke: .+\n$/);

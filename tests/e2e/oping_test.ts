@@ -8,8 +8,8 @@ import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { textOf } from "../unit/hex.ts";
 import { mended, opingCases, takesNonsense } from "../unit/oping/vectors.ts";
-import { until } from "./support/deadline.ts";
-import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
+import { DEADLINE_MS, until } from "./support/deadline.ts";
+import { ouro, PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
 
 const cases = opingCases();
 
@@ -149,7 +149,7 @@ for (const one of cases.get("srv")!) {
       const sent = Uint8Array.fromHex(sent_hex);
       const written = flow.writeSync(sent);
       assertEquals(written, sent.length);
-      const n = flow.readSync(reply, { timeoutMs: reply_hex === null ? 150 : 5000 });
+      const n = flow.readSync(reply, { timeoutMs: reply_hex === null ? 150 : DEADLINE_MS });
       const got = n < 0 ? null : reply.slice(0, n);
       assertEquals(
         got,
@@ -169,7 +169,18 @@ for (const qos of ["raw", "best", "video", "voice", "data"]) {
   Deno.test(`oping -q ${qos} pings through a flow of that quality`, async () => {
     await using node = await nodeWithName();
     await startServer(node);
-    const result = await node.run(["oping", "-n", "op", "-c", "5", "-i", "20", "-q", qos]);
+    const result = await node.run([
+      "oping",
+      "-n",
+      "op",
+      "-c",
+      "5",
+      ...PATIENT,
+      "-i",
+      "20",
+      "-q",
+      qos,
+    ]);
     assertStringIncludes(result.out, "5 packets transmitted, 5 received, 0 out-of-order, 0% ");
     assertEquals(result.code, 0);
   });
@@ -183,7 +194,7 @@ for (const serverWords of SERVERS) {
     Deno.test(`${names} loses nothing`, async () => {
       await using node = await nodeWithName();
       const server = await startServer(node, "-Q", ...serverWords);
-      const result = await node.run(["oping", "-n", "op", ...clientWords]);
+      const result = await node.run(["oping", "-n", "op", ...clientWords, ...PATIENT]);
       const count = clientWords.at(-1);
       assertStringIncludes(result.out, `${count} packets transmitted, ${count} received`);
       assertEquals([result.code, result.err], [0, ""]);
@@ -196,7 +207,19 @@ for (const serverWords of SERVERS) {
 Deno.test("oping --json prints one document and nothing else", async () => {
   await using node = await nodeWithName();
   await startServer(node);
-  const result = await node.run(["oping", "-n", "op", "-c", "4", "-i", "10", "-s", "9", "--json"]);
+  const result = await node.run([
+    "oping",
+    "-n",
+    "op",
+    "-c",
+    "4",
+    ...PATIENT,
+    "-i",
+    "10",
+    "-s",
+    "9",
+    "--json",
+  ]);
   const document = JSON.parse(result.out);
   assertEquals([document.sent, document.received, document.size], [4, 4, 64]);
   assertEquals(document.packets.length, 4);
@@ -225,7 +248,7 @@ for (const mode of [[], ["-f"], ["-F"]]) {
     const client = node.spawn(["oping", "-n", "op", "-i", "20", ...mode]);
     await client.waitForLine(/seq=3 /);
     client.kill("SIGINT");
-    const result = await client.wait(10_000);
+    const result = await client.wait();
     assertEquals(result.code, 0);
     assertMatch(result.out, /\n--- op ping statistics ---\n\d+ packets transmitted, \d+ received/);
   });
@@ -236,7 +259,7 @@ for (const mode of [[], ["-f"], ["-F"]]) {
     const client = node.spawn(["oping", "-n", "op", "-i", "5", ...mode]);
     await client.waitForLine(/seq=20 /);
     server.kill("SIGKILL");
-    const result = await client.wait(30_000);
+    const result = await client.wait();
     assertEquals(result.code, 1);
     assertMatch(result.out, /\n--- op ping statistics ---\n/);
     assertMatch(result.err, /^Failed to (read|send) packet: -1005: flow is down\n$/);
@@ -258,12 +281,12 @@ Deno.test("Ctrl-C ends every mode of the server with exit code 0", async () => {
         await node.irmd!.waitForLine(new RegExp(`Process added: ${server.pid} `));
       }
       server.kill("SIGINT");
-      const result = await server.wait(10_000);
+      const result = await server.wait();
       // Without a flow the signal may come before the program has asked for it.
       const early = words.includes("--busy") && !withClient && result.code === 130;
       assertEquals([early ? 0 : result.code, result.err], [0, ""], words.join(" "));
       client?.kill("SIGINT");
-      await client?.wait(10_000);
+      await client?.wait();
     }
   }
 });
@@ -271,7 +294,17 @@ Deno.test("Ctrl-C ends every mode of the server with exit code 0", async () => {
 Deno.test("oping --strict-exit: 1 without any reply, 2 without a flow, 0 with replies", async () => {
   await using node = await nodeWithName("op", "silent");
   await startServer(node);
-  const good = await node.run(["oping", "-n", "op", "-c", "1", "-i", "1", "--strict-exit"]);
+  const good = await node.run([
+    "oping",
+    "-n",
+    "op",
+    "-c",
+    "1",
+    ...PATIENT,
+    "-i",
+    "1",
+    "--strict-exit",
+  ]);
   assertEquals(good.code, 0);
   const none = await node.run(["oping", "-n", "op", "-c", "0", "--strict-exit"]);
   assertEquals(none.code, 1);
@@ -291,7 +324,7 @@ Deno.test("200 clients at once are all served, and the server forgets them when 
     assertEquals(flow.writeSync(packet), 64);
   }
   for (const [k, flow] of flows.entries()) {
-    const reply = await flow.read({ timeoutMs: 20_000 });
+    const reply = await flow.read({ timeoutMs: DEADLINE_MS });
     assertEquals([reply[3], reply[7], reply.length], [1, k, 64]);
   }
   await until(
@@ -299,7 +332,7 @@ Deno.test("200 clients at once are all served, and the server forgets them when 
     () => new Set(server.out.match(/New flow \d+/g)).size === 200,
   );
   for (const flow of flows) await flow.dealloc();
-  const lone = await node.run(["oping", "-n", "op", "-c", "1", "-i", "1"]);
+  const lone = await node.run(["oping", "-n", "op", "-c", "1", ...PATIENT, "-i", "1"]);
   assertStringIncludes(lone.out, "1 packets transmitted, 1 received");
   // All descriptors are free again: the new flow has the first one.
   await until("the first descriptor again", () => server.out.match(/New flow 64\./g)?.length === 2);
@@ -315,7 +348,7 @@ Deno.test("a client that does not read stops nobody else", async () => {
     if (stuck.writeSync(packet, { nonblock: true }) > 0) sent++;
     else await new Promise((done) => setTimeout(done, 0));
   }
-  const result = await node.run(["oping", "-n", "op", "-c", "20", "-i", "5"]);
+  const result = await node.run(["oping", "-n", "op", "-c", "20", ...PATIENT, "-i", "5"]);
   assertStringIncludes(result.out, "20 packets transmitted, 20 received");
   await stuck.dealloc();
 });
@@ -335,9 +368,9 @@ Deno.test("oping -l --max-flows refuses the flow too many and goes on with the o
 Deno.test("oping -l --once ends with its first flow", async () => {
   await using node = await nodeWithName();
   const server = await startServer(node, "--once");
-  const result = await node.run(["oping", "-n", "op", "-c", "2", "-i", "10"]);
+  const result = await node.run(["oping", "-n", "op", "-c", "2", ...PATIENT, "-i", "10"]);
   assertStringIncludes(result.out, "2 packets transmitted, 2 received");
-  assertEquals((await server.wait(10_000)).code, 0);
+  assertEquals((await server.wait()).code, 0);
 });
 
 Deno.test("oping -l --idle drops a flow without requests", async () => {
@@ -353,7 +386,7 @@ Deno.test("a server without its IRMd ends with exit code 1 instead of spinning",
   await using node = await nodeWithName();
   const server = await startServer(node);
   node.irmd!.kill("SIGKILL");
-  const result = await server.wait(30_000);
+  const result = await server.wait();
   assertEquals(result.code, 1);
   assertEquals(result.out.match(/Failed to accept flow/g)?.length, 1);
   assertMatch(result.err, /^Failed to accept flow: -1002: [^\n]+\n$/);
@@ -362,10 +395,10 @@ Deno.test("a server without its IRMd ends with exit code 1 instead of spinning",
 Deno.test("oping goes on while its IRMd is killed, and ends with its statistics", async () => {
   await using node = await nodeWithName();
   await startServer(node, "-Q");
-  const client = node.spawn(["oping", "-n", "op", "-c", "40", "-i", "20"]);
+  const client = node.spawn(["oping", "-n", "op", "-c", "40", ...PATIENT, "-i", "20"]);
   await client.waitForLine(/seq=3 /);
   node.irmd!.kill("SIGKILL");
-  const result = await client.wait(30_000);
+  const result = await client.wait();
   assertStringIncludes(result.out, "\n40 packets transmitted, 40 received, 0 out-of-order, 0% ");
   assertEquals([result.code, result.err], [0, ""]);
 });
@@ -378,7 +411,7 @@ Deno.test("Ctrl-C while oping waits for a flow ends it", async () => {
   const client = node.spawn(["oping", "-n", "slow"]);
   await node.irmd!.waitForLine(new RegExp(`Process added: ${client.pid} `));
   client.kill("SIGINT");
-  const result = await client.wait(10_000);
+  const result = await client.wait();
   assertEquals(result.err, "");
   assert(process.pid === Deno.pid);
 });
@@ -387,7 +420,7 @@ Deno.test("oping whose stdout is closed ends", async () => {
   await using node = await nodeWithName();
   await startServer(node, "-Q");
   const line = `${ouro("oping", "-n", "op", "-i", "5").join(" ")} | head -n 3`;
-  const result = await node.spawnArgv(["sh", "-c", line]).wait(20_000);
+  const result = await node.spawnArgv(["sh", "-c", line]).wait();
   assertStringIncludes(result.out, "Pinging op");
   assertEquals(result.err, "");
 });

@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
+import { DEADLINE_MS } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
 
 const LIB = new URL("../../lib/mod.ts", import.meta.url).href;
@@ -52,8 +53,8 @@ for (const where of ["the main thread", "a Worker"] as const) {
     await node.bindProgram(path, "n");
     await start(node, path).waitForLine(/ready/);
     using process = OuroProcess.open({ instance: node.instance });
-    await using flow = await Flow.alloc(process, "n", { timeoutMs: 20_000 });
-    assertEquals((await flow.read({ timeoutMs: 20_000 })).length, 7);
+    await using flow = await Flow.alloc(process, "n", { timeoutMs: DEADLINE_MS });
+    assertEquals((await flow.read({ timeoutMs: DEADLINE_MS })).length, 7);
   });
 }
 

@@ -63,7 +63,7 @@ async function ask(): Promise<number> {
     const sent = message(i);
     await flow.write(sent);
     try {
-      const answer = await flow.read({ timeoutMs: 5000 });
+      const answer = await flow.read({ timeoutMs: 60_000 });
       const from = role === "oping" ? 4 : 0; // The type tells question and answer apart.
       if (answer.length === sent.length && answer.every((x, j) => j < from || x === sent[j])) {
         good++;

@@ -10,6 +10,7 @@ import {
 } from "../../lib/irm/mod.ts";
 import { twoNodes } from "./nodes_support.ts";
 import { canMakeNetns } from "./support/netns.ts";
+import { DEADLINE_MS } from "./support/deadline.ts";
 import { TestNode } from "./support/node.ts";
 import { script } from "./support/process.ts";
 
@@ -17,7 +18,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 async function echoed(flow: Flow, text: string): Promise<string> {
   await flow.write(bytes(text));
-  return new TextDecoder().decode(await flow.read({ timeoutMs: 30_000 }));
+  return new TextDecoder().decode(await flow.read({ timeoutMs: DEADLINE_MS }));
 }
 
 for (const way of ["direct", "desk"]) {
@@ -43,7 +44,7 @@ for (const way of ["direct", "desk"]) {
     await using failing = await Flow.alloc(process, "one", { lingerMs: 0 });
     await failing.write(bytes("fail"));
     await server.waitForLine(/^error as asked$/m);
-    await assertRejects(() => failing.read({ timeoutMs: 30_000 }), OuroError, "-1005");
+    await assertRejects(() => failing.read({ timeoutMs: DEADLINE_MS }), OuroError, "-1005");
     await server.waitForLine(/^refused -22 register$/m);
     server.kill("SIGTERM");
     const { code, out } = await server.wait();

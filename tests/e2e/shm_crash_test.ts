@@ -51,7 +51,7 @@ function checkAllFree(pool: Pool): void {
 
 async function kill(p: RunningProcess): Promise<void> {
   p.kill("SIGKILL");
-  await p.wait(10_000);
+  await p.wait();
 }
 
 Deno.test("SIGKILL of writer and reader at any moment loses no block and blocks nobody", async () => {
@@ -101,7 +101,7 @@ async function killBoth(instance: Instance, pool: Pool, first: number): Promise<
     assertEquals(ring.read(), 512);
   } finally {
     for (const p of running) p.kill("SIGKILL");
-    for (const p of running) await p.wait(10_000);
+    for (const p of running) await p.wait();
     set.close();
     ring.close();
     FlowSetShm.unlink(instance, 1);

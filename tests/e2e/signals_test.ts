@@ -6,9 +6,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type RunningProcess, TestNode } from "./support/node.ts";
 
-/** For ends that are a matter of milliseconds on a quiet machine. */
-const DEADLINE_MS = 30_000;
-
 async function nodeWithServers(): Promise<TestNode> {
   const node = await TestNode.start();
   for (const tool of ["oping", "operf"]) {
@@ -26,7 +23,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const client = node.spawn(["oping", "-n", "oping", ...words]);
       await client.waitForLine(words.includes("-f") ? /packets transmitted/ : /seq=1 /);
       client.kill(signal);
-      const { code, out } = await client.wait(DEADLINE_MS);
+      const { code, out } = await client.wait();
       assertEquals(code, 0, words.join(" "));
       assertMatch(out, /\n--- oping ping statistics ---\n/);
     }
@@ -40,7 +37,7 @@ Deno.test("a run with --json that is ended by a signal leaves its document", asy
   const watcher = node.spawn(["oping", "-n", "oping", "-i", "20"]);
   await watcher.waitForLine(/seq=5 /);
   client.kill("SIGTERM");
-  const { out } = await client.wait(DEADLINE_MS);
+  const { out } = await client.wait();
   assert(JSON.parse(out).sent >= 0);
 });
 
@@ -64,7 +61,7 @@ Deno.test("tools that wait for a stopped IRMd are ended by signals", async () =>
       // Two signals are what a person gives; before the process is there to take one it ends by itself.
       process.kill("SIGTERM");
       process.kill("SIGTERM");
-      const { code } = await process.wait(DEADLINE_MS);
+      const { code } = await process.wait();
       assert(code !== undefined, words.join(" "));
     }
   } finally {

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { PATIENT, TestNode } from "./support/node.ts";
 
 /** Name and words of a process as the kernel has them. */
 function titleOf(pid: number): { comm: string; words: string } {
@@ -36,7 +36,7 @@ Deno.test("a program that the IRMd starts has its name, too", async () => {
   await using node = await TestNode.start();
   await node.must("irm", "name", "create", "x");
   await node.must(..."irm bind program oping name x auto -- -l --quiet".split(" "));
-  await node.must("oping", "-n", "x", "-c", "1", "-i", "10ms");
+  await node.must("oping", "-n", "x", "-c", "1", ...PATIENT, "-i", "10ms");
   const children = () => {
     const dir = `/proc/${node.irmd!.pid}/task/${node.irmd!.pid}/children`;
     return Deno.readTextFileSync(dir).trim().split(" ").filter((word) => word !== "").map(Number);

@@ -56,7 +56,7 @@ Deno.test("every command of the tutorial runs, and shows what the README shows",
     const result = await run(["bash", "-c", script.join("\n")], {
       cwd: ROOT,
       env: { PATH: `${tools}:${Deno.env.get("PATH")}`, OURO_PREFIX: "", NO_COLOR: "1" },
-      deadlineMs: 120_000,
+      deadlineMs: 900_000,
     });
     assertEquals(result.code, 0, result.out);
     const outputs = result.out.split(`${MARK}\n`);

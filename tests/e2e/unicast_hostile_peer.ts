@@ -44,11 +44,11 @@ function packet(dst: number): Uint8Array<ArrayBuffer> {
 using process = OuroProcess.open({ prog: "stranger" });
 const into = new Uint8Array(2048);
 for (const component of [UNICAST_DT, MANAGEMENT, undefined]) {
-  using flow = Flow.allocSync(process, dst, { timeoutMs: 20_000 });
+  using flow = Flow.allocSync(process, dst, { timeoutMs: 60_000 });
   let address = 0;
   if (component !== undefined) {
     flow.writeSync(presentation(component, 0x66666666));
-    const n = flow.readSync(into, { timeoutMs: 5000 });
+    const n = flow.readSync(into, { timeoutMs: 60_000 });
     const answer = decodeCepMsg(into.subarray(0, Math.max(0, n)));
     if (isWireError(answer)) throw new Error(`no answer: ${n}`);
     address = Number(answer.address);

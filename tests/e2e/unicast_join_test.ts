@@ -1,6 +1,7 @@
 // The whole way into a layer in one command, and waiting without sleep: `irm ipcp enroll … connect`, `irm wait`.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { PATIENT } from "./support/node.ts";
 import { first, joins, Loopback, pingServer } from "./unicast_support.ts";
 
 Deno.test("enroll … connect does it all, and what is waited for can be used at once", async () => {
@@ -33,7 +34,7 @@ Deno.test("enroll … connect does it all, and what is waited for can be used at
   await c!.must("irm", "name", "create", "ping.a");
   await c!.must("irm", "wait", "name", "ping.a");
   // The first flow succeeds.
-  const pinged = await c!.run(["oping", "-n", "ping.a", "-c", "3", "-i", "5"]);
+  const pinged = await c!.run(["oping", "-n", "ping.a", "-c", "3", ...PATIENT, "-i", "5"]);
   assertStringIncludes(pinged.out, "3 packets transmitted, 3 received");
 });
 

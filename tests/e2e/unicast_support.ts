@@ -2,14 +2,9 @@
 
 import { md5Hex } from "./ipcp_support.ts";
 import { until } from "./support/deadline.ts";
-import { type RunResult, TestNode } from "./support/node.ts";
+import { loopbackNet } from "./support/loopback.ts";
+import { PATIENT, type RunResult, TestNode } from "./support/node.ts";
 import { serve } from "./nodes_support.ts";
-
-/** A net for the nodes of one test; tests of other threads and processes at the same time get others. */
-function freshNet(): string {
-  const [a, b] = crypto.getRandomValues(new Uint16Array(2));
-  return `127.${128 + a! % 120}.${1 + b! % 254}`;
-}
 
 /** Nodes on one UDP layer `lan`, each with an IPCP `wire` in it. */
 export class Loopback implements AsyncDisposable {
@@ -22,7 +17,7 @@ export class Loopback implements AsyncDisposable {
     uid?: number,
     args: string[] = [],
   ): Promise<Loopback> {
-    const lab = new Loopback(freshNet());
+    const lab = new Loopback(loopbackNet().join("."));
     try {
       const hosts = names.flatMap((of, i) => of.map((n) => `${lab.#ip(i)} ${md5Hex(n)}\n`)).join(
         "",
@@ -94,9 +89,9 @@ export async function pinged(
   await node.run(["irm", "name", "create", name]);
   let last: RunResult | undefined;
   await until(`${name} answers`, async () => {
-    last = await node.run(["oping", "-n", name, "-c", `${n}`, "-i", "5", ...words]);
+    last = await node.run(["oping", "-n", name, "-c", `${n}`, ...PATIENT, "-i", "5", ...words]);
     return last.code === 0 && last.out.includes(`${n} packets transmitted, ${n} received`);
-  }, 20_000).catch((e) => {
+  }).catch((e) => {
     throw new Error(`${e}\n${last?.out}${last?.err}\n${node.irmd?.out}`);
   });
   return last!;

@@ -47,9 +47,9 @@ const message = Uint8Array.of(1, 2, 3);
 
 function cycle(process: OuroProcess, i: number): void {
   const qos = specs[i % specs.length]!;
-  const flow = Flow.allocSync(process, "echo", { qos, timeoutMs: 10_000 });
+  const flow = Flow.allocSync(process, "echo", { qos, timeoutMs: 60_000 });
   if (i % 4 !== 3) { // every fourth is closed unused
-    assertEquals(flow.writeSync(message, { timeoutMs: 5000 }), 3);
+    assertEquals(flow.writeSync(message, { timeoutMs: 60_000 }), 3);
     const n = flow.readSync(buffer, { timeoutMs: 5000 });
     // An unreliable flow may have lost it to a server that was too slow to start reading.
     assert(n === 3 || (qos !== QOS.data && n === -Errno.ETIMEDOUT), `read gave ${n}`);

@@ -6,11 +6,13 @@
 import { fromFileUrl } from "@std/path";
 import { type Instance, instanceOf } from "../../../lib/instance.ts";
 import { AdminClient } from "../../../lib/irm/admin.ts";
-import { until } from "./deadline.ts";
+import { DEADLINE_MS, until } from "./deadline.ts";
 import { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
 
 export { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
 
+/** How long programs may take to end with their node, ms; what they leave then is removed. */
+const LEAVE_MS = 5000;
 const MAIN = fromFileUrl(new URL("../../../main.ts", import.meta.url));
 
 /** The command line of the program with the given words. */
@@ -33,7 +35,18 @@ export interface NodeOptions {
   idle?: boolean;
   uid?: number;
   gid?: number;
+  /** Words for `irmd --patience` instead of {@linkcode PATIENCE}. */
+  patience?: number;
 }
+
+/**
+ * How many times as long the IRMds of tests wait for IPCPs and programs: what a loaded machine is too slow for is not
+ * what tests are about.
+ */
+export const PATIENCE = 5;
+
+/** Words of an `oping` that is not to give up on a reply that a loaded machine keeps waiting. */
+export const PATIENT: readonly string[] = ["--timeout", "60s"];
 
 /** One node under test. */
 export class TestNode implements AsyncDisposable {
@@ -80,7 +93,8 @@ export class TestNode implements AsyncDisposable {
 
   /** Environment of everything that runs on this node. */
   get env(): Record<string, string> {
-    return { ...(this.#options.env ?? {}), OURO_PREFIX: this.prefix };
+    const patience = String(this.#options.patience ?? PATIENCE);
+    return { OURO_PATIENCE: patience, ...(this.#options.env ?? {}), OURO_PREFIX: this.prefix };
   }
 
   #runOptions(options: RunOptions): RunOptions {
@@ -94,7 +108,7 @@ export class TestNode implements AsyncDisposable {
 
   /** Runs `ouro <args>` to its end. */
   async run(args: string[], options: RunOptions = {}): Promise<RunResult> {
-    return await this.spawn(args, options).wait(options.deadlineMs ?? 60_000);
+    return await this.spawn(args, options).wait(options.deadlineMs);
   }
 
   /** Starts `ouro <args>`; it is stopped with the node. */
@@ -119,7 +133,7 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** What `irm` does, without its process. */
-  admin(timeoutMs = 20_000): AdminClient {
+  admin(timeoutMs = DEADLINE_MS): AdminClient {
     return new AdminClient(this.instance, { timeoutMs });
   }
 
@@ -139,13 +153,13 @@ export class TestNode implements AsyncDisposable {
 
   /** Stops the IRMd with SIGTERM and waits for its end. */
   async stopIrmd(): Promise<RunResult | undefined> {
-    return await this.irmd?.stop("SIGTERM", 10_000);
+    return await this.irmd?.stop();
   }
 
   /** Stops everything, the IRMd last, and removes what is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     const others = this.#processes.filter((p) => p !== this.irmd && !p.ended);
-    await Promise.all(others.map((p) => p.stop("SIGTERM", 3000)));
+    await Promise.all(others.map((p) => p.stop("SIGTERM", LEAVE_MS)));
     if (this.irmd && !this.irmd.ended) await this.stopIrmd();
     for (const name of this.sharedMemory()) {
       try {

@@ -29,6 +29,32 @@ export function descriptors(...pids: number[]): number {
   return pids.reduce((n, pid) => n + [...Deno.readDirSync(`/proc/${pid}/fd`)].length, 0);
 }
 
+/** How long the pipes of a process that has ended may be silent before what comes is somebody else's, ms. */
+const SILENCE_MS = 4000;
+/** From being asked to end to being killed, ms: who ends in good order is not hurried by a loaded machine. */
+const GRACE_MS = 30_000;
+
+/** What the threads of a process do, for a failure that says that it hangs. */
+export function whatItDoes(pid: number): string {
+  const read = (path: string) => {
+    try {
+      return Deno.readTextFileSync(path).trim();
+    } catch {
+      return "?";
+    }
+  };
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
+      const dir = `/proc/${pid}/task/${name}`;
+      const state = /State:\s+(.*)/.exec(read(`${dir}/status`))?.[1] ?? "?";
+      return `${name} ${read(`${dir}/comm`)}: ${state}, ${read(`${dir}/wchan`)}, ` +
+        read(`${dir}/syscall`).split(" ").slice(0, 5).join(" ");
+    }).join("\n");
+  } catch {
+    return "it has ended";
+  }
+}
+
 /** How a process ended and what it printed. */
 export interface RunResult {
   /** Exit code; 128 + signal number when a signal killed it. */
@@ -90,6 +116,10 @@ export class RunningProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  get #length(): number {
+    return this.out.length + this.err.length;
+  }
+
   /** The end, if it is over. */
   get ended(): RunResult | undefined {
     return this.#ended;
@@ -117,13 +147,15 @@ export class RunningProcess implements AsyncDisposable {
 
   async #finish(reading: Promise<void>[]): Promise<RunResult> {
     const status = await this.#child.status;
-    // A grandchild may hold the pipes open; do not wait for it for ever.
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([
-      Promise.allSettled(reading),
-      new Promise<void>((done) => timer = setTimeout(done, 2000)),
-    ]);
-    clearTimeout(timer);
+    let read = false;
+    const all = Promise.allSettled(reading).then(() => read = true);
+    // A grandchild may hold the pipes open; it is not waited for any more when nothing comes for a while.
+    for (let before = -1; !read && this.#length > before;) {
+      before = this.#length;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([all, new Promise<void>((done) => timer = setTimeout(done, SILENCE_MS))]);
+      clearTimeout(timer);
+    }
     this.#ended = { code: status.code, out: this.out, err: this.err };
     this.#wake();
     return this.#ended;
@@ -167,6 +199,14 @@ export class RunningProcess implements AsyncDisposable {
     }
   }
 
+  /**
+   * The same for a piece of text. What a daemon logs and what it answers come on ways of their own, so a line may be
+   * here later than the answer to the request that it is about.
+   */
+  async waitForText(text: string, deadlineMs?: number): Promise<void> {
+    await this.waitForLine(new RegExp(RegExp.escape(text)), deadlineMs);
+  }
+
   /** Sends a signal; nothing happens if it has ended. */
   kill(signal: Deno.Signal = "SIGTERM"): void {
     try {
@@ -178,23 +218,24 @@ export class RunningProcess implements AsyncDisposable {
 
   /** Waits for the end; kills it with SIGKILL and fails at the deadline. */
   async wait(deadlineMs: number = DEADLINE_MS): Promise<RunResult> {
-    let late = false;
+    let late: string | undefined;
     const timer = setTimeout(() => {
-      late = true;
+      late = whatItDoes(this.pid);
       this.kill("SIGKILL");
     }, deadlineMs);
     const result = await this.status;
     clearTimeout(timer);
-    if (late) {
+    if (late !== undefined) {
       throw new Error(
-        `${this.#name}: still running after ${deadlineMs} ms\nstdout: ${result.out}\nstderr: ${result.err}`,
+        `${this.#name}: still running after ${deadlineMs} ms\n${late}\n` +
+          `stdout: ${result.out}\nstderr: ${result.err}`,
       );
     }
     return result;
   }
 
   /** SIGTERM (or another signal), then SIGKILL if it does not end within `graceMs`. */
-  async stop(signal: Deno.Signal = "SIGTERM", graceMs = 5000): Promise<RunResult> {
+  async stop(signal: Deno.Signal = "SIGTERM", graceMs = GRACE_MS): Promise<RunResult> {
     this.kill(signal);
     const timer = setTimeout(() => this.kill("SIGKILL"), graceMs);
     const result = await this.status;
@@ -203,11 +244,11 @@ export class RunningProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#ended) await this.stop("SIGTERM", 2000);
+    if (!this.#ended) await this.stop();
   }
 }
 
 /** Runs a process to its end. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return await new RunningProcess(argv, options).wait(options.deadlineMs ?? 60_000);
+  return await new RunningProcess(argv, options).wait(options.deadlineMs);
 }
