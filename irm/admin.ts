@@ -39,6 +39,8 @@ export interface Admin {
   listIpcps(): Promise<IpcpListEntry[]>;
   listNames(): Promise<NameEntry[]>;
   listUsers(): Promise<{ readonly users: readonly UserUse[]; readonly totals: UserUse }>;
+  /** The state of the node as a configuration file, and what of it that does not hold. */
+  saveConfig(): Promise<{ readonly config: string; readonly unsaved: readonly string[] }>;
   /** `exec` is the program and its arguments, without the closing empty word. */
   bindProgram(
     exec: readonly string[],

@@ -8,6 +8,7 @@ import * as ipcp from "./ipcp.ts";
 import { bootstrap } from "./ipcp_bootstrap.ts";
 import { connect, disconnect, enroll } from "./ipcp_links.ts";
 import * as name from "./name.ts";
+import { save } from "./save.ts";
 import * as unbind from "./unbind.ts";
 import { USAGE } from "./usage.ts";
 import * as user from "./user.ts";
@@ -78,7 +79,7 @@ function suggest(ctx: Context, word: string, known: readonly string[]): void {
   if (meant !== undefined) ctx.complain(`Did you mean "${meant}"?`);
 }
 
-const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "user", "help"] as const;
+const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "user", "save", "help"] as const;
 
 /** Exit code of `irm` without a word. */
 const NO_WORDS = 255;
@@ -100,6 +101,13 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   }
   if (object === "help") {
     ctx.print(USAGE.irm);
+    return 0;
+  }
+  if (object === "save") {
+    if (second !== "help" && second !== "--help" && second !== "-h") {
+      return await save(ctx, args.slice(1));
+    }
+    ctx.print(USAGE.save);
     return 0;
   }
   if (second === undefined) return usage(ctx, object);

@@ -20,6 +20,8 @@ export interface System {
     path: string,
   ): { readonly directory: boolean; readonly ownerMayExecute: boolean } | undefined;
   processExists(pid: number): boolean;
+  /** Writes a file as a whole or not at all; why it could not. */
+  writeFile(path: string, text: string): string | undefined;
   /** Directory of the running ouro binary and of the links to it, if it is known. */
   readonly binaryDir: string | undefined;
 }

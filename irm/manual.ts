@@ -50,6 +50,9 @@ IPCPs: the members of layers on this node
 Shares: what each user holds of what users share
   irm user list [--json]
 
+Saving: the present state as a configuration file for the IRMd
+  irm save [FILE]
+
 Waiting, for scripts: until it is so, or the time is up (exit code 2)
   irm wait name NAME [timeout SECONDS]
   irm wait layer LAYER [members N] [timeout SECONDS]
@@ -87,6 +90,13 @@ name, as may whoever can read them.
   "unbind program": `
   --all in place of the name unbinds all names.
 `,
+  "save": `
+IPCPs with their configuration, enrolments and connections, names with their policies,
+programs bound to them, registrations, and the switches of the daemon. What cannot be
+saved (bindings of processes that are no IPCPs) is told on standard error and in the file.
+A node that is started with the file tries again what cannot be made at once.
+  irm save /etc/ouroboros/irmd.conf
+`,
   "name create": `
 All six paths are kept. Keys and certificates: see ouro help pki.
 `,
@@ -102,12 +112,13 @@ const NAME_LIST = `Usage: irm name list
 function help(words: readonly string[]): string | undefined {
   const [first, second] = words;
   if (first === undefined) return OVERVIEW;
-  const object = matchWord(first, ["ipcp", "bind", "unbind", "name", "wait", "user"]);
+  const object = matchWord(first, ["ipcp", "bind", "unbind", "name", "wait", "user", "save"]);
   if (object === undefined) return undefined;
   if (second === undefined) return USAGE[object];
   const verbs = (Object.keys(USAGE) as UsageOf[])
     .filter((of) => of.startsWith(`${object} `)).map((of) => of.slice(object.length + 1));
   if (object === "name") verbs.push("list");
+  if (object === "save") return USAGE.save + MORE.save;
   if (object === "wait" || object === "user") return USAGE[object];
   const verb = matchWord(second, verbs);
   if (verb === undefined) return undefined;
@@ -217,6 +228,7 @@ const GRAMMAR: Grammar = {
       },
     },
     user: { verbs: { list: { options: [JSON_FLAG] }, help: HELP } },
+    save: { operands: [FILE], options: [JSON_FLAG] },
     help: HELP,
   },
 };

@@ -133,6 +133,8 @@ where TYPE = {unicast local udp4 udp6 eth-llc eth-dix}
                 ipcp <ipcp name>         until the IPCP is in a layer
                 [timeout <seconds> (default: 20)]
 `,
+  "save": `Usage: irm save [<file> (default: standard output)]
+`,
   "user": `Usage: irm user [OPERATION]
 
 where OPERATION in {list help}

@@ -2,7 +2,13 @@
 
 import { dirname } from "@std/path";
 import { fileCause } from "../lib/cli/reason.ts";
-import { BIND_AUTO, COMP_MANAGEMENT, IrmCode } from "../lib/irm/messages.ts";
+import {
+  BIND_AUTO,
+  COMP_DATA_TRANSFER,
+  COMP_MANAGEMENT,
+  IrmCode,
+  NOT_ENROLLED,
+} from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS } from "../lib/qos.ts";
 import { effectiveGid } from "../lib/sys/users.ts";
@@ -20,7 +26,8 @@ import { othersMayWrite, othersMayWriteDirs } from "../security/writable.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Ipcps } from "./ipcps.ts";
 import { bindProgram } from "./names.ts";
-import { baseName } from "./registry/mod.ts";
+import { userNamed } from "./binding_user.ts";
+import { baseName, IpcpPlan, type PlannedConnection } from "./registry/mod.ts";
 
 /** A file that was read and is right. */
 export interface LoadedConfig {
@@ -140,9 +147,11 @@ export async function applyConfig(
   again = false,
 ): Promise<string | undefined> {
   for (const entry of config.entries) {
-    if (again && entry.kind === "ipcp" && d.registry.ipcps.byName(entry.name)) continue;
+    if (again && entry.kind === "ipcp" && ipcps.has(entry.name)) continue;
     const cause = entry.kind === "name"
       ? applyName(d, entry, again)
+      : config.daemon.retry
+      ? await keepIpcp(d, ipcps, entry)
       : await applyIpcp(d, ipcps, entry);
     if (cause !== undefined) {
       const line = `${cause} (line ${entry.line})`;
@@ -161,18 +170,25 @@ function causeOf(outcome: Outcome): string | undefined {
 
 function applyName(d: Daemon, entry: NameConfig, again: boolean): string | undefined {
   const { name, polLb, security } = entry;
-  if (d.registry.createName({ name, polLb, ...security })) d.log.info(`Created new name: ${name}.`);
+  const owner = { uid: d.ownUid, gid: effectiveGid(), gids: [] };
+  const maker = entry.by === undefined ? owner : userNamed(entry.by);
+  if (maker === undefined) return `There is no user "${entry.by}" to create name ${name}.`;
+  const asker = maker.uid === d.ownUid || maker.uid === 0 ? undefined : maker;
+  const isNew = d.registry.createName({ name, polLb, ...security }, asker);
+  if (isNew) d.log.info(`Created new name: ${name}.`);
   else d.log.info(`Name ${name} already exists.`);
-  for (const { path, args } of entry.programs) {
+  for (const { path, args, boundFor, by } of entry.programs) {
     if (again && d.registry.progs.get(baseName(path))?.names.has(name)) continue;
-    const by = { uid: d.ownUid, gid: effectiveGid(), gids: [] };
-    const cause = causeOf(bindProgram(d, by, {
-      code: IrmCode.IRM_BIND_PROGRAM,
-      name,
-      exec: [path, ...args ?? [], ""],
-      opts: args === undefined ? 0 : BIND_AUTO,
-      boundFor: entry.boundFor,
-    }));
+    const binder = by === undefined ? owner : userNamed(by);
+    const cause = binder === undefined ? `there is no user "${by}"` : causeOf(
+      bindProgram(d, binder, {
+        code: IrmCode.IRM_BIND_PROGRAM,
+        name,
+        exec: [path, ...args ?? [], ""],
+        opts: args === undefined ? 0 : BIND_AUTO,
+        boundFor,
+      }),
+    );
     if (cause !== undefined) return `Failed to bind program ${path} to name ${name}: ${cause}.`;
   }
   return undefined;
@@ -189,7 +205,7 @@ async function applyIpcp(
     return `Failed to create IPCP ${name}: ${causeOf(started.answer)}.`;
   }
   const { pid } = started;
-  if (join.kind === "none") return undefined;
+  if (join.kind === "none") return await bindAndRegister(d, ipcps, entry, pid);
   const joined = join.kind === "enrol"
     ? await ipcps.enroll({ code: IrmCode.IRM_ENROLL_IPCP, pid, dst: join.dst })
     : await ipcps.bootstrap({ code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf: join.conf });
@@ -197,36 +213,75 @@ async function applyIpcp(
   if (cause !== undefined) {
     return `Failed to ${join.kind === "enrol" ? "enrol" : "bootstrap"} ${name}: ${cause}.`;
   }
-  if (entry.autobind) {
-    const layer = d.registry.ipcps.get(pid)?.layer;
-    for (const n of layer === undefined ? [name] : [name, layer]) {
-      if (d.registry.bindProcess(pid, n) < 0) return `Failed to bind ${pid} to ${n}.`;
-      d.log.info(`Bound process ${pid} to name ${n}.`);
-    }
+  const why = await bindAndRegister(d, ipcps, entry, pid);
+  if (why !== undefined) return why;
+  for (const { dst, comp, qos } of connectionsOf(entry)) {
+    const msg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos };
+    const cause = causeOf(await ipcps.connect(msg, true));
+    const what = comp === COMP_MANAGEMENT ? "management" : "data transfer";
+    if (cause !== undefined) return `Failed to connect ${name} to ${dst} (${what}): ${cause}.`;
+  }
+  return undefined;
+}
+
+async function bindAndRegister(
+  d: Daemon,
+  ipcps: Ipcps,
+  entry: IpcpEntryConfig,
+  pid: number,
+): Promise<string | undefined> {
+  const { name, autobind, bind } = entry;
+  const layer = d.registry.ipcps.get(pid)?.layer ?? NOT_ENROLLED;
+  const own = !autobind ? [] : layer === NOT_ENROLLED ? [name] : [name, layer];
+  for (const n of new Set([...own, ...bind])) {
+    if (d.registry.bindProcess(pid, n) < 0) return `Failed to bind ${pid} to ${n}.`;
+    d.log.info(`Bound process ${pid} to name ${n}.`);
   }
   for (const n of entry.reg) {
-    d.registry.createName({ name: n, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
+    registrable(d, n);
     const why = causeOf(
       await ipcps.register({ code: IrmCode.IRM_REG_NAME, name: n, pid }, true),
     );
     if (why !== undefined) return `Failed to register ${n} with ${name}: ${why}.`;
   }
-  return join.kind === "enrol" ? await connectAll(ipcps, pid, name, join) : undefined;
+  return undefined;
 }
 
-async function connectAll(
+/** A name that is registered is there. */
+function registrable(d: Daemon, name: string): void {
+  d.registry.createName({ name, polLb: 1, skey: "", scrt: "", ckey: "", ccrt: "" });
+}
+
+/** All connections of a table: of `conn` each component, then those of `connect`. */
+function connectionsOf({ join, connect }: IpcpEntryConfig): PlannedConnection[] {
+  const ofJoin = join.kind !== "enrol"
+    ? []
+    : join.conn.flatMap((dst) => join.components.map((comp) => ({ dst, comp, qos: QOS.raw })));
+  const own = connect.map(({ dst, component, qos }) => ({
+    dst,
+    comp: component === "mgmt" ? COMP_MANAGEMENT : COMP_DATA_TRANSFER,
+    qos: QOS[qos],
+  }));
+  return [...ofJoin, ...own];
+}
+
+/** Makes an IPCP as far as that goes now; the rest is tried again until it is so (`retry`). */
+async function keepIpcp(
+  d: Daemon,
   ipcps: Ipcps,
-  pid: number,
-  name: string,
-  join: { readonly conn: readonly string[]; readonly components: readonly string[] },
+  entry: IpcpEntryConfig,
 ): Promise<string | undefined> {
-  for (const dst of join.conn) {
-    for (const comp of join.components) {
-      const msg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos: QOS.raw };
-      const cause = causeOf(await ipcps.connect(msg, true));
-      const what = comp === COMP_MANAGEMENT ? "management" : "data transfer";
-      if (cause !== undefined) return `Failed to connect ${name} to ${dst} (${what}): ${cause}.`;
-    }
+  const { join } = entry;
+  const plan = new IpcpPlan(entry.type, entry.name);
+  if (join.kind === "bootstrap") plan.join = { kind: "bootstrap", conf: join.conf };
+  if (join.kind === "enrol") plan.join = { kind: "enroll", dst: join.dst };
+  plan.autobind = entry.autobind;
+  plan.bound = entry.autobind ? [entry.name, ...entry.bind] : entry.bind;
+  for (const c of connectionsOf(entry)) plan.connected(c);
+  for (const name of entry.reg) {
+    registrable(d, name);
+    plan.registered.add(name);
   }
-  return undefined;
+  const cause = await ipcps.keep(plan);
+  return cause === undefined ? undefined : `Failed to make IPCP ${entry.name}: ${cause}.`;
 }

@@ -51,6 +51,12 @@ export function bindingOf(d: Daemon, by: User, said: BoundFor | undefined): Bind
   return { ...own, to: { kind: "group", gid } };
 }
 
+/** A user by name or number, as the database says; undefined when it has none. */
+export function userNamed(word: string): User | undefined {
+  const uid = numberOf(word) ?? userByName(word)?.uid;
+  return uid === undefined ? undefined : runAsUser(uid);
+}
+
 function numberOf(word: string): number | undefined {
   if (!/^[0-9]{1,10}$/.test(word)) return undefined;
   const n = Number(word);

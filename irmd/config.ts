@@ -28,7 +28,12 @@ export function parseConfig(text: string, file: string): IrmdConfig | ConfigErro
   }
   const problems = new Problems(file);
   const entries: ConfigEntry[] = [];
-  let daemon: DaemonConfig = { direct: undefined, askLayers: undefined, totals: {} };
+  let daemon: DaemonConfig = {
+    direct: undefined,
+    askLayers: undefined,
+    retry: undefined,
+    totals: {},
+  };
   for (const [key, value] of root.entries) {
     const type = (IPCP_TYPE_WORDS as readonly string[]).indexOf(key);
     if (key !== "name" && key !== "irmd" && type < 0) {
@@ -69,6 +74,7 @@ function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
   const reader = new TableReader(table, "[irmd]", problems);
   const direct = reader.boolean("direct");
   const askLayers = reader.boolean("ask-layers");
+  const retry = reader.boolean("retry");
   const total = (key: string, unit = 1): number | undefined => {
     const n = reader.integer(key);
     if (n === undefined || (n >= 16 && n <= 2 ** 32)) return n === undefined ? n : n * unit;
@@ -82,7 +88,7 @@ function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
   };
   const totals = Object.fromEntries(Object.entries(said).filter(([, n]) => n !== undefined));
   reader.finish();
-  return { direct, askLayers, totals };
+  return { direct, askLayers, retry, totals };
 }
 
 /** A path without links, or the sentence of the C library for what is wrong with it. */

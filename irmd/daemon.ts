@@ -8,7 +8,7 @@ import type { Logger } from "../lib/log.ts";
 import type { OapService } from "../security/oap/mod.ts";
 import type { Children } from "./children.ts";
 import type { IpcpClient } from "./ipcp_client.ts";
-import type { Shares } from "./limits.ts";
+import type { Shares, Totals } from "./limits.ts";
 import type { Objects } from "./objects.ts";
 import type { Registry } from "./registry/mod.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -23,6 +23,8 @@ export interface DaemonOptions {
   askLayers: boolean;
   /** How many times as long as on a host with time for them IPCPs, acceptors and started programs may take. */
   readonly patience: number;
+  /** What of the totals that users share the configuration says. */
+  readonly totals: Partial<Totals>;
   /** Directory of IPCP programs; undefined: this program's own. */
   readonly ipcpDir: string | undefined;
   /** Names of the programs that are in this binary. */

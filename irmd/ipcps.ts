@@ -43,6 +43,8 @@ export class Ipcps {
   readonly #unwanted = new Set<number>();
   readonly #restarts = new Restarts();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** How many were told to get into a layer. */
+  #joins = 0;
 
   constructor(readonly d: Daemon) {}
 
@@ -55,14 +57,37 @@ export class Ipcps {
 
   /** Starts an IPCP and waits until it has booted. */
   async start(type: number, name: string): Promise<Started> {
-    const waits = this.#restarts.named(name);
-    const there = this.d.registry.ipcps.byName(name);
-    if (there !== undefined || waits !== undefined) {
-      const as = there === undefined ? "it is being restarted" : `process ${there.pid}`;
-      const cause = `there is an IPCP "${name}" already (${as})`;
+    const cause = this.#taken(name);
+    if (cause !== undefined) {
       return { pid: undefined, answer: failed(-Errno.EPERM, "create ipcp", cause) };
     }
     return await this.#start(new IpcpPlan(type, name));
+  }
+
+  /** Whether there is an IPCP of that name, or one is to be made again. */
+  has(name: string): boolean {
+    return this.#taken(name) !== undefined;
+  }
+
+  #taken(name: string): string | undefined {
+    const there = this.d.registry.ipcps.byName(name);
+    if (there === undefined && this.#restarts.named(name) === undefined) return undefined;
+    const as = there === undefined ? "it is being restarted" : `process ${there.pid}`;
+    return `there is an IPCP "${name}" already (${as})`;
+  }
+
+  /** Makes what a plan says; what fails is tried again later. Gives the cause when it can never be made. */
+  async keep(plan: IpcpPlan): Promise<string | undefined> {
+    const { name, join } = plan;
+    const taken = this.#taken(name) ??
+      (join.kind === "bootstrap" ? deviceTaken(join.conf, this.#configurations(-1)) : undefined);
+    if (taken !== undefined) return taken;
+    if (join.kind !== "none") plan.order = ++this.#joins;
+    plan.missing = [...plan.connections];
+    const started = await this.#start(plan);
+    if (started.pid === undefined) this.#again(plan, causeOfAnswer(started.answer));
+    else await this.#restore(plan);
+    return undefined;
   }
 
   async #start(plan: IpcpPlan): Promise<Started> {
@@ -178,11 +203,16 @@ export class Ipcps {
     this.#joining.set(pid, conf);
     try {
       const answer = await joinLayer(this.d, ipcp, join);
-      if (answer.msg.result === 0) ipcp.plan.join = join;
+      if (answer.msg.result === 0) this.#joined(ipcp.plan, join);
       return answer;
     } finally {
       this.#joining.delete(pid);
     }
+  }
+
+  #joined(plan: IpcpPlan, join: IpcpPlan["join"]): void {
+    plan.join = join;
+    plan.order = ++this.#joins;
   }
 
   /** Configurations of the other IPCPs, by name; also of those whose bootstrap is under way. */
@@ -204,7 +234,7 @@ export class Ipcps {
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
     const join = { kind: "enroll", dst } as const;
     const answer = await joinLayer(this.d, ipcp, join);
-    if (answer.msg.result === 0) ipcp.plan.join = join;
+    if (answer.msg.result === 0) this.#joined(ipcp.plan, join);
     return answer;
   }
 
@@ -323,12 +353,14 @@ export class Ipcps {
     if (ipcp.layer === NOT_ENROLLED && plan.join.kind !== "none") {
       if (!step(await joinLayer(d, ipcp, plan.join))) return;
     }
+    if (plan.autobind && ipcp.layer !== NOT_ENROLLED) d.registry.bindProcess(ipcp.pid, ipcp.layer);
     while (plan.missing.length > 0) {
       if (!step(await connectTo(d, ipcp, plan.missing[0]!))) return;
       plan.missing.shift();
     }
     plan.note = "";
-    d.log.info(`IPCP ${plan.name} runs again as ${ipcp.pid}.`);
+    const again = plan.restarts > 0 ? " again" : "";
+    d.log.info(`IPCP ${plan.name} runs${again} as ${ipcp.pid}.`);
   }
 
   /** IPCPs that wait to be made again: they have no process now. */

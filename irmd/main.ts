@@ -191,6 +191,7 @@ async function run(
     toStdout: args.toStdout,
     direct: args.direct ?? loaded?.config.daemon.direct ?? true,
     askLayers: loaded?.config.daemon.askLayers ?? true,
+    totals: loaded?.config.daemon.totals ?? {},
     ipcpDir: args.ipcpDir,
     patience: args.patience,
     ownPrograms,
@@ -199,7 +200,7 @@ async function run(
   const gid = groupGid();
   if (gid === undefined) log.warn(`ouroboros group not found, using gid ${effectiveGid()}.`);
   const shared = ownUid === 0 ? { uid: 0, gid: gid ?? effectiveGid() } : undefined;
-  const shares = sharesOf(loaded?.config.daemon.totals ?? {}, descriptors, shmBytes());
+  const shares = sharesOf(options.totals, descriptors, shmBytes());
   const objects = new Objects(instance, log, shared, shares.memory);
   createGspp(objects, log);
   try {

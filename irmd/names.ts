@@ -129,7 +129,7 @@ export function bindProgram(d: Daemon, by: User, msg: Having<"name">): Outcome {
   if (auto && whom.as === undefined) {
     return invalid(stage, "the user is not in the user database, so nothing can be started as it");
   }
-  const code = d.registry.bindProgram(argv, name, { auto, ...whom });
+  const code = d.registry.bindProgram(argv, name, { auto, ...whom, by: by.uid });
   if (code < 0) {
     return failed(code, stage, `program "${baseName(argv[0]!)}" is bound to "${name}" already`);
   }

@@ -18,6 +18,7 @@ import { allocReplied, deallocConfirmed, requestArrived } from "./ipcp_flows.ts"
 import type { Ipcps } from "./ipcps.ts";
 import * as names from "./names.ts";
 import { countMembers, queryName } from "./queries.ts";
+import { saveState } from "./save.ts";
 
 /** Who may make a request. */
 export type Who =
@@ -196,6 +197,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
   [
     IrmCode.IRM_LIST_USERS,
     request("list users", "administrator", [], ({ d }) => names.listUsers(d)),
+  ],
+  [
+    IrmCode.IRM_SAVE,
+    request("save", "administrator", [], ({ d, ipcps }) => saveState(d, ipcps)),
   ],
   // Flows of processes.
   [

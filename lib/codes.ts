@@ -40,6 +40,8 @@ export const IrmCode = {
   IPCP_STATUS: 102,
   /** Ours: what each user holds of what users share. */
   IRM_LIST_USERS: 103,
+  /** Ours: the state of the node as a configuration file. */
+  IRM_SAVE: 104,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */

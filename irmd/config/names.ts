@@ -2,7 +2,7 @@
 
 import { type BoundFor, PolLb } from "../../lib/irm/messages.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../../lib/limits.ts";
-import { byteLength, type Problems, TableReader } from "./table.ts";
+import { byteLength, checkText, type Problems, TableReader } from "./table.ts";
 import type { TomlTable, TomlValue } from "./toml.ts";
 import type { NameConfig, ProgramConfig, SecurityPaths } from "./types.ts";
 import { splitWords } from "./words.ts";
@@ -45,10 +45,10 @@ export function readName(name: string, table: TomlTable, problems: Problems): Na
     ccrt: path("client_crt_file"),
     ckey: path("client_key_file"),
   };
-  const programs = readPrograms(name, reader, problems);
-  const boundFor = readBoundFor(reader, problems);
+  const by = reader.string("by");
+  const programs = readPrograms(name, reader, readBoundFor(reader, problems), problems);
   reader.finish();
-  return { kind: "name", line: table.line, name, polLb, security, boundFor, programs };
+  return { kind: "name", line: table.line, name, polLb, security, by, programs };
 }
 
 /** `user`, `group` or `any`, our additions. */
@@ -63,8 +63,47 @@ function readBoundFor(reader: TableReader, problems: Problems): BoundFor | undef
   return said === 0 ? undefined : { user, group, any };
 }
 
-function readPrograms(name: string, reader: TableReader, problems: Problems): ProgramConfig[] {
-  const paths = reader.strings("prog");
+/** One element of `prog`. */
+interface Element {
+  readonly line: number;
+  readonly path: string;
+  readonly args?: string[] | undefined;
+  readonly boundFor?: BoundFor | undefined;
+  readonly by?: string | undefined;
+}
+
+/** A path, or a table of our own that says more of one program: `{ path, args, user | group | any, by }`. */
+function readElement(value: TomlValue, title: string, problems: Problems): Element[] {
+  const { line } = value;
+  if (value.kind === "string") {
+    const path = checkText(value, `element of prog in ${title}`, problems);
+    return path === undefined ? [] : [{ line, path }];
+  }
+  if (value.kind !== "table") {
+    problems.add(line, `element of prog in ${title} must be a string or a table.`);
+    return [];
+  }
+  const reader = new TableReader(value, `prog of ${title}`, problems);
+  const path = reader.string("path");
+  if (path === undefined && !reader.has("path")) {
+    problems.add(line, `prog of ${title} has a table without path.`);
+  }
+  const words = value.entries.get("args");
+  if (words !== undefined) reader.items("args");
+  const args = words?.kind === "array" ? readWords(words, title, problems) : undefined;
+  const boundFor = readBoundFor(reader, problems);
+  const by = reader.string("by");
+  reader.finish();
+  return path === undefined ? [] : [{ line, path, args, boundFor, by }];
+}
+
+function readPrograms(
+  name: string,
+  reader: TableReader,
+  boundFor: BoundFor | undefined,
+  problems: Problems,
+): ProgramConfig[] {
+  const paths = reader.items("prog").flatMap((v) => readElement(v, reader.title, problems));
   const args = reader.items("args");
   if (args.length > paths.length) {
     problems.add(
@@ -73,7 +112,7 @@ function readPrograms(name: string, reader: TableReader, problems: Problems): Pr
     );
   }
   const bases = new Set<string>();
-  return paths.map(({ value: path, line }, i) => {
+  return paths.map(({ path, line, ...own }, i) => {
     const base = path.slice(path.lastIndexOf("/") + 1);
     if (base === "") {
       problems.add(line, `"${path}" in ${reader.title} is not a program.`);
@@ -86,7 +125,13 @@ function readPrograms(name: string, reader: TableReader, problems: Problems): Pr
     }
     bases.add(base);
     const words = args[i];
-    return { line, path, args: words && readWords(words, reader.title, problems) };
+    return {
+      line,
+      path,
+      args: own.args ?? (words && readWords(words, reader.title, problems)),
+      boundFor: own.boundFor ?? boundFor,
+      by: own.by,
+    };
   });
 }
 

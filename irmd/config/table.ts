@@ -36,6 +36,22 @@ export function byteLength(text: string): number {
   return encoder.encode(text).length;
 }
 
+/** A text without NUL of at most `bytesMax` bytes, or undefined after a complaint about `what`. */
+export function checkText(
+  value: { readonly line: number; readonly value: string },
+  what: string,
+  problems: Problems,
+  bytesMax: number = NAME_BYTES_MAX,
+): string | undefined {
+  const bytes = byteLength(value.value);
+  if (!value.value.includes("\0") && bytes <= bytesMax) return value.value;
+  const why = bytes > bytesMax
+    ? `is too long: ${bytes} bytes, at most ${bytesMax}`
+    : "has a NUL character";
+  problems.add(value.line, `${what} ${why}.`);
+  return undefined;
+}
+
 /** A table being read. Getters give undefined for an absent key, and for a bad one after a complaint. */
 export class TableReader {
   readonly #asked = new Set<string>();
@@ -78,27 +94,7 @@ export class TableReader {
   /** A string of at most `bytesMax` bytes. */
   string(key: string, bytesMax: number = NAME_BYTES_MAX): string | undefined {
     const value = this.#get(key, "string");
-    return value && this.#checked(value, key, bytesMax);
-  }
-
-  #checked(
-    value: { readonly line: number; readonly value: string },
-    key: string,
-    bytesMax: number,
-  ): string | undefined {
-    if (value.value.includes("\0")) {
-      this.problems.add(value.line, `${key} in ${this.title} has a NUL character.`);
-      return undefined;
-    }
-    const bytes = byteLength(value.value);
-    if (bytes > bytesMax) {
-      this.problems.add(
-        value.line,
-        `${key} in ${this.title} is too long: ${bytes} bytes, at most ${bytesMax}.`,
-      );
-      return undefined;
-    }
-    return value.value;
+    return value && checkText(value, `${key} in ${this.title}`, this.problems, bytesMax);
   }
 
   boolean(key: string): boolean | undefined {
@@ -116,7 +112,7 @@ export class TableReader {
         this.#wrongType(item, `element of ${key}`, "string");
         return [];
       }
-      const value = this.#checked(item, key, bytesMax);
+      const value = checkText(item, `${key} in ${this.title}`, this.problems, bytesMax);
       return value === undefined ? [] : [{ value, line: item.line }];
     });
   }

@@ -2,6 +2,7 @@
 
 import type { Totals } from "../limits.ts";
 import type { BoundFor, IpcpConfig } from "../../lib/irm/messages.ts";
+import type { QosWord } from "../../lib/qos.ts";
 
 /** A whole file. */
 export interface IrmdConfig {
@@ -18,6 +19,8 @@ export interface DaemonConfig {
   readonly direct: boolean | undefined;
   /** `ask-layers`: whether the layers are asked for names that are not known here. */
   readonly askLayers: boolean | undefined;
+  /** `retry`: whether an IPCP that cannot be made as told is tried again, instead of ending the daemon. */
+  readonly retry: boolean | undefined;
   /** `connections`, `processes`, `memory-mib`: what users share. */
   readonly totals: Partial<Totals>;
 }
@@ -43,8 +46,8 @@ export interface NameConfig {
   /** One of `PolLb`. */
   readonly polLb: number;
   readonly security: SecurityPaths;
-  /** Whose processes the programs' bindings are for; undefined: those of the daemon's user. */
-  readonly boundFor: BoundFor | undefined;
+  /** As whose word the name is made, a user by name or number; undefined: the daemon's. */
+  readonly by: string | undefined;
   /** Programs to bind, in order. */
   readonly programs: readonly ProgramConfig[];
 }
@@ -56,6 +59,20 @@ export interface ProgramConfig {
   readonly path: string;
   /** Its words without argv[0]; undefined: not started automatically. */
   readonly args: readonly string[] | undefined;
+  /** Whose processes the binding is for; undefined: those of who makes it. */
+  readonly boundFor: BoundFor | undefined;
+  /** As whose word it is made, a user by name or number; undefined: the daemon's. */
+  readonly by: string | undefined;
+}
+
+/** Components of a member of a layer as words. */
+export const COMPONENT_WORDS = ["mgmt", "dt"] as const;
+
+/** A connection of one component to a neighbour. */
+export interface ConnectConfig {
+  readonly dst: string;
+  readonly component: typeof COMPONENT_WORDS[number];
+  readonly qos: QosWord;
 }
 
 /** How an IPCP gets into a layer. */
@@ -80,6 +97,10 @@ export interface IpcpEntryConfig {
   readonly join: JoinConfig;
   /** Bind the IPCP's process to its own name and to its layer's. */
   readonly autobind: boolean;
+  /** Further names to bind its process to; created (spillover) if they are missing. */
+  readonly bind: readonly string[];
+  /** Connections to make once it is in its layer, in order. */
+  readonly connect: readonly ConnectConfig[];
   /** Names to create (spillover) if they are missing, and to register here. */
   readonly reg: readonly string[];
 }

@@ -39,6 +39,8 @@ export interface BindProgram {
   readonly trusted?: boolean;
   /** As whom it is started; absent: as the daemon. */
   readonly as?: User | undefined;
+  /** Who makes it, a uid; absent: the owner of the node. */
+  readonly by?: number | undefined;
 }
 
 /** Settings of a registry. */
@@ -162,7 +164,7 @@ export class Bindings {
     let p = this.#s.progs.get(prog);
     if (p === undefined) this.#s.progs.set(prog, p = { prog, names: new Map() });
     const to = how.to ?? ANYBODY;
-    p.names.set(name, { to, trusted: how.trusted ?? false });
+    p.names.set(name, { to, trusted: how.trusted ?? false, by: how.by });
     if (how.auto) record.addProgram(argv, how.as);
     for (const proc of this.#s.procs.values()) {
       if (proc.prog === prog && isFor(to, proc)) this.bind(proc, record);

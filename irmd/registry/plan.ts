@@ -27,8 +27,12 @@ export class IpcpPlan {
   connections: PlannedConnection[] = [];
   /** Names registered with it, also those for when it is in a layer. */
   readonly registered = new Set<string>();
-  /** Names that its process was bound to when it ended. */
+  /** Names to bind its process to: those it had when it ended, or that it is to have. */
   bound: readonly string[] = [];
+  /** Whether its process is bound to the name of its layer, too. */
+  autobind = false;
+  /** Of the IPCPs of the node, which one it was to get into a layer; 0: it was not told to. */
+  order = 0;
   /** Of the connections, those to make again. */
   missing: PlannedConnection[] = [];
   /** How often it was started again. */

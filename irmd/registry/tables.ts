@@ -23,6 +23,8 @@ export interface ProgramBinding {
   readonly to: BoundTo;
   /** Whether whom it names may also use the keys of the name: root, or the owner of the node, said so. */
   readonly trusted: boolean;
+  /** Who made it; undefined: the owner of the node. */
+  readonly by: number | undefined;
 }
 
 /** A program: what processes of that base name inherit. */

@@ -114,6 +114,13 @@ export class AdminClient {
     return { users: users ?? [], totals: totals ?? none };
   }
 
+  /** The state of the node as a configuration file, and what of it that does not hold. */
+  async saveConfig(): Promise<{ config: string; unsaved: string[] }> {
+    const msg = { code: IrmCode.IRM_SAVE, opts: LIST_LONG };
+    const { config, unsaved } = await this.#do("Cannot save the configuration", msg);
+    return { config: config ?? "", unsaved: unsaved ?? [] };
+  }
+
   /**
    * Binds a program; `exec` is its path and the arguments to start it with, used when `auto`.
    * @param boundFor whose processes get the name; absent: those of the user who asks

@@ -193,6 +193,10 @@ export interface IrmMsg {
   users?: UserUse[] | undefined;
   /** What there is, in all. */
   totals?: UserUse | undefined;
+  /** Reply to a save: the configuration file (our addition, like the next). */
+  config?: string | undefined;
+  /** What of the state is not in it, sentences without full stop. */
+  unsaved?: string[] | undefined;
 }
 
 /** `ipcp_msg`. */
@@ -221,6 +225,8 @@ export interface IpcpMsg {
 const HASH_BYTES_MAX = 64;
 /** SHA-256 of a certificate, bytes. */
 const FINGERPRINT_BYTES = 32;
+/** Longest configuration in a reply, bytes: what the longest reply holds beside its other fields. */
+export const CONFIG_TEXT_BYTES_MAX = 900_000;
 /** Bytes of each text in an error detail; longer ones are cut when encoded. */
 const ERROR_TEXT_BYTES_MAX = 512;
 
@@ -343,6 +349,8 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   num(1003, "message_max", "uint32", "optional", "messageBytesMax"),
   sub(1010, "users", userUse, "repeated"),
   sub(1011, "totals", userUse, "optional"),
+  str(1012, "config", CONFIG_TEXT_BYTES_MAX, "optional"),
+  str(1013, "unsaved", MESSAGE_BYTES_MAX, "repeated"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [

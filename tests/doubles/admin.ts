@@ -135,6 +135,12 @@ export class FakeAdmin implements Admin {
   }
 
   // deno-lint-ignore require-await
+  async saveConfig() {
+    this.#request("save");
+    return { config: "[irmd]\nretry = true\n", unsaved: ["process 7 (\u001bx)"] };
+  }
+
+  // deno-lint-ignore require-await
   async bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void> {
     this.#request(`bind program ${exec.join(" ")} to ${name}${auto ? " auto" : ""}`);
     const [path, ...args] = exec;

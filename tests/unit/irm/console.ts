@@ -27,6 +27,7 @@ export function fakeSystem(
       path in files
         ? { directory: files[path] === "directory", ownerMayExecute: files[path] !== false }
         : undefined,
+    writeFile: (path) => path.startsWith("/full/") ? "No space left on device" : undefined,
     processExists: (pid) => pid === 1 || pid >= 4001 && pid < 5000,
     ...more,
   };
