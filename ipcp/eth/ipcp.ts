@@ -50,6 +50,7 @@ const WORKERS: readonly WorkerSpec[] = [
 
 export class EthIpcp extends ShimIpcp {
   #monitor: Disposable | undefined;
+  #socket: NetSocket | undefined;
   /** The device as the workers see it. */
   readonly #device = new SharedDevice();
   #dev = "";
@@ -120,7 +121,8 @@ export class EthIpcp extends ShimIpcp {
       } satisfies EthLink,
     );
     if (failure !== undefined) return failure;
-    this.#watchLink(socket);
+    this.#socket = socket;
+    this.#watchLink();
     this.context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
     return { ...conf.layerInfo };
   }
@@ -174,21 +176,47 @@ export class EthIpcp extends ShimIpcp {
   }
 
   /** Follow the device: down and up, MAC, MTU, removal, and one that is made anew under its name. */
-  #watchLink(data: NetSocket): void {
+  #watchLink(): void {
     try {
       this.#monitor = watchKernel("links", (bytes) => {
-        for (const change of parseLinks(bytes)) this.#onChange(data, change);
-      });
+        for (const change of parseLinks(bytes)) this.#onChange(change);
+      }, () => this.#look());
     } catch (e) {
       const why = e instanceof Error ? e.message : e;
       this.context.log.warn(`Cannot watch ${this.#dev}: ${why}`);
     }
+    // What changed since the device was opened, nobody has told.
+    this.#look();
   }
 
-  #onChange(data: NetSocket, change: LinkChange): void {
+  /** Nothing is refused, and no flow told, because of what was true of the device some time ago. */
+  protected override lowerChanged(): void {
+    if (!this.#up || this.#gone) this.#look();
+    super.lowerChanged();
+  }
+
+  /** See what the device is now. */
+  #look(): void {
+    const device = this.#now();
+    if (device === undefined || !this.isOpen) return;
+    if (this.#gone || device.index !== this.#index) return this.#takeUp(device);
+    this.#changeDevice(device.mac, device.mtu);
+    this.#setLink(device.up && device.running);
+  }
+
+  #now(): Interface | undefined {
+    try {
+      return interfaceOf(this.#dev);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return undefined;
+    }
+  }
+
+  #onChange(change: LinkChange): void {
     const { log } = this.context;
     if (!this.isOpen) return;
-    if (this.#gone && !change.deleted && change.name === this.#dev) return this.#takeUp(data);
+    if (this.#gone && !change.deleted && change.name === this.#dev) return this.#look();
     if (change.index !== this.#index || this.#gone) return;
     if (change.deleted) {
       this.#gone = true;
@@ -196,17 +224,16 @@ export class EthIpcp extends ShimIpcp {
     } else if (change.mac !== undefined && change.mtu !== undefined) {
       this.#changeDevice(change.mac, change.mtu);
     }
-    this.#endLeft(change.up);
-    this.#setLink(change.up);
+    // A device that has just been set up is told of before its carrier is.
+    const now = change.up || this.#gone ? undefined : this.#now();
+    this.#setLink(change.up || (now?.index === this.#index && now.up && now.running));
   }
 
   /** The device has been made anew: the socket moves to it. */
-  #takeUp(data: NetSocket): void {
+  #takeUp(device: Interface): void {
     const { log } = this.context;
-    let device: Interface;
     try {
-      device = interfaceOf(this.#dev);
-      data.rebind(sockaddrLl(device.index, this.#ethertype, new Uint8Array(6)));
+      this.#socket!.rebind(sockaddrLl(device.index, this.#ethertype, new Uint8Array(6)));
     } catch (e) {
       // It has gone again, or its name was changed; the next message tells.
       return log.dbg(`Cannot use device ${this.#dev}: ${e instanceof Error ? e.message : e}`);
@@ -215,9 +242,7 @@ export class EthIpcp extends ShimIpcp {
     this.#gone = false;
     log.info(`Device ${this.#dev} is back.`);
     this.#changeDevice(device.mac, device.mtu);
-    const up = device.up && device.running;
-    this.#endLeft(up);
-    this.#setLink(up);
+    this.#setLink(device.up && device.running);
   }
 
   /** Flows of a MAC that is ours no more have ended; their peers believe that of the MAC that they know. */
@@ -242,6 +267,7 @@ export class EthIpcp extends ShimIpcp {
   }
 
   #setLink(up: boolean): void {
+    this.#endLeft(up);
     if (up === this.#up) return;
     this.#up = up;
     if (!this.#gone) this.context.log.info(`Device ${this.#dev} is ${up ? "up" : "down"}.`);

@@ -100,7 +100,8 @@ export class UdpIpcp extends ShimIpcp {
   /** Flows hear of it when our address goes and comes back. */
   #watchAddress(text: string): void {
     try {
-      this.#monitor = watchKernel("addresses", () => this.lowerChanged());
+      const look = () => this.lowerChanged();
+      this.#monitor = watchKernel("addresses", look, look);
     } catch (e) {
       const why = e instanceof Error ? e.message : e;
       this.context.log.warn(`Cannot watch the address ${text}: ${why}`);

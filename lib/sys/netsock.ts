@@ -75,6 +75,8 @@ const EFD_NONBLOCK = 0o4000;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFHWADDR = 0x8927;
+const SIOCETHTOOL = 0x8946;
+const ETHTOOL_GLINK = 10;
 const IFF_UP = 1;
 const IFF_RUNNING = 0x40;
 const IFNAMSIZ = 16;
@@ -129,6 +131,14 @@ export function interfaceOf(name: string): Interface {
     const mtu = view.getInt32(IFNAMSIZ, true);
     ask(SIOCGIFHWADDR, "SIOCGIFHWADDR");
     const mac = request.slice(IFNAMSIZ + 2, IFNAMSIZ + 8);
+    // The kernel writes a new carrier into the flags up to a second late, except for who asks for the carrier first.
+    const value = new Uint32Array([ETHTOOL_GLINK, 0]); // struct ethtool_value
+    request.fill(0);
+    request.set(bytes);
+    const pointer = Deno.UnsafePointer.value(Deno.UnsafePointer.of(value));
+    view.setBigUint64(IFNAMSIZ, BigInt(pointer), true);
+    // Devices without a carrier do not know the question.
+    sys().ioctl(fd, BigInt(SIOCETHTOOL), request);
     ask(SIOCGIFFLAGS, "SIOCGIFFLAGS");
     const flags = view.getUint16(IFNAMSIZ, true);
     return { index, mtu, mac, up: (flags & IFF_UP) !== 0, running: (flags & IFF_RUNNING) !== 0 };

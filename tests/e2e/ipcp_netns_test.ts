@@ -253,6 +253,31 @@ for (const type of ["eth-dix", "eth-llc"] as const) {
   });
 
   Deno.test({
+    name: `${type}: a device that is set up before, during or after the bootstrap is used at once`,
+    ignore: ignore || type.startsWith("udp"),
+    async fn() {
+      await using lab = await Lab.start(type);
+      const query = { code: IpcpCode.IPCP_QUERY, hash: lab.hash };
+      const setUp = () => lab.ip("A", "link", "set", "vethA", "up");
+      for (const when of ["before", "during", "after"] as const) {
+        await lab.ip("A", "link", "set", "vethA", "down");
+        const late = await lab.irmd.start(type, when, lab.ns.A);
+        // The kernel writes the carrier into the device's flags up to a second after it is there.
+        if (when === "before") await setUp();
+        const made = lab.irmd.bootstrap(late, confOf(type, "A"));
+        if (when === "during") await setUp();
+        assertEquals((await made)?.result, 0);
+        if (when === "after") await setUp();
+        const first = await lab.irmd.command(late, query);
+        assert(!/is down/.test(first?.error?.cause ?? ""), when);
+        // The peer's end may still be deaf.
+        await until("found", async () => await lab.irmd.result(late, query) === 0);
+        assertEquals(await lab.irmd.stop(late), 0);
+      }
+    },
+  });
+
+  Deno.test({
     name: `${type}: an interface that is deleted takes the flows down and the IPCP still obeys`,
     ignore,
     async fn() {
