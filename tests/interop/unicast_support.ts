@@ -52,7 +52,7 @@ export class Chain implements AsyncDisposable {
       for (const side of this.#sides(i)) {
         const layer = `lan${side === "l" ? (i - 1 + n) % n : i}`;
         const words = ["type", "eth-dix", "name", `${side}${i}`, "layer", layer];
-        await host.must("irm", "ipcp", "bootstrap", ...words, "dev", `${side}${i}`);
+        await host.makeIpcp("bootstrap", ...words, "dev", `${side}${i}`);
       }
     }));
   }
@@ -78,7 +78,7 @@ export class Chain implements AsyncDisposable {
   /** Host i is the first of layer `net`. */
   async first(i: number, words: readonly string[] = []): Promise<void> {
     const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "autobind", ...words];
-    await this.hosts[i]!.must("irm", "ipcp", "bootstrap", ...what);
+    await this.hosts[i]!.makeIpcp("bootstrap", ...what);
     await this.#announce(i);
   }
 
@@ -89,7 +89,7 @@ export class Chain implements AsyncDisposable {
       await host.run(host.tool("irm", "name", "create", name));
     }
     const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "dst", `net.${at}`];
-    await host.must("irm", "ipcp", "enroll", ...what, "autobind");
+    await host.makeIpcp("enroll", ...what, "autobind");
     await this.#announce(i);
   }
 
@@ -131,18 +131,29 @@ export class Chain implements AsyncDisposable {
     });
   }
 
-  /** Kills the unicast IPCP of host i, and waits until its IRMd has noticed. */
-  async kill(i: number): Promise<void> {
+  /** The process of the unicast IPCP of host i, as its IRMd lists it. */
+  async #pid(i: number): Promise<string | undefined> {
+    const list = await this.hosts[i]!.must("irm", "ipcp", "list");
+    const row = list.split("\n").find((line) => line.includes(` net.${i} `));
+    return row?.includes("Not enrolled") ? undefined : /\d+/.exec(row ?? "")?.[0];
+  }
+
+  /**
+   * Kills the unicast IPCP of host i and lets it join again through `at`: our IRMd does that by itself; the
+   * prototype's keeps listing the IPCP that died, and it is made anew by hand.
+   */
+  async killAndRejoin(i: number, at: number): Promise<void> {
     const host = this.hosts[i]!;
-    const row = () =>
-      host.must("irm", "ipcp", "list").then((out) => {
-        return out.split("\n").find((line) => line.includes(`net.${i}`));
-      });
-    const pid = /\d+/.exec(await row() ?? "")?.[0];
-    if (pid !== undefined) await host.run(["kill", "-9", pid]);
-    // A prototype's IRMd keeps listing an IPCP that died.
-    if (this.kinds[i] === "c") await host.run(["irm", "ipcp", "destroy", "name", `net.${i}`]);
-    await until("the IPCP is gone", async () => await row() === undefined);
+    const before = await this.#pid(i);
+    if (before !== undefined) await host.run(["kill", "-9", before]);
+    if (this.kinds[i] !== "c") {
+      const again = new RegExp(`IPCP net\\.${i} runs again`);
+      return void await until("the IPCP is back", () => again.test(host.irmd.out));
+    }
+    await host.run(["irm", "ipcp", "destroy", "name", `net.${i}`]);
+    await until("the IPCP is gone", async () => await this.#pid(i) !== before);
+    await this.enroll(i, at);
+    await this.connect(i, at);
   }
 
   /** Sets an interface of host i up or down. */
