@@ -82,7 +82,6 @@ export abstract class FlowLoop {
 
   /** Look at all flows. */
   #sweep(): void {
-    this.#set.repairLength();
     let missed = this.#set.repair(DATA_QUEUE, ORDERS_FLOW);
     this.ports.forEachOpen((flowId, port) => {
       if (this.#set.repair(DATA_QUEUE, flowId)) missed = true;

@@ -168,7 +168,6 @@ export abstract class MemberLoop {
 
   /** Events are hints in memory that others write: look at everything now and then. */
   #sweep(): void {
-    this.#set.repairLength();
     this.#set.repair(DATA_QUEUE, ORDERS_FLOW);
     this.ports.forEachOpen((id, port) => {
       this.#set.repair(DATA_QUEUE, id);

@@ -218,7 +218,7 @@ export class DataPlane {
     const port = this.#ports.get(flowId);
     if (port === undefined) return;
     this.table.open(flowId, { ...row, pid: port.pid, uid: port.uid });
-    this.#set.add(DATA_QUEUE, flowId);
+    this.#set.repair(DATA_QUEUE, flowId);
     // What was written before the flow was in the set has no event.
     if (port.rx.queued() > 0) this.#set.notify(flowId, FlowEvent.PKT);
   }

@@ -116,6 +116,12 @@ export class FlowEvents implements Timed, Served {
     }
   }
 
+  /** Puts the flow back in its queue when the flow set was written over. Whether it was missing there. */
+  repair(): boolean {
+    const { core, queue } = this;
+    return !core.over && core.process.set.repair(queue, core.id);
+  }
+
   /** Puts the flow where this thread's waiter sees it. */
   listen(): void {
     this.place(this.core.process.queues.asyncIndex());

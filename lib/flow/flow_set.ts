@@ -15,6 +15,8 @@ import type { ProcessParts } from "./process_parts.ts";
 import { eventLoopTurn } from "./turns.ts";
 import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
 
+/** Time without events after which the members' places are looked at, ns. */
+const REPAIR_NS = 1e9;
 /** Answers of `next` between two turns of the event loop, less one. */
 const TURN_MASK = 0xf;
 
@@ -194,12 +196,23 @@ export class FlowSet implements Disposable {
       if (this.#process.set.pending(this.#index) > 0) continue;
       const { deadlines } = this.#process;
       deadlines.tick(nowNs);
-      if (this.#pending.size === 0) this.#collect(Math.min(until, deadlines.wakeAtNs()));
+      if (this.#pending.size > 0) continue;
+      const look = nowNs + REPAIR_NS;
+      if (this.#collect(Math.min(until, deadlines.wakeAtNs(), look)) && monotonicNs() >= look) {
+        this.#repair();
+      }
     }
   }
 
-  /** Moves events of our queue to `#pending`; waits for the first until `deadline`, 0: don't. */
-  #collect(deadline: number): void {
+  /** Puts members back that somebody who wrote over the process's flow set took out, and looks at them. */
+  #repair(): void {
+    for (const member of this.#members.values()) {
+      if (member.parts.events.repair()) this.#look(member);
+    }
+  }
+
+  /** Moves events of our queue to `#pending`; waits for the first until `deadline`, 0: don't. Whether there were none. */
+  #collect(deadline: number): boolean {
     const n = this.#process.set.wait(this.#index, this.#out, deadline);
     for (let k = 0; k < n; k++) {
       const owned = this.#process.table.byId(this.#out[2 * k]!) as FlowParts | undefined;
@@ -211,6 +224,7 @@ export class FlowSet implements Disposable {
     }
     // A full queue may have lost events.
     if (n === EVENTS_MAX) { for (const member of this.#members.values()) this.#look(member); }
+    return n <= 0;
   }
 
   /** Events to give out; flows that can still be read stay pending. */

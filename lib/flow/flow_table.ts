@@ -11,6 +11,7 @@ export interface OwnedFlow {
   readonly events: {
     /** Events for this flow arrived (bits); 0: look anyway. Whether its packets are left to those who were woken. */
     onEvents(events: number): boolean;
+    repair(): boolean;
     /** Takes in what is left, if the peer expects answers. */
     service(): void;
   };

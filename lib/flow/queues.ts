@@ -62,7 +62,10 @@ export class Queues {
       (id, events) => this.table.byId(id)?.events.onEvents(events) ?? false,
       (id) => this.table.byId(id)?.events.service(),
       () => {
-        for (const flow of this.table) flow.events.onEvents(0);
+        for (const flow of this.table) {
+          flow.events.repair();
+          flow.events.onEvents(0);
+        }
       },
     );
   }

@@ -11,11 +11,14 @@ import { Errno } from "../errno.ts";
 import { instanceOf } from "../instance.ts";
 import { FLOW_IDS_MAX } from "../limits.ts";
 import { EVENTS_MAX, FlowSetShm } from "../shm/flow_set.ts";
+import { monotonicNs } from "../sys/clock.ts";
 import { SysError } from "../sys/ffi.ts";
 import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
 
 /** Time between two looks at flows without a flow set, ms. */
 const LOOK_AGAIN_MS = 100;
+/** Time without events after which the flow set is looked at, ns: others may have written over it. */
+const LOOK_AT_SET_NS = 1e9;
 
 function run(start: WaiterStart): void {
   const words = new Int32Array(start.words);
@@ -29,9 +32,16 @@ function run(start: WaiterStart): void {
     if (!(e instanceof SysError) || e.errno !== Errno.ENOENT) throw e;
     return withoutSet(words);
   }
+  let members = set.members();
   while (Atomics.load(words, WaiterWords.STOP) === 0) {
-    const n = set.wait(start.index, events, Infinity);
-    if (n <= 0) continue;
+    const n = set.wait(start.index, events, monotonicNs() + LOOK_AT_SET_NS);
+    if (n <= 0) {
+      // Only the owner knows who belongs there.
+      const now = n === -Errno.ETIMEDOUT ? set.members() : members;
+      if (now !== members) sweep(words);
+      members = now;
+      continue;
+    }
     let told = false;
     for (let k = 0; k < n; k++) {
       const id = events[2 * k]!;
@@ -59,11 +69,16 @@ function run(start: WaiterStart): void {
  */
 function withoutSet(words: Int32Array): void {
   while (Atomics.load(words, WaiterWords.STOP) === 0) {
-    Atomics.store(words, WaiterWords.SWEEP, 1);
-    Atomics.add(words, WaiterWords.WAKE, 1);
-    Atomics.notify(words, WaiterWords.WAKE);
+    sweep(words);
     Atomics.wait(words, WaiterWords.STOP, 0, LOOK_AGAIN_MS);
   }
+}
+
+/** The owner looks at all its flows. */
+function sweep(words: Int32Array): void {
+  Atomics.store(words, WaiterWords.SWEEP, 1);
+  Atomics.add(words, WaiterWords.WAKE, 1);
+  Atomics.notify(words, WaiterWords.WAKE);
 }
 
 run(workerData as WaiterStart);

@@ -14,7 +14,6 @@ import { Errno } from "../errno.ts";
 import { type Instance, shmName } from "../instance.ts";
 import { FLOW_IDS_MAX, FQUEUES_MAX, RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs, sleepNs } from "../sys/clock.ts";
-import { SysError } from "../sys/ffi.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond, COND_BYTES } from "../sys/cond.ts";
 import { Mutex } from "../sys/mutex.ts";
@@ -71,12 +70,12 @@ export class FlowSetShm implements Disposable {
     }
   }
 
-  /** Opens a set. Throws `SysError`: ENOENT, EACCES, EINVAL for an object that is too short. */
+  /** Opens a set; one that was cut short is made whole. Throws `SysError`: ENOENT, EACCES, ENOSPC. */
   static open(instance: Instance, pid: number): FlowSetShm {
     const name = flowSetName(instance, pid);
     using object = ShmObject.open(name);
-    // Any user may lengthen the set of an IPCP; that is no reason to refuse it to others.
-    if (object.stat().size < L.BYTES) throw new SysError(Errno.EINVAL, "size of set", name);
+    // Any user may lengthen or cut the set of an IPCP; that is no reason to refuse it to others.
+    object.lengthen(L.BYTES);
     return new FlowSetShm(object.map(L.BYTES));
   }
 
@@ -114,14 +113,11 @@ export class FlowSetShm implements Disposable {
     return true;
   }
 
-  /** Gives a set that somebody cut off its length again, for who opens it from now on. */
-  repairLength(): void {
-    try {
-      using object = ShmObject.open(this.#mapping.name);
-      if (object.stat().size < L.BYTES) object.truncate(L.BYTES);
-    } catch (e) {
-      if (!(e instanceof SysError)) throw e; // The name is gone: nobody opens it any more.
-    }
+  /** How many flow ids are in a queue, by the table: other than its owner put there when somebody wrote over it. */
+  members(): number {
+    let n = 0;
+    for (let id = 0; id < FLOW_IDS_MAX; id++) if (this.i32[id << 1] !== -1) n += 1;
+    return n;
   }
 
   /** Takes a flow out of queue `idx`; its queued events stay. 0, or -EINVAL. */
@@ -219,7 +215,11 @@ export class FlowSetShm implements Disposable {
       }
       const until = Math.min(deadlineNs, nowNs + WAIT_SLICE_NS);
       this.#conds[idx]!.wait(this.#mutex, until);
-      if (i32[at] === 0 && monotonicNs() < until) {
+      if (monotonicNs() >= until) {
+        // Nobody woke us for what is there, or another waiter is counted where there is but one: it was written over.
+        const cond = this.#conds[idx]!;
+        if (i32[at] !== 0 || !cond.idle) cond.init();
+      } else if (i32[at] === 0) {
         this.#mutex.unlock();
         return 0;
       }

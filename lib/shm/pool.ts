@@ -97,8 +97,8 @@ export class Pool extends PoolMemory {
   }
 
   /**
-   * Opens the pool of a flow uid. Throws `SysError`: ENOENT, EACCES, EINVAL when size or owner are not
-   * those of such a pool or it was never initialised.
+   * Opens the pool of a flow uid. Throws `SysError`: ENOENT, EACCES, EINVAL when the owner is not that of such a pool or it
+   * was never initialised; ENOSPC when one that was cut short can't get its length back.
    * @param foreign keeps the descriptor, so that payload of an untrusted pool is copied without a
    *   mapping that its owner can cut off.
    */
@@ -108,9 +108,9 @@ export class Pool extends PoolMemory {
     const object = ShmObject.open(name);
     try {
       const stat = object.stat();
-      // One that was made longer is as good.
-      if (stat.size < geometry.fileBytes) throw new SysError(Errno.EINVAL, "size of pool", name);
       if (uid !== 0 && stat.uid !== uid) throw new SysError(Errno.EINVAL, "owner of pool", name);
+      // One that was made longer is as good.
+      object.lengthen(geometry.fileBytes);
       const pool = new Pool(
         name,
         uid,
@@ -139,18 +139,10 @@ export class Pool extends PoolMemory {
     const name = poolName(instance, uid);
     const geometry = uid === 0 ? GSPP : PUP;
     using object = ShmObject.open(name);
-    const flag = new Uint8Array(4);
-    const at = geometry.dataBytes + PoolHeader.INITIALIZED;
-    if (object.stat().size >= geometry.fileBytes && object.pread(flag, 4, at) === 4) {
-      if (new DataView(flag.buffer).getInt32(0, true) === 1) return false;
-    }
-    // Old pages would be believed.
-    object.truncate(0);
-    object.reserve(geometry.fileBytes);
-    const pool = new Pool(name, uid, pid, object.map(geometry.fileBytes), null);
-    pool.initialise();
-    pool.close();
-    return true;
+    const cut = object.stat().size < geometry.fileBytes;
+    object.lengthen(geometry.fileBytes);
+    using pool = new Pool(name, uid, pid, object.map(geometry.fileBytes), null);
+    return (pool.spoilt() && pool.renew()) || cut;
   }
 
   /** Removes the name. Returns 0 or a negative errno. */
@@ -160,16 +152,23 @@ export class Pool extends PoolMemory {
 
   /**
    * Takes a block for `len` payload bytes, head at {@linkcode HEAD_SPACE}. Returns its offset,
-   * -EMSGSIZE when no class is large enough, -EAGAIN when the class is exhausted.
+   * -EMSGSIZE when no class is large enough, -EAGAIN when the class is exhausted. A spoilt pool is made anew.
    */
   alloc(len: number): number {
     const c = this.classFor(len);
     if (c < 0) return c;
+    let off = this.#allocOf(c, len);
+    if (off === 0 && this.spoilt() && this.renew()) off = this.#allocOf(c, len);
+    return off === 0 ? -Errno.EAGAIN : off;
+  }
+
+  /** A block of class c, 0 when there is none. */
+  #allocOf(c: number, len: number): number {
     for (let i = 0; i < SHARDS; i++) {
       const off = this.#pop(c, (this.#local + i) & (SHARDS - 1), len);
       if (off !== 0) return off;
     }
-    return -Errno.EAGAIN;
+    return 0;
   }
 
   /**

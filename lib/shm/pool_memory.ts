@@ -7,6 +7,7 @@ import { Errno } from "../errno.ts";
 import { Cond } from "../sys/cond.ts";
 import type { Mapping, ShmObject } from "../sys/mman.ts";
 import { Mutex } from "../sys/mutex.ts";
+import { pidAlive } from "../sys/process.ts";
 import {
   assertLayout,
   Block,
@@ -20,6 +21,9 @@ import {
   SHARDS,
   SizeClass,
 } from "./layout.ts";
+
+/** State of a pool that somebody makes anew just now: neither 0 nor 1. */
+const RENEWING = 2;
 
 /** Free blocks of each class, for accounting and tests. */
 export interface PoolStats {
@@ -172,6 +176,45 @@ export abstract class PoolMemory implements Disposable {
     i32[shard + (Shard.COUNT >> 2)] = n;
     i32[shard + (Shard.FREE_COUNT >> 2)] = n;
     i32[shard + (Shard.FREE_COUNT >> 2) + 1] = 0;
+  }
+
+  /** Whether what never changes in the header of a pool is gone: somebody cut the pool short, or wrote over it. */
+  spoilt(): boolean {
+    const { i32, geometry: g } = this;
+    const header = g.dataBytes;
+    if (Atomics.load(i32, (header + PoolHeader.INITIALIZED) >> 2) !== 1) return true;
+    for (let c = 0; c < CLASSES; c++) {
+      if (g.objectCount[c] === 0) continue;
+      const at = header + PoolHeader.CLASSES + c * SizeClass.BYTES;
+      if (
+        i32[(at + SizeClass.OBJECT_SIZE) >> 2] !== g.objectSize[c] ||
+        i32[(at + SizeClass.OBJECT_COUNT) >> 2] !== g.objectCount[c] ||
+        i32[(at + SizeClass.POOL_START) >> 2] !== g.start[c]
+      ) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Makes a spoilt pool anew, in place and empty: what was in it is lost, and what was taken from it is taken from nobody.
+   * One process at a time does; whoever comes meanwhile is told false.
+   */
+  renew(): boolean {
+    const { i32, geometry: g } = this;
+    const state = (g.dataBytes + PoolHeader.INITIALIZED) >> 2;
+    const owner = (g.dataBytes + PoolHeader.PID) >> 2;
+    const found = Atomics.load(i32, state);
+    if (found === RENEWING && pidAlive(i32[owner]!)) return false;
+    if (Atomics.compareExchange(i32, state, found, RENEWING) !== found) return false;
+    i32[owner] = this.pid;
+    i32.fill(0, (g.dataBytes + PoolHeader.CLASSES) >> 2, (g.dataBytes + PoolHeader.BYTES) >> 2);
+    for (let c = 0; c < CLASSES; c++) {
+      for (let off = g.start[c]!; off < g.start[c + 1]!; off += g.objectSize[c]!) {
+        i32.fill(0, off >> 2, (off + Block.DATA) >> 2);
+      }
+    }
+    this.initialise();
+    return true;
   }
 
   /** Counts of each class, read without locks. */

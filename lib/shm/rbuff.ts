@@ -15,7 +15,6 @@ import { Errno } from "../errno.ts";
 import { type Instance, shmName } from "../instance.ts";
 import { RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs } from "../sys/clock.ts";
-import { SysError } from "../sys/ffi.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond } from "../sys/cond.ts";
 import { Mutex } from "../sys/mutex.ts";
@@ -77,11 +76,11 @@ export class Rbuff implements Disposable {
     }
   }
 
-  /** Opens an rbuff. Throws `SysError`: ENOENT, EACCES, EINVAL for an object that is too short. */
+  /** Opens an rbuff; one that was cut short is made whole. Throws `SysError`: ENOENT, EACCES, ENOSPC. */
   static open(instance: Instance, pid: number, flowId: number): Rbuff {
     const name = rbuffName(instance, pid, flowId);
     using object = ShmObject.open(name);
-    if (object.stat().size < L.BYTES) throw new SysError(Errno.EINVAL, "size of rbuff", name);
+    object.lengthen(L.BYTES);
     return new Rbuff(object.map(L.BYTES));
   }
 
@@ -179,7 +178,14 @@ export class Rbuff implements Disposable {
   #waitOn(cond: Cond, deadlineNs: number): number {
     const nowNs = monotonicNs();
     if (deadlineNs <= nowNs) return -Errno.ETIMEDOUT;
-    cond.wait(this.#mutex, Math.min(deadlineNs, nowNs + WAIT_SLICE_NS));
+    const i32 = this.i32;
+    const head = i32[HEAD];
+    const tail = i32[TAIL];
+    const until = Math.min(deadlineNs, nowNs + WAIT_SLICE_NS);
+    cond.wait(this.#mutex, until);
+    // Nobody woke us for what happened: what the condition knew of its waiters was written over.
+    const moved = i32[HEAD] !== head || i32[TAIL] !== tail;
+    if (moved && monotonicNs() >= until) cond.init();
     return 0;
   }
 

@@ -96,6 +96,11 @@ export class Cond {
     return this.mapping.words[(this.offset >> 2) + WREFS]! >>> 3 !== 0;
   }
 
+  /** Whether nobody waits and that is what is written there; other numbers were written by no waiter. */
+  get idle(): boolean {
+    return this.mapping.words[(this.offset >> 2) + WREFS] === FLAGS;
+  }
+
   /**
    * Waits with `mutex` locked until signalled, until `deadlineNs` of CLOCK_MONOTONIC (finite),
    * or for no reason; the mutex is unlocked meanwhile. False when it was taken over, as {@linkcode Mutex.lock}.

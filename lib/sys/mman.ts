@@ -3,14 +3,14 @@
  *
  * Safety: the buffer of a {@linkcode Mapping} is memory that other processes write at any time; only
  * `lib/shm` interprets it. After `unmap()` no view made from the buffer may be touched: the owner
- * drops them first. Access to a mapping of a file that somebody truncated gives zeros on x86_64
- * ({@linkcode surviveTruncation}) and ends the process elsewhere, so payload of other users is copied
+ * drops them first. Access to a mapping of a file that somebody truncated makes it whole again on x86_64, with zeros
+ * ({@linkcode surviveTruncation}), and ends the process elsewhere, so payload of other users is copied
  * with {@linkcode ShmObject.pread} instead.
  */
 
 import { Errno } from "../errno.ts";
 import { cstr, errno, lazyLibc, type MemRef, SysError } from "./ffi.ts";
-import { surviveTruncation } from "./sigbus.ts";
+import { guard, surviveTruncation, unguard } from "./sigbus.ts";
 
 const TABLE = {
   // int shm_open(const char *name, int oflag, mode_t mode);
@@ -106,8 +106,12 @@ export class Mapping implements Disposable {
   static live = 0;
   #pointer: MemRef | null;
 
-  constructor(pointer: MemRef, readonly bytes: number, readonly name: string) {
+  readonly #guard: number;
+
+  /** @param ino of the object with that name */
+  constructor(pointer: MemRef, readonly bytes: number, readonly name: string, ino: number) {
     this.#pointer = pointer;
+    this.#guard = guard(pointer, bytes, SHM_DIR + name, ino);
     this.buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
     this.words = new Int32Array(this.buffer, 0, bytes >> 2);
     Mapping.live += 1;
@@ -137,6 +141,7 @@ export class Mapping implements Disposable {
   /** Ends the mapping. Idempotent. */
   unmap(): void {
     if (this.#pointer === null) return;
+    unguard(this.#guard);
     sys().munmap(this.#pointer, BigInt(this.bytes));
     this.#pointer = null;
     Mapping.live -= 1;
@@ -269,6 +274,11 @@ export class ShmObject implements Disposable {
     if (full !== 0) throw new SysError(full, "posix_fallocate", this.name);
   }
 
+  /** Makes an object that somebody has cut short as long as `bytes` again, with zeros. Throws `SysError` (ENOSPC). */
+  lengthen(bytes: number): void {
+    if (this.stat().size < bytes) this.reserve(bytes);
+  }
+
   /** Maps `bytes` from the start, read-write and shared. Throws `SysError`. */
   map(bytes: number): Mapping {
     surviveTruncation();
@@ -277,7 +287,7 @@ export class ShmObject implements Disposable {
     if (at === null || Deno.UnsafePointer.value(at) === 0xffffffffffffffffn) {
       throw new SysError(errno(), "mmap", this.name);
     }
-    return new Mapping(at, bytes, this.name);
+    return new Mapping(at, bytes, this.name, this.stat().ino);
   }
 
   /** Reads at most `n` bytes at `offset`. Returns the number read (short at the end) or a negative errno. */

@@ -1,4 +1,4 @@
-/** A process that reads a mapping whose file is cut off under it. */
+/** A process that reads a mapping whose file is cut off under it, and shows what others see of it afterwards. */
 
 import { ShmObject } from "../../lib/sys/mman.ts";
 
@@ -11,5 +11,7 @@ const before = bytes[4097];
 Deno.truncateSync(`/dev/shm${name}`, 0);
 const after = bytes[4097];
 bytes[8192] = 7; // A page that was never touched, written first.
-console.log(JSON.stringify([before, after, bytes[8192]]));
+const shared = new Uint8Array(1);
+object.pread(shared, 1, 8192);
+console.log(JSON.stringify([before, after, bytes[8192], object.stat().size, shared[0]]));
 mapping.unmap();
