@@ -3,15 +3,19 @@
  * test, and ends with `N passed, N failed, N skipped`. A section that is not made of tests (format,
  * lint, types, build) counts as one. Exit code 1 if anything failed.
  *
- *     deno run -A tests/run.ts [--only fmt,lint,...] [--filter WORD]
+ *     deno run -A tests/run.ts [--only fmt,lint,...] [--filter WORD] [--limit SECONDS] [--tests PATH]
  *
- * The end-to-end tests run the built binary (`OURO_BINARY`), in a cache directory of this run.
+ * With `--tests` the tests of a path are the only section; `--limit` is how long a section may take.
+ *
+ * The end-to-end tests run the built binary (`OURO_BINARY`), in a cache directory of this run. A section that is stopped
+ * at its limit, and a run that is interrupted, leave nothing behind ({@linkcode endLeftOvers}).
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import { startDocNode } from "./doc_node.ts";
 import { countJunit, type Counts } from "./junit.ts";
+import { endLeftOvers, processesOf } from "./left_overs.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
@@ -40,8 +44,32 @@ interface Report extends Counts {
   readonly seconds: number;
 }
 
+/** What this run is about to do, for those who stop it. */
+class Run {
+  /** The deno that runs now. */
+  child: Deno.ChildProcess | undefined;
+  /** Those that have run. */
+  readonly pids: number[] = [];
+
+  constructor(readonly scratch: string, readonly limitMs: number) {}
+
+  /** Ends what runs and removes everything that belongs to it. */
+  async stop(): Promise<void> {
+    try {
+      this.child?.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await endLeftOvers(this.scratch, this.pids);
+  }
+}
+
 /** Runs deno to its end or to the limit; returns the exit code, -1 at the limit. */
-async function deno(args: readonly string[], env: Record<string, string>): Promise<number> {
+async function deno(
+  run: Run,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: ROOT,
@@ -50,26 +78,31 @@ async function deno(args: readonly string[], env: Record<string, string>): Promi
     stderr: "inherit",
     env,
   }).spawn();
+  run.child = child;
+  run.pids.push(child.pid);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGTERM");
-  }, SECTION_LIMIT_MS);
-  const killer = setTimeout(() => child.kill("SIGKILL"), SECTION_LIMIT_MS + 10_000);
+  }, run.limitMs);
+  const killer = setTimeout(() => child.kill("SIGKILL"), run.limitMs + 10_000);
   const { code } = await child.status;
   clearTimeout(timer);
   clearTimeout(killer);
+  run.child = undefined;
+  if (late) console.error(`tests: stopped after ${run.limitMs / 1000} s`);
   return late ? -1 : code;
 }
 
 async function runTests(
+  run: Run,
   args: readonly string[],
   env: Record<string, string>,
   filter: string | undefined,
 ): Promise<Counts> {
-  const junit = await Deno.makeTempFile({ prefix: "ouro-junit-", suffix: ".xml" });
+  const junit = await Deno.makeTempFile({ dir: run.scratch, prefix: "junit-", suffix: ".xml" });
   try {
-    const code = await deno([
+    const code = await deno(run, [
       "test",
       "-A",
       "--no-prompt",
@@ -90,6 +123,7 @@ async function runTests(
 }
 
 async function runSection(
+  run: Run,
   section: Section,
   env: Record<string, string>,
   filter: string | undefined,
@@ -97,10 +131,10 @@ async function runSection(
   if (section.name === "doc") {
     // Examples allocate flows: they get a node with an echo server.
     await using node = await startDocNode();
-    return await runTests(section.args, { ...env, OURO_PREFIX: node.prefix }, filter);
+    return await runTests(run, section.args, { ...env, OURO_PREFIX: node.prefix }, filter);
   }
-  if (section.kind === "tests") return await runTests(section.args, env, filter);
-  const code = await deno(section.args, env);
+  if (section.kind === "tests") return await runTests(run, section.args, env, filter);
+  const code = await deno(run, section.args, env);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
@@ -143,15 +177,35 @@ async function present(args: readonly string[]): Promise<string[]> {
 }
 
 async function main(): Promise<number> {
-  const options = parseArgs(Deno.args, { string: ["only", "filter"] });
-  const names = SECTIONS.map((s) => s.name);
+  const options = parseArgs(Deno.args, { string: ["only", "filter", "limit", "tests"] });
+  const sections: readonly Section[] = options.tests === undefined
+    ? SECTIONS
+    : [{ name: "tests", kind: "tests", args: [options.tests] }];
+  const names = sections.map((s) => s.name);
   const wanted: readonly string[] = options.only === undefined ? names : options.only.split(",");
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown !== undefined) {
     console.error(`tests: no section "${unknown}", there are ${names.join(", ")}`);
     return 2;
   }
-  const scratch = await Deno.makeTempDir({ prefix: "ouro-tests-" });
+  const scratch = await Deno.makeTempDir({ prefix: "ouro-" });
+  const temporary = join(scratch, "tmp");
+  await Deno.mkdir(temporary);
+  await Deno.chmod(scratch, 0o755); // for tests that act as other users
+  await Deno.chmod(temporary, 0o1777);
+  // Where what is made belongs to this run, and is known to.
+  Deno.env.set("TMPDIR", temporary);
+  const run = new Run(
+    scratch,
+    options.limit === undefined ? SECTION_LIMIT_MS : Number(options.limit) * 1000,
+  );
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, async () => {
+      await run.stop();
+      await Deno.remove(scratch, { recursive: true }).catch(() => {});
+      Deno.exit(130);
+    });
+  }
   const seed = Deno.env.get("OURO_FIRST_SEED") ?? await seedOfCommit();
   console.log(`first seed ${seed} (OURO_FIRST_SEED=${seed} does the same again)`);
   const env = {
@@ -170,15 +224,20 @@ async function main(): Promise<number> {
   for (const dir of LEFT_BY_USERS) if (!await exists(dir)) foreign.push(dir);
   try {
     if (await exists(built)) await publish(built, scratch);
-    for (const section of SECTIONS) {
+    for (const section of sections) {
       if (!wanted.includes(section.name)) continue;
       console.log(`\n== ${section.name}`);
       const start = performance.now();
       const args = section.kind === "tests" ? await present(section.args) : section.args;
       const hasPaths = args.some((arg) => !arg.startsWith("-"));
       const counts = hasPaths
-        ? await runSection({ ...section, args }, env, options.filter)
+        ? await runSection(run, { ...section, args }, env, options.filter)
         : { passed: 0, failed: 0, skipped: 0 };
+      const left = processesOf(temporary);
+      if (left.length > 0) {
+        console.error(`tests: ${left.length} processes were left, and are ended`);
+      }
+      await endLeftOvers(temporary, run.pids);
       if (section.name === "build" && counts.failed === 0) await publish(built, scratch);
       reports.push({
         name: section.name,
