@@ -10,6 +10,7 @@
 import { Errno, errnoText } from "../lib/errno.ts";
 import type { ClientOptions } from "./options.ts";
 import type { Output } from "./output.ts";
+import type { FlowFacts } from "./about.ts";
 import { jsonText, statsText } from "./report.ts";
 import { header, PingRun, type ReplyRecord } from "./run.ts";
 
@@ -79,6 +80,7 @@ export class Client {
   readonly #request: Uint8Array<ArrayBuffer>;
   readonly #records: ReplyRecord[] = [];
   readonly #version: string;
+  readonly #about: FlowFacts | undefined;
   #stopped = false;
   #reportWanted = false;
   #error: string | undefined;
@@ -94,12 +96,14 @@ export class Client {
     out: Output,
     sys: Surroundings,
     version: string,
+    about?: FlowFacts,
   ) {
     this.#options = options;
     this.#flow = flow;
     this.#out = out;
     this.#sys = sys;
     this.#version = version;
+    this.#about = about;
     this.run = new PingRun(options);
     // In the flood modes the buffer of the reply is the next request, as in the prototype.
     this.#request = options.mode === "normal"
@@ -148,6 +152,7 @@ export class Client {
         endNs: this.#startRealNs + elapsedNs,
         packets: this.#records.length < run.received ? undefined : this.#records,
         error: this.#error,
+        about: this.#about,
       }));
     } else {
       this.#out.text(run.statistics(Number(elapsedNs / 1000n)));

@@ -24,6 +24,7 @@ import {
   type SeveralOptions,
 } from "./options.ts";
 import { complain, Output } from "./output.ts";
+import { aboutText } from "./about.ts";
 import { jsonText } from "./report.ts";
 import { PingRun } from "./run.ts";
 import { Server } from "./server.ts";
@@ -101,6 +102,7 @@ async function ping(options: ClientOptions): Promise<number> {
   const out = new Output(options.json ? Deno.stderr : Deno.stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
+  options.warnings.forEach(complain);
   const abort = new AbortController();
   let stop = () => abort.abort();
   let report = () => {};
@@ -113,6 +115,7 @@ async function ping(options: ClientOptions): Promise<number> {
   try {
     flow = await Flow.alloc(process, options.name, {
       qos: QOS[options.qos],
+      keepaliveMs: options.keepaliveMs,
       signal: abort.signal,
     });
   } catch (error) {
@@ -133,12 +136,16 @@ async function ping(options: ClientOptions): Promise<number> {
     return options.strictExit ? 2 : 1;
   }
   flow.flags |= FlowFlag.RNoPart;
+  const about = aboutText(flow);
+  // On stderr: scripts read the prototype's lines.
+  if (about !== "" && !options.json && !options.quiet) complain(`Flow: ${about}.`);
   const client = new Client(
     options,
     flow,
     options.json ? new Output(Deno.stdout) : out,
     { monotonicNs, realtimeNs, turn },
     config.version,
+    flow,
   );
   stop = () => {
     abort.abort();
@@ -157,6 +164,7 @@ async function serve(options: ServerOptions): Promise<number> {
   const out = new Output(Deno.stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
+  options.warnings.forEach(complain);
   const abort = new AbortController();
   using process = announce();
   if (process === undefined) return 1;

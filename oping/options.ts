@@ -4,7 +4,13 @@
  */
 
 import { NAME, oneOf } from "../lib/cli/manual.ts";
-import { parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
+import {
+  KEEPALIVE_FORM,
+  parseKeepaliveMs,
+  parseTimeMs,
+  parseWhole,
+  unitWarning,
+} from "../lib/cli/numbers.ts";
 import { type OptionSpec, parseOptions as parseWords, unknownWord } from "../lib/cli/options.ts";
 import { versionText } from "../lib/cli/version.ts";
 import { qosRefusal } from "../lib/cli/words.ts";
@@ -43,8 +49,12 @@ export interface ClientOptions {
   readonly givesUp: boolean;
   readonly deadlineMs: number | undefined;
   readonly reportMs: number | undefined;
+  /** Silence after which the peer counts as gone, ms; 0: never. */
+  readonly keepaliveMs: number | undefined;
   /** Lines to print before anything else. */
   readonly notes: readonly string[];
+  /** What is odd, for stderr. */
+  readonly warnings: readonly string[];
 }
 
 export interface ServerOptions {
@@ -55,6 +65,7 @@ export interface ServerOptions {
   readonly flowsMax: number;
   readonly idleMs: number;
   readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** A command line that ends at once. */
@@ -97,6 +108,7 @@ export const OPING_OPTIONS = {
   timeout: { words: ["--timeout"], value: true },
   deadline: { words: ["--deadline"], value: true },
   report: { words: ["--report"], value: true },
+  keepalive: { words: ["--keepalive"], value: true },
   "strict-exit": { words: ["--strict-exit"], value: false },
   once: { words: ["--once"], value: false },
   "max-flows": { words: ["--max-flows"], value: true },
@@ -115,7 +127,16 @@ const WHOLE: readonly (readonly [Key, number])[] = [
   ["max-flows", COUNT_MAX],
 ];
 
-const TIMES = new Set<Key>(["duration", "interval", "timeout", "deadline", "report", "idle"]);
+/** Options that take a time; below the number of ms seconds were probably meant, if there is no unit. */
+const TIMES: ReadonlyMap<Key, number> = new Map<Key, number>([
+  ["duration", 1000],
+  ["interval", 5],
+  ["timeout", 100],
+  ["deadline", 1000],
+  ["report", 100],
+  ["idle", 100],
+  ["keepalive", 100],
+]);
 
 /** One line that says what is wrong. */
 function refuse(reason: string): ExitOptions {
@@ -130,6 +151,8 @@ interface Words {
   readonly flags: Set<Key>;
   readonly values: Map<Key, string>;
   readonly times: Map<Key, number>;
+  /** What is odd, for stderr. */
+  readonly warnings: string[];
   /** Names without -n. */
   names: readonly string[];
   /** The options but -n, as they may be given again. */
@@ -142,6 +165,7 @@ function collect(args: readonly string[]): Words | ExitOptions {
     flags: new Set(),
     values: new Map(),
     times: new Map(),
+    warnings: [],
     names: [],
     again: [],
   };
@@ -157,7 +181,8 @@ function collect(args: readonly string[]): Words | ExitOptions {
       continue;
     }
     words.values.set(key, value);
-    if (!TIMES.has(key)) continue;
+    const shortMs = TIMES.get(key);
+    if (shortMs === undefined) continue;
     const time = parseTimeMs(value);
     if ("unit" in time) {
       return { kind: "exit", code: 1, text: `Unknown time unit: ${time.unit}.\n` };
@@ -165,7 +190,12 @@ function collect(args: readonly string[]): Words | ExitOptions {
     if ("wrong" in time) {
       return refuse(`--${key} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
     }
-    words.times.set(key, time.ms);
+    const warning = unitWarning(word, value, shortMs);
+    if (warning !== undefined) words.warnings.push(warning);
+    if (key === "keepalive" && parseKeepaliveMs(value) === undefined) {
+      return refuse(`--keepalive takes ${KEEPALIVE_FORM}, not "${value}"`);
+    }
+    words.times.set(key, key === "keepalive" ? parseKeepaliveMs(value)! : time.ms);
   }
   if (parsed.kind === "unknown") return usageExit(unknownWord(parsed.word, OPING_OPTIONS));
   if (parsed.kind === "missing") {
@@ -203,7 +233,8 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   return words.flags.has("listen") ? serverOptions(words, notes) : clientOptions(words, qos, notes);
 }
 
-function serverOptions({ flags, values, times, names }: Words, notes: string[]): OpingOptions {
+function serverOptions(words: Words, notes: string[]): OpingOptions {
+  const { flags, values, times, names, warnings } = words;
   if (names.length > 0) {
     return refuse(
       `A server takes no name, "${names[0]}" is bound to it: irm bind program oping name NAME`,
@@ -218,6 +249,7 @@ function serverOptions({ flags, values, times, names }: Words, notes: string[]):
     flowsMax: flowsMax === undefined ? Infinity : Number(flowsMax),
     idleMs: times.get("idle") ?? 10_000,
     notes,
+    warnings,
   };
 }
 
@@ -271,7 +303,9 @@ function clientOptions(words: Words, qos: QosWord, notes: string[]): OpingOption
     givesUp: times.has("timeout"),
     deadlineMs: times.get("deadline"),
     reportMs: times.get("report"),
+    keepaliveMs: times.get("keepalive"),
     notes,
+    warnings: words.warnings,
   };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { fixed3 } from "./numbers.ts";
+import type { FlowFacts } from "./about.ts";
 import type { PingRun, ReplyRecord } from "./run.ts";
 
 const BAR_WIDTH = 40;
@@ -52,6 +53,8 @@ export interface JsonInput {
   readonly packets: readonly ReplyRecord[] | undefined;
   /** Why the run ended early. */
   readonly error: string | undefined;
+  /** The flow; absent: there was none. */
+  readonly about?: FlowFacts | undefined;
 }
 
 /** Times in the document are integers whatever their size, so they are written digit by digit. */
@@ -76,6 +79,18 @@ function write(value: Json): string {
   return JSON.stringify(value);
 }
 
+/** What is known of the flow; null where it is direct, not authenticated, not encrypted. */
+function about(flow: FlowFacts | undefined): Record<string, Json> {
+  const { layer, peer, cipher } = flow ?? {};
+  return {
+    layer: layer ?? null,
+    peer: peer === undefined
+      ? null
+      : { name: peer.name, how: peer.how, fingerprint: peer.fingerprint.toHex() },
+    cipher: cipher ?? null,
+  };
+}
+
 /** One JSON document, ended by a newline. */
 export function jsonText(run: PingRun, input: JsonInput): string {
   const { rtt } = run;
@@ -88,6 +103,7 @@ export function jsonText(run: PingRun, input: JsonInput): string {
     qos: input.qos,
     mode: input.mode,
     size: input.size,
+    ...about(input.about),
     interval_ns: ns(input.intervalMs * 1e6),
     start: ns(input.startNs),
     end: ns(input.endNs),

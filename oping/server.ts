@@ -16,6 +16,7 @@ import type { OuroProcess } from "../lib/flow/process.ts";
 import { FlowEvent } from "../lib/shm/layout.ts";
 import { monotonicNs } from "../lib/sys/clock.ts";
 import { makeReply, TYPE_REQUEST, typeOf } from "../lib/wire/oping_msg.ts";
+import { aboutText } from "./about.ts";
 import type { ServerOptions } from "./options.ts";
 import { complain, type Output } from "./output.ts";
 
@@ -210,11 +211,18 @@ export class Server {
       flow.flags |= FlowFlag.RNoPart;
       this.#out.line(`New flow ${flow.fd}.`);
       this.#out.flush();
+      this.#tellAbout(flow);
       this.#heardNs.set(flow, monotonicNs());
       this.#set.add(flow);
       this.#activeNs = monotonicNs();
       if (this.#options.once) return;
     }
+  }
+
+  /** What is known of a flow, on stderr: scripts read the prototype's lines. */
+  #tellAbout(flow: Flow): void {
+    const text = this.#options.quiet ? "" : aboutText(flow);
+    if (text !== "") complain(`Flow ${flow.fd}: ${text}.`);
   }
 
   /**
@@ -271,6 +279,7 @@ export class Server {
     flow.flags |= FlowFlag.RNoPart;
     this.#out.line(`New flow ${flow.fd} (busy-poll).`);
     this.#out.flush();
+    this.#tellAbout(flow);
     const packet = this.#packet;
     let turnAtNs = monotonicNs();
     while (!this.#stopped) {

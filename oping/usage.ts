@@ -34,6 +34,7 @@ Beyond the prototype:
       --timeout TIME      Give up after so long without a reply
       --deadline TIME     End after so long in any case
       --report TIME       Print a summary line that often (SIGUSR1 prints one, too)
+      --keepalive TIME    Both ends notice a lost peer after so long (default 120s)
       --strict-exit       Exit 1 without any reply, 2 after an error
       --once              Server: end after the first flow
       --max-flows N       Server: refuse more flows than that

@@ -3,11 +3,21 @@
  * word means the same everywhere. Pure.
  */
 
-import { parseScaled, parseTimeMs, parseWhole } from "../lib/cli/numbers.ts";
+import {
+  KEEPALIVE_FORM,
+  parseKeepaliveMs,
+  parseScaled,
+  parseTimeMs,
+  parseWhole,
+  unitWarning,
+} from "../lib/cli/numbers.ts";
 import { qosRefusal } from "../lib/cli/words.ts";
 import { oneOf } from "../lib/cli/manual.ts";
 import { isQosWord, QOS_WORDS } from "../lib/qos.ts";
 import type { OptionSpec } from "../lib/cli/options.ts";
+
+/** Times without unit below this were probably meant in seconds, ms. */
+const SHORT_MS = 100;
 
 /** Options of every tool. */
 export const COMMON_TABLE = {
@@ -16,6 +26,11 @@ export const COMMON_TABLE = {
   deadline: { words: ["--deadline"], value: true },
   strictExit: { words: ["--strict-exit"], value: false },
   version: { words: ["--version"], value: false },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Options of tools whose flows have a peer. */
+export const PEER_TABLE = {
+  keepalive: { words: ["--keepalive"], value: true },
 } as const satisfies Record<string, OptionSpec>;
 
 /** Options of tools that serve. */
@@ -54,11 +69,16 @@ export interface CommonOptions {
   readonly reportMs: number | undefined;
   /** Silence after which what is missing counts as lost, ms. */
   readonly silenceMs: number | undefined;
+  /** Silence after which the peer counts as gone, ms; 0: never. */
+  readonly keepaliveMs: number | undefined;
+  /** What is odd, for stderr. */
+  readonly warnings: readonly string[];
 }
 
-/** A key of the three tables. */
+/** A key of the tables. */
 export type CommonKey =
   | keyof typeof COMMON_TABLE
+  | keyof typeof PEER_TABLE
   | keyof typeof SERVER_TABLE
   | keyof typeof SENDER_TABLE;
 
@@ -72,8 +92,14 @@ export function readCommon(last: (key: CommonKey) => string | undefined): Common
     if (value === undefined) wrong ??= `${wordOf(key)} takes ${what}, not "${text}"`;
     return value;
   };
+  const warnings: string[] = [];
+  const warn = (key: CommonKey, text: string) => {
+    const warning = unitWarning(wordOf(key), text, SHORT_MS);
+    if (warning !== undefined) warnings.push(warning);
+  };
   const time = (key: CommonKey) =>
     read(key, "a time such as 500ms or 2s", (text) => {
+      warn(key, text);
       const parsed = parseTimeMs(text);
       return "ms" in parsed && parsed.ms > 0 ? parsed.ms : undefined;
     });
@@ -93,12 +119,22 @@ export function readCommon(last: (key: CommonKey) => string | undefined): Common
     bytesMax: read("bytes", "a number of bytes such as 5M", (text) => parseScaled(text, 1, 1e15)),
     reportMs: time("report"),
     silenceMs: time("silence"),
+    keepaliveMs: read("keepalive", KEEPALIVE_FORM, (text) => {
+      warn("keepalive", text);
+      return parseKeepaliveMs(text);
+    }),
+    warnings,
   };
   return wrong ?? options;
 }
 
 function wordOf(key: CommonKey): string {
-  const { words }: OptionSpec = { ...COMMON_TABLE, ...SERVER_TABLE, ...SENDER_TABLE }[key];
+  const { words }: OptionSpec = {
+    ...COMMON_TABLE,
+    ...PEER_TABLE,
+    ...SERVER_TABLE,
+    ...SENDER_TABLE,
+  }[key];
   return words[words.length - 1]!;
 }
 

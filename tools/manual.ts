@@ -17,6 +17,9 @@ const SERVER = `      --once                Server: end after the first flow
       --idle TIME           Server: drop a flow that is silent for so long
 `;
 
+const PEER = `      --keepalive TIME      Client: both ends notice a lost peer after so long (120s)
+`;
+
 const SENDER = `      --count N             Client: end after N packets
       --bytes N             Client: end after N bytes (k, M, G)
       --report TIME         Client: an interim line that often (and at SIGUSR1)
@@ -52,7 +55,7 @@ Beyond the prototype, where short options may be joined (-fl, -s100):
   -t reverse                The ouro server sends
 ${SENDER}      --timeout TIME        Client: what is missing for so long counts as lost (2s)
       --verbose             Server: a line for each packet of a uni test
-${SERVER}${COMMON}
+${SERVER}${PEER}${COMMON}
 A rate takes b, k, M, G, kbit, Mbit, Gbit; without a unit it counts thousands,
 as in the prototype. Times take us, ms, s, m, h, d and decimals, ms by default.
 Names: a server is reached by a name that it is bound to, for instance
@@ -65,7 +68,7 @@ export const OECHO = manual(
   `${OECHO_USAGE}
 Beyond the prototype:
       --timeout TIME        Client: how long to wait for the answer (10s)
-${SERVER}${COMMON}
+${SERVER}${PEER}${COMMON}
 The name is always oecho: irm name create oecho; irm bind program oecho name oecho
 `,
   optionsOf(OECHO_OPTIONS),
@@ -74,7 +77,7 @@ The name is always oecho: irm name create oecho; irm bind program oecho name oec
 export const OCBR = manual(
   `${OCBR_USAGE}
 Beyond the prototype:
-${SENDER}${SERVER}${COMMON}
+${SENDER}${SERVER}${PEER}${COMMON}
 A rate takes k, M, G.
 `,
   optionsOf(OCBR_OPTIONS),
@@ -97,7 +100,7 @@ Beyond the prototype:
       --ip6 ADDRESS/BITS    IPv6 address of the TUN device, too
       --mtu BYTES           MTU of the TUN device (default 1500, or what the flow carries)
       --dev NAME            Name of the TUN device (default: the kernel's choice)
-      --reconnect           Client: allocate the flow again when it goes down
+${PEER}      --reconnect           Client: allocate the flow again when it goes down
       --json                Print one JSON document at the end instead of text
       --version             Print the version
 

@@ -83,6 +83,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { common } = command;
+  common.warnings.forEach(complain);
   const text = command.message === "-" ? await standardInput() : command.message;
   using process = openProcess("obc");
   if (!process) return 1;

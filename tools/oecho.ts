@@ -9,6 +9,7 @@ import { type Conversation, serve } from "./serve.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
+  PEER_TABLE,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
@@ -38,6 +39,7 @@ const FAILED = 255;
 export const OECHO_OPTIONS = {
   listen: { words: ["-l", "--listen"], value: false },
   ...COMMON_TABLE,
+  ...PEER_TABLE,
   ...SERVER_TABLE,
   silence: SENDER_TABLE.silence,
   help: { words: ["--help"], value: false },
@@ -81,6 +83,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { common } = command;
+  common.warnings.forEach(complain);
   using process = openProcess("oecho", command.listen ? undefined : failureOf(common));
   if (!process) return 1;
   using stop = new Stop();
@@ -145,7 +148,11 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
   let flow: Flow | undefined;
   let what = "Failed to allocate flow";
   try {
-    flow = await Flow.alloc(NAME, { qos: qosOf(o.qos), signal });
+    flow = await Flow.alloc(NAME, {
+      qos: qosOf(o.qos),
+      keepaliveMs: o.keepaliveMs,
+      signal,
+    });
     what = "Failed to write packet";
     const sentMs = performance.now();
     await flow.write(new TextEncoder().encode("Client says hi!\0"), { signal });

@@ -32,6 +32,31 @@ export function parseTimeMs(
   return { ms };
 }
 
+/**
+ * The silence after which a peer counts as gone, whole ms; 0 for never. Undefined for what is no such time: the flow
+ * carries 32 bits of ms.
+ */
+export function parseKeepaliveMs(text: string): number | undefined {
+  const time = parseTimeMs(text);
+  if (!("ms" in time)) return undefined;
+  const ms = Math.round(time.ms);
+  return ms <= 0xffff_ffff && (ms > 0 || time.ms === 0) ? ms : undefined;
+}
+
+/** What {@linkcode parseKeepaliveMs} takes, for a refusal. */
+export const KEEPALIVE_FORM = "a time such as 500ms or 10s, at most 49 days, or 0 for never";
+
+/**
+ * Says that a time without unit is ms, where it is so short that seconds may have been meant.
+ * @param shortMs below this it is likely a mistake, ms
+ */
+export function unitWarning(option: string, text: string, shortMs: number): string | undefined {
+  if (!/^[0-9.]+$/.test(text)) return undefined;
+  const ms = Number(text);
+  if (!(ms > 0 && ms < shortMs)) return undefined;
+  return `${option} ${text} means ${text} ms here; write ${text}s for seconds`;
+}
+
 /** Factors of SI suffixes. */
 const SI: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
 

@@ -314,6 +314,11 @@ export class Flow implements Disposable, AsyncDisposable {
     return this.#parts.core.about.peer;
   }
 
+  /** The cipher of the flow's packets, as `aes-256-gcm`; undefined when they are not encrypted. */
+  get cipher(): string | undefined {
+    return this.#parts.core.about.cipher;
+  }
+
   /** Whether everything that is written arrives, in order (FRCT with retransmission). */
   get isReliable(): boolean {
     return this.#parts.core.isReliable;

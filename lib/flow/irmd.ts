@@ -9,6 +9,7 @@ import { type FlowInfo, flowInfoOf, IrmCode, type IrmMsg, timeoOfMs } from "../i
 import type { FlowAbout } from "./options.ts";
 import { FLOW_IDS_MAX, SYMKEY_BYTES } from "../limits.ts";
 import { QOS_NP1, type QosSpec } from "../qos.ts";
+import { cipherByNid } from "../wire/oap_ids.ts";
 
 /** How a flow comes into being. */
 export type FlowCall = "alloc" | "accept" | "join";
@@ -96,13 +97,14 @@ export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number)
 }
 
 /** What the reply says of names, layer and peer. */
-function aboutOf({ name, layer, peer }: IrmMsg, call: FlowCall, dst: string): FlowAbout {
+function aboutOf({ name, layer, peer, cipherNid }: IrmMsg, call: FlowCall, dst: string): FlowAbout {
   return {
     ...(call === "accept" ? name ? { name } : {} : { name: dst }),
     accepted: call === "accept",
     // The destination of a join is the layer.
     ...(call === "join" ? { layer: dst } : layer ? { layer } : {}),
     ...(peer === undefined ? {} : { peer }),
+    ...(cipherNid ? { cipher: cipherByNid(cipherNid)?.word ?? `cipher ${cipherNid}` } : {}),
   };
 }
 

@@ -78,6 +78,8 @@ export interface FlowAbout {
   readonly layer?: string | undefined;
   /** The peer, when it was authenticated. */
   readonly peer?: PeerInfo | undefined;
+  /** The cipher of its packets, as `aes-256-gcm`; absent: they are not encrypted. */
+  readonly cipher?: string | undefined;
 }
 
 /** A flow as a log shows it. */

@@ -29,6 +29,7 @@ Deno.test("local with --no-direct: pings of every class pass and nothing is left
   for (const q of ["raw", "best", "video", "voice", "data"]) {
     const r = await node.run(["oping", "-n", "srv", "-c", "3", ...PATIENT, "-i", "5", "-q", q]);
     assertPinged(r, 3, node);
+    assert(r.err.includes('Flow: layer "loc".'), r.err);
   }
   const big = await node.run([
     "oping",

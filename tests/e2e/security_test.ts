@@ -247,12 +247,22 @@ Deno.test("four commands: authenticated and encrypted oping between two names", 
 
   const plain = await node.must("oping", "-n", "ping.srv", "-c", "2", ...PATIENT, "-i", "10");
   assert(plain.includes("2 packets transmitted, 2 received"), plain);
+  assertEquals(server.err, "");
 
   await node.must("pki", "init");
   await node.must("pki", "server", "ping.srv", "--encrypt");
   await node.must("pki", "client", "ping.srv", "--as", "alice", "--encrypt");
-  const secure = await node.must("oping", "-n", "ping.srv", "-c", "4", ...PATIENT, "-i", "10");
-  assert(secure.includes("4 packets transmitted, 4 received"), secure);
+  const secure = await node.run(["oping", "-n", "ping.srv", "-c", "4", ...PATIENT, "-i", "10"]);
+  assert(secure.out.includes("4 packets transmitted, 4 received"), secure.out + secure.err);
+  assertEquals(secure.err, 'Flow: peer "ping.srv" (EC prime256v1), aes-256-gcm.\n');
+  await until("the server says who it serves", () => /^Flow \d+: peer "alice"/m.test(server.err));
+  const words = ["oping", "-n", "ping.srv", "-c", "1", ...PATIENT, "--json"];
+  const document = JSON.parse(await node.must(...words));
+  assertEquals([document.layer, document.peer.name, document.cipher], [
+    null,
+    "ping.srv",
+    "aes-256-gcm",
+  ]);
   await node.irmd!.waitForText("Negotiated X25519 + aes-256-gcm.");
   await node.irmd!.waitForText("Client authenticated as alice.");
 

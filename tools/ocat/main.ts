@@ -33,6 +33,7 @@ export async function main(args: string[]): Promise<number> {
     if (command.err !== undefined) complain(command.err);
     return command.code;
   }
+  command.options.warnings.forEach(complain);
   using process = openProcess("ocat");
   if (!process) return 1;
   using stop = new Stop();

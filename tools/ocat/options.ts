@@ -1,11 +1,12 @@
 /** The command line of `ocat`: which side of a flow, and what is joined to it. */
 
 import { NAME, oneOf, PROGRAM } from "../../lib/cli/manual.ts";
-import { parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
+import { parseWhole } from "../../lib/cli/numbers.ts";
 import { type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { versionText } from "../../lib/cli/version.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
+import { PEER_TABLE, readCommon } from "../common.ts";
 
 export const OCAT_USAGE = `Usage: ocat [OPTION]... NAME
        ocat -l [OPTION]... NAME
@@ -19,7 +20,7 @@ Joins a flow to standard input and output, to a command or to a TCP connection
       --once                End after the first flow
       --max-flows N         Refuse more flows at once than that (default 256)
       --timeout TIME        Client: how long to wait for the flow
-      --keepalive TIME      Notice a lost peer after about this time
+      --keepalive TIME      Client: notice a lost peer after so long (default 120s); the server, too
   -q, --qos WORD            data (default, reliable), raw, best, video, voice
       --version             Print the version
       --help                Display this help text and exit
@@ -47,7 +48,7 @@ export const OCAT_OPTIONS = {
   once: { words: ["--once"], value: false },
   maxFlows: { words: ["--max-flows"], value: true },
   timeout: { words: ["--timeout"], value: true },
-  keepalive: { words: ["--keepalive"], value: true },
+  ...PEER_TABLE,
   qos: { words: ["-q", "--qos"], value: oneOf(QOS_WORDS) },
   version: { words: ["--version"], value: false },
   help: { words: ["-h", "--help"], value: false },
@@ -80,6 +81,8 @@ export interface OcatOptions {
   readonly timeoutMs: number | undefined;
   readonly keepaliveMs: number | undefined;
   readonly qos: string;
+  /** What is odd, for stderr. */
+  readonly warnings: readonly string[];
 }
 
 /** Options, or what to print (stdout, stderr) and exit with. */
@@ -108,11 +111,10 @@ export function parseOcat(args: readonly string[]): OcatCommand {
   if (maxFlows === undefined) {
     return refuse(`--max-flows takes a number from 1 to 4000, not "${last("maxFlows")}"`);
   }
-  const [timeout, keepalive] = [time(last("timeout")), time(last("keepalive"))];
-  const wrong = timeout === "wrong" ? "timeout" : keepalive === "wrong" ? "keepalive" : undefined;
-  if (wrong !== undefined) {
-    return refuse(`--${wrong} takes a time such as 500ms or 2s, not "${last(wrong)}"`);
-  }
+  const said = readCommon((key) =>
+    key === "silence" ? last("timeout") : key === "keepalive" ? last("keepalive") : undefined
+  );
+  if (typeof said === "string") return refuse(said);
   const qos = last("qos") ?? "data";
   if (!isQosWord(qos)) return refuse(qosRefusal(qos));
   return {
@@ -124,17 +126,12 @@ export function parseOcat(args: readonly string[]): OcatCommand {
       bind: last("noBind") === undefined,
       once: last("once") !== undefined,
       maxFlows,
-      timeoutMs: timeout as number | undefined,
-      keepaliveMs: keepalive as number | undefined,
+      timeoutMs: said.silenceMs,
+      keepaliveMs: said.keepaliveMs,
       qos,
+      warnings: said.warnings,
     },
   };
-}
-
-function time(text: string | undefined): number | undefined | "wrong" {
-  if (text === undefined) return undefined;
-  const parsed = parseTimeMs(text);
-  return "ms" in parsed && parsed.ms > 0 ? parsed.ms : "wrong";
 }
 
 function sideOf(

@@ -41,6 +41,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { options } = command;
+  options.warnings.forEach(complain);
   using process = openProcess("ocbr", options.listen ? undefined : failureOf(options));
   if (!process) return 1;
   using stop = new Stop();
@@ -116,7 +117,12 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   using _deadline = stopAfter(options.deadlineMs, stop);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(server, { qos: qosOf(options.qos), signal: stop.signal });
+    const { signal } = stop;
+    flow = await Flow.alloc(server, {
+      qos: qosOf(options.qos),
+      keepaliveMs: options.keepaliveMs,
+      signal,
+    });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;

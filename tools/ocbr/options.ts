@@ -1,12 +1,13 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
 import { NAME } from "../../lib/cli/manual.ts";
-import { parseScaled, parseWhole } from "../../lib/cli/numbers.ts";
+import { parseScaled, parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
 import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
   packetLimit,
+  PEER_TABLE,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
@@ -73,6 +74,7 @@ export const OCBR_OPTIONS = {
   sleep: { words: ["--sleep"], value: false },
   spin: { words: ["--spin"], value: false },
   ...COMMON_TABLE,
+  ...PEER_TABLE,
   ...SERVER_TABLE,
   count: SENDER_TABLE.count,
   bytes: SENDER_TABLE.bytes,
@@ -112,8 +114,10 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
   const number = (key: keyof typeof OCBR_OPTIONS, preset: number) => {
     const text = last(key);
     if (text === undefined) return preset;
-    const value = parseWhole(text, 0, SECONDS_MAX);
-    if (value === undefined) wrong ??= `--${key} takes whole seconds, not "${text}"`;
+    const value = parseWhole(text, 0, SECONDS_MAX) ?? wholeSeconds(text);
+    if (value === undefined) {
+      wrong ??= `--${key} takes whole seconds such as 5 or 2m, not "${text}"`;
+    }
     return value ?? preset;
   };
   if (sizeBytes !== -1 && parseWhole(sizeText, 0, 2 ** 31 - 1) === undefined) {
@@ -148,6 +152,13 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     ? "Invalid rate.\n"
     : undefined;
   return bad === undefined ? { kind: "run", options } : { kind: "exit", code: 1, out: bad };
+}
+
+/** Seconds with a unit; undefined for a part of one. */
+function wholeSeconds(text: string): number | undefined {
+  const time = parseTimeMs(text);
+  // Without a unit it would be ms, and these are seconds.
+  return "ms" in time && /[a-z]$/.test(text) && time.ms % 1000 === 0 ? time.ms / 1000 : undefined;
 }
 
 function noServer() {

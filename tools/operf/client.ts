@@ -62,10 +62,14 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   const say = (text: string) => o.json || print(text);
   using _deadline = stopAfter(o.deadlineMs, stop);
   say(o.notice);
-  if (o.warning !== undefined) complain(o.warning);
   let flow: Flow;
   try {
-    flow = await Flow.alloc(o.server, { qos: qosOf(o.qos), signal: stop.signal });
+    const { signal } = stop;
+    flow = await Flow.alloc(o.server, {
+      qos: qosOf(o.qos),
+      keepaliveMs: o.keepaliveMs,
+      signal,
+    });
   } catch (error) {
     if (stop.requested) return 0;
     if (!(error instanceof OuroError)) throw error;

@@ -18,6 +18,7 @@ export async function main(args: string[]): Promise<number> {
     return command.code;
   }
   const { options } = command;
+  options.warnings.forEach(complain);
   using process = openProcess("operf", options.listen ? undefined : failureOf(options));
   if (!process) return 1;
   using stop = new Stop();

@@ -1,11 +1,12 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
 import { NAME, oneOf } from "../../lib/cli/manual.ts";
-import { parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
+import { parseTimeMs, parseWhole, unitWarning } from "../../lib/cli/numbers.ts";
 import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
+  PEER_TABLE,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
@@ -56,8 +57,6 @@ export interface OperfOptions extends CommonOptions {
   readonly verbose: boolean;
   /** What the prototype says about a size out of bounds, for stdout. */
   readonly notice: string;
-  /** What only people should read, for stderr. */
-  readonly warning: string | undefined;
 }
 
 /** Options, or what to print (stdout, stderr) and exit with. */
@@ -77,6 +76,7 @@ export const OPERF_OPTIONS = {
   sleep: { words: ["--sleep"], value: false },
   verbose: { words: ["--verbose"], value: false },
   ...COMMON_TABLE,
+  ...PEER_TABLE,
   ...SERVER_TABLE,
   ...SENDER_TABLE,
   help: { words: ["--help"], value: false },
@@ -100,7 +100,7 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   }
   let durationMs = 60_000;
   let rate = 1_000_000;
-  let warning: string | undefined;
+  const warnings: string[] = [];
   // Units are complained about as they come, before later options are looked at.
   for (const [key, text] of parsed.options) {
     if (key === "help") return { kind: "exit", code: 0, out: OPERF_USAGE };
@@ -115,9 +115,8 @@ export function parseOperf(args: readonly string[]): OperfCommand {
         return { kind: "exit", code: 1, out: "", err };
       }
       durationMs = time.ms;
-      if (/^[0-9.]+$/.test(text) && time.ms < SHORT_MS) {
-        warning = `-d ${text} means ${text} ms here; write ${text}s for seconds`;
-      }
+      const warning = unitWarning("-d", text, SHORT_MS);
+      if (warning !== undefined) warnings.push(warning);
     } else if (key === "rate") {
       const read = rateOf(text);
       if (read === undefined) {
@@ -128,7 +127,9 @@ export function parseOperf(args: readonly string[]): OperfCommand {
         return { kind: "exit", code: 1, out: `Unknown rate unit: ${read.unit}.\n` };
       }
       rate = read.rate;
-      if (read.plain) warning = `-r ${text} means ${text} kb/s here; write ${text}k or ${text}b`;
+      if (read.plain) {
+        warnings.push(`-r ${text} means ${text} kb/s here; write ${text}k or ${text}b`);
+      }
     }
   }
   const has = (key: keyof typeof OPERF_OPTIONS) => parsed.options.some(([k]) => k === key);
@@ -162,7 +163,7 @@ export function parseOperf(args: readonly string[]): OperfCommand {
       verbose: has("verbose"),
       ...common,
       notice,
-      warning,
+      warnings: [...warnings, ...common.warnings],
     },
   };
 }

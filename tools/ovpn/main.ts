@@ -115,7 +115,11 @@ async function connect(
   try {
     return name === undefined
       ? await Flow.accept({ signal: stop.signal })
-      : await Flow.alloc(name, { qos: qosOf(options.qos), signal: stop.signal });
+      : await Flow.alloc(name, {
+        qos: qosOf(options.qos),
+        keepaliveMs: options.keepaliveMs,
+        signal: stop.signal,
+      });
   } catch (error) {
     if (stop.requested) return undefined;
     if (!(error instanceof OuroError)) throw error;

@@ -5,7 +5,7 @@
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import { DEVICE, NAME, oneOf, type Option, TEXT, type Value } from "../../lib/cli/manual.ts";
-import { parseWhole } from "../../lib/cli/numbers.ts";
+import { KEEPALIVE_FORM, parseKeepaliveMs, parseWhole } from "../../lib/cli/numbers.ts";
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
 import { versionText } from "../../lib/cli/version.ts";
@@ -35,6 +35,8 @@ export interface OvpnOptions {
   /** Allocate again when the flow goes down. */
   readonly reconnect: boolean;
   readonly qos: string;
+  /** Silence after which the peer counts as gone, ms; 0: never. */
+  readonly keepaliveMs: number | undefined;
   /** Print one document at the end instead of text. */
   readonly json: boolean;
 }
@@ -55,6 +57,7 @@ const LONG = [
   ["ip6", true, ""],
   ["reconnect", false, ""],
   ["qos", true, "q"],
+  ["keepalive", true, ""],
   ["json", false, ""],
   ["version", false, ""],
 ] as const;
@@ -107,6 +110,11 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
   if (mtu !== undefined && mtuBytes === undefined) return refuse(`Invalid MTU: ${mtu}.`);
   const qos = last("qos") ?? "raw";
   if (!isQosWord(qos)) return { kind: "exit", code: 1, out: "", err: qosRefusal(qos) };
+  const keepalive = last("keepalive");
+  const keepaliveMs = keepalive === undefined ? undefined : parseKeepaliveMs(keepalive);
+  if (keepalive !== undefined && keepaliveMs === undefined) {
+    return refuse(`--keepalive takes ${KEEPALIVE_FORM}, not "${keepalive}".`);
+  }
   const device = last("dev");
   if (device !== undefined && !/^[!-.0-~]{1,15}$/.test(device)) {
     return refuse(`Invalid device name: ${device}.`);
@@ -122,6 +130,7 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
       device,
       reconnect: last("reconnect") !== undefined,
       qos,
+      keepaliveMs,
       json: last("json") !== undefined,
     },
   };

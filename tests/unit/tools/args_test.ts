@@ -2,9 +2,18 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { fixed, parseScaled, parseTimeMs } from "../../../lib/cli/numbers.ts";
+import {
+  fixed,
+  parseKeepaliveMs,
+  parseScaled,
+  parseTimeMs,
+  unitWarning,
+} from "../../../lib/cli/numbers.ts";
 import { parseOptions } from "../../../lib/cli/options.ts";
 import { packetLimit, readCommon } from "../../../tools/common.ts";
+import { parseOptions as parseOping } from "../../../oping/options.ts";
+import { parseOcat } from "../../../tools/ocat/options.ts";
+import { parseOecho } from "../../../tools/oecho.ts";
 import { cText } from "../../../tools/console.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
 import { parseOperf } from "../../../tools/operf/options.ts";
@@ -43,6 +52,53 @@ Deno.test("parseTimeMs() knows the units of the prototype, us and decimals", () 
   assertEquals(parseTimeMs(""), { wrong: "it is empty" });
   assertEquals(parseTimeMs("99999999d"), { wrong: "it is more than ten years" });
   assertEquals(parseTimeMs("5constructor"), { unit: "constructor" });
+});
+
+Deno.test("every tool whose flows have a peer takes --keepalive, and refuses the same of it", () => {
+  const good: [string, number][] = [["10s", 10_000], ["0", 0], ["500ms", 500], ["1.5s", 1500]];
+  const bad = ["", "-1", "abc", "3x", "0x3", "50d", "0.2us", "1e3", "NaN"];
+  for (const [text, ms] of good) assertEquals(parseKeepaliveMs(text), ms, text);
+  for (const text of bad) assertEquals(parseKeepaliveMs(text), undefined, text);
+  const net = ["-i", "10.1.1.1", "-m", "255.255.255.0"];
+  type Command = { kind: string; keepaliveMs?: number | undefined; warnings?: readonly string[] };
+  const tools: Record<string, (words: string[]) => Command> = {
+    oping: (w) => parseOping(["x", ...w]) as Command,
+    operf: (w) => opened(parseOperf(["-n", "x", ...w])),
+    ocbr: (w) => opened(parseOcbr(["-n", "x", ...w])),
+    oecho: (w) => opened(parseOecho(w)),
+    ocat: (w) => opened(parseOcat(["x", ...w])),
+    ovpn: (w) => opened(parseOvpn([...net, ...w])),
+  };
+  // deno-lint-ignore no-explicit-any -- what the commands call their options differs
+  function opened(command: any): Command {
+    return { kind: command.kind, ...(command.options ?? command.common) };
+  }
+  for (const [tool, parse] of Object.entries(tools)) {
+    for (const [text, ms] of good) {
+      assertEquals(parse(["--keepalive", text]).keepaliveMs, ms, `${tool} ${text}`);
+    }
+    for (const text of bad) {
+      assertEquals(parse(["--keepalive", text]).kind, "exit", `${tool} ${text}`);
+    }
+    assertEquals(parse([]).keepaliveMs, undefined, tool);
+  }
+});
+
+Deno.test("a time without unit that is likely wrong is said", () => {
+  assertEquals(unitWarning("-d", "5", 1000), "-d 5 means 5 ms here; write 5s for seconds");
+  for (const text of ["0", "1000", "5ms", "5s", ""]) {
+    assertEquals(unitWarning("-d", text, 1000), undefined, text);
+  }
+  const warnings = (o: { warnings?: readonly string[] }) => o.warnings ?? [];
+  for (const words of [["-d", "5"], ["-i", "1"], ["--timeout", "2"], ["--deadline", "10"]]) {
+    assertEquals(warnings(parseOping(["x", ...words]) as never).length, 1, words.join(" "));
+  }
+  assertEquals(warnings(parseOping(["x", "-i", "10", "-d", "5s"]) as never), []);
+  const operf = parseOperf(["-n", "x", "-d", "5", "--timeout", "2", "-r", "8"]);
+  assertEquals(operf.kind === "run" && operf.options.warnings.length, 3);
+  const ocbr = parseOcbr(["-n", "x", "-d", "5", "-t", "2m", "-i", "3s"]);
+  assertEquals(ocbr.kind === "run" && [ocbr.options.durationS, ocbr.options.timeoutS], [5, 120]);
+  assertEquals(parseOcbr(["-n", "x", "-d", "500ms"]).kind, "exit");
 });
 
 Deno.test("parseOptions() takes --word=value and tells a missing value", () => {
@@ -118,7 +174,7 @@ Deno.test("parseOperf() complains about units as they come, before later options
 Deno.test("parseOperf() takes rates in plain bits beside the prototype's thousands", () => {
   const rateOf = (word: string) => {
     const got = parseOperf(["-n", "x", "-r", word]);
-    return got.kind === "run" ? [got.options.rate, got.options.warning !== undefined] : undefined;
+    return got.kind === "run" ? [got.options.rate, got.options.warnings.length > 0] : undefined;
   };
   assertEquals(rateOf("8"), [8000, true]);
   assertEquals(rateOf("8k"), [8000, false]);
