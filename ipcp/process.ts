@@ -27,6 +27,7 @@ import { ribIsOn, RibMount } from "../lib/rib/mount.ts";
 import { Rib } from "../lib/rib/tree.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
+import { DATA_CAPABILITIES, keepCapabilitiesEverywhere, UNMOUNTING } from "../lib/sys/caps.ts";
 import { openPidfd } from "../lib/sys/process.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
@@ -156,6 +157,13 @@ export class IpcpProcess {
     const mount = RibMount.open(this.#instance, this.#name, this.#rib);
     if (typeof mount === "string") this.#log.warn(`The RIB is not mounted: ${mount}.`);
     else this.#mount = mount;
+  }
+
+  /** Devices and sockets are open: what the runtime's threads had for that goes, as in the data plane's. */
+  async #giveUpCapabilities(): Promise<void> {
+    await this.#mount?.serving;
+    if (keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING)) return;
+    this.#log.warn("Some threads of the runtime keep their capabilities.");
   }
 
   #onSignals(): Disposable {
@@ -315,6 +323,7 @@ export class IpcpProcess {
       return refuse(-Errno.EIPCPSTATE);
     }
     this.#layer = layer.name;
+    await this.#giveUpCapabilities();
     if (m.code === Command.enroll) {
       this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
     } else {

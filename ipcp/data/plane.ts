@@ -12,7 +12,7 @@ import { FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import type { Pool } from "../../lib/shm/pool.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
-import { Cap, keepCapabilities } from "../../lib/sys/caps.ts";
+import { DATA_CAPABILITIES, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import type { LongPackets } from "./long_packets.ts";
 import { Port, PortContext } from "./port.ts";
@@ -123,7 +123,7 @@ export class DataPlane {
    * up every capability but the one that opens the memory of other users' processes.
    */
   async start(specs: readonly WorkerSpec[], extra?: unknown): Promise<boolean> {
-    keepCapabilities([Cap.DAC_OVERRIDE, Cap.IPC_LOCK]);
+    keepCapabilities(DATA_CAPABILITIES);
     for (const { name, start } of specs) {
       const orders = new OrderRing();
       const worker = start();

@@ -1,7 +1,7 @@
 /** The thread that serves the RIB's file system: reads the kernel's requests, answers them, asks the main thread. */
 
 import { Errno } from "../errno.ts";
-import { Cap, keepCapabilities } from "../sys/caps.ts";
+import { keepCapabilities, UNMOUNTING } from "../sys/caps.ts";
 import { Fd } from "../sys/fd.ts";
 import { unmountDead } from "../sys/mount.ts";
 import { Poller } from "../sys/netsock.ts";
@@ -22,8 +22,9 @@ export interface FuseStart {
   readonly gid: number;
 }
 
-/** What it says: a question to the tree, or that nothing is mounted any more. */
+/** What it says: that it has given up what it does not need, a question to the tree, or that nothing is mounted any more. */
 export type FuseReport =
+  | { readonly say: "serving" }
   | { readonly say: "question"; readonly question: RibQuestion }
   | { readonly say: "stopped" };
 
@@ -34,7 +35,8 @@ const scope = globalThis as unknown as {
 
 scope.onmessage = ({ data: start }) => {
   // What serves everybody's requests keeps just what it needs to unmount.
-  keepCapabilities([Cap.SYS_ADMIN]);
+  keepCapabilities(UNMOUNTING);
+  scope.postMessage({ say: "serving" });
   serve(start);
   unmountDead(start.path);
   scope.postMessage({ say: "stopped" });

@@ -48,6 +48,7 @@ export class RibMount {
   readonly #device: Fd;
   readonly #wake = new WakeFd();
   readonly #worker: Worker;
+  readonly #serving = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<void>();
   #closed = false;
 
@@ -58,7 +59,8 @@ export class RibMount {
     const answerer = new RibAnswerer(channel, rib);
     this.#worker = new Worker(new URL("./fuse_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<FuseReport>) => {
-      if (data.say === "stopped") this.#stopped.resolve();
+      if (data.say === "serving") this.#serving.resolve();
+      else if (data.say === "stopped") this.#stopped.resolve();
       else answerer.answer(data.question, Date.now() / 1000);
     };
     // A thread that died serves nobody: the kernel must hear of it, or readers wait for ever.
@@ -91,6 +93,11 @@ export class RibMount {
       if (e instanceof SysError || e instanceof Error) return e.message;
       throw e;
     }
+  }
+
+  /** Resolves when the thread has given up the capabilities that it does not need, or has died. */
+  get serving(): Promise<void> {
+    return Promise.race([this.#serving.promise, this.#stopped.promise]);
   }
 
   /** Unmounts it and removes the directory. Idempotent, bounded. */

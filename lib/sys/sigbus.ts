@@ -1,6 +1,5 @@
 /**
- * Surviving a peer that cuts off shared memory (`sigaction` of <signal.h>, `mmap` and `mprotect` of <sys/mman.h>),
- * x86_64 Linux.
+ * Surviving a peer that cuts off shared memory, x86_64 Linux.
  *
  * Who may write an object of /dev/shm may also truncate it, and the next access of anybody who has it mapped raises
  * SIGBUS, which ends the process (spec 10 §11.3). After {@linkcode surviveTruncation} the object gets its length back
@@ -17,46 +16,10 @@
  * illegal instruction. All threads of a process use the handler and the table of the first: they find it by its bytes.
  */
 
-import { libc, warmErrno } from "./ffi.ts";
+import { handlerOf, handleSignal, PAGE_BYTES, takesSignalCode } from "./signal_code.ts";
 
-const SYMBOLS = {
-  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-  mmap: {
-    parameters: [
-      "pointer", /* addr */
-      "usize", /* length */
-      "i32", /* prot */
-      "i32", /* flags */
-      "i32", /* fd */
-      "i64", /* offset */
-    ],
-    result: "pointer",
-  },
-  // int mprotect(void *addr, size_t length, int prot);
-  mprotect: {
-    parameters: ["pointer", /* addr */ "usize", /* length */ "i32" /* prot */],
-    result: "i32",
-  },
-  // int sigaction(int signum, const struct sigaction *act, struct sigaction *oldact);
-  sigaction: {
-    parameters: ["i32", /* signum */ "buffer", /* act */ "buffer" /* oldact */],
-    result: "i32",
-  },
-} as const;
-
-type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
-/** Values of <signal.h> and <sys/mman.h> on x86_64. */
+/** Number of <signal.h>. */
 const SIGBUS = 7;
-const SA_SIGINFO = 4;
-const SA_ONSTACK = 0x08000000;
-const PROT_READ_WRITE = 3;
-const PROT_READ_EXEC = 5;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
-const PAGE_BYTES = 4096;
-/** `struct sigaction` of glibc: handler at 0, mask of 128 bytes at 8, flags at 136, restorer at 144. */
-const SIGACTION_BYTES = 152;
-const SIGACTION_FLAGS = 136;
 
 /** The handler's page, then its table: a head, then an entry for each guarded mapping. */
 const ENTRIES_MAX = 32768;
@@ -152,41 +115,14 @@ const free: number[] = [];
  */
 export function surviveTruncation(): boolean {
   if (table !== undefined) return true;
-  if (refused || Deno.build.arch !== "x86_64") return false;
-  warmErrno();
-  const sys = libc(SYMBOLS);
-  const old = new DataView(new ArrayBuffer(SIGACTION_BYTES));
-  if (sys.sigaction(SIGBUS, null, old.buffer) !== 0) return false;
-  const page = handlerAt(old.getBigUint64(0, true)) ?? install(sys);
+  if (refused || !takesSignalCode()) return false;
+  const page = handlerOf(SIGBUS, HANDLER) ?? handleSignal(SIGBUS, HANDLER, TABLE_BYTES);
   refused = page === undefined;
   if (page === undefined) return false;
   const at = Deno.UnsafePointer.offset(page, PAGE_BYTES)!;
   table = new DataView(Deno.UnsafePointerView.getArrayBuffer(at, TABLE_BYTES));
   words = new Int32Array(table.buffer, 0, 2);
   return true;
-}
-
-/** The page of our handler when that is what another thread has installed. */
-function handlerAt(address: bigint): Deno.PointerObject | undefined {
-  // Neither SIG_DFL nor SIG_IGN; ours is at the start of a page.
-  if (address <= 1n || address % BigInt(PAGE_BYTES) !== 0n) return undefined;
-  const at = Deno.UnsafePointer.create(address)!;
-  const code = new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(at, HANDLER.length));
-  return HANDLER.every((byte, k) => code[k] === byte) ? at : undefined;
-}
-
-function install(sys: Symbols): Deno.PointerObject | undefined {
-  const bytes = BigInt(PAGE_BYTES + TABLE_BYTES);
-  const page = sys.mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
-  // MAP_FAILED is the address -1.
-  if (page === null || Deno.UnsafePointer.value(page) === 0xffffffffffffffffn) return undefined;
-  const code = Deno.UnsafePointerView.getArrayBuffer(page, PAGE_BYTES);
-  new Uint8Array(code).set(HANDLER);
-  if (sys.mprotect(page, BigInt(PAGE_BYTES), PROT_READ_EXEC) !== 0) return undefined;
-  const action = new DataView(new ArrayBuffer(SIGACTION_BYTES));
-  action.setBigUint64(0, BigInt(Deno.UnsafePointer.value(page)), true);
-  action.setInt32(SIGACTION_FLAGS, SA_SIGINFO | SA_ONSTACK, true);
-  return sys.sigaction(SIGBUS, action.buffer, null) === 0 ? page : undefined;
 }
 
 /**
