@@ -11,8 +11,11 @@ import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
-/** Linger a client may ask an IPCP for, s; the library's own values are below a minute. */
-const LINGER_S_MAX = 120;
+/**
+ * Linger a client may ask an IPCP for, s. The ids of endpoints are random (at C's UDP and Ethernet IPCPs they are not:
+ * packets later than this may meet the next flow of the id, and are dropped there by who checks them).
+ */
+const LINGER_S_MAX = 10;
 
 /** Serves a join of a layer; the flow has no OAP. */
 export async function join(

@@ -87,6 +87,8 @@ export class FlowRecord {
   rings = false;
   /** When a record in DEALLOC_PENDING is given up, ms; Infinity for never. */
   expiresMs = Infinity;
+  /** Its process closed it, and the IPCP keeps it for a while. */
+  lingers = false;
 
   constructor(id: number, nPid: number, uid: number, qos: QosSpec) {
     this.id = id;

@@ -5,6 +5,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
+import { MESSAGE_BYTES_MAX } from "../../lib/limits.ts";
 import { type FlowInfo, FlowState, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { Bindings } from "./bindings.ts";
@@ -44,10 +45,28 @@ export class Flows {
         if (below.kind === "direct" && (server ? below.upperGone : below.lowerGone)) {
           // It may have died between its dealloc and telling the other end.
           this.#down(flow, server ? flow.n1Pid : flow.nPid, pid);
-        } else this.giveUp(flow, pid, nowMs);
+        } else if (flow.lingers) this.#endLinger(flow, nowMs);
+        else this.giveUp(flow, pid, nowMs);
       }
       if (flow.below.kind === "ipcp" && flow.n1Pid === pid) this.#lowerGone(flow);
     }
+  }
+
+  /**
+   * A flow that lingers ends with its process: what that wrote is sent, and nobody is left to read. The prototype's IPCPs
+   * cannot be told a second time.
+   */
+  #endLinger(flow: FlowRecord, nowMs: number): void {
+    const ipcp = this.#s.ipcps.get(flow.n1Pid);
+    if (ipcp === undefined || ipcp.messageBytesMax <= MESSAGE_BYTES_MAX) return;
+    flow.lingers = false;
+    flow.expiresMs = nowMs + LINGER_MS;
+    this.#s.effects.push({
+      kind: "ipcp-dealloc",
+      flowId: flow.id,
+      ipcpPid: flow.n1Pid,
+      timeoSec: 0,
+    });
   }
 
   // Flows: acceptors.
@@ -302,6 +321,7 @@ export class Flows {
     flow.name = "";
     if (below.kind === "direct") return none;
     flow.expiresMs = nowMs + timeoSec * 1000 + LINGER_MS;
+    flow.lingers = timeoSec > 0;
     return { code: 0, ipcpPid: flow.n1Pid };
   }
 
@@ -357,6 +377,7 @@ export class Flows {
     const { below, wait } = flow;
     if (below.kind !== "ipcp" || below.lowerGone) return;
     below.lowerGone = true;
+    flow.lingers = false;
     if (below.upperGone || wait.kind === "response") {
       this.drop(flow, -Errno.EIPCP);
       return;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FlowState } from "../../../../lib/irm/messages.ts";
-import { FLOW_IDS_MAX } from "../../../../lib/limits.ts";
+import { FLOW_IDS_MAX, LONG_MESSAGE_BYTES_MAX } from "../../../../lib/limits.ts";
 import { QOS } from "../../../../lib/qos.ts";
 import { FLOWS_KEPT, LINGER_MS } from "../../../../irmd/registry/mod.ts";
 import {
@@ -243,6 +243,24 @@ Deno.test("expire() frees flows whose IPCP never confirms", () => {
   assertEquals(r.expire(8000 + LINGER_MS), 1);
   assertEquals(r.flows.count, 0);
   assertEquals(violations(r), []);
+});
+
+Deno.test("a flow that lingers ends with its process, at IPCPs of ours", () => {
+  for (const ours of [true, false]) {
+    const r = node();
+    if (ours) r.ipcps.get(20)!.messageBytesMax = LONG_MESSAGE_BYTES_MAX;
+    const { flow } = pendingAlloc(r, 11, 20);
+    r.allocReply(20, flow.id, { response: 0, mpl: 1, data: RESPONSE });
+    assertEquals(r.dealloc(11, flow.id, 7, 1000), { code: 0, ipcpPid: 20 });
+    r.takeEffects();
+    r.processGone(11, 2000);
+    const tell = { kind: "ipcp-dealloc", flowId: flow.id, ipcpPid: 20, timeoSec: 0 };
+    assertEquals(r.takeEffects().filter((e) => e.kind === "ipcp-dealloc"), ours ? [tell] : []);
+    // It counts until the IPCP has let go.
+    assert(r.flows.has(flow.id));
+    assertEquals(r.ipcpDealloc(20, flow.id), 0);
+    assertEquals(r.flows.count, 0);
+  }
 });
 
 Deno.test("drop(): the IPCP refused, so nothing is left and nobody told", () => {
