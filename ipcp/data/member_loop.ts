@@ -145,6 +145,8 @@ export abstract class MemberLoop {
     if (!this.#ready.isEmpty) this.#moveReady();
     if (!orders) return true;
     this.#readMail();
+    // Letters are about flows that had packets before.
+    if (!this.#ready.isEmpty) this.#moveReady();
     return this.ports.obey((id) => this.moveLast(id));
   }
 

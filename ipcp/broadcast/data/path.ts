@@ -46,8 +46,10 @@ export class BroadcastPath extends MemberLoop {
 
   // In.
 
+  // Whose letter has not been read yet is nobody: the packets wait for it in their ring.
+
   protected override moveDown(id: number): boolean {
-    const port = this.ports.get(id);
+    const port = this.#node.has(id) ? this.ports.get(id) : undefined;
     return port === undefined ? false : this.#takeFrom(id, port, BURST);
   }
 
@@ -70,6 +72,7 @@ export class BroadcastPath extends MemberLoop {
   }
 
   protected override moveLower(id: number, lower: BlockFlow): boolean {
+    if (!this.#node.has(id)) return false;
     for (let i = 0; i < BURST; i++) {
       const off = lower.takeBlock();
       if (off < 0) return false;
@@ -83,6 +86,7 @@ export class BroadcastPath extends MemberLoop {
       const { kind, viaMain } = KINDS[c]!;
       this.#node.add(b, kind);
       this.#viaMain[b] = viaMain ? 1 : 0;
+      this.ready(b);
     } else if (kind === BroadcastMail.remove) this.#forget(b);
     else if (kind === BroadcastMail.packet) {
       const off = this.#block(bytes, 0, bytes.length);
