@@ -28,7 +28,8 @@ Deno.test({
   name: `a hostile user of an IPCP stops no flow of others (seed ${SEED})`,
   ignore: Deno.uid() !== 0,
   async fn() {
-    await using node = await TestNode.start({ args: ["--no-direct"] });
+    // The IPCP that is spoilt and flooded may take its time to answer.
+    await using node = await TestNode.start({ args: ["--no-direct"], patience: 50 });
     await Deno.chmod(node.prefix, 0o755);
     const argv = await userProgram(node.prefix, new URL("./hostile_user.ts", import.meta.url));
     const env = { DENO_DIR: `${node.prefix}/cache.${USER}` };
