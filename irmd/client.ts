@@ -66,11 +66,14 @@ export class Client {
     this.#onHangup.add(call);
     if (!this.#watching) {
       this.#watching = true;
-      this.#socket.onHangup(() => {
-        this.#gone = true;
-        for (const c of [...this.#onHangup]) c();
-      });
+      this.#socket.onHangup(() => this.hangUp());
     }
     return () => this.#onHangup.delete(call);
+  }
+
+  /** Who asked has gone, as the kernel says or as is known otherwise. */
+  hangUp(): void {
+    this.#gone = true;
+    for (const c of [...this.#onHangup]) c();
   }
 }

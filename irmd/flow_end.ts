@@ -9,6 +9,7 @@ import type { Daemon } from "./daemon.ts";
 import { ALLOC_MS, giveUp, noFlowId, noRings, notAnnounced, timedOut } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import type { Having } from "./requests.ts";
+import { leaveThread } from "./threads.ts";
 import { settled } from "./waits.ts";
 
 /**
@@ -82,6 +83,7 @@ export function dealloc(d: Daemon, msg: Having<"flowInfo">): Outcome | Promise<O
   if (r.code < 0) {
     return failed(r.code, "flow dealloc", `process ${info.nPid} has no flow ${info.id}`);
   }
+  leaveThread(d, info.nPid, info.id);
   d.log.info(`Deallocating flow ${info.id} for process ${info.nPid} (timeout: ${sec} s).`);
   return r.ipcpPid === undefined ? ok() : deallocAt(d, r.ipcpPid, info.id, sec);
 }

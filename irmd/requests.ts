@@ -19,6 +19,7 @@ import type { Ipcps } from "./ipcps.ts";
 import * as names from "./names.ts";
 import { countMembers, queryName } from "./queries.ts";
 import { saveState } from "./save.ts";
+import { forThread, watchThread } from "./threads.ts";
 
 /** Who may make a request. */
 export type Who =
@@ -139,6 +140,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
     request("exit", "pid", ["pid"], ({ d, client }) => names.processExit(d, client.cred.pid)),
   ],
   [
+    IrmCode.IRM_THREAD,
+    request("thread", "pid", ["pid", "thread"], ({ d, client }, m) => watchThread(d, client, m)),
+  ],
+  [
     IrmCode.IRM_BIND_PROCESS,
     request(
       "bind process",
@@ -209,12 +214,17 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       "flow alloc",
       "upper",
       ["flowInfo", "dst"],
-      ({ d, client }, m) => alloc(d, client, m),
+      ({ d, client }, m) => forThread(d, client, m, () => alloc(d, client, m)),
     ),
   ],
   [
     IrmCode.IRM_FLOW_ACCEPT,
-    request("flow accept", "upper", ["flowInfo"], ({ d, client }, m) => accept(d, client, m)),
+    request(
+      "flow accept",
+      "upper",
+      ["flowInfo"],
+      ({ d, client }, m) => forThread(d, client, m, () => accept(d, client, m)),
+    ),
   ],
   [
     IrmCode.IRM_FLOW_JOIN,
@@ -222,7 +232,7 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       "flow join",
       "upper",
       ["flowInfo", "dst"],
-      ({ d, client }, m) => join(d, client, m),
+      ({ d, client }, m) => forThread(d, client, m, () => join(d, client, m)),
     ),
   ],
   [

@@ -42,6 +42,8 @@ export const IrmCode = {
   IRM_LIST_USERS: 103,
   /** Ours: the state of the node as a configuration file. */
   IRM_SAVE: 104,
+  /** Ours: a thread of a process; there is no answer, and the flows that name it end when the connection does. */
+  IRM_THREAD: 105,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */
@@ -142,6 +144,9 @@ export const LIST_LONG = 1;
 
 /** Bit 0 of `irm_msg.opts` in a request for a flow: the reply may hold the name and the layer (our addition). */
 export const FLOW_ABOUT = 1;
+
+/** Bit 0 of `irm_msg.opts` of a thread: it announced the process, which leaves when its last thread ends (our addition). */
+export const THREAD_ANNOUNCED = 1;
 
 /** Layer name of an IPCP before bootstrap or enrollment. */
 export const NOT_ENROLLED = "Not enrolled.";

@@ -13,6 +13,7 @@ import type { Failure } from "../../lib/failure.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
 import { Flow, partsOf } from "../../lib/flow/flow.ts";
 import type { SharedFlow } from "../../lib/flow/options.ts";
+import { ThreadWords } from "../../lib/flow/thread_words.ts";
 import { OuroProcess, partsOfProcess } from "../../lib/flow/process.ts";
 import type { Instance } from "../../lib/instance.ts";
 import { NO_SDU_LIMITS, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
@@ -70,14 +71,14 @@ export class LowerFlows {
     messageBytesMax: number = MESSAGE_BYTES_MAX,
   ) {
     this.#buffer = new Uint8Array(messageBytesMax);
-    const indexes = new Int32Array(new SharedArrayBuffer(4));
+    const words = new Int32Array(new SharedArrayBuffer(ThreadWords.COUNT * 4));
     // Queue 0 is the library's, the data queue our worker's.
-    indexes[0] = 1 | (1 << DATA_QUEUE);
+    words[ThreadWords.QUEUES] = 1 | (1 << DATA_QUEUE);
     this.#process = OuroProcess.join({
       prefix: instance.prefix,
       pid,
       uid: flowUid(instance, realUid()),
-      indexes: indexes.buffer as SharedArrayBuffer,
+      words: words.buffer,
     });
     this.#events = events;
   }

@@ -24,6 +24,8 @@ export type { FlowCall, FlowGrant } from "./irmd.ts";
 /** Who asks: a process, or what acts for one. `OuroProcess` is one. */
 export interface GrantAsker {
   readonly pid: number;
+  /** Number of the thread that asks, where the IRMd watches it: the flow ends with the thread. */
+  readonly thread?: number | undefined;
   requestSync(message: IrmMsg): IrmMsg;
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
 }
@@ -103,7 +105,7 @@ export function grantTransfer(grant: FlowGrant): ArrayBuffer[] {
 }
 
 function requestOf(asker: GrantAsker, call: FlowCall, dst: string, o: GrantOptions): IrmMsg {
-  return flowRequest(call, asker.pid, dst, askedQos(o), askedTimeoutMs(o));
+  return flowRequest(call, asker, dst, askedQos(o), askedTimeoutMs(o));
 }
 
 /** Refuses a time that is none before it reaches the wire. */

@@ -43,7 +43,7 @@ export function exitRequest(pid: number): IrmMsg {
 /** The request for a flow. `timeoutMs` undefined leaves the limit to the IRMd (20 s; none for accept). */
 export function flowRequest(
   call: FlowCall,
-  pid: number,
+  { pid, thread }: { readonly pid: number; readonly thread?: number | undefined },
   dst: string,
   qos: QosSpec,
   timeoutMs: number | undefined,
@@ -53,6 +53,7 @@ export function flowRequest(
     flowInfo: flowInfoOf({ nPid: pid, qos: call === "join" ? QOS_NP1 : qos }),
     ...(call === "accept" ? {} : { dst }),
     opts: FLOW_ABOUT,
+    ...(thread === undefined ? {} : { thread }),
     ...(timeoutMs === undefined ? {} : { timeo: timeoOfMs(timeoutMs) }),
   };
 }

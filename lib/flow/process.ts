@@ -17,6 +17,7 @@ import { realUid } from "../sys/users.ts";
 import { announceRequest, exitRequest, resultOf } from "./irmd.ts";
 import { type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
 import { programName } from "./program_name.ts";
+import { ThreadWords } from "./thread_words.ts";
 
 /** What a Worker needs to join; plain data for `postMessage`. */
 export interface SharedProcess {
@@ -26,8 +27,8 @@ export interface SharedProcess {
   readonly pid: number;
   /** Flow uid: 0 for the global pool. */
   readonly uid: number;
-  /** Which queues of the flow set are in use. */
-  readonly indexes: SharedArrayBuffer;
+  /** What the threads of the process say of each other. */
+  readonly words: SharedArrayBuffer;
 }
 
 /**
@@ -148,11 +149,11 @@ export class OuroProcess implements Disposable {
       throw new OuroError(result, "Cannot announce to the IRMd", announceProblem(reply));
     }
     const uid = flowUid(instance, realUid());
-    const words = new Int32Array(new SharedArrayBuffer(4));
+    const words = new Int32Array(new SharedArrayBuffer(ThreadWords.COUNT * 4));
     // Queue 0 is the library's, as in the prototype.
-    words[0] = 1;
+    words[ThreadWords.QUEUES] = 1;
     const process = OuroProcess.#openMemory(instance, pid, uid, words, true, link);
-    process.#announcement = { uid, indexes: words, users: 1 };
+    process.#announcement = { uid, words, users: 1 };
     OuroProcess.#announced.set(announcementKey(instance, pid), process.#announcement);
     return process;
   }
@@ -162,8 +163,8 @@ export class OuroProcess implements Disposable {
     const first = OuroProcess.#announced.get(announcementKey(instance, pid));
     if (first === undefined) return undefined;
     try {
-      const { uid, indexes } = first;
-      const process = OuroProcess.#openMemory(instance, pid, uid, indexes, false, link);
+      const { uid, words } = first;
+      const process = OuroProcess.#openMemory(instance, pid, uid, words, false, link);
       process.#announcement = first;
       first.users += 1;
       return process;
@@ -193,16 +194,16 @@ export class OuroProcess implements Disposable {
   /** Joins the process of another thread. Throws `OuroError` when its memory can't be opened. */
   static join(shared: SharedProcess): OuroProcess {
     const instance = instanceOf(shared.prefix);
-    const indexes = new Int32Array(shared.indexes);
+    const words = new Int32Array(shared.words);
     const link = socketLink(instance);
-    return OuroProcess.#openMemory(instance, shared.pid, shared.uid, indexes, false, link);
+    return OuroProcess.#openMemory(instance, shared.pid, shared.uid, words, false, link);
   }
 
   static #openMemory(
     instance: Instance,
     pid: number,
     uid: number,
-    indexes: Int32Array<SharedArrayBuffer>,
+    words: Int32Array<SharedArrayBuffer>,
     first: boolean,
     link: IrmdLink,
   ): OuroProcess {
@@ -210,7 +211,7 @@ export class OuroProcess implements Disposable {
     try {
       pool = Pool.open(instance, uid, false, pid);
       const set = FlowSetShm.open(instance, pid);
-      const memory = { instance, pid, uid, pool, set, indexes, first };
+      const memory = { instance, pid, uid, pool, set, words, first };
       return new OuroProcess(new ProcessParts(memory, link));
     } catch (e) {
       pool?.close();
@@ -240,7 +241,7 @@ export class OuroProcess implements Disposable {
       prefix: this.instance.prefix,
       pid: this.pid,
       uid: this.uid,
-      indexes: this.#parts.indexes.buffer,
+      words: this.#parts.words.buffer,
     };
   }
 
@@ -293,7 +294,7 @@ export class OuroProcess implements Disposable {
 /** A process as this thread announced it, and its handles that are open. */
 interface Announcement {
   readonly uid: number;
-  readonly indexes: Int32Array<SharedArrayBuffer>;
+  readonly words: Int32Array<SharedArrayBuffer>;
   users: number;
 }
 

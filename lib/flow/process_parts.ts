@@ -5,7 +5,7 @@
  */
 
 import type { Instance } from "../instance.ts";
-import { irmRequest, irmRequestSync } from "../irm/client.ts";
+import { irmHold, irmRequest, irmRequestSync } from "../irm/client.ts";
 import { IrmCode, type IrmMsg } from "../irm/messages.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import type { FlowSetShm } from "../shm/flow_set.ts";
@@ -14,11 +14,14 @@ import { Deadlines } from "./deadlines.ts";
 import { FlowTable } from "./flow_table.ts";
 import { Queues } from "./queues.ts";
 import { PeerSets } from "./rings.ts";
+import { type Held, ThreadLife } from "./thread_life.ts";
 
 /** The way to the IRMd. */
 export interface IrmdLink {
   requestSync(message: IrmMsg): IrmMsg;
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
+  /** Sends a message without answer whose connection stays open. A double may do without. */
+  hold?(message: IrmMsg): Held;
 }
 
 /** Longest wait for the answer to a farewell, ms. */
@@ -34,6 +37,7 @@ export function socketLink(instance: Instance): IrmdLink {
     },
     request: (message, signal) =>
       irmRequest(instance, message, signal === undefined ? {} : { signal }),
+    hold: (message) => irmHold(instance, message),
   };
 }
 
@@ -46,8 +50,8 @@ export interface ProcessMemory {
   readonly pool: Pool;
   /** The process's own flow set. */
   readonly set: FlowSetShm;
-  /** One word: bit n is set when queue n of the set is in use by some thread. */
-  readonly indexes: Int32Array<SharedArrayBuffer>;
+  /** What the threads share about each other, see `ThreadWords`. */
+  readonly words: Int32Array<SharedArrayBuffer>;
   /** This thread announced the process. */
   readonly first: boolean;
 }
@@ -59,7 +63,7 @@ export class ProcessParts {
   readonly uid: number;
   readonly pool: Pool;
   readonly set: FlowSetShm;
-  readonly indexes: Int32Array<SharedArrayBuffer>;
+  readonly words: Int32Array<SharedArrayBuffer>;
   /** Where flows take blocks for packets they send. */
   readonly blocks: BlockCache;
   /** Peers' flow sets. */
@@ -67,20 +71,28 @@ export class ProcessParts {
   readonly table: FlowTable = new FlowTable();
   readonly queues: Queues;
   readonly deadlines: Deadlines;
+  readonly #life: ThreadLife | undefined;
 
   constructor(memory: ProcessMemory, private readonly link: IrmdLink) {
-    const { instance, pid, uid, pool, set, indexes, first } = memory;
+    const { instance, pid, uid, pool, set, words, first } = memory;
     this.instance = instance;
     this.pid = pid;
     this.uid = uid;
     this.pool = pool;
     this.set = set;
-    this.indexes = indexes;
+    this.words = words;
     this.blocks = new BlockCache(pool);
     this.peerSets = new PeerSets(instance);
     const of = { prefix: instance.prefix, pid };
-    this.queues = new Queues(of, set, indexes, first, this.table);
+    this.queues = new Queues(of, set, words, first, this.table);
     this.deadlines = new Deadlines(this.queues);
+    const { hold } = link;
+    this.#life = hold === undefined ? undefined : ThreadLife.of(of, words, first, hold);
+  }
+
+  /** Number of this thread, where the IRMd watches it. */
+  get thread(): number | undefined {
+    return this.#life?.number;
   }
 
   /** A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
@@ -101,6 +113,7 @@ export class ProcessParts {
     this.queues.close();
     this.blocks.close();
     farewell();
+    this.#life?.release();
     this.set.close();
     this.pool.close();
   }

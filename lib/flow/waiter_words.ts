@@ -24,8 +24,12 @@ export const WaiterWords = {
 /** What the waiter thread is started with. */
 export interface WaiterStart {
   readonly words: SharedArrayBuffer;
+  /** What the threads of the process share, see `ThreadWords`. */
+  readonly threads: SharedArrayBuffer;
   readonly prefix: string;
   readonly pid: number;
   /** Queue of the process's flow set it waits at. */
   readonly index: number;
+  /** Kernel id of the thread that it works for, without which it ends. */
+  readonly owner: number;
 }

@@ -27,6 +27,9 @@ const REPLY_BYTES_MAX = 1 << 20;
 /** Send buffer asked for when a request is longer than the kernel's default takes in one packet, bytes. */
 const BIG_REQUEST_BYTES = 100_000;
 
+/** Longest wait for an IRMd that does not take a message without answer, ms. */
+const HOLD_MS = 1000;
+
 /** Sends a request and waits for the reply without blocking the thread. */
 export async function irmRequest(
   instance: Instance,
@@ -82,6 +85,18 @@ export function irmRequestSync(
     if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
     socket.sendSync(bytes, leftMs());
     return parse(msg, socket.recvSync(REPLY_BYTES_MAX, leftMs()));
+  } catch (e) {
+    throw explain(e, msg, path);
+  }
+}
+
+/** Sends a request that has no answer and keeps the connection, whose end says that the caller has gone. */
+export function irmHold(instance: Instance, msg: IrmMsg): { readonly fd: number; close(): void } {
+  const path = irmSocketPath(instance);
+  try {
+    const socket = SeqSocket.connect(path, HOLD_MS);
+    socket.sendSync(encodeIrmMsg(msg), HOLD_MS);
+    return { fd: socket.fd.raw, close: () => socket.close() };
   } catch (e) {
     throw explain(e, msg, path);
   }

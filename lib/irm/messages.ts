@@ -185,6 +185,8 @@ export interface IrmMsg {
   peer?: FlowPeer | undefined;
   /** Longest message that the sender reads from the other, in IPCP_CREATE_R; absent: 10240 (our addition). */
   messageBytesMax?: number | undefined;
+  /** The thread that asks, by a random number: its flows end with it (our addition). */
+  thread?: number | undefined;
   /** Where and why it failed (our addition). */
   error?: ErrorDetail | undefined;
   /** Whose processes a binding is for; absent: those of who makes it (our addition). */
@@ -347,6 +349,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   sub(1001, "bound_for", boundFor, "optional", "boundFor"),
   sub(1002, "peer", flowPeer, "optional"),
   num(1003, "message_max", "uint32", "optional", "messageBytesMax"),
+  num(1004, "thread", "uint32", "optional"),
   sub(1010, "users", userUse, "repeated"),
   sub(1011, "totals", userUse, "optional"),
   str(1012, "config", CONFIG_TEXT_BYTES_MAX, "optional"),

@@ -28,6 +28,7 @@ Deno.test("refusal() of administration: a stranger, whatever is in the message",
   const mine = new Set<number>([
     IrmCode.IRM_PROC_ANNOUNCE,
     IrmCode.IRM_PROC_EXIT,
+    IrmCode.IRM_THREAD,
     IrmCode.IRM_LIST_IPCPS,
     IrmCode.IRM_LIST_NAMES,
     IrmCode.IRM_QUERY_NAME,

@@ -16,7 +16,7 @@ Deno.test("a process that joins and writes while the worker has no processor is 
     const mailbox = new Mailbox();
     const process = new ProcessParts({
       ...{ instance: i, pid: IPCP_PID, uid: 0, pool: m.context.pool, set: m.set, first: false },
-      indexes: new Int32Array(new SharedArrayBuffer(4)),
+      words: new Int32Array(new SharedArrayBuffer(400)),
     }, socketLink(i));
     const path = new BroadcastPath(
       { parts: m, set: m.set, process, mailbox, events: { lower: () => {}, released: () => {} } },
