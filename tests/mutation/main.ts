@@ -50,7 +50,7 @@ async function main(): Promise<number> {
     default: { count: "100", seed: "1", rooms: "ipcp,irmd,lib/flow,security", tests: "12" },
   });
   const random = new Prng(Number(options.seed));
-  const tests = [...filesBelow(ROOT, "tests/unit"), ...filesBelow(ROOT, "tests/sim")]
+  const tests = ["tests/unit", "tests/slow", "tests/sim"].flatMap((dir) => filesBelow(ROOT, dir))
     .filter((path) => path.endsWith("_test.ts") && !path.endsWith("tidy_test.ts"));
   const reach = testsByFile(ROOT, tests);
   const places: { path: string; mutant: Mutant }[] = [];

@@ -1,64 +1,15 @@
 /**
- * Whole allocations between two of our own services: every key exchange in both KEM modes, every key
- * type and digest, data in both directions, policy, and what each end is told on a refusal. Agreement
- * with the prototype is proved by the vectors and by tests/interop.
+ * Whole allocations between two of our own services: every key exchange in both KEM modes, data in
+ * both directions, policy, and what each end is told on a refusal. Every key type and digest:
+ * tests/slow/security. Agreement with the prototype is proved by the vectors and by tests/interop.
  */
 
 import { assertEquals } from "@std/assert";
-import { CIPHERS, DIGESTS, KEXES } from "../../../../lib/wire/oap_ids.ts";
+import { CIPHERS, KEXES } from "../../../../lib/wire/oap_ids.ts";
 import { init, leaf, type MakeOptions, staticKem } from "../../../../pki/make.ts";
-import {
-  isOapFailure,
-  type OapAccepted,
-  type OapCompleted,
-  type OapFailure,
-} from "../../../../security/oap/mod.ts";
-import { sha256 } from "../../../../security/digest.ts";
-import { onePem } from "../../../../security/pem.ts";
+import { isOapFailure } from "../../../../security/oap/mod.ts";
 import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../support.ts";
-
-const NAME = "svc";
-
-interface Outcome {
-  accepted: OapAccepted | OapFailure;
-  completed: OapCompleted | OapFailure | undefined;
-  clientLog: KeptLog;
-  serverLog: KeptLog;
-}
-
-/** One allocation with the files of a directory, which serves as both hosts. */
-async function allocate(sec: SecDir): Promise<Outcome> {
-  const clientLog = new KeptLog(true);
-  const serverLog = new KeptLog(true);
-  const session = await sec.service(clientLog).prepare(DEFAULTS, NAME, new Uint8Array([1, 2]));
-  ensure(!isOapFailure(session), Deno.inspect(session));
-  const accepted = await sec.service(serverLog).serve(
-    DEFAULTS,
-    NAME,
-    session.request,
-    new Uint8Array([3]),
-  );
-  const completed = isOapFailure(accepted) ? undefined : await session.complete(accepted.response);
-  return { accepted, completed, clientLog, serverLog };
-}
-
-function agreed(o: Outcome): { accepted: OapAccepted; completed: OapCompleted } {
-  const { accepted, completed } = o;
-  ensure(!isOapFailure(accepted), `${Deno.inspect(accepted)} ${o.serverLog.lines.join("\n")}`);
-  ensure(completed && !isOapFailure(completed), `${Deno.inspect(completed)} ${o.clientLog.lines}`);
-  assertEquals(completed.key?.toHex(), accepted.key?.toHex());
-  assertEquals(completed.cipherNid, accepted.cipherNid);
-  assertEquals([...accepted.data], [1, 2]);
-  assertEquals([...completed.data], [3]);
-  return { accepted, completed };
-}
-
-function refused(o: Outcome, code: number, part: string): void {
-  const end = isOapFailure(o.accepted) ? o.accepted : o.completed;
-  ensure(isOapFailure(end), "was not refused");
-  assertEquals(end.code, code);
-  ensure(end.reason.includes(part), `"${end.reason}" does not say "${part}"`);
-}
+import { agreed, allocate, NAME, refused } from "./support.ts";
 
 for (const kex of KEXES) {
   Deno.test(`${kex.word}: both ends get one key`, async () => {
@@ -119,82 +70,6 @@ for (const cipher of CIPHERS) {
     sec.write(`client/${NAME}/enc.conf`, `kex=X25519\ncipher=${cipher.word}\n`);
     sec.write(`server/${NAME}/enc.conf`, `kex=X25519\ncipher=aes-128-ctr\n`);
     assertEquals(agreed(await allocate(sec)).accepted.cipherNid, cipher.nid);
-  });
-}
-
-/** SLH-DSA signs in seconds; one small parameter set stands for the rest. */
-const KEY_TYPES = [
-  "p256",
-  "p384",
-  "p521",
-  "rsa2048",
-  "rsa-pss",
-  "ed25519",
-  "ed448",
-  "ml-dsa-44",
-  "ml-dsa-65",
-  "ml-dsa-87",
-  "slh-dsa-sha2-128f",
-];
-
-/** What the application is told of each. */
-const HOW: Record<string, string> = {
-  p256: "EC prime256v1",
-  p384: "EC secp384r1",
-  p521: "EC secp521r1",
-  rsa2048: "RSA 2048",
-  "rsa-pss": "RSA-PSS 3072",
-  ed25519: "Ed25519",
-  ed448: "Ed448",
-  "ml-dsa-44": "ML-DSA-44",
-  "ml-dsa-65": "ML-DSA-65",
-  "ml-dsa-87": "ML-DSA-87",
-  "slh-dsa-sha2-128f": "SLH-DSA-SHA2-128f",
-};
-
-for (const keyType of KEY_TYPES) {
-  Deno.test(`${keyType}: CA, server and client authenticate each other`, async () => {
-    using sec = new SecDir();
-    const o = pkiOptions(sec.dir, { keyType });
-    await init(o);
-    await leaf(o, "server", NAME, NAME);
-    await leaf(o, "client", NAME, "alice");
-    const out = await allocate(sec);
-    const { accepted, completed } = agreed(out);
-    assertEquals(accepted.peer?.name, "alice");
-    assertEquals(completed.peer?.name, NAME);
-    for (const [peer, file] of [[accepted.peer, "client"], [completed.peer, "server"]] as const) {
-      const der = onePem(
-        Deno.readTextFileSync(`${sec.dir}/${file}/${NAME}/crt.pem`),
-        "CERTIFICATE",
-      );
-      ensure(der instanceof Uint8Array && peer !== undefined);
-      assertEquals(peer.fingerprint.toHex(), sha256(der).toHex());
-      assertEquals(peer.how, HOW[keyType]);
-    }
-    assertEquals(accepted.key, null);
-    ensure(out.serverLog.has("Client authenticated as alice."));
-    ensure(out.serverLog.has("  Signature: ["));
-  });
-}
-
-for (const keyType of ["p256", "p521", "rsa2048", "rsa-pss", "ed25519", "ml-dsa-44"]) {
-  Deno.test(`${keyType}: signs with every digest that it can (spec 40 §4)`, async () => {
-    using sec = new SecDir();
-    const o = pkiOptions(sec.dir, { keyType });
-    await init({ ...o, keyType: "p256" });
-    await leaf(o, "server", NAME, NAME);
-    for (const digest of DIGESTS) {
-      sec.write(`client/${NAME}/enc.conf`, `kex=X25519\n`);
-      sec.write(`server/${NAME}/enc.conf`, `kex=X25519\ndigest=${digest.word}\n`);
-      const impossible = keyType === "ed25519" ||
-        (keyType.startsWith("rsa") && digest.word.startsWith("blake2"));
-      const out = await allocate(sec);
-      if (impossible) {
-        refused(out, -1009, "cannot sign");
-        ensure(out.serverLog.has("(EE)") && out.serverLog.has("create OAP response header."));
-      } else agreed(out);
-    }
   });
 }
 

@@ -11,7 +11,7 @@ import { Flow, type OuroProcess, Packet, QOS, type QosSpec } from "../../../../l
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { CIPHERS } from "../../../../lib/wire/oap_ids.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 const BLOCK = 1048260;
 const NOW = { nonblock: true };

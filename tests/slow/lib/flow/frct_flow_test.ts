@@ -11,7 +11,7 @@ import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { PciFlag } from "../../../../lib/wire/frct_pci.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
 import { Prng } from "../../../../sim/prng.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 const NOW = { nonblock: true };
 let counter = 0;
