@@ -97,7 +97,13 @@ export async function unlock(
   const key = await cipherKey(passphrase, contents(salt).slice(), iterations, hash, bits);
   try {
     const how = { name: "AES-CBC", iv: contents(iv).slice() };
-    return new Uint8Array(await crypto.subtle.decrypt(how, key, contents(locked).slice()));
+    const plain = new Uint8Array(
+      await crypto.subtle.decrypt(how, key, contents(locked).slice()),
+    );
+    // One wrong key of 256 leaves what looks like padding.
+    const whole = readTlv(plain);
+    if (whole?.tag === Tag.sequence && whole.to === plain.length) return plain;
+    return "the passphrase is wrong";
   } catch {
     return "the passphrase is wrong";
   }

@@ -309,7 +309,9 @@ async function main(): Promise<number> {
       }
       await endLeftOvers(temporary, run.pids);
       const last = reports.at(-1);
-      if (last?.name === "build" && last.failed === 0) await publish(built, scratch);
+      if (last?.failed === 0 && sections.some((section) => section.name === "build")) {
+        await publish(built, scratch);
+      }
     }
   } finally {
     for (const dir of [scratch, ...foreign]) {
