@@ -128,8 +128,12 @@ async function nextWords(place: Place, current: string, ask: Ask): Promise<Propo
 
 async function propose(value: Value, current: string, ask: Ask): Promise<Proposals> {
   switch (value.kind) {
-    case "words":
-      return { kind: "words", words: value.words.filter((w) => w.startsWith(current)) };
+    case "words": {
+      const words = value.words.filter((w) => w.startsWith(current));
+      return value.orFile && words.length === 0
+        ? { kind: "file", words: [] }
+        : { kind: "words", words };
+    }
     case "name":
     case "ipcp":
     case "layer":

@@ -332,14 +332,20 @@ export class IpcpProcess {
     this.#log.info(`  type: ${this.#typeName}`);
     const algo = layer.dirHashAlgo;
     this.#log.info(`  hash: ${HASH_NAMES[algo]} [${HASH_BYTES[algo]} bytes]`);
-    return { code: IpcpCode.IPCP_REPLY, layerInfo: layer, result: 0 };
+    const policies = this.#type.policies?.() ?? [];
+    return {
+      code: IpcpCode.IPCP_REPLY,
+      layerInfo: layer,
+      result: 0,
+      ...(policies.length === 0 ? {} : { policies: [...policies] }),
+    };
   }
 
   /** Bootstrap or enroll. What the type did not expect to fail leaves nothing open either. */
   async #enter(m: IpcpMsg): Promise<LayerInfo | Failure> {
     try {
       return m.code === Command.enroll
-        ? await this.#type.enroll!(m.dst!)
+        ? await this.#type.enroll!(m.dst!, m.policies ?? [])
         : await this.#type.bootstrap(m.conf!);
     } catch (e) {
       await this.#type.stop();

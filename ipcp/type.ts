@@ -6,7 +6,7 @@
  */
 
 import type { Instance } from "../lib/instance.ts";
-import type { IpcpConfig, LayerInfo } from "../lib/irm/messages.ts";
+import type { IpcpConfig, LayerInfo, PolicyRef } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import type { QosSpec } from "../lib/qos.ts";
 import type { RibComponent } from "../lib/rib/tree.ts";
@@ -41,7 +41,10 @@ export interface IpcpContext {
 export interface IpcpType {
   readonly type: TypeName;
   bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure>;
-  enroll?(dst: string): Promise<LayerInfo | Failure>;
+  /** `policies`: files in the place of shipped policies, which the layer must have too. */
+  enroll?(dst: string, policies: readonly PolicyRef[]): Promise<LayerInfo | Failure>;
+  /** Files that took the place of shipped policies in the layer it is in. */
+  policies?(): readonly PolicyRef[];
   register?(hash: Uint8Array): number;
   unregister?(hash: Uint8Array): number;
   query?(hash: Uint8Array): Promise<number | Failure>;

@@ -7,7 +7,13 @@
  */
 
 import type { QosSpec } from "../lib/qos.ts";
-import type { BoundFor, IpcpConfig, IpcpListEntry, UserUse } from "../lib/irm/messages.ts";
+import type {
+  BoundFor,
+  IpcpConfig,
+  IpcpListEntry,
+  PolicyRef,
+  UserUse,
+} from "../lib/irm/messages.ts";
 
 /** An entry of LIST_NAMES. */
 export interface NameEntry {
@@ -33,7 +39,7 @@ export interface Admin {
   createIpcp(name: string, type: number): Promise<void>;
   destroyIpcp(pid: number, name?: string): Promise<void>;
   bootstrapIpcp(pid: number, conf: IpcpConfig): Promise<void>;
-  enrollIpcp(pid: number, dst: string): Promise<void>;
+  enrollIpcp(pid: number, dst: string, policies?: readonly PolicyRef[]): Promise<void>;
   connectIpcp(pid: number, dst: string, component: string, qos: QosSpec): Promise<void>;
   disconnectIpcp(pid: number, dst: string, component: string): Promise<void>;
   listIpcps(): Promise<IpcpListEntry[]>;

@@ -97,6 +97,7 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
       hash_algo: ipcp.hashAlgo,
       hash: hashWord(ipcp.hashAlgo),
       ...(ipcp.restarts === undefined ? {} : { restarts: ipcp.restarts }),
+      ...(ipcp.policies === undefined ? {} : { policies: ipcp.policies }),
       ...(ipcp.note === undefined ? {} : { note: ipcp.note }),
     }));
     ctx.print(JSON.stringify(wanted, null, 2) + "\n");
@@ -117,7 +118,8 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
       ipcps.map((ipcp) => [String(ipcp.pid), ipcp.name, ipcpTypeWord(ipcp.type), ipcp.layer]),
     ) + "\n",
   );
-  for (const { name, note, pid } of ipcps) {
+  for (const { name, note, pid, policies } of ipcps) {
+    if (policies !== undefined) ctx.complain(`${printable(name)}: policies ${printable(policies)}`);
     if (note === undefined) continue;
     ctx.complain(
       `${printable(name)}: ${pid === 0 ? "is being restarted: " : ""}${printable(note)}`,

@@ -6,6 +6,7 @@
  * IPCPs that match only the first is bootstrapped.
  */
 
+import { resolve } from "@std/path";
 import { OuroError } from "../lib/errno.ts";
 import { isAnyAddress, parseInet4, parseInet6 } from "../lib/inet.ts";
 import {
@@ -14,7 +15,10 @@ import {
   type BootstrapOptions,
   defaultBootstrapOptions,
   ethertypeValid,
+  namesPolicyFile,
   type NumericOption,
+  policyKindOf,
+  withPolicy,
 } from "../lib/irm/bootstrap_options.ts";
 import { CongAvoid, type IpcpListEntry, IpcpType, LsPol } from "../lib/irm/messages.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
@@ -65,6 +69,7 @@ export const BOOTSTRAP_KEYS = [
   "ls_t_update",
   "ls_t_recalc",
   "congestion",
+  "forwarding", // Ours: the others' word is the routing policy's.
 ] as const;
 
 type Key = typeof BOOTSTRAP_KEYS[number];
@@ -92,6 +97,7 @@ const CHOICES: Partial<Record<Key, Readonly<Record<string, number>>>> = {
   directory: { DHT: 0 },
   routing: { link_state: LsPol.SIMPLE, lfa: LsPol.LFA, ecmp: LsPol.ECMP },
   congestion: { none: CongAvoid.NONE, "mb-ecn": CongAvoid.MB_ECN },
+  forwarding: {},
 };
 
 /** The command line after its words have been understood. */
@@ -204,6 +210,17 @@ function parse(ctx: Context, args: readonly string[]): Request | 1 {
 function take(ctx: Context, request: Request, pair: Pair<Key>): boolean {
   const { key, typed, value } = pair;
   const choices = CHOICES[key];
+  const policy = policyKindOf(key);
+  const { options } = request;
+  if (policy !== undefined && namesPolicyFile(value)) {
+    options.policies = withPolicy(options.policies, policy, resolve(value));
+    // The last one counts.
+    const { lsPol, congAvoid } = defaultBootstrapOptions();
+    if (key === "routing") options.lsPol = lsPol;
+    if (key === "congestion") options.congAvoid = congAvoid;
+    return true;
+  }
+  options.policies = options.policies.filter(({ kind }) => kind !== policy);
   if (choices) {
     const chosen = Object.hasOwn(choices, value) ? choices[value] : undefined;
     if (chosen === undefined) {

@@ -12,6 +12,7 @@ import {
   type IpcpListEntry,
   IpcpType,
   NOT_ENROLLED,
+  type PolicyRef,
 } from "../lib/irm/messages.ts";
 import { QOS } from "../lib/qos.ts";
 import { attempt, attemptList, type Context, printable } from "./context.ts";
@@ -24,6 +25,8 @@ export interface Join {
   /** The layer that it must be, if one is named. */
   readonly layer: string | undefined;
   readonly timeoutS: number;
+  /** Policies of the layer as files. */
+  readonly policies: readonly PolicyRef[];
 }
 
 /** Takes an IPCP the whole way; whether it got there. */
@@ -51,7 +54,9 @@ export async function joinLayer(ctx: Context, ipcp: IpcpListEntry, join: Join): 
     async () => {
       const now = (await ctx.admin.listIpcps()).find((i) => i.pid === ipcp.pid);
       if (now === undefined) return "it has ended (see its log)";
-      if (now.layer === NOT_ENROLLED) await ctx.admin.enrollIpcp(ipcp.pid, dst);
+      if (now.layer === NOT_ENROLLED) {
+        await ctx.admin.enrollIpcp(ipcp.pid, dst, join.policies);
+      }
       joined = (await ctx.admin.listIpcps()).find((i) => i.pid === ipcp.pid) ?? now;
       return joined.layer === NOT_ENROLLED ? "it is in no layer" : undefined;
     },

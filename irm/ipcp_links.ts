@@ -1,5 +1,7 @@
 /** `irm ipcp enroll | connect | disconnect` (spec 21 A2.4-A2.6). */
 
+import { resolve } from "@std/path";
+import { withPolicy } from "../lib/irm/bootstrap_options.ts";
 import { ipcpNamed } from "./target.ts";
 import { OuroError } from "../lib/errno.ts";
 import {
@@ -7,6 +9,8 @@ import {
   COMP_MANAGEMENT,
   type IpcpListEntry,
   IpcpType,
+  POLICY_WORDS,
+  type PolicyRef,
 } from "../lib/irm/messages.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
 import {
@@ -25,10 +29,10 @@ import { bindBoth } from "./ipcp_bootstrap.ts";
 import { joinLayer } from "./ipcp_join.ts";
 import { secondsOf } from "./wait.ts";
 
-/** `enroll name NAME [layer LAYER] [dst DST] [type TYPE] [autobind]`; ours: `[connect] [wait SECONDS]`. */
+/** `enroll name NAME [layer LAYER] [dst DST] [type TYPE] [autobind]`; ours: `[connect] [wait SECONDS] [POLICY FILE]`. */
 export async function enroll(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, {
-    keys: ["name", "type", "layer", "dst", "autobind", "connect", "wait"],
+    keys: ["name", "type", "layer", "dst", "autobind", "connect", "wait", ...POLICY_WORDS],
     flags: ["autobind", "connect"],
   });
   if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "enroll_ipcp");
@@ -45,6 +49,11 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   const autobind = lastValue(parsed.pairs, "autobind") !== undefined;
   const timeoutS = secondsOf(lastValue(parsed.pairs, "wait"));
   if (timeoutS === undefined) return usage(ctx, "ipcp enroll", "wait is a number of seconds");
+  let policies: readonly PolicyRef[] = [];
+  for (const [kind, word] of POLICY_WORDS.entries()) {
+    const file = lastValue(parsed.pairs, word);
+    if (file !== undefined) policies = withPolicy(policies, kind, resolve(file));
+  }
   const whole = lastValue(parsed.pairs, "connect") !== undefined;
   const action = `enroll IPCP "${name}"`;
   if (word !== "unicast" && word !== "broadcast") {
@@ -58,8 +67,8 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   if (targets === undefined) return 1;
   for (const target of targets) {
     if (whole) {
-      if (!await joinLayer(ctx, target, { dst, layer, timeoutS })) return 1;
-    } else if (!await enrollOne(ctx, target, dst, layer, autobind)) return 1;
+      if (!await joinLayer(ctx, target, { dst, layer, timeoutS, policies })) return 1;
+    } else if (!await enrollOne(ctx, target, { dst, layer, autobind, policies })) return 1;
   }
   return 0;
 }
@@ -90,12 +99,15 @@ async function findOrMake(
 async function enrollOne(
   ctx: Context,
   target: IpcpListEntry,
-  dst: string,
-  layer: string | undefined,
-  autobind: boolean,
+  { dst, layer, autobind, policies }: {
+    readonly dst: string;
+    readonly layer: string | undefined;
+    readonly autobind: boolean;
+    readonly policies: readonly PolicyRef[];
+  },
 ): Promise<boolean> {
   const action = `enroll IPCP "${target.name}" with "${dst}"`;
-  const request = ctx.admin.enrollIpcp(target.pid, dst);
+  const request = ctx.admin.enrollIpcp(target.pid, dst, policies);
   if (await attempt(ctx, action, request, () => "Failed to enroll IPCP.\n")) return false;
   const listed = await listOrError(ctx.admin.listIpcps());
   const joined = listed instanceof OuroError

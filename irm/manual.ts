@@ -12,12 +12,13 @@ import {
   type Manual,
   NAME,
   oneOf,
+  oneOfOrFile,
   type Option,
   PROGRAM,
   TEXT,
   type Value,
 } from "../lib/cli/manual.ts";
-import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
+import { IPCP_TYPE_WORDS, POLICY_WORDS } from "../lib/irm/messages.ts";
 import { QOS_WORDS } from "../lib/qos.ts";
 import { matchWord } from "./grammar.ts";
 import { HASH_ALGOS, LB_POLICIES } from "./types.ts";
@@ -72,6 +73,16 @@ Numbers are checked. ip counts without type, too. Of several IPCPs that match, t
 first is bootstrapped.
   irm ipcp bootstrap name n1 type udp4 layer internet ip 192.0.2.1
   irm ipcp bootstrap name u1 type unicast layer office autobind
+In the place of a policy of a unicast layer a file may be named (routing, congestion,
+addr_auth, directory, and forwarding, which has no other words): TypeScript that only root
+may write. See docs/policies.md.
+  irm ipcp bootstrap name u1 type unicast layer office routing /etc/ouroboros/my_routing.ts
+`,
+  "ipcp enroll": `
+connect makes names, bindings, registration below and connections, too; wait is how long
+it may take. A layer with policies of its own needs the same files here:
+  irm ipcp enroll name u2 layer office connect wait 30
+  irm ipcp enroll name u2 layer office routing /etc/ouroboros/my_routing.ts
 `,
   "ipcp list": `
 The filters act with --json, which prints an array of objects with pid, name, type,
@@ -142,13 +153,14 @@ const BOOTSTRAP: readonly Option[] = [
   key("ethertype", TEXT),
   ...["addr", "eid", "ttl", "port"].map((word) => key(word, TEXT)),
   key("autobind"),
-  key("addr_auth", oneOf(["flat"])),
-  key("directory", oneOf(["DHT"])),
+  key("addr_auth", oneOfOrFile(["flat"])),
+  key("directory", oneOfOrFile(["DHT"])),
   ...["dht_alpha", "dht_k", "dht_t_expire", "dht_t_refresh", "dht_t_replicate"]
     .map((word) => key(word, TEXT)),
-  key("routing", oneOf(["link_state", "lfa", "ecmp"])),
+  key("routing", oneOfOrFile(["link_state", "lfa", "ecmp"])),
   ...["ls_t_timeo", "ls_t_update", "ls_t_recalc"].map((word) => key(word, TEXT)),
-  key("congestion", oneOf(["none", "mb-ecn"])),
+  key("congestion", oneOfOrFile(["none", "mb-ecn"])),
+  key("forwarding", FILE),
 ];
 const COMPONENT = key("component", oneOf(["dt", "mgmt"]));
 const JSON_FLAG = key("--json");
@@ -174,6 +186,7 @@ const GRAMMAR: Grammar = {
             key("autobind"),
             key("connect"),
             key("wait", TEXT),
+            ...POLICY_WORDS.map((word) => key(word, FILE)),
           ],
         },
         connect: {

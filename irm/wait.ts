@@ -5,7 +5,7 @@
  */
 
 import { Errno, OuroError } from "../lib/errno.ts";
-import { NOT_ENROLLED } from "../lib/irm/messages.ts";
+import { NOT_ENROLLED, POLICY_STAGE } from "../lib/irm/messages.ts";
 import { reasonOf } from "../lib/cli/reason.ts";
 import { type Context, printable, tell, unknownWord, usage } from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
@@ -21,7 +21,7 @@ const PAUSE_MAX_MS = 200;
 /** What a look gives: done, or why not yet. */
 type Look = () => Promise<string | undefined>;
 
-/** Looks until it is done; the exit code. Only an IRMd that does not answer ends it early. */
+/** Looks until it is done; the exit code. Only an IRMd that does not answer, and files that are not right, end it early. */
 export async function waitUntil(
   ctx: Context,
   what: string,
@@ -35,7 +35,7 @@ export async function waitUntil(
       why = await look();
     } catch (error) {
       if (!(error instanceof OuroError)) throw error;
-      if (error.code === -Errno.EIRMD) {
+      if (error.code === -Errno.EIRMD || error.detail?.stage === POLICY_STAGE) {
         tell(ctx, what, error);
         return 1;
       }

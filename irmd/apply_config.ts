@@ -207,7 +207,12 @@ async function applyIpcp(
   const { pid } = started;
   if (join.kind === "none") return await bindAndRegister(d, ipcps, entry, pid);
   const joined = join.kind === "enrol"
-    ? await ipcps.enroll({ code: IrmCode.IRM_ENROLL_IPCP, pid, dst: join.dst })
+    ? await ipcps.enroll({
+      code: IrmCode.IRM_ENROLL_IPCP,
+      pid,
+      dst: join.dst,
+      policies: [...join.policies],
+    })
     : await ipcps.bootstrap({ code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf: join.conf });
   const cause = causeOf(joined);
   if (cause !== undefined) {
@@ -274,7 +279,9 @@ async function keepIpcp(
   const { join } = entry;
   const plan = new IpcpPlan(entry.type, entry.name);
   if (join.kind === "bootstrap") plan.join = { kind: "bootstrap", conf: join.conf };
-  if (join.kind === "enrol") plan.join = { kind: "enroll", dst: join.dst };
+  if (join.kind === "enrol") {
+    plan.join = { kind: "enroll", dst: join.dst, policies: join.policies };
+  }
   plan.autobind = entry.autobind;
   plan.bound = entry.autobind ? [entry.name, ...entry.bind] : entry.bind;
   for (const c of connectionsOf(entry)) plan.connected(c);

@@ -232,7 +232,7 @@ export class Ipcps {
     if (dst === undefined) return failed(-Errno.EPERM, stage, "no dst");
     const ipcp = this.d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid, -Errno.EPERM);
-    const join = { kind: "enroll", dst } as const;
+    const join = { kind: "enroll", dst, policies: msg.policies ?? [] } as const;
     const answer = await joinLayer(this.d, ipcp, join);
     if (answer.msg.result === 0) this.#joined(ipcp.plan, join);
     return answer;

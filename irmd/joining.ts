@@ -12,6 +12,9 @@ import {
   type IpcpMsg,
   IpcpType,
   NOT_ENROLLED,
+  POLICY_STAGE,
+  POLICY_WORDS,
+  type PolicyRef,
 } from "../lib/irm/messages.ts";
 import { type Answer, failed, ok } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
@@ -30,7 +33,12 @@ export async function joinLayer(
   join: Exclude<PlannedJoin, { kind: "none" }>,
 ): Promise<Answer> {
   if (join.kind === "enroll") {
-    const msg = { code: IpcpCode.IPCP_ENROLL, dst: join.dst };
+    const { dst, policies } = join;
+    const msg = {
+      code: IpcpCode.IPCP_ENROLL,
+      dst,
+      ...(policies.length === 0 ? {} : { policies: [...policies] }),
+    };
     const answer = await enter(d, ipcp, "enroll", "enroll", "enrolled", msg);
     if (answer.msg.result === 0) d.log.info(`Enrolled IPCP ${ipcp.pid} in layer ${ipcp.layer}.`);
     return answer;
@@ -46,6 +54,13 @@ export async function joinLayer(
   return answer;
 }
 
+/** A policy from a file, for a person. */
+function policyText({ kind, file, sha256 }: PolicyRef): string {
+  return `${POLICY_WORDS[kind] ?? kind} ${file}${
+    sha256 === undefined ? "" : ` (sha256 ${sha256.toHex().slice(0, 12)}…)`
+  }`;
+}
+
 async function enter(
   d: Daemon,
   ipcp: IpcpRecord,
@@ -59,10 +74,14 @@ async function enter(
   if (reply.kind !== "reply" || reply.result !== 0) {
     const already = ipcp.layer !== NOT_ENROLLED && resultOf(reply) === -Errno.EIPCPSTATE;
     const cause = already ? `it is in layer "${ipcp.layer}" already` : causeOf(reply);
-    return failed(-Errno.EPERM, stage, cause, processOf(reply, who));
+    // Whoever tries again and again need not: the files of policies do not change by themselves.
+    const said = reply.kind === "reply" ? reply.msg.error?.stage : undefined;
+    const step = said === POLICY_STAGE ? said : stage;
+    return failed(-Errno.EPERM, step, cause, processOf(reply, who));
   }
   const layer = reply.msg.layerInfo;
   if (layer === undefined) return failed(-Errno.EPERM, stage, "it did not name its layer", who);
+  ipcp.plan.policies = (reply.msg.policies ?? []).map(policyText).join(", ");
   const code = d.registry.setLayer(ipcp.pid, layer.name, layer.dirHashAlgo, how);
   if (code < 0) return failed(-Errno.EPERM, stage, "it is in a layer already", who);
   await registerAll(d, ipcp);

@@ -268,6 +268,7 @@ function more(msg: IrmMsg, state: number, plan: IpcpPlan): Partial<IpcpListEntry
     state,
     ...(note === "" ? {} : { note }),
     ...(plan.restarts === 0 ? {} : { restarts: plan.restarts }),
+    ...(plan.policies === "" ? {} : { policies: plan.policies }),
   };
 }
 

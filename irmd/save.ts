@@ -188,7 +188,13 @@ function joinOf({ type, join }: IpcpPlan): JoinConfig {
     case "none":
       return join;
     case "enroll":
-      return { kind: "enrol", dst: join.dst, conn: [], components: componentsOf(type) };
+      return {
+        kind: "enrol",
+        dst: join.dst,
+        conn: [],
+        components: componentsOf(type),
+        policies: join.policies,
+      };
     case "bootstrap": {
       const conf = savedForm(join.conf);
       return { kind: "bootstrap", layer: conf.layerInfo.name, conf };

@@ -136,6 +136,25 @@ export const AddrAuth = { FLAT_RANDOM: 0 } as const;
 /** Congestion avoidance. */
 export const CongAvoid = { NONE: 0, MB_ECN: 1 } as const;
 
+/** Policies of a unicast layer whose place a file may take (our addition). */
+export const PolicyKind = {
+  ADDRESS: 0,
+  ROUTING: 1,
+  FORWARDING: 2,
+  CONGESTION: 3,
+  DIRECTORY: 4,
+} as const;
+/** Stage of a failure that files of policies are the cause of. */
+export const POLICY_STAGE = "policy";
+/** Their words in commands and configuration files, by number. */
+export const POLICY_WORDS = [
+  "addr_auth",
+  "routing",
+  "forwarding",
+  "congestion",
+  "directory",
+] as const;
+
 /** Bit 0 of `irm_msg.opts` in a bind: start the program on a request. */
 export const BIND_AUTO = 1;
 

@@ -5,12 +5,14 @@
  *     deno task sim --seed 42                                          one seed, told in full
  *
  * `--map FILE` runs them on a real map in GraphML (the Internet Topology Zoo's format) in place of drawn topologies.
- * `--routing FILE` and `--congestion FILE` run policies of one's own in place of the shipped ones: a file that exports
- * `routing` or `congestion` (`examples/policies/`).
+ * `--routing FILE`, `--congestion FILE`, `--forwarding FILE`, `--directory FILE` and `--addr_auth FILE` run policies of
+ * one's own in place of the shipped ones (`docs/policies.md`, `examples/policies/`).
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { resolve, toFileUrl } from "@std/path";
+import { compilePolicy, makePolicy } from "../ipcp/unicast/policy/compile.ts";
+import { POLICY_EXPORTS } from "../ipcp/unicast/policy/mod.ts";
+import { POLICY_WORDS } from "../lib/codes.ts";
 import type { SimPolicies } from "../sim/node.ts";
 import { graphml, type Topology } from "../sim/topology.ts";
 import { drawScenario, type Fault, FAULTS, type Outcome, runScenario } from "../sim/scenario.ts";
@@ -18,13 +20,30 @@ import { drawScenario, type Fault, FAULTS, type Outcome, runScenario } from "../
 /** Failing seeds shown before we stop. */
 const FAILURES_MAX = 10;
 
-/** What policy files export. */
-async function loadPolicies(routing?: string, congestion?: string): Promise<SimPolicies> {
-  const load = (file: string) => import(toFileUrl(resolve(file)).href);
-  return {
-    ...(routing === undefined ? {} : { routing: (await load(routing)).routing }),
-    ...(congestion === undefined ? {} : { congestion: (await load(congestion)).congestion }),
-  };
+/** Turns of loops and calls that a policy may take in a run: one without end fails the seed. */
+const RUN_TURNS = 1e10;
+/** Before each run. */
+const renewals: (() => void)[] = [];
+
+type PolicyWord = typeof POLICY_WORDS[number];
+
+/** Policies from files, loaded as a live IPCP loads them. */
+async function loadPolicies(files: Partial<Record<PolicyWord, string>>): Promise<SimPolicies> {
+  const policies: Record<string, unknown> = {};
+  for (const [kind, word] of POLICY_WORDS.entries()) {
+    const file = files[word];
+    if (file === undefined) continue;
+    const compiled = compilePolicy(kind, file, Deno.readTextFileSync(file));
+    const made = "bad" in compiled ? compiled : await makePolicy(compiled);
+    if ("bad" in made) {
+      console.error(made.bad);
+      Deno.exit(2);
+    }
+    const { turns, policy } = made;
+    policies[POLICY_EXPORTS[kind]!.name] = policy;
+    renewals.push(() => turns(RUN_TURNS));
+  }
+  return policies;
 }
 
 /** The topology of a GraphML file. */
@@ -36,6 +55,7 @@ function readMap(file: string): Topology {
 }
 
 function run(seed: number, faults: readonly Fault[]): Outcome | Error {
+  for (const renew of renewals) renew();
   try {
     const drawn = drawScenario(seed, faults);
     return runScenario(map === undefined ? drawn : { ...drawn, topology: map }, policies);
@@ -51,21 +71,13 @@ function tell(seed: number, outcome: Outcome | Error, options: string): void {
 }
 
 const args = parseArgs(Deno.args, {
-  string: ["seeds", "seed", "first", "faults", "map", "routing", "congestion"],
-}) as {
-  seeds?: string;
-  seed?: string;
-  first?: string;
-  faults?: string;
-  map?: string;
-  routing?: string;
-  congestion?: string;
-};
-const policies = await loadPolicies(args.routing, args.congestion);
+  string: ["seeds", "seed", "first", "faults", "map", ...POLICY_WORDS],
+}) as Partial<Record<"seeds" | "seed" | "first" | "faults" | "map" | PolicyWord, string>>;
+const policies = await loadPolicies(args);
 const chosen = args.faults?.split(",") ?? FAULTS;
 const faults = FAULTS.filter((f) => chosen.includes(f));
 const map = args.map === undefined ? undefined : readMap(args.map);
-const options = (["faults", "map", "routing", "congestion"] as const)
+const options = (["faults", "map", ...POLICY_WORDS] as const)
   .map((o) => args[o] === undefined ? "" : ` --${o} ${args[o]}`).join("");
 
 if (args.seed !== undefined) {

@@ -18,9 +18,11 @@ import { Dht } from "../ipcp/unicast/dht/dht.ts";
 import { EID_FLOW_ALLOCATOR } from "../ipcp/unicast/eids.ts";
 import type { PublishedFlow } from "../ipcp/unicast/flow_alloc.ts";
 import { Forwarder, Verdict } from "../ipcp/unicast/forward.ts";
+import { BEST_HOP, HOP_BY_FLOW } from "../ipcp/unicast/forwarding.ts";
 import { LinkStateRouting } from "../ipcp/unicast/link_state.ts";
 import { mark, MbEcn } from "../ipcp/unicast/mb_ecn.ts";
-import { type NodeEffect, type Routing, UnicastNode } from "../ipcp/unicast/node.ts";
+import { type NodeEffect, UnicastNode } from "../ipcp/unicast/node.ts";
+import type { UnicastPolicies } from "../ipcp/unicast/policy/mod.ts";
 import type { Settings } from "../ipcp/unicast/settings.ts";
 import { ForwardTable, HopState, HopStates } from "../ipcp/unicast/table.ts";
 import type { EventQueue } from "./event_queue.ts";
@@ -69,10 +71,9 @@ export interface SimCounters {
 }
 
 /** Policies of a simulated layer that are not the shipped ones. */
-export interface SimPolicies {
+export interface SimPolicies extends Omit<UnicastPolicies, "congestion"> {
   /** For all nodes, or by their number. */
   readonly congestion?: Congestion | ((node: number) => Congestion);
-  readonly routing?: (self: number, settings: Settings, nowUs: number) => Routing;
 }
 
 export class SimNode {
@@ -123,10 +124,12 @@ export class SimNode {
   ) {
     this.number = number;
     this.#queue = queue;
-    this.addr = addr ?? drawAddress(() => random.u32(), () => false);
+    const u32 = () => random.u32();
+    const layer = settings.layer, name = `node ${number}`;
+    this.addr = addr ?? policies.address?.({ random: u32, name, layer }) ??
+      drawAddress(u32, () => false);
     const id = new Uint8Array(settings.hashBytes);
     for (let i = 0; i < id.length; i++) id[i] = random.below(256);
-    const u32 = () => random.u32();
     // Virtual time starts at 10^9 s, so that nothing takes it for a span.
     const unixSec = 1e9 + queue.nowUs / 1e6;
     const self = { id, addr: this.addr };
@@ -134,7 +137,7 @@ export class SimNode {
     this.control = new UnicastNode(queue.nowUs, {
       settings,
       self: this.addr,
-      directory: this.directory,
+      directory: policies.directory?.(this.addr, settings, queue.nowUs, u32) ?? this.directory,
       random: u32,
       ...(policies.routing === undefined
         ? {}
@@ -151,7 +154,7 @@ export class SimNode {
       this.addr,
       FLAT_LAYOUT,
       settings.ttlMax,
-      settings.routing === "ecmp",
+      policies.forwarding ?? (settings.routing === "ecmp" ? HOP_BY_FLOW : BEST_HOP),
       this.#congestion,
       this.#table,
       this.#states,

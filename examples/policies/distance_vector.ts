@@ -1,12 +1,12 @@
 /**
- * A routing policy of one's own: distance vectors, with split horizon, in place of link state. For the simulator:
- * `deno task sim --seeds 20 --faults close --routing examples/policies/distance_vector.ts`.
+ * A routing policy of one's own: distance vectors, with split horizon, in place of link state. In the simulator:
+ * `deno task sim --seeds 20 --faults close --routing examples/policies/distance_vector.ts`; live: `irm ipcp bootstrap … routing
+ * FILE` (`docs/policies.md`).
  *
  * A packet of a Management flow is a list of (address, hops), 8 bytes each: what the sender reaches, and itself.
  */
 
-import type { Routing } from "../../ipcp/unicast/node.ts";
-import type { RoutingEffect } from "../../ipcp/unicast/link_state.ts";
+import type { Routing, RoutingEffect } from "../../ipcp/unicast/routing.ts";
 import type { Settings } from "../../ipcp/unicast/settings.ts";
 
 const FAR = 32;

@@ -57,6 +57,8 @@ export type WorkerReport =
   | { readonly say: "lower"; readonly flowId: number; readonly events: number }
   /** The worker has let go of a lower flow. */
   | { readonly say: "released"; readonly flowId: number }
+  /** A policy from a file is not asked any more; a line for people. */
+  | { readonly say: "policy_left"; readonly line: string }
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 
@@ -70,6 +72,8 @@ export interface PlaneEvents {
   /** Events of a lower flow that the worker has; {@linkcode FlowEvent} bits. */
   lower?(flowId: number, events: number): void;
   released?(flowId: number): void;
+  /** A policy from a file is not asked any more. */
+  policyLeft?(line: string): void;
 }
 
 /** How long a worker may take to start, to let go of a flow and to stop, ms. */
@@ -172,6 +176,8 @@ export class DataPlane {
         return;
       case "released":
         return this.#events.released?.(r.flowId);
+      case "policy_left":
+        return this.#events.policyLeft?.(r.line);
       case "closed": {
         const closing = this.#closing.get(r.flowId);
         if (closing !== undefined && --closing.left === 0) closing.done();

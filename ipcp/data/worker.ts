@@ -20,11 +20,13 @@ export function report(r: WorkerReport): void {
 }
 
 /** Serve: `prepare` sets up and gives the loop to run, which returns after the order to stop. */
-export function serve(prepare: (init: WorkerInit, parts: ThreadParts) => () => void): void {
-  scope.onmessage = ({ data: init }) => {
+export function serve(
+  prepare: (init: WorkerInit, parts: ThreadParts) => (() => void) | Promise<() => void>,
+): void {
+  scope.onmessage = async ({ data: init }) => {
     try {
       const context = new PortContext(init.instance, init.pid);
-      const run = prepare(init, {
+      const run = await prepare(init, {
         context,
         table: new FlowTable(init.table),
         orders: new OrderRing(init.orders),

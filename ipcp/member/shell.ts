@@ -53,6 +53,8 @@ export interface MemberType {
   fromWorker(from: Uint8Array, bytes: Uint8Array): void;
   /** Events of a lower flow that the worker has; true if they are none of the library's. */
   events?(flow: number, events: number): boolean;
+  /** The data worker left a policy from a file. */
+  policyLeft?(line: string): void;
   /** The process above let a flow go, and what it wrote last has left. */
   closed?(flowId: number): void;
   /** The IPCP stops; connections are still there. */
@@ -208,6 +210,7 @@ export class MemberShell {
       failed: (why) => this.#context.fatal(why),
       lower: (flow, events) => this.#onLower(flow, events),
       released: (flow) => this.#lower?.takeBack(flow),
+      policyLeft: (line) => this.#type.policyLeft?.(line),
     });
     const mailbox = new Mailbox();
     const layer = this.#layer = { plane, held: new HeldFlows(plane), mailbox };

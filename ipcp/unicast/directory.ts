@@ -6,6 +6,8 @@
  * was found. Messages go to the directory of another node (EID 1); they may be lost, doubled and reordered.
  */
 
+import type { Settings } from "./settings.ts";
+
 /** What a directory asks for. */
 export type DirectoryEffect =
   /** A message to the directory of the node with an address. */
@@ -35,3 +37,11 @@ export interface Directory {
   /** An address that the directory gave says that it does not have the name. */
   onDenied(nowUs: number, hash: Uint8Array, addr: number): void;
 }
+
+/** Makes the directory of the node with address `self`. `random` gives uniform 32-bit numbers. */
+export type DirectoryPolicyMaker = (
+  self: number,
+  settings: Settings,
+  nowUs: number,
+  random: () => number,
+) => Directory;

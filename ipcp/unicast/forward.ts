@@ -7,13 +7,14 @@
  * TTL and ECN in place, and moves the block to that flow. For a packet of its own, or of a flow above, it calls
  * {@linkcode Forwarder.route}, writes the header with {@linkcode Forwarder.head} in front of the payload, and sends.
  *
- * Which hop: the first of the routing table that is up (simple, LFA), or one chosen by the flow among those that are
- * up (ECMP), so packets of a flow stay in order. Never back to where a packet came from while there is another hop.
+ * Which hop: what the forwarding policy chooses among those of the routing table that are up: the first (simple, LFA), or
+ * one by the flow (ECMP), so packets of a flow stay in order. Never back to where a packet came from while there is another hop.
  */
 
 import { type DtPci, type DtPciLayout, emptyDtPci, encode, parse } from "../../lib/wire/dt_pci.ts";
 import type { Congestion } from "./congestion.ts";
 import { SLOT_FIRST } from "./eids.ts";
+import type { Forwarding } from "./forwarding.ts";
 import { type ForwardTable, HOPS_MAX, type HopStates } from "./table.ts";
 
 /** What to do with a packet. */
@@ -59,16 +60,15 @@ export class Forwarder {
   readonly #ttlMax: number;
   readonly #table: ForwardTable;
   readonly #states: HopStates;
-  readonly #spread: boolean;
+  readonly #forwarding: Forwarding;
   readonly #congestion: Congestion;
   readonly #hops = new Int32Array(HOPS_MAX);
 
-  /** `spread`: choose among all hops by flow (ECMP). */
   constructor(
     self: number,
     layout: DtPciLayout,
     ttlMax: number,
-    spread: boolean,
+    forwarding: Forwarding,
     congestion: Congestion,
     table: ForwardTable,
     states: HopStates,
@@ -76,7 +76,7 @@ export class Forwarder {
     this.#self = self;
     this.layout = layout;
     this.#ttlMax = ttlMax;
-    this.#spread = spread;
+    this.#forwarding = forwarding;
     this.#congestion = congestion;
     this.#table = table;
     this.#states = states;
@@ -135,15 +135,7 @@ export class Forwarder {
       this.out = back;
       return back >= 0;
     }
-    this.out = hops[this.#spread && usable > 1 ? this.#flowHash() % usable : 0]!;
+    this.out = hops[usable > 1 ? this.#forwarding.choose(hops, usable, this.pci) : 0]!;
     return true;
-  }
-
-  /** The same for all packets of a flow in one direction. */
-  #flowHash(): number {
-    const { dst, eidHi, eidLo } = this.pci;
-    let h = Math.imul(dst ^ eidHi ^ Math.imul(eidLo, 0x9e3779b1), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    return (h ^ (h >>> 16)) >>> 0;
   }
 }

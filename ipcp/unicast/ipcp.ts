@@ -10,8 +10,8 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
-import { HASH_BYTES } from "../../lib/codes.ts";
-import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
+import { HASH_BYTES, POLICY_STAGE, POLICY_WORDS, PolicyKind } from "../../lib/codes.ts";
+import type { IpcpConfig, PolicyRef } from "../../lib/wire/ipcp_config.ts";
 import { IpcpType as TypeNumber, type LayerInfo } from "../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import type { QosSpec } from "../../lib/qos.ts";
@@ -24,11 +24,19 @@ import type { Connection } from "../member/effects.ts";
 import { type MemberLayer, MemberShell, MPL_MS } from "../member/shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import type { IpcpContext, IpcpType } from "../type.ts";
-import { drawAddress } from "./address.ts";
 import { peerBytes, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
 import { LinkStateRouting } from "./link_state.ts";
 import { type NodeEffect, UnicastNode } from "./node.ts";
+import { dhtOf, linkStateOf, type OwnPolicies, ownPolicies } from "./policy/own.ts";
+import { NO_POLICIES, readPolicies } from "./policy/load.ts";
+import {
+  badPolicies,
+  describePolicy,
+  policyMismatch,
+  shippedPolicy,
+  withoutPaths,
+} from "./policy/mod.ts";
 import { unicastComponents, type UnicastState } from "./rib.ts";
 import { isBadSetting, readSettings, type Settings } from "./settings.ts";
 import { DataStats } from "./stats.ts";
@@ -38,6 +46,12 @@ const WORKER: WorkerSpec = {
   name: "unicast",
   start: () => new Worker(new URL("./data/unicast_worker.ts", import.meta.url), { type: "module" }),
 };
+
+/** Kinds of policies that the data worker asks for each packet. */
+const POLICIES_OF_PACKETS: ReadonlySet<number> = new Set([
+  PolicyKind.FORWARDING,
+  PolicyKind.CONGESTION,
+]);
 
 /** What exists while the node is in a layer. */
 interface Layer extends MemberLayer {
@@ -53,6 +67,10 @@ export class UnicastIpcp implements IpcpType {
   readonly #context: IpcpContext;
   readonly #shell: MemberShell;
   #layer: Layer | undefined;
+  /** Files in the place of shipped policies. */
+  #policies = NO_POLICIES;
+  /** What was said of policies that failed. */
+  readonly #left: string[] = [];
   /** When flows below and above began, s since 1970, by flow id. */
   readonly #sinceSec = new Map<number, number>();
 
@@ -67,6 +85,7 @@ export class UnicastIpcp implements IpcpType {
       gone: (connection) => this.#gone(connection),
       message: ({ flow }, bytes) => this.#layer?.node.onManagement(this.#nowUs(), flow, bytes),
       fromWorker: (from, bytes) => this.#onComponent(from[0]!, bytes),
+      policyLeft: (line) => this.#onPolicyLeft(line),
       closed: (flowId) => {
         this.#sinceSec.delete(flowId);
         this.#layer?.node.dealloc(this.#nowUs(), flowId);
@@ -74,6 +93,7 @@ export class UnicastIpcp implements IpcpType {
       leave: (nowUs) => this.#layer?.node.close(nowUs),
       left: () => {
         this.#layer = undefined;
+        this.#left.length = 0;
         this.#sinceSec.clear();
       },
       pump: () => this.#pumpNode(),
@@ -88,12 +108,33 @@ export class UnicastIpcp implements IpcpType {
 
   // Becoming a member, and connections.
 
-  bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
-    return this.#shell.bootstrap(conf);
+  async bootstrap(conf: IpcpConfig): Promise<LayerInfo | Failure> {
+    const named = conf.ipcpType === TypeNumber.UNICAST ? conf.unicast.policies : undefined;
+    return await this.#usePolicies(named) ?? await this.#shell.bootstrap(conf);
   }
 
-  enroll(dst: string): Promise<LayerInfo | Failure> {
-    return this.#shell.enroll(dst);
+  async enroll(dst: string, policies: readonly PolicyRef[]): Promise<LayerInfo | Failure> {
+    return await this.#usePolicies(policies) ?? await this.#shell.enroll(dst);
+  }
+
+  /** Reads the files that a command names; what is wrong with them. */
+  async #usePolicies(named: readonly PolicyRef[] = []): Promise<Failure | undefined> {
+    if (this.#layer !== undefined) return undefined;
+    const read = await readPolicies(named);
+    if ("code" in read) return read;
+    this.#policies = read;
+    return undefined;
+  }
+
+  policies(): readonly PolicyRef[] {
+    return withoutPaths(this.#policies.refs);
+  }
+
+  #onPolicyLeft(line: string): void {
+    const { log, irm, name } = this.#context;
+    log.error(line);
+    this.#left.push(line);
+    void irm.status(TypeNumber.UNICAST, name, this.#left.join(" "));
   }
 
   /**
@@ -119,12 +160,20 @@ export class UnicastIpcp implements IpcpType {
 
   /** Make and start the components of a layer. */
   async #start(conf: IpcpConfig, enrolled: boolean): Promise<LayerInfo | Failure> {
-    const { log, random } = this.#context;
+    const { log, random, name } = this.#context;
     const settings = readSettings(conf);
     if (isBadSetting(settings)) {
       return { code: -Errno.EINVAL, stage: "configuration", cause: settings.bad };
     }
-    const self = drawAddress(random, (addr) => addr === settings.dht.peer);
+    const { refs, compiled } = this.#policies;
+    if (enrolled && conf.ipcpType === TypeNumber.UNICAST) {
+      const there = conf.unicast.policies ?? [];
+      const cause = badPolicies(there) ?? policyMismatch(there, refs);
+      if (cause !== undefined) return { code: -Errno.EPERM, stage: POLICY_STAGE, cause };
+    }
+    const own = await ownPolicies(compiled, settings, (line) => this.#onPolicyLeft(line));
+    if ("bad" in own) return { code: -Errno.EINVAL, stage: POLICY_STAGE, cause: own.bad };
+    const self = own.address({ random, name, layer: settings.layer }, settings.dht.peer);
     log.info(`IPCP got address ${self}.`);
     const table = new ForwardTable(BUCKETS_LIVE), states = new HopStates(FLOW_IDS_MAX);
     const stats = new DataStats();
@@ -136,6 +185,8 @@ export class UnicastIpcp implements IpcpType {
       ttlMax: settings.ttlMax,
       spread: settings.routing === "ecmp",
       congestion: settings.congestion,
+      policies: compiled.filter(({ kind }) => POLICIES_OF_PACKETS.has(kind)),
+      shipped: POLICY_WORDS.map((_, kind) => shippedPolicy(kind, settings)),
       routes: table.buffer,
       states: states.buffer,
       stats: stats.buffer,
@@ -143,12 +194,12 @@ export class UnicastIpcp implements IpcpType {
     if ("code" in plane) return plane;
     this.#layer = {
       ...plane,
-      ...this.#makeNode(settings, self, enrolled, stats),
+      ...this.#makeNode(settings, self, enrolled, stats, own),
       table,
       states,
       headerBytes: dtPciLayout(settings.addrBytes, settings.eidBytes).headerBytes,
     };
-    this.#shell.setLayer(handedOn(conf, self), self);
+    this.#shell.setLayer(handedOn(conf, self, this.policies()), self);
     return { ...conf.layerInfo };
   }
 
@@ -157,29 +208,50 @@ export class UnicastIpcp implements IpcpType {
     self: number,
     enrolled: boolean,
     stats: DataStats,
+    own: OwnPolicies,
   ): Pick<Layer, "node" | "rib"> {
     const { random } = this.#context;
     const nowUs = this.#nowUs();
     const id = crypto.getRandomValues(new Uint8Array(HASH_BYTES[settings.hashAlgo]!));
     // The peer in a configuration that was not learnt from a member means nothing.
     const dht = enrolled ? settings.dht : { ...settings.dht, peer: 0 };
-    const directory = new Dht(nowUs, { id, addr: self }, dht, Date.now() / 1000, random);
-    const node = new UnicastNode(nowUs, { settings, self, directory, random });
-    const { routing } = node;
-    const states = routing instanceof LinkStateRouting ? routing : undefined;
+    const makeDht = (us: number) => new Dht(us, { id, addr: self }, dht, Date.now() / 1000, random);
+    const makeLinkState = (us: number) =>
+      new LinkStateRouting(self, settings.routing, settings, us);
+    const directory = own.directory(self, random, makeDht, nowUs);
+    const routing = own.routing(self, makeLinkState, nowUs);
+    const node = new UnicastNode(nowUs, { settings, self, directory, routing, random });
+    const states = () => linkStateOf(routing);
     const rib: UnicastState = {
       self,
-      directory: { self: directory.self, settings: dht, values: directory.values },
+      get directory() {
+        const found = dhtOf(directory);
+        return found === undefined
+          ? undefined
+          : { self: found.self, settings: dht, values: found.values };
+      },
       startedSec: Date.now() / 1000,
       flows: () => node.flows.flows(),
-      links: () => states?.links() ?? [],
-      neighbours: () => states?.neighbours() ?? [],
+      links: () => states()?.links() ?? [],
+      neighbours: () => states()?.neighbours() ?? [],
+      policies: () => this.#policyRows(settings),
       stats,
       sinceSec: (flowId) => this.#sinceSec.get(flowId),
       queued: (flowId) => this.#shell.lower?.queued(flowId) ?? { rx: 0, tx: 0 },
       unixSec: (atUs) => (Date.now() + (atUs - this.#context.nowUs()) / 1000) / 1000,
     };
     return { node, rib };
+  }
+
+  /** The policies that run, for the RIB: kind, what it is, and what became of a file. */
+  #policyRows(settings: Settings): { word: string; policy: string; state: string }[] {
+    return POLICY_WORDS.map((word, kind) => {
+      const ref = this.#policies.refs.find((r) => r.kind === kind);
+      const shipped = shippedPolicy(kind, settings);
+      if (ref === undefined) return { word, policy: shipped, state: "shipped" };
+      const left = this.#left.find((line) => line.startsWith(`Policy ${word} `));
+      return { word, policy: describePolicy(ref), state: left ?? "from a file" };
+    });
   }
 
   // Commands about names and flows.
@@ -354,9 +426,11 @@ export class UnicastIpcp implements IpcpType {
 }
 
 /** The configuration as those who enrol here get it: with our address to begin with. */
-function handedOn(conf: IpcpConfig, self: number): IpcpConfig {
+function handedOn(conf: IpcpConfig, self: number, policies: readonly PolicyRef[]): IpcpConfig {
   if (conf.ipcpType !== TypeNumber.UNICAST || conf.unicast.dir.dht === undefined) return conf;
   const { dir } = conf.unicast;
   const dht = { ...conf.unicast.dir.dht, peer: BigInt(self) };
-  return { ...conf, unicast: { ...conf.unicast, dir: { ...dir, dht } } };
+  const { policies: _, ...unicast } = conf.unicast;
+  const more = policies.length === 0 ? {} : { policies: [...policies] };
+  return { ...conf, unicast: { ...unicast, dir: { ...dir, dht }, ...more } };
 }

@@ -22,6 +22,7 @@ import { Fifo } from "../../lib/fifo.ts";
 import { Graph, type Routes } from "./graph.ts";
 import { LinkTable } from "./link_table.ts";
 import { PendingUpdates } from "./pending_updates.ts";
+import type { RoutingEffect } from "./routing.ts";
 import type { RoutingPolicy } from "./settings.ts";
 
 /** How long a change waits for others of its batch, µs. */
@@ -45,17 +46,6 @@ const AGE_US = 1e6;
 const JUMP_MAX = 2 ** 32;
 /** Shortest time between two answers to somebody who speaks for our links, µs. */
 const DEFEND_US = 1e6;
-
-/** What routing asks for. */
-export type RoutingEffect =
-  /** An update to a neighbour, on its Management flow. */
-  | { readonly kind: "send_mgmt"; readonly fd: number; readonly bytes: Uint8Array }
-  /** Next hops changed: descriptors of Data Transfer flows by destination, best first. */
-  | { readonly kind: "routes"; readonly routes: ReadonlyMap<number, readonly number[]> }
-  /** Somebody else uses our address or speaks for us. */
-  | { readonly kind: "conflict"; readonly dst: number }
-  /** A neighbour has not been heard for long; `alive` when it is heard again. */
-  | { readonly kind: "neighbour"; readonly addr: number; readonly alive: boolean };
 
 /** A link of the database, for people and the RIB. */
 export interface LinkEntry {

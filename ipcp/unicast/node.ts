@@ -21,7 +21,8 @@ import { Registrations } from "../registrations.ts";
 import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
 import type { Directory } from "./directory.ts";
 import { FlowAllocator, type FlowEffect } from "./flow_alloc.ts";
-import { LinkStateRouting, type RoutingEffect } from "./link_state.ts";
+import { LinkStateRouting } from "./link_state.ts";
+import type { Routing, RoutingEffect } from "./routing.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a node asks for. */
@@ -35,19 +36,6 @@ export type NodeEffect =
     readonly eid: number;
     readonly bytes: Uint8Array;
   };
-
-/** Routing as the node uses it; a researcher's own has the same face. */
-export interface Routing {
-  poll(): RoutingEffect | undefined;
-  onTimer(nowUs: number): void;
-  deadlineUs(): number;
-  managementUp(nowUs: number, addr: number, fd: number): void;
-  managementDown(addr: number, fd: number): void;
-  transferUp(nowUs: number, addr: number, fd: number): void;
-  transferGone(nowUs: number, addr: number, fd: number): void;
-  transferState(nowUs: number, addr: number, fd: number, up: boolean): void;
-  onPacket(nowUs: number, fd: number, bytes: Uint8Array): void;
-}
 
 /** What a node is made of. */
 export interface NodeParts {

@@ -26,11 +26,14 @@ import type { Values } from "./dht/values.ts";
 /** What the tree shows; each function says how it is now. */
 export interface UnicastState {
   readonly self: number;
+  /** The DHT; undefined while a policy from a file has its place. */
   readonly directory: {
     readonly self: DhtContact;
     readonly settings: DhtSettings;
     readonly values: Values;
-  };
+  } | undefined;
+  /** Which policies run. */
+  policies(): readonly { readonly word: string; readonly policy: string; readonly state: string }[];
   /** s since 1970. */
   readonly startedSec: number;
   flows(): readonly (PublishedFlow & { readonly state: string })[];
@@ -47,7 +50,34 @@ export interface UnicastState {
 
 /** The components of a node. */
 export function unicastComponents(state: UnicastState): RibComponent[] {
-  return [directory(state), transfer(state), flows(state), links(state)];
+  const dht = state.directory;
+  return [
+    ...(dht === undefined ? [] : [directory({ ...state, directory: dht })]),
+    transfer(state),
+    flows(state),
+    links(state),
+    policies(state),
+  ];
+}
+
+/** A node whose directory is the DHT. */
+type DhtState = UnicastState & { readonly directory: NonNullable<UnicastState["directory"]> };
+
+// policies, ours
+
+function policies(state: UnicastState): RibComponent {
+  const object = ({ policy, state }: ReturnType<UnicastState["policies"]>[number]): RibObject => ({
+    values: { policy, state },
+    text: `${policy}\n${state}\n`,
+  });
+  return {
+    name: "policies",
+    list: () => state.policies().map(({ word }) => word),
+    read: (name) => {
+      const row = state.policies().find(({ word }) => word === name);
+      return row === undefined ? undefined : object(row);
+    },
+  };
 }
 
 type Row = readonly [label: string, value: RibValue];
@@ -69,11 +99,11 @@ function objectOf(
 
 // dht
 
-function directory(state: UnicastState): RibComponent {
+function directory(state: DhtState): RibComponent {
   return fixedComponent("dht", { database: () => database(state), stats: () => stats(state) });
 }
 
-function counts({ directory }: UnicastState): readonly Row[] {
+function counts({ directory }: DhtState): readonly Row[] {
   const { values } = directory;
   let others = 0;
   const keys = new Set<string>();
@@ -89,7 +119,7 @@ function counts({ directory }: UnicastState): readonly Row[] {
   ];
 }
 
-function stats(state: UnicastState): RibObject {
+function stats(state: DhtState): RibObject {
   const { self, settings } = state.directory;
   const kademlia: readonly Row[] = [
     ["Number of concurrent requests (alpha):", settings.alpha],
@@ -111,7 +141,7 @@ function stats(state: UnicastState): RibObject {
 /** Bytes of a key or value that a line shows. */
 const SHOWN_BYTES = 8;
 
-function database(state: UnicastState): RibObject {
+function database(state: DhtState): RibObject {
   const { self, values } = state.directory;
   const numbers = counts(state);
   const of = new Map<string, { own: string[]; others: string[] }>();

@@ -97,7 +97,7 @@ function readJoin(
         `Failed to enrol ${name}.`,
       );
     }
-    return { kind: "enrol", dst, conn, components: componentsOf(type) };
+    return { kind: "enrol", dst, conn, components: componentsOf(type), policies: options.policies };
   }
   if (conn.length > 0) problems.warnings.push(`Ignoring conn for IPCP ${name}: nothing to enrol.`);
   if (layer === undefined) return { kind: "none" };

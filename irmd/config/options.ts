@@ -9,7 +9,10 @@ import {
   type BootstrapOptions,
   defaultBootstrapOptions,
   ethertypeValid,
+  namesPolicyFile,
   type NumericOption,
+  policyKindOf,
+  withPolicy,
 } from "../../lib/irm/bootstrap_options.ts";
 import { CongAvoid, HashAlgo, IpcpType, LsPol } from "../../lib/irm/messages.ts";
 import type { Problems, TableReader } from "./table.ts";
@@ -143,6 +146,7 @@ class OptionsReading {
     this.#number("ls_t_update", "lsTUpdate", "ls_t_update value", routing, transfer);
     this.#number("ls_t_timeo", "lsTTimeo", "ls_t_timeo value", routing, transfer);
 
+    this.#choice("forwarding", {}, (word) => [`Invalid forwarding option: ${word}.`], () => {});
     const authority = ["Invalid address authority"] as const;
     this.#choice("addr-auth", { flat: 0 }, () => authority, () => {});
     this.#choice("addr_auth", { flat: 0 }, () => authority, () => {});
@@ -165,6 +169,13 @@ class OptionsReading {
   ): void {
     const word = this.reader.string(key);
     if (word === undefined) return;
+    const kind = policyKindOf(key.replace("-", "_"));
+    if (kind !== undefined && namesPolicyFile(word)) {
+      if (word.startsWith("/")) {
+        this.options.policies = withPolicy(this.options.policies, kind, word);
+      } else this.problems.add(this.reader.lineOf(key), `${key} is ${word}, not a full path.`);
+      return;
+    }
     if (Object.hasOwn(words, word)) set(words[word]!);
     else this.problems.add(this.reader.lineOf(key), ...complaint(word));
   }

@@ -15,6 +15,8 @@ import {
   type IpcpConfig,
   IpcpType,
   LsPol,
+  POLICY_WORDS,
+  type PolicyRef,
   PolLb,
 } from "../../lib/irm/messages.ts";
 import type { UnicastConfig } from "../../lib/wire/ipcp_config.ts";
@@ -87,6 +89,7 @@ function renderIpcp(entry: IpcpEntryConfig): string {
     bootstrap: join.kind === "bootstrap" ? join.layer : undefined,
     ...(join.kind === "bootstrap" ? options(join.conf) : {}),
     enrol: join.kind === "enrol" ? join.dst : undefined,
+    ...(join.kind === "enrol" ? policies(join.policies) : {}),
     conn: join.kind === "enrol" ? list(join.conn) : undefined,
     autobind: entry.autobind ? true : undefined,
     bind: list(bind),
@@ -120,7 +123,12 @@ function options(conf: IpcpConfig): Table {
   }
 }
 
-function unicast({ dt, dir, congAvoid }: UnicastConfig): Table {
+/** Files in the place of shipped policies. */
+function policies(refs: readonly PolicyRef[] = []): Table {
+  return Object.fromEntries(refs.map(({ kind, file }) => [POLICY_WORDS[kind]!, file]));
+}
+
+function unicast({ dt, dir, congAvoid, policies: refs }: UnicastConfig): Table {
   const { ls } = dt.routing;
   const { dht } = dir;
   return {
@@ -137,6 +145,7 @@ function unicast({ dt, dir, congAvoid }: UnicastConfig): Table {
     dht_t_refresh: dht?.tRefresh,
     dht_t_replicate: dht?.tReplicate,
     congestion: congAvoid === CongAvoid.NONE ? "none" : "mb-ecn",
+    ...policies(refs),
   };
 }
 

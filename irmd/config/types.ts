@@ -1,7 +1,7 @@
 /** What `irmd.conf` says (spec 21 part B), after everything in it has been checked. Pure. */
 
 import type { Totals } from "../limits.ts";
-import type { BoundFor, IpcpConfig } from "../../lib/irm/messages.ts";
+import type { BoundFor, IpcpConfig, PolicyRef } from "../../lib/irm/messages.ts";
 import type { QosWord } from "../../lib/qos.ts";
 
 /** A whole file. */
@@ -85,6 +85,8 @@ export type JoinConfig =
     readonly conn: readonly string[];
     /** What to connect at each destination, in order. */
     readonly components: readonly string[];
+    /** Policies of the layer as files, with full paths. */
+    readonly policies: readonly PolicyRef[];
   };
 
 /** `[<type>.<ipcp name>]`. */

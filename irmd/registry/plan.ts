@@ -4,14 +4,19 @@
  * Pure.
  */
 
-import type { IpcpConfig } from "../../lib/irm/messages.ts";
+import type { IpcpConfig, PolicyRef } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 
 /** How an IPCP got into its layer. */
 export type PlannedJoin =
   | { readonly kind: "none" }
   | { readonly kind: "bootstrap"; readonly conf: IpcpConfig }
-  | { readonly kind: "enroll"; readonly dst: string };
+  | {
+    readonly kind: "enroll";
+    readonly dst: string;
+    /** Policies of the layer as files. */
+    readonly policies: readonly PolicyRef[];
+  };
 
 /** A connection that was asked for. */
 export interface PlannedConnection {
@@ -39,6 +44,8 @@ export class IpcpPlan {
   restarts = 0;
   /** What is wrong with it now, for the list; "" when nothing is. */
   note = "";
+  /** Files in the place of shipped policies, as it says itself; "" for none. */
+  policies = "";
   /** Why it reaches nothing at the moment, as it says itself; "" when it does. */
   cutOff = "";
 

@@ -5,7 +5,12 @@
 
 /** What a word that follows an option, or stands alone, is taken for. */
 export type Value =
-  | { readonly kind: "words"; readonly words: readonly string[] }
+  | {
+    readonly kind: "words";
+    readonly words: readonly string[];
+    /** A file may stand in the place of a word. */
+    readonly orFile?: boolean;
+  }
   /** What the node knows now: names, IPCPs, layers; network devices of the host. */
   | { readonly kind: "name" | "ipcp" | "layer" | "device" }
   /** What the shell knows. */
@@ -16,6 +21,11 @@ export type Value =
 /** One of these words, in the order in which they are offered. */
 export function oneOf(words: readonly string[]): Value {
   return { kind: "words", words };
+}
+
+/** One of these words, or a file. */
+export function oneOfOrFile(words: readonly string[]): Value {
+  return { kind: "words", words, orFile: true };
 }
 
 /** Any of the other kinds. */

@@ -20,6 +20,7 @@ import {
   type IrmMsg,
   LIST_LONG,
   type NameInfo,
+  type PolicyRef,
   PolLb,
   type UserUse,
 } from "./messages.ts";
@@ -70,12 +71,17 @@ export class AdminClient {
     await this.#do(action, { code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf });
   }
 
-  /** Makes an IPCP a member of the layer of `dst`. */
-  async enrollIpcp(pid: number, dst: string): Promise<void> {
+  /** Makes an IPCP a member of the layer of `dst`; `policies` are files with full paths, those of the layer. */
+  async enrollIpcp(pid: number, dst: string, policies: readonly PolicyRef[] = []): Promise<void> {
     const action = `Cannot enroll IPCP ${pid} with ${quoted(dst)}`;
     checkPid(action, pid);
     checkName(action, "destination", dst);
-    await this.#do(action, { code: IrmCode.IRM_ENROLL_IPCP, pid, dst });
+    await this.#do(action, {
+      code: IrmCode.IRM_ENROLL_IPCP,
+      pid,
+      dst,
+      ...(policies.length === 0 ? {} : { policies: [...policies] }),
+    });
   }
 
   /** Connects a component (`Management`, `Data Transfer`) of an IPCP to that of `dst`. */

@@ -4,7 +4,8 @@
  */
 
 import { AddrAuth, CongAvoid, DirPol, HashAlgo, IpcpType, LsPol, RoutingPol } from "../codes.ts";
-import type { IpcpConfig } from "../wire/ipcp_config.ts";
+import { POLICY_WORDS } from "../codes.ts";
+import type { IpcpConfig, PolicyRef } from "../wire/ipcp_config.ts";
 
 /** Everything that can be said; each type reads its own part. Addresses are in network order. */
 export interface BootstrapOptions {
@@ -46,6 +47,8 @@ export interface BootstrapOptions {
   dhtTReplicate: number;
   /** One of `CongAvoid`. */
   congAvoid: number;
+  /** Files in the place of policies of a unicast layer, with full paths. */
+  policies: PolicyRef[];
 }
 
 /** The defaults of spec 21. */
@@ -70,6 +73,7 @@ export function defaultBootstrapOptions(): BootstrapOptions {
     dhtTRefresh: 900,
     dhtTReplicate: 900,
     congAvoid: CongAvoid.MB_ECN,
+    policies: [],
   };
 }
 
@@ -103,6 +107,22 @@ export const BOOTSTRAP_RANGES: Readonly<Record<NumericOption, readonly [number, 
   dhtTRefresh: [3, 3600],
   dhtTReplicate: [3, 3600],
 };
+
+/** Whether a word names a file rather than a shipped policy: `./x.ts`, `/etc/ouroboros/x.js`, `x.ts`. */
+export function namesPolicyFile(word: string): boolean {
+  return word.includes("/") || /\.[jt]s$/.test(word);
+}
+
+/** The number of a policy by its word, where a file may take its place. */
+export function policyKindOf(word: string): number | undefined {
+  const kind = (POLICY_WORDS as readonly string[]).indexOf(word);
+  return kind < 0 ? undefined : kind;
+}
+
+/** `refs` with a file for a policy, in the place of one that was named before. */
+export function withPolicy(refs: readonly PolicyRef[], kind: number, file: string): PolicyRef[] {
+  return [...refs.filter((r) => r.kind !== kind), { kind, file }].sort((a, b) => a.kind - b.kind);
+}
 
 /** Whether an Ethertype can carry a layer: above the lengths of LLC, and not reserved. */
 export function ethertypeValid(ethertype: number): boolean {
@@ -170,6 +190,7 @@ function unicastConfig(o: BootstrapOptions) {
     },
     addrAuthType: AddrAuth.FLAT_RANDOM,
     congAvoid: o.congAvoid,
+    ...(o.policies.length === 0 ? {} : { policies: o.policies }),
   };
 }
 

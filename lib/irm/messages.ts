@@ -24,6 +24,8 @@ import {
   ipcpConfigSchema,
   type LayerInfo,
   layerInfoSchema,
+  type PolicyRef,
+  policySchema,
 } from "../wire/ipcp_config.ts";
 
 export * from "../codes.ts";
@@ -94,6 +96,8 @@ export interface IpcpListEntry {
   note?: string | undefined;
   /** How often it was started again after a crash. */
   restarts?: number | undefined;
+  /** Files in the place of shipped policies, for a person. */
+  policies?: string | undefined;
 }
 
 /** `name_info_msg`; empty paths mean the defaults. */
@@ -199,6 +203,8 @@ export interface IrmMsg {
   config?: string | undefined;
   /** What of the state is not in it, sentences without full stop. */
   unsaved?: string[] | undefined;
+  /** Enrollment: policies of the layer as files (our addition). */
+  policies?: PolicyRef[] | undefined;
 }
 
 /** `ipcp_msg`. */
@@ -221,6 +227,8 @@ export interface IpcpMsg {
   uid?: number | undefined;
   /** Where and why it failed (our addition). */
   error?: ErrorDetail | undefined;
+  /** Enrollment: policies of the layer as files; in the reply, those that it runs with (our addition). */
+  policies?: PolicyRef[] | undefined;
 }
 
 /** Longest hash of a name, bytes (SHA3-512). */
@@ -278,6 +286,7 @@ const ipcpList = new Schema<IpcpListEntry>("ipcp_list_msg", [
   num(100, "state", "uint32", "optional"),
   str(101, "note", ERROR_TEXT_BYTES_MAX, "optional"),
   num(102, "restarts", "uint32", "optional"),
+  str(103, "policies", ERROR_TEXT_BYTES_MAX, "optional"),
 ]);
 
 const nameInfo = new Schema<NameInfo>("name_info_msg", [
@@ -354,6 +363,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   sub(1011, "totals", userUse, "optional"),
   str(1012, "config", CONFIG_TEXT_BYTES_MAX, "optional"),
   str(1013, "unsaved", MESSAGE_BYTES_MAX, "repeated"),
+  sub(1020, "policies", policySchema, "repeated"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
@@ -373,6 +383,7 @@ const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
   num(14, "result", "int32", "optional"),
   num(15, "uid", "uint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
+  sub(1020, "policies", policySchema, "repeated"),
 ]);
 
 /** The bytes of an `irm_msg`, as the prototype's encoder writes them. */

@@ -63,6 +63,7 @@ export type {
   IpcpConfig,
   LayerInfo,
   LsConfig,
+  PolicyRef,
   RoutingConfig,
   Udp4Config,
   Udp6Config,

@@ -6,7 +6,7 @@
  * is missing, so nobody has to look for it again.
  */
 
-import { NAME_BYTES_MAX } from "../limits.ts";
+import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../limits.ts";
 import { bin, num, Schema, str, sub } from "./proto.ts";
 import type { IpcpType } from "../codes.ts";
 
@@ -74,6 +74,18 @@ export interface DirConfig {
   dht?: DhtConfig | undefined;
 }
 
+/**
+ * A file that takes the place of a shipped policy (our addition; a prototype skips it). To an IPCP of this host it is a
+ * path without a digest, between members a file name and the digest of what the file says.
+ */
+export interface PolicyRef {
+  /** One of `PolicyKind`. */
+  kind: number;
+  file: string;
+  /** SHA-256 of the file, 32 bytes. */
+  sha256?: Uint8Array | undefined;
+}
+
 /** `uni_config_msg`. */
 export interface UnicastConfig {
   /** Data transfer. */
@@ -84,6 +96,8 @@ export interface UnicastConfig {
   addrAuthType: number;
   /** One of `CongAvoid`. */
   congAvoid: number;
+  /** Files in the place of shipped policies. */
+  policies?: PolicyRef[] | undefined;
 }
 
 /** `udp4_config_msg`: addresses are the network-order bytes read as a little-endian word; DNS 0 = none. */
@@ -167,11 +181,19 @@ const dir = new Schema<DirConfig>(
   (d) => d.pol === 0 && d.dht === undefined ? "dht is missing" : undefined,
 );
 
+/** `policy_msg`, ours. */
+export const policySchema: Schema<PolicyRef> = new Schema<PolicyRef>("policy_msg", [
+  num(1, "kind", "uint32"),
+  str(2, "file", SECURITY_PATH_BYTES_MAX),
+  bin(3, "sha256", 32, "optional"),
+]);
+
 const unicast = new Schema<UnicastConfig>("uni_config_msg", [
   sub(1, "dt", dt),
   sub(2, "dir", dir),
   num(3, "addr_auth_type", "uint32"),
   num(4, "cong_avoid", "uint32"),
+  sub(100, "policies", policySchema, "repeated"),
 ]);
 
 const udp4 = new Schema<Udp4Config>("udp4_config_msg", [

@@ -66,10 +66,22 @@ export async function joins(
   layer: string,
   lower: string,
   dst: string,
+  words: readonly string[] = [],
 ): Promise<void> {
   for (const name of [dst, layer, ipcp]) await node.run(["irm", "name", "create", name]);
   const who = ["type", "unicast", "name", ipcp];
-  await node.must("irm", "ipcp", "enroll", ...who, "layer", layer, "dst", dst, "autobind");
+  await node.must(
+    "irm",
+    "ipcp",
+    "enroll",
+    ...who,
+    "layer",
+    layer,
+    "dst",
+    dst,
+    "autobind",
+    ...words,
+  );
   await node.must("irm", "name", "reg", ipcp, "ipcp", lower);
   await node.must("irm", "ipcp", "connect", "name", ipcp, "dst", dst);
 }

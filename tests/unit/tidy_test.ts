@@ -59,7 +59,7 @@ const PURE_ROOMS: readonly RegExp[] = [
   /^ipcp\/(arrivals|registrations|deadlines|lingering|state|machine)\.ts$/,
   /^ipcp\/[^/]+\/machine\.ts$/,
   /^ipcp\/member\/(?!(lower_flows|shell)\.ts)/,
-  /^ipcp\/unicast\/(?!ipcp\.ts|data\/)/,
+  /^ipcp\/unicast\/(?!ipcp\.ts|data\/|policy\/(compile|load|own)\.ts)/,
   /^ipcp\/broadcast\/(?!ipcp\.ts|data\/)/,
   /^security\/(oap|path)\/(?!mod\.ts)/,
 ];

@@ -1,6 +1,7 @@
 /** What the main thread and the data worker of a unicast IPCP agree on. */
 
 import type { SharedProcess } from "../../../lib/flow/process.ts";
+import type { CompiledPolicy } from "../policy/compile.ts";
 import type { CongestionPolicy } from "../settings.ts";
 
 /** What the worker gets at its start, beside what every data worker gets. */
@@ -13,6 +14,10 @@ export interface UnicastStart {
   /** Choose among all next hops by flow (ECMP). */
   readonly spread: boolean;
   readonly congestion: CongestionPolicy;
+  /** Files in the place of the shipped policies for forwarding and congestion. */
+  readonly policies: readonly CompiledPolicy[];
+  /** What takes the place of one that fails, by its kind, for people. */
+  readonly shipped: readonly string[];
   /** Shared memory of `table.ts`, and of the mailbox. */
   readonly routes: SharedArrayBuffer;
   readonly states: SharedArrayBuffer;

@@ -1,13 +1,18 @@
 /** The data worker of a unicast IPCP. */
 
 import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
+import { PolicyKind } from "../../../lib/codes.ts";
 import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { dtPciLayout } from "../../../lib/wire/dt_pci.ts";
 import { Mailbox } from "../../data/mailbox.ts";
 import { report, serve } from "../../data/worker.ts";
 import { type Congestion, NO_CONGESTION } from "../congestion.ts";
 import { Forwarder } from "../forward.ts";
+import { BEST_HOP, type Forwarding, HOP_BY_FLOW } from "../forwarding.ts";
 import { mark, MbEcn } from "../mb_ecn.ts";
+import { describeError, makePolicy } from "../policy/compile.ts";
+import { GuardedCongestion, GuardedForwarding } from "../policy/congestion.ts";
+import { Guard } from "../policy/guard.ts";
 import { DataStats } from "../stats.ts";
 import { BUCKETS_LIVE, ForwardTable, HopStates } from "../table.ts";
 import { UnicastPath } from "./path.ts";
@@ -15,16 +20,35 @@ import type { UnicastStart } from "./start.ts";
 
 const MB_ECN: Congestion = { flow: (nowNs) => new MbEcn(nowNs), mark };
 
-serve((init, parts) => {
+/** The policies of the way of packets: the shipped ones, or those from files with the shipped ones behind them. */
+async function policiesOf(
+  start: UnicastStart,
+): Promise<{ congestion: Congestion; forwarding: Forwarding }> {
+  let congestion = start.congestion === "none" ? NO_CONGESTION : MB_ECN;
+  let forwarding = start.spread ? HOP_BY_FLOW : BEST_HOP;
+  const say = (line: string) => report({ say: "policy_left", line });
+  for (const compiled of start.policies) {
+    const made = await makePolicy(compiled);
+    if ("bad" in made) throw new Error(made.bad); // The main thread has made it already.
+    const instead = start.shipped[compiled.kind]!;
+    const guard = new Guard(made.name, made.turns, instead, say, describeError);
+    if (compiled.kind === PolicyKind.CONGESTION) {
+      congestion = new GuardedCongestion(made.policy as Congestion, guard, congestion);
+    } else forwarding = new GuardedForwarding(made.policy as Forwarding, guard, forwarding);
+  }
+  return { congestion, forwarding };
+}
+
+serve(async (init, parts) => {
   const start = init.extra as UnicastStart;
   const set = FlowSetShm.open(init.instance, init.pid);
   const process = OuroProcess.join(start.process);
-  const congestion = start.congestion === "none" ? NO_CONGESTION : MB_ECN;
+  const { congestion, forwarding } = await policiesOf(start);
   const forwarder = new Forwarder(
     start.self,
     dtPciLayout(start.addrBytes, start.eidBytes),
     start.ttlMax,
-    start.spread,
+    forwarding,
     congestion,
     new ForwardTable(BUCKETS_LIVE, start.routes),
     new HopStates(0, start.states),

@@ -111,7 +111,8 @@ function allOptions(grammar: Grammar): Option[] {
 /** Something that a value may be. */
 function examples(value: Value | undefined): readonly string[] {
   if (value === undefined) return [];
-  return value.kind === "words" ? value.words : ["7"];
+  if (value.kind !== "words") return [value.kind === "file" ? "./7" : "7"];
+  return value.orFile ? [...value.words, "./7"] : value.words;
 }
 
 Deno.test("the tools take every option that is offered, with every value", async () => {

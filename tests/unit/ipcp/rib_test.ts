@@ -66,6 +66,9 @@ function unicastRib(change: Partial<UnicastState> = {}): Rib {
   const id = Uint8Array.fromHex("4b9001f1ebb76c6e".padEnd(64, "0"));
   const state: UnicastState = {
     self: SELF,
+    policies: () => [
+      { word: "routing", policy: "routing my.ts (sha256 abcd…)", state: "from a file" },
+    ],
     directory: {
       self: { id, addr: SELF },
       settings: { alpha: 3, k: 8, expireSec: 86400, refreshSec: 900, replicateSec: 900, peer: 0 },

@@ -7,7 +7,9 @@ import { assert, assertEquals } from "@std/assert";
 import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
 import { Dht } from "../../../../ipcp/unicast/dht/dht.ts";
 import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
-import { LinkStateRouting, type RoutingEffect } from "../../../../ipcp/unicast/link_state.ts";
+import { LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
+import type { RoutingEffect } from "../../../../ipcp/unicast/routing.ts";
+import { BEST_HOP } from "../../../../ipcp/unicast/forwarding.ts";
 import { type NodeEffect, UnicastNode } from "../../../../ipcp/unicast/node.ts";
 import { ForwardTable, HopState, HopStates } from "../../../../ipcp/unicast/table.ts";
 import { QOS } from "../../../../lib/qos.ts";
@@ -71,7 +73,7 @@ function makeForwarder(): Forwarder {
   const table = new ForwardTable(16), states = new HopStates(8);
   states.set(DT, HopState.up);
   table.publish(new Map([[OTHER, [DT]]]));
-  return new Forwarder(SELF, FLAT_LAYOUT, 60, false, NO_CONGESTION, table, states);
+  return new Forwarder(SELF, FLAT_LAYOUT, 60, BEST_HOP, NO_CONGESTION, table, states);
 }
 
 Deno.test("W1: a data packet cut at any byte of its header is dropped, unread", () => {

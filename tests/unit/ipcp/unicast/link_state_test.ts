@@ -1,7 +1,8 @@
 /** What routing does beyond the vectors: silence and its end, spare flows, twins, numbers that jump. */
 
 import { assert, assertEquals } from "@std/assert";
-import { LinkStateRouting, type RoutingEffect } from "../../../../ipcp/unicast/link_state.ts";
+import { LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
+import type { RoutingEffect } from "../../../../ipcp/unicast/routing.ts";
 import { encode, parse } from "../../../../lib/wire/link_state.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
 

@@ -6,6 +6,7 @@ import { fromFileUrl } from "@std/path";
 import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
 import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
 import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
+import { BEST_HOP, HOP_BY_FLOW } from "../../../../ipcp/unicast/forwarding.ts";
 import { Graph } from "../../../../ipcp/unicast/graph.ts";
 import { HOLD_US, LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
 import { mark } from "../../../../ipcp/unicast/mb_ecn.ts";
@@ -88,7 +89,7 @@ const WALK: Record<string, (v: Case) => void> = {
       input.own_addr,
       dtPci.FLAT_LAYOUT,
       60,
-      false,
+      BEST_HOP,
       {
         ...NO_CONGESTION,
         mark: () => input.ecn_mark,
@@ -417,7 +418,8 @@ function walkPff(v: Case): void {
   const table = new ForwardTable(64), states = new HopStates(4096);
   for (let fd = 0; fd < 4096; fd++) states.set(fd, HopState.up);
   const spread = v.input.type === "multipath";
-  const f = new Forwarder(1, dtPci.FLAT_LAYOUT, 60, spread, NO_CONGESTION, table, states);
+  const forwarding = spread ? HOP_BY_FLOW : BEST_HOP;
+  const f = new Forwarder(1, dtPci.FLAT_LAYOUT, 60, forwarding, NO_CONGESTION, table, states);
   v.input.ops.forEach(([op, ...args]: [string, ...number[]], i: number) => {
     const [addr, ...fds] = args;
     switch (op) {

@@ -11,7 +11,7 @@ import {
   bootstrapConfig,
   defaultBootstrapOptions,
 } from "../../../../lib/irm/bootstrap_options.ts";
-import { IpcpType } from "../../../../lib/irm/messages.ts";
+import { IpcpType, PolicyKind } from "../../../../lib/irm/messages.ts";
 import { QOS_WORDS } from "../../../../lib/qos.ts";
 import { demand } from "./demand.ts";
 
@@ -59,8 +59,12 @@ const options = fc.record({
   ethertype: fc.integer({ min: 0x600, max: 0xfffe }),
   ip: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   dns: maybe(fc.uint8Array({ minLength: 16, maxLength: 16 })),
-  lsPol: fc.constantFrom(0, 1, 2),
-  congAvoid: fc.constantFrom(0, 1),
+  lsPol: fc.constantFrom<number>(0, 1, 2),
+  congAvoid: fc.constantFrom<number>(0, 1),
+  policies: fc.uniqueArray(
+    fc.record({ kind: fc.integer({ min: 0, max: 4 }), file: text(1).map((t) => `/${t}`) }),
+    { selector: ({ kind }) => kind },
+  ).map((list) => list.toSorted((a, b) => a.kind - b.kind)),
   ...Object.fromEntries(
     Object.entries(BOOTSTRAP_RANGES).map(([k, [min, max]]) => [k, fc.integer({ min, max })]),
   ),
@@ -82,6 +86,10 @@ const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
   })),
 }).map(({ type, name, how, layer, options, autobind, bind, reg, conn, connect }) => {
   const given = { ...defaultBootstrapOptions(), ...options };
+  // A file is named in the place of the word.
+  const own = new Set(given.policies.map(({ kind }) => kind));
+  if (own.has(PolicyKind.ROUTING)) given.lsPol = defaultBootstrapOptions().lsPol;
+  if (own.has(PolicyKind.CONGESTION)) given.congAvoid = defaultBootstrapOptions().congAvoid;
   const all = [IpcpType.LOCAL, IpcpType.ETH_LLC, IpcpType.ETH_DIX, IpcpType.UNICAST] as number[];
   // What has no meaning for a type is not in its table.
   if (!all.includes(type)) given.hashAlgo = defaultBootstrapOptions().hashAlgo;
@@ -91,10 +99,11 @@ const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
     given.dns = given.dns?.subarray(0, 4);
   }
   const member = type === IpcpType.UNICAST || type === IpcpType.BROADCAST;
+  const policies = type === IpcpType.UNICAST ? given.policies : [];
   const join: IpcpEntryConfig["join"] = how === "bootstrap"
     ? { kind: "bootstrap", layer, conf: bootstrapConfig(type, layer, given)! }
     : how === "enrol" && member
-    ? { kind: "enrol", dst: layer, conn, components: componentsOf(type) }
+    ? { kind: "enrol", dst: layer, conn, components: componentsOf(type), policies }
     : { kind: "none" };
   const rest = { autobind, bind, reg, connect: member ? connect : [] };
   return { kind: "ipcp" as const, line: 0, type, name, join, ...rest };
