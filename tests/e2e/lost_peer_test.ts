@@ -101,10 +101,16 @@ lostTest("udp4: Ctrl-C ends every tool whose server is lost", async () => {
   await using hosts = await TwoHosts.start("udp4", ["op", "perf", "cbr"]);
   const { a, b } = hosts;
   const servers = [];
-  for (const [name, program] of [["op", "oping"], ["perf", "operf"], ["cbr", "ocbr"]] as const) {
+  for (
+    const [name, program, ...words] of [
+      ["op", "oping"],
+      ["perf", "operf", "--idle", "60s"],
+      ["cbr", "ocbr", "--idle", "60s"], // without that a late client is refused
+    ] as const
+  ) {
     await b.bindProgram(program, name);
     await b.must("irm", "name", "register", name, "layer", "lay");
-    const server = b.spawn([program, "-l"]);
+    const server = b.spawn([program, "-l", ...words]);
     await b.irmd!.waitForLine(new RegExp(`Process added: ${server.pid} `));
     servers.push(server);
   }

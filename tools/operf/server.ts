@@ -30,7 +30,7 @@ const IDLE_US = 3e6;
 /** A C client sleeps 1 s between configuration and data, so the first packet may take longer, µs. */
 const FIRST_US = 3e6;
 /** How long a configuration may take, µs. */
-const CONFIG_US = 2e6;
+const CONFIG_US = 15e6;
 /** How long an echo that does not fit is kept, µs. */
 const KEPT_US = 500e3;
 /** How often idle flows are looked for, ms. */
