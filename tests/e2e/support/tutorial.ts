@@ -30,13 +30,13 @@ function shape(line: string): string {
 
 /**
  * Runs the `sh` blocks of a section in one shell that ends at the first failure, after `before`; each line of the other
- * blocks must be among what the block before them printed, numbers aside.
+ * blocks must be among what the block before them printed, numbers aside. The number of lines that were looked for.
  */
 export async function runSection(
   page: string,
   heading: string,
   options: RunOptions & { deadlineMs: number; before?: string; blocksMin: number },
-): Promise<void> {
+): Promise<number> {
   const blocks = blocksOf(page, heading);
   const commands = blocks.filter(({ kind }) => kind === "sh");
   assert(commands.length >= options.blocksMin);
@@ -46,7 +46,7 @@ export async function runSection(
   assertEquals(code, 0, out);
   const outputs = out.split(`${MARK}\n`);
   assertEquals(outputs.length, commands.length + 1);
-  let block = -1;
+  let block = -1, shown = 0;
   for (const { kind, text } of blocks) {
     if (kind === "sh") {
       block++;
@@ -55,6 +55,8 @@ export async function runSection(
     const got = outputs[block]!.split("\n").map(shape);
     for (const line of text.split("\n").filter((l) => l.trim() !== "")) {
       assert(got.includes(shape(line)), `not shown: ${line}\nbut:\n${outputs[block]}`);
+      shown++;
     }
   }
+  return shown;
 }
