@@ -38,13 +38,17 @@ export class MemoryStation implements Wire {
 
   #hear(bytes: Uint8Array): void {
     const to = bytes.subarray(0, 6);
-    const name = sockaddrLl(1, 0, bytes.subarray(6, 12));
     const mine = to.every((b, i) => b === this.mac[i]);
-    name[PKTTYPE_AT] = mine
-      ? PKT.host
-      : to.every((b) => b === 0xff)
-      ? PKT.broadcast
-      : PKT.otherHost;
+    this.hearAs(
+      bytes,
+      mine ? PKT.host : to.every((b) => b === 0xff) ? PKT.broadcast : PKT.otherHost,
+    );
+  }
+
+  /** Hear a frame that the kernel calls so (`PKT`). */
+  hearAs(bytes: Uint8Array, kind: number): void {
+    const name = sockaddrLl(1, 0, bytes.subarray(6, 12));
+    name[PKTTYPE_AT] = kind;
     this.#frames.push({ bytes: bytes.slice(), name });
   }
 

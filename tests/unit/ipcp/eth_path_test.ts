@@ -8,6 +8,7 @@ import { SharedDevice } from "../../../ipcp/eth/data/device.ts";
 import { ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
+import { PKT } from "../../../lib/sys/netsock.ts";
 import { MemorySegment, type MemoryStation } from "../../doubles/memory_wire.ts";
 import { withShm } from "../lib/shm/support.ts";
 import { App, type AppFlow, IpcpMemory } from "./data_support.ts";
@@ -107,6 +108,23 @@ for (const dix of [true, false]) {
       rx.turn(0);
       assertEquals(mgmt, [{ from: PEER, bytes: DATA }, { from: EVIL, bytes: DATA }]);
       assertEquals(m.counters[Counter.refused], 1);
+    });
+  });
+
+  Deno.test(`${type}: management to nobody, or to all as the loopback calls it, is looked at; an echo is not`, () => {
+    withEth(dix, ({ rx, own, flow, mgmt, m }) => {
+      const eids = { deid: mgmtEid, seid: mgmtEid }, nobody = new Uint8Array(6);
+      own.hearAs(framed(dix, DATA, { ...eids, to: nobody }), PKT.otherHost);
+      own.hearAs(framed(dix, DATA, { ...eids, to: ALL, from: EVIL }), PKT.multicast);
+      rx.turn(0);
+      assertEquals(mgmt, [{ from: PEER, bytes: DATA }, { from: EVIL, bytes: DATA }]);
+      // Our own, sent to all; a group's; and data that says it is for nobody.
+      own.hearAs(framed(dix, DATA, { ...eids, to: ALL }), PKT.outgoing);
+      own.hearAs(framed(dix, DATA, { ...eids, to: EVIL }), PKT.multicast);
+      own.hearAs(framed(dix, DATA, { ...eids, to: nobody }), PKT.multicast);
+      own.hearAs(framed(dix, DATA, { to: nobody }), PKT.otherHost);
+      rx.turn(0);
+      assertEquals([mgmt.length, flow.read(), m.counters[Counter.refused]], [2, undefined, 4]);
     });
   });
 
