@@ -377,7 +377,7 @@ export class IpcpProcess {
         return await this.#flowCommand(m, hash);
       case Command.flowDealloc: {
         if (m.flowId === undefined) return -Errno.EINVAL;
-        log.info(`Deallocating flow ${m.flowId}.`);
+        log.dbg(`Deallocating flow ${m.flowId}.`);
         const result = t.flowDealloc(m.flowId, m.timeoSec ?? 0);
         if (result < 0) log.warn(`Could not deallocate flow_id ${m.flowId}.`);
         return result;
@@ -401,27 +401,27 @@ export class IpcpProcess {
     const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };
     if (m.code === Command.flowAllocResp) {
       const response = m.response ?? -Errno.EPERM;
-      log.info(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
+      log.dbg(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
       const result = await t.flowAllocResp!(flow, response, m.pk ?? EMPTY);
       const code = typeof result === "number" ? result : result.code;
       if (code === -Errno.EPERM) log.warn(`Flow_id ${flow.flowId} is not known.`);
-      log.info(`Finished responding ${code} to allocation request.`);
+      log.dbg(`Finished responding ${code} to allocation request.`);
       return result;
     }
     if (m.pid === undefined) return -Errno.EINVAL;
     if (m.code === Command.flowJoin) {
-      log.info(`Joining layer ${short(hash)}.`);
+      log.dbg(`Joining layer ${short(hash)}.`);
       const result = await t.flowJoin!(flow, hash);
-      if (result === 0) log.info(`Finished joining layer ${short(hash)}.`);
+      if (result === 0) log.dbg(`Finished joining layer ${short(hash)}.`);
       return result;
     }
     if (m.qos === undefined) return -Errno.EINVAL;
-    log.info(`Allocating flow ${flow.flowId} for ${flow.pid} to ${short(hash)}.`);
+    log.dbg(`Allocating flow ${flow.flowId} for ${flow.pid} to ${short(hash)}.`);
     const result = await t.flowAlloc!(flow, hash, m.qos, m.pk ?? EMPTY);
     if (result === -Errno.EFLOWDOWN || result === -Errno.ENOMEM) {
       log.error(`Failed allocating n + 1 fd on flow_id ${flow.flowId}: ${result}`);
     }
-    if (result === 0) log.info(`Finished allocating flow ${flow.flowId} to ${short(hash)}.`);
+    if (result === 0) log.dbg(`Finished allocating flow ${flow.flowId} to ${short(hash)}.`);
     return result;
   }
 }

@@ -20,7 +20,7 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     exact: ["auto", "any"],
     flags: ["auto", "any"],
   });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "bind program");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "bind program", parsed.known);
   const prog = lastValue(parsed.pairs, "program");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || prog === undefined || name === undefined) {
@@ -75,7 +75,7 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
     return 1;
   }
   if (parsed.kind === "unknown" && parsed.hasValue) {
-    return unknownWord(ctx, parsed.word, "bind process");
+    return unknownWord(ctx, parsed.word, "bind process", parsed.known);
   }
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");

@@ -1,8 +1,7 @@
 /** Which words lead to which command (spec 21 A1). The order of each table decides abbreviations. */
 
-import { nearest } from "../lib/cli/nearest.ts";
 import * as bind from "./bind.ts";
-import { type Context, usage } from "./context.ts";
+import { type Context, suggest, usage } from "./context.ts";
 import { matchWord } from "./grammar.ts";
 import * as ipcp from "./ipcp.ts";
 import { bootstrap } from "./ipcp_bootstrap.ts";
@@ -73,13 +72,13 @@ export const NOUNS: Readonly<
   user: { verbs: { list: user.list }, hint: "irm user help", verbIsKey: false },
 };
 
-/** Says which word may have been meant, if one is near. */
-function suggest(ctx: Context, word: string, known: readonly string[]): void {
-  const meant = nearest(word, known);
-  if (meant !== undefined) ctx.complain(`Did you mean "${meant}"?`);
-}
-
 const OBJECTS = ["ipcp", "bind", "unbind", "name", "wait", "user", "save", "help"] as const;
+
+/** Commands that the prototype's hints name and it does not have. */
+const ALIASES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["enroll_ipcp", ["ipcp", "enroll"]],
+  ["unregister", ["name", "unregister"]],
+]);
 
 /** Exit code of `irm` without a word. */
 const NO_WORDS = 255;
@@ -91,6 +90,8 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
     ctx.print(USAGE.irm);
     return NO_WORDS;
   }
+  const as = first === undefined ? undefined : ALIASES.get(first);
+  if (as !== undefined) return await run(ctx, [...as, ...args.slice(1)]);
   if (first === "reg" && second === "name") return await name.registerAsEver(ctx, args.slice(1));
   const asksHelp = first === "--help" || first === "-h";
   const object = asksHelp ? "help" : matchWord(first, OBJECTS);

@@ -4,6 +4,7 @@
  * stderr in one line.
  */
 
+import { nearest } from "../lib/cli/nearest.ts";
 import { printable, reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
 import type { Admin } from "./admin.ts";
@@ -55,10 +56,22 @@ export function usage(ctx: Context, of: UsageOf, why?: string): 1 {
   return 1;
 }
 
-/** Says that a command has no such word and returns its exit code. */
-export function unknownWord(ctx: Context, word: string, command: string): 1 {
+/** Says that a command has no such word and returns its exit code; on stderr the one that was probably meant. */
+export function unknownWord(
+  ctx: Context,
+  word: string,
+  command: string,
+  known: readonly string[] = [],
+): 1 {
   ctx.print(`"${word}" is unknown, try "irm ${command}".\n`);
+  suggest(ctx, word, known);
   return 1;
+}
+
+/** Says on stderr which word was probably meant, if one is near. */
+export function suggest(ctx: Context, word: string, known: readonly string[]): void {
+  const meant = nearest(word, known);
+  if (meant !== undefined) ctx.complain(`Did you mean "${meant}"?`);
 }
 
 export { printable };

@@ -37,6 +37,8 @@ export type Pairs<K extends string> =
     readonly word: string;
     /** Whether a word follows it. */
     readonly hasValue: boolean;
+    /** Those that the command has. */
+    readonly known: readonly K[];
     readonly pairs: readonly Pair<K>[];
   }
   /** The last key has no value; `pairs` are those before it. */
@@ -54,7 +56,8 @@ export function parsePairs<K extends string>(
     const typed = args[i]!;
     const key = matchWord(typed, prefixed) ?? exact.find((candidate) => candidate === typed);
     if (key === undefined) {
-      return { kind: "unknown", word: typed, hasValue: i + 1 < args.length, pairs };
+      const { keys: known } = grammar;
+      return { kind: "unknown", word: typed, hasValue: i + 1 < args.length, known, pairs };
     }
     if (grammar.flags?.includes(key)) {
       pairs.push({ key, typed, value: "" });

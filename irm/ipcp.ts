@@ -19,7 +19,7 @@ import { hashWord, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
 /** `create name NAME type TYPE`. */
 export async function create(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["type", "name"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp create");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp create", parsed.known);
   const name = lastValue(parsed.pairs, "name");
   const word = lastValue(parsed.pairs, "type");
   if (parsed.kind === "missing" || name === undefined || word === undefined) {
@@ -49,7 +49,7 @@ export function nameTooLong(ctx: Context, name: string): boolean {
 /** `destroy name NAME`: the first IPCP of exactly that name. */
 export async function destroy(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp destroy");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp destroy", parsed.known);
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || name === undefined) {
     return usage(ctx, "ipcp destroy", whatIsMissing(parsed, [["name", "NAME"]]));
@@ -72,7 +72,7 @@ export async function destroy(ctx: Context, args: readonly string[]): Promise<nu
 export async function list(ctx: Context, args: readonly string[]): Promise<number> {
   const keys = ctx.json ? ["type", "name", "layer"] as const : ["type", "name"] as const;
   const parsed = parsePairs<"type" | "name" | "layer">(args, { keys });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp list");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp list", parsed.known);
   const typeWord = lastValue(parsed.pairs, "type");
   const type = typeWord === undefined ? undefined : ipcpTypeNumber(typeWord);
   if (typeWord !== undefined && type === undefined) {

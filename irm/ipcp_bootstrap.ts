@@ -7,6 +7,7 @@
  */
 
 import { resolve } from "@std/path";
+import { didYouMean } from "../lib/cli/nearest.ts";
 import { OuroError } from "../lib/errno.ts";
 import { isAnyAddress, parseInet4, parseInet6 } from "../lib/inet.ts";
 import {
@@ -28,6 +29,7 @@ import {
   type Context,
   listOrError,
   printable,
+  suggest,
   tell,
   usage,
 } from "./context.ts";
@@ -128,7 +130,8 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
   let target = ipcps.find((ipcp) => wildcardMatch(name, ipcp.name));
   const type = typeOf(request);
   if (type === "unknown") {
-    return usage(ctx, "ipcp bootstrap", `IPCP type "${request.typeWord}" is unknown`);
+    const meant = didYouMean(request.typeWord ?? "", BOOTSTRAP_TYPES);
+    return usage(ctx, "ipcp bootstrap", `IPCP type "${request.typeWord}" is unknown${meant}`);
   }
   if (!addressesGood(ctx, request, type ?? target?.type, type !== undefined)) {
     return usage(ctx, "ipcp bootstrap");
@@ -199,6 +202,7 @@ function parse(ctx: Context, args: readonly string[]): Request | 1 {
   }
   if (parsed.kind === "unknown") {
     ctx.print(`Unknown option: "${parsed.word}".\n`);
+    suggest(ctx, parsed.word, parsed.known);
     return 1;
   }
   return parsed.kind === "missing"
@@ -225,6 +229,7 @@ function take(ctx: Context, request: Request, pair: Pair<Key>): boolean {
     const chosen = Object.hasOwn(choices, value) ? choices[value] : undefined;
     if (chosen === undefined) {
       ctx.print(`Unknown parameter for ${typed}: "${value}".\n`);
+      suggest(ctx, value, Object.keys(choices));
       return false;
     }
     if (key === "hash") request.options.hashAlgo = chosen;

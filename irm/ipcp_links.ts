@@ -12,6 +12,7 @@ import {
   POLICY_WORDS,
   type PolicyRef,
 } from "../lib/irm/messages.ts";
+import { didYouMean } from "../lib/cli/nearest.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
 import {
   attempt,
@@ -35,7 +36,7 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
     keys: ["name", "type", "layer", "dst", "autobind", "connect", "wait", ...POLICY_WORDS],
     flags: ["autobind", "connect"],
   });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "enroll_ipcp");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "enroll_ipcp", parsed.known);
   const name = lastValue(parsed.pairs, "name");
   const layer = lastValue(parsed.pairs, "layer");
   const dst = lastValue(parsed.pairs, "dst") ?? layer;
@@ -58,7 +59,8 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   const action = `enroll IPCP "${name}"`;
   if (word !== "unicast" && word !== "broadcast") {
     ctx.complain(
-      `Failed to ${printable(`${action}: -1001: an IPCP of type "${word}"`)} cannot be enrolled`,
+      `Failed to ${printable(`${action}: -1001: an IPCP of type "${word}"`)} cannot be enrolled` +
+        didYouMean(word, ["unicast", "broadcast"]),
     );
     return 1;
   }
@@ -138,7 +140,7 @@ type Component = typeof COMPONENTS[number];
 /** `connect name NAME dst DST [component PATTERN] [qos QOS]`. */
 export async function connect(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name", "dst", "component", "qos"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp connect");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "ipcp connect", parsed.known);
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");
   if (parsed.kind === "missing" || name === undefined || dst === undefined) {
@@ -158,7 +160,7 @@ export async function disconnect(ctx: Context, args: readonly string[]): Promise
   const parsed = parsePairs(args, { keys: ["name", "dst", "component"] });
   if (parsed.kind === "unknown") {
     // The prototype names the other command here; its words are kept.
-    return unknownWord(ctx, parsed.word, "ipcp connect");
+    return unknownWord(ctx, parsed.word, "ipcp connect", parsed.known);
   }
   const name = lastValue(parsed.pairs, "name");
   const dst = lastValue(parsed.pairs, "dst");

@@ -41,7 +41,7 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
   const name = args[0];
   if (name === undefined) return usage(ctx, "name create", "no name given");
   const parsed = parsePairs(args.slice(1), { keys: CREATE_KEYS });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "name create");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "name create", parsed.known);
   if (parsed.kind === "missing") return usage(ctx, "name create", whatIsMissing(parsed, []));
   const lb = lastValue(parsed.pairs, "lb") ?? "round-robin";
   const policy = (LB_POLICIES as readonly string[]).indexOf(lb);
@@ -130,7 +130,7 @@ function parseTargets(
   if (name === undefined) return usage(ctx, of, "no name given");
   const parsed = parsePairs(args.slice(1), { keys: ["layer", "ipcp"] });
   if (parsed.kind === "unknown") {
-    return unknownWord(ctx, parsed.word, unknownHint);
+    return unknownWord(ctx, parsed.word, unknownHint, parsed.known);
   }
   if (parsed.kind === "missing") return usage(ctx, of, whatIsMissing(parsed, []));
   const valuesOf = (key: "layer" | "ipcp"): string[] =>
@@ -180,7 +180,11 @@ export async function register(ctx: Context, args: readonly string[]): Promise<n
   if (ipcps === undefined) return 1;
   if (ipcps.length === 0) {
     ctx.print(ipcpsText());
-    ctx.complain(`Failed to ${printable(action)}: there is no IPCP (irm ipcp create)`);
+    ctx.complain(
+      `Failed to ${
+        printable(action)
+      }: there is no IPCP (irm ipcp bootstrap name IPCP layer LAYER type TYPE)`,
+    );
     return 1;
   }
   const namesText = () => "Failed to list names.\n";

@@ -36,7 +36,7 @@ export async function ofIpcp(
   request: (pid: number, name: string) => Promise<void>,
 ): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name", "ipcp"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, of);
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, of, parsed.known);
   const word = lastValue(parsed.pairs, "ipcp");
   const name = lastValue(parsed.pairs, "name");
   if (parsed.kind === "missing" || word === undefined || name === undefined) {

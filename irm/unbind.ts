@@ -22,7 +22,9 @@ export async function program(ctx: Context, args: readonly string[]): Promise<nu
     exact: ["--all"],
     flags: ["--all"],
   });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "unbind program");
+  if (parsed.kind === "unknown") {
+    return unknownWord(ctx, parsed.word, "unbind program", parsed.known);
+  }
   const prog = lastValue(parsed.pairs, "program");
   if (prog === undefined) {
     return usage(ctx, "unbind program", whatIsMissing(parsed, [["program", "PROG"]]));
@@ -63,7 +65,9 @@ export async function process(ctx: Context, args: readonly string[]): Promise<nu
     ctx.complain(`Failed to unbind process: -22: "${printable(parsed.word)}" is unknown`);
     return 1;
   }
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "unbind process");
+  if (parsed.kind === "unknown") {
+    return unknownWord(ctx, parsed.word, "unbind process", parsed.known);
+  }
   const word = lastValue(parsed.pairs, "process");
   const name = lastValue(parsed.pairs, "name");
   if (word === undefined) {

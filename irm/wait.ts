@@ -61,7 +61,7 @@ export function secondsOf(word: string | undefined): number | undefined {
 /** `name NAME [timeout SECONDS]`: a flow can be asked for. */
 export async function name(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["name", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait name");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait name", parsed.known);
   const wanted = lastValue(parsed.pairs, "name");
   const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
   if (parsed.kind === "missing" || wanted === undefined || timeoutS === undefined) {
@@ -76,7 +76,7 @@ export async function name(ctx: Context, args: readonly string[]): Promise<numbe
 /** `layer LAYER [members N] [timeout SECONDS]`: so many members can be reached from here, 2 when nothing is said. */
 export async function layer(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["layer", "members", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait layer");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait layer", parsed.known);
   const wanted = lastValue(parsed.pairs, "layer");
   const members = Number(lastValue(parsed.pairs, "members") ?? "2");
   const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
@@ -96,7 +96,7 @@ export async function layer(ctx: Context, args: readonly string[]): Promise<numb
 /** `ipcp NAME [timeout SECONDS]`: it is in a layer. */
 export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
   const parsed = parsePairs(args, { keys: ["ipcp", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait ipcp");
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait ipcp", parsed.known);
   const wanted = lastValue(parsed.pairs, "ipcp");
   const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
   if (parsed.kind === "missing" || wanted === undefined || timeoutS === undefined) {

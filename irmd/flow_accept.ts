@@ -12,6 +12,7 @@ import {
   giveUp,
   granted,
   keysRefused,
+  logFlow,
   NO_BYTES,
   noFlowId,
   notAnnounced,
@@ -81,8 +82,10 @@ async function acceptOne(
     return REFUSED;
   }
   if (direct) {
+    // The client's end tells of the flow; the record must have what it is to say before the client goes on.
+    flow.said = oap.said;
     d.registry.directRespond(flow, oap.response);
-    d.log.info(`Flow ${flow.id} accepted (direct) by ${flow.nPid} for ${name}.`);
+    d.log.dbg(`Flow ${flow.id} accepted (direct) by ${flow.nPid} for ${name}.`);
   } else {
     const sent = await allocResp(d, flow, 0, oap.response);
     if (resultOf(sent) < 0) {
@@ -91,7 +94,7 @@ async function acceptOne(
       const who = processOf(sent, `ipcpd ${d.registry.ipcps.get(flow.n1Pid)?.name ?? flow.n1Pid}`);
       return failed(-Errno.EIPCP, "alloc response", causeOf(sent), who);
     }
-    d.log.info(`Flow ${flow.id} accepted by ${flow.nPid} for ${name} (uid ${flow.uid}).`);
+    logFlow(d, flow, `accepted by ${flow.nPid} for ${name} (uid ${flow.uid})`, oap.said);
   }
   return granted(d, flow, flow.nPid, oap, { opts: msg.opts, name });
 }

@@ -4,6 +4,7 @@
  */
 
 import { Errno, errnoText } from "../lib/errno.ts";
+import { shellWord } from "../lib/cli/shell_word.ts";
 import { nameHash } from "../lib/hash.ts";
 import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { isOapFailure } from "../security/oap/mod.ts";
@@ -17,6 +18,7 @@ import {
   fitsIpcp,
   giveUp,
   granted,
+  logFlow,
   NO_BYTES,
   noFlowId,
   noRings,
@@ -60,7 +62,7 @@ export async function alloc(
   const record = d.registry.names.get(dst);
   const layers = d.options.askLayers ? d.registry.candidates(proc.pid).length : 0;
   if (record === undefined && layers === 0) return unknownName(dst);
-  d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
+  d.log.dbg(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
   const request: AllocRequest = { client, msg, dst, data, proc, record, endMs };
   if (d.options.direct && record !== undefined) {
     const direct = await allocDirect(d, request);
@@ -125,7 +127,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
       d.log.error(`OAP completion failed for ${dst}.`);
       return failed(-Errno.ECRYPT, "oap", done.reason);
     }
-    d.log.info(`Flow ${flow.id} allocated (direct) for ${proc.pid} to ${dst}.`);
+    logFlow(d, flow, `allocated (direct) for ${proc.pid} to ${dst}`, [...done.said, ...flow.said]);
     return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
   }
 }
@@ -145,7 +147,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     return abandon(
       q.record === undefined
         ? unknownName(dst, ipcp)
-        : failed(-Errno.EIPCP, "query", unreachable(d, q) + ipcp),
+        : failed(-Errno.EIPCP, "query", unreachable(d, q, ipcp)),
     );
   }
   const oap = await d.oap.prepare(securityOf(d, q.record, dst, proc), dst, q.data);
@@ -206,12 +208,13 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     d.log.error(`OAP completion failed for ${dst}.`);
     return failed(-Errno.ECRYPT, "oap", done.reason);
   }
+  logFlow(d, flow, `allocated over ${ipcp.layer} for ${proc.pid} to ${dst}`, done.said);
   return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
 }
 
 /**
  * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
- * none, who did not answer or cannot reach its layer, as the end of a sentence.
+ * none: all that were asked, in that order, with what they said, in brackets; "" when there was nobody to ask.
  */
 export async function query(
   d: Daemon,
@@ -229,29 +232,35 @@ export async function query(
     );
     return { ipcp, reply };
   });
-  const mute: string[] = [];
+  const said: string[] = [];
   for (const { ipcp, reply } of asked) {
     const r = await reply;
     if (r !== undefined && resultOf(r) >= 0) return ipcp;
-    const cause = r === undefined ? undefined : r.kind === "reply" ? r.msg.error?.cause : r.cause;
-    if (cause !== undefined) mute.push(`${ipcp.name}: ${cause}`);
+    const cause = r === undefined
+      ? "the hash of its layer is unknown here"
+      : r.kind === "reply"
+      ? r.msg.error?.cause
+      : r.cause;
+    said.push(cause === undefined ? ipcp.name : `${ipcp.name}: ${cause}`);
   }
-  return mute.length === 0 ? "" : `; ${mute.join("; ")}`;
+  return said.length === 0 ? "" : ` (asked: ${said.join("; ")})`;
 }
 
-function unreachable(d: Daemon, q: AllocRequest): string {
+/** @param asked the IPCPs that were asked, in brackets */
+function unreachable(d: Daemon, q: AllocRequest, asked: string): string {
   const { dst } = q;
-  const asked = d.registry.candidates(q.proc.pid).map((i) => i.name).join(", ");
   if (asked !== "") {
     const here = q.noDirect === undefined ? "" : `${q.noDirect}, and `;
-    const known = `no IPCP of this node knows "${dst}" (asked: ${asked})`;
-    return `${here}${known}; irm name register ${dst} at its host`;
+    const known = `no IPCP of this node knows "${dst}"${asked}`;
+    return `${here}${known}; at its host: irm name register ${shellWord(dst)} layer LAYER`;
   }
   if (!d.options.direct) return "direct flows are off and no IPCP is in a layer";
   if (q.noDirect !== undefined) return `${q.noDirect}, and no IPCP is in a layer`;
   const { record } = q;
   return record === undefined || (record.procs.size === 0 && record.autostart.length === 0)
-    ? `nothing is bound to "${dst}" here (irm bind program PROG name ${dst}), and no IPCP is in a layer`
+    ? `nothing is bound to "${dst}" here (irm bind program PROG name ${
+      shellWord(dst)
+    }), and no IPCP is in a layer`
     : `nothing that is bound to "${dst}" accepts flows here, and no IPCP is in a layer`;
 }
 
@@ -268,9 +277,11 @@ function refusedThere(code: number, dst: string): string {
   return `the host of "${dst}" refused: ${errnoText(code)}`;
 }
 
-/** @param mute who of the layers did not answer, as the end of a sentence; undefined when none was asked */
-function unknownName(dst: string, mute?: string): Answer {
-  const where = mute === undefined ? "here" : "here nor by an IPCP of this node";
-  const cause = `name "${dst}" is not known ${where} (irm name create ${dst})${mute ?? ""}`;
+/** @param asked the IPCPs that were asked, in brackets */
+function unknownName(dst: string, asked = ""): Answer {
+  const create = `irm name create ${shellWord(dst)}`;
+  const cause = asked === ""
+    ? `name "${dst}" is not known here (${create})`
+    : `name "${dst}" is not known here nor by an IPCP of this node${asked}; here: ${create}`;
   return failed(-Errno.ENAME, "flow alloc", cause);
 }

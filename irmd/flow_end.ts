@@ -6,7 +6,7 @@ import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
-import { ALLOC_MS, giveUp, noFlowId, noRings, notAnnounced, timedOut } from "./flows.ts";
+import { ALLOC_MS, giveUp, logFlow, noFlowId, noRings, notAnnounced, timedOut } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import type { Having } from "./requests.ts";
 import { leaveThread } from "./threads.ts";
@@ -29,7 +29,7 @@ export async function join(
   const endMs = d.nowMs() + (msg.timeo === undefined ? ALLOC_MS : timeoMs(msg.timeo));
   const proc = d.registry.procs.get(info.nPid);
   if (proc === undefined) return invalid(stage, notAnnounced(info.nPid));
-  d.log.info(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
+  d.log.dbg(`Allocating flow for ${proc.pid} to ${dst} (uid ${proc.flowUid}).`);
   const ipcp = d.registry.ipcps.byLayer(dst);
   const hash = ipcp === undefined ? undefined : nameHash(ipcp.hashAlgo, dst);
   if (ipcp === undefined || hash === undefined || typeof hash === "number") {
@@ -72,6 +72,7 @@ export async function join(
     if (by === "hang-up" || client.gone) return undefined;
     return failed(end.code, stage, undefined, `ipcpd ${ipcp.name}`);
   }
+  logFlow(d, flow, `joined ${dst} for ${proc.pid}`, []);
   return ok({ flowInfo: flow.info(proc.pid) }, () => giveUp(d, flow, proc.pid));
 }
 
@@ -84,7 +85,7 @@ export function dealloc(d: Daemon, msg: Having<"flowInfo">): Outcome | Promise<O
     return failed(r.code, "flow dealloc", `process ${info.nPid} has no flow ${info.id}`);
   }
   leaveThread(d, info.nPid, info.id);
-  d.log.info(`Deallocating flow ${info.id} for process ${info.nPid} (timeout: ${sec} s).`);
+  d.log.dbg(`Deallocating flow ${info.id} for process ${info.nPid} (timeout: ${sec} s).`);
   return r.ipcpPid === undefined ? ok() : deallocAt(d, r.ipcpPid, info.id, sec);
 }
 

@@ -7,6 +7,7 @@
  */
 
 import { Errno, errnoText } from "../lib/errno.ts";
+import { shellWord } from "../lib/cli/shell_word.ts";
 import { FLOW_ABOUT, type FlowPeer, FlowState } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
@@ -51,6 +52,16 @@ export function granted(
     },
     () => giveUp(d, flow, pid),
   );
+}
+
+/** The one line about a flow that came about: how, who is at the other end, what was agreed. */
+export function logFlow(
+  d: Daemon,
+  flow: FlowRecord,
+  how: string,
+  said: readonly string[],
+): void {
+  d.log.info([`Flow ${flow.id} ${how}.`, ...new Set(said)].join(" "));
 }
 
 /** A name that a reply cannot hold is left out; the fingerprint says who it is. */
@@ -125,7 +136,9 @@ export function keysRefused(
   const secret = [key, `${dir}/kex.key.pem`, `${dir}/kex.key.raw`].filter((p) => !isAbsent(p));
   const why = checkPathsReadableBy(secret, proc.uid, [proc.gid, ...proc.gids]);
   if (why === undefined) return undefined;
-  return `uid ${proc.uid} may not use the keys of "${record.name}" (irm bind … user ${proc.uid}, made by root, allows it)`;
+  return `uid ${proc.uid} may not use the keys of "${record.name}" (as root: irm bind program PROG name ${
+    shellWord(record.name)
+  } user ${proc.uid})`;
 }
 
 /** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */

@@ -27,7 +27,7 @@ export async function requestArrived(
   const record = d.registry.names.byHash(ipcp.hashAlgo, hash);
   if (record === undefined) return failed(-Errno.ENAME, stage, "no name has this hash");
   const { name } = record;
-  d.log.info(`Flow request arrived for ${name}.`);
+  d.log.dbg(`Flow request arrived for ${name}.`);
   const endMs = d.nowMs() + ARRIVED_MS;
   for (;;) {
     const found = await findAcceptor(d, name, client, endMs);
@@ -86,6 +86,6 @@ export function deallocConfirmed(d: Daemon, pid: number, msg: Having<"flowInfo">
   const process = flow?.nPid ?? 0;
   const code = d.registry.ipcpDealloc(pid, info.id);
   if (code < 0) return failed(code, stage, `IPCP ${pid} carries no flow ${info.id}`);
-  d.log.info(`Completed deallocation of flow_id ${info.id} by process ${process}.`);
+  d.log.dbg(`Completed deallocation of flow_id ${info.id} by process ${process}.`);
   return ok();
 }

@@ -1,6 +1,7 @@
 /** Administration of IPCPs (spec 20 §6, §10): create, destroy, bootstrap, enroll, connect, register. */
 
 import { Errno } from "../lib/errno.ts";
+import { shellWord } from "../lib/cli/shell_word.ts";
 import { Exit } from "../lib/exit.ts";
 import {
   IPCP_TYPE_WORDS,
@@ -274,7 +275,11 @@ export class Ipcps {
     const stage = on ? "register" : "unregister";
     const { name, pid } = msg;
     if (!d.registry.names.has(name)) {
-      return failed(-Errno.ENAME, stage, `name "${name}" is not known (irm name create ${name})`);
+      return failed(
+        -Errno.ENAME,
+        stage,
+        `name "${name}" is not known (irm name create ${shellWord(name)})`,
+      );
     }
     const ipcp = d.registry.ipcps.get(pid);
     if (ipcp === undefined) return unknownIpcp(stage, pid);

@@ -124,7 +124,7 @@ function complain(text: string): void {
 /** What the words ask for, or the exit code when that is all. */
 function parse(words: readonly string[], variable: Environment): Arguments | number {
   let toStdout = false;
-  let debug = false;
+  let debug = variable("OURO_DEBUG") === "1";
   let direct: boolean | undefined;
   let config: string | undefined;
   let ipcpDir = variable("OURO_IPCP_DIR") || undefined;
@@ -132,8 +132,11 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     if (word === "--stdout") toStdout = true;
-    else if (word === "--debug") debug = true;
-    else if (word === "--no-direct") direct = false;
+    else if (word === "--debug") {
+      debug = true;
+      // Children are told by the variable.
+      Deno.env.set("OURO_DEBUG", "1");
+    } else if (word === "--no-direct") direct = false;
     // As the last word it names no file (spec 21 part B).
     else if (word === "--config") config = words[++i];
     else if (word === "--ipcp-dir" && i + 1 < words.length) ipcpDir = words[++i];
@@ -254,7 +257,9 @@ function createGspp(objects: Objects, log: Logger): void {
     const mib = Math.ceil(GSPP.fileBytes / (1 << 20));
     throw new StartError(
       e.errno === Errno.ENOSPC
-        ? `/dev/shm is too small: the packet pool needs ${mib} MiB (mount -o remount,size=… /dev/shm).`
+        ? `/dev/shm is too small: the packet pool needs ${mib} MiB (mount -o remount,size=${
+          2 * mib
+        }m /dev/shm).`
         : e.errno === Errno.EEXIST || e.errno === Errno.EACCES
         ? `${e.message}; remove /dev/shm${e.object} and start again.`
         : `${e.message}.`,

@@ -38,7 +38,7 @@ import {
 /** How much of what is not saved is named. */
 const UNSAVED_MAX = 100;
 const HEAD =
-  "# The state of a node, written by irm save. Flows and bindings of processes are not in it.\n";
+  "# The state of a node, as irm save gives it. Flows and bindings of processes are not in it.\n";
 
 /** See the file's comment. */
 export function saveState(d: Daemon, ipcps: Ipcps): Outcome {
@@ -229,7 +229,7 @@ function processesUnsaved(d: Daemon, unsaved: string[]): void {
       if (inherited?.has(name)) continue;
       unsaved.push(
         `process ${proc.pid} (${proc.prog}) is bound to name "${name}" as long as it runs ` +
-          `(irm bind program PROGRAM name NAME is saved)`,
+          `(saved is: irm bind program PROGRAM name NAME)`,
       );
     }
   }

@@ -126,7 +126,7 @@ export class SecurityFiles {
   /** Certificate and key; `null` when neither is there. */
   async credentials(f: SideFiles, name: string): Promise<Credentials | null | FileRefusal> {
     if (this.isBare(f)) {
-      this.log.info(`No authentication certificates for ${name}.`);
+      this.log.dbg(`No authentication certificates for ${name}.`);
       return null;
     }
     const crt = await this.#load("crt", f.crt, f.explicit.crt ? f.owner : undefined, (b) => {
@@ -152,12 +152,12 @@ export class SecurityFiles {
     });
     const asked = f.explicit.crt || f.explicit.key;
     if (crt.state === "absent" && key.state === "absent" && !asked) {
-      this.log.info(`No authentication certificates for ${name}.`);
+      this.log.dbg(`No authentication certificates for ${name}.`);
       return null;
     }
     if (crt.state !== "ok") return this.#refuse("error", f.crt, name, missing(crt));
     if (key.state !== "ok") return this.#refuse("error", f.key, name, missing(key));
-    this.log.info(`Loaded authentication certificates for ${name}.`);
+    this.log.dbg(`Loaded authentication certificates for ${name}.`);
     return { certificate: crt.value, key: key.value };
   }
 
@@ -202,15 +202,15 @@ export class SecurityFiles {
     if (loaded.state === "unusable") return this.#refuse("warn", path, name, loaded.reason);
     if (loaded.state === "absent") return this.#encNone(f, name);
     const conf = loaded.value;
-    if (conf.kexNid === 0) this.log.info(`Key exchange not configured for ${name}.`);
-    else this.log.info(`Encryption enabled for ${name}.`);
+    if (conf.kexNid === 0) this.log.dbg(`Key exchange not configured for ${name}.`);
+    else this.log.dbg(`Encryption enabled for ${name}.`);
     return conf;
   }
 
   #encNone(f: SideFiles, name: string): EncConf {
     this.log.dbg(`File ${f.enc} does not exist.`);
     this.log.dbg(`No encryption ${f.enc} for ${name}.`);
-    this.log.info(`Key exchange not configured for ${name}.`);
+    this.log.dbg(`Key exchange not configured for ${name}.`);
     return ENC_NONE;
   }
 

@@ -83,6 +83,8 @@ export class FlowRecord {
   name = "";
   wait: FlowWait = NOTHING_AWAITED;
   below: FlowBelow = NOTHING_BELOW;
+  /** What the acceptor of a direct flow learnt of its client, for the one line of the flow in the log. */
+  said: readonly string[] = [];
   /** Whether ring buffers (nPid, id) and (n1Pid, id) exist. */
   rings = false;
   /** When a record in DEALLOC_PENDING is given up, ms; Infinity for never. */

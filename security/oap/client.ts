@@ -27,7 +27,13 @@ import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";
 import type { OapPort, OwnSide } from "./port.ts";
 import { dhKey, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
-import { identityOf, type OapCompleted, OapFailure, type PeerIdentity } from "./types.ts";
+import {
+  identityOf,
+  negotiatedText,
+  type OapCompleted,
+  OapFailure,
+  type PeerIdentity,
+} from "./types.ts";
 
 const PREPARE_FAILED = -Errno.EBADF;
 const COMPLETE_FAILED = -Errno.ECRYPT;
@@ -129,9 +135,10 @@ export class OapClient {
     const peer = await this.#authenticate(h, tag);
     if (peer instanceof OapFailure) return peer;
     const { kexNid } = input.conf;
+    const who = peer === undefined ? [] : [`Server authenticated as ${printable(peer.name)}.`];
     if (kexNid === 0) {
-      log.info(`${tag} OAP completed for ${input.dst}.`);
-      return { cipherNid: 0, key: null, data: h.data.slice(), peer };
+      log.dbg(`${tag} OAP completed for ${input.dst}.`);
+      return { cipherNid: 0, key: null, data: h.data.slice(), peer, said: who };
     }
     const key = await this.#finishExchange(h);
     if (typeof key === "string") {
@@ -139,12 +146,11 @@ export class OapClient {
       return fail("Failed to complete key exchange.", key);
     }
     const cipher = cipherByNid(h.cipherNid)!;
-    log.info(`${tag} Negotiated ${kexByNid(kexNid)!.word} + ${cipher.word}.`);
-    if (cipher.tagBytes === 0) {
-      log.info(`${tag} ${cipher.word} has no integrity: packets can be changed on the way.`);
-    }
-    log.info(`${tag} OAP completed for ${input.dst}.`);
-    return { cipherNid: h.cipherNid, key, data: h.data.slice(), peer };
+    const negotiated = negotiatedText(kexByNid(kexNid)!.word, cipher);
+    log.dbg(`${tag} ${negotiated}`);
+    log.dbg(`${tag} OAP completed for ${input.dst}.`);
+    const said = [...who, negotiated];
+    return { cipherNid: h.cipherNid, key, data: h.data.slice(), peer, said };
   }
 
   /** Steps 3 to 5: who answered, and to which request. */

@@ -27,7 +27,13 @@ import type { OapPort, OwnSide, StaticKeySource } from "./port.ts";
 import { checkAge, FUTURE_MS_MAX, type ReplayCache } from "./replay_cache.ts";
 import { isBoundTo } from "./binding.ts";
 import { dhKey, FRESH_BYTES, FRESH_KEX, freshKemKey, kemKey } from "./session_key.ts";
-import { identityOf, type OapAccepted, OapFailure, type PeerIdentity } from "./types.ts";
+import {
+  identityOf,
+  negotiatedText,
+  type OapAccepted,
+  OapFailure,
+  type PeerIdentity,
+} from "./types.ts";
 
 const AUTH_FAILED = -Errno.EAUTH;
 const CRYPT_FAILED = -Errno.ECRYPT;
@@ -60,6 +66,8 @@ interface Exchanged {
   /** Kex field of the response. */
   readonly wire: Uint8Array;
   readonly raw: boolean;
+  /** What was agreed, a sentence; undefined without key exchange. */
+  readonly negotiated: string | undefined;
 }
 
 /** Serves one request. */
@@ -106,9 +114,11 @@ export async function serveRequest(
     exchanged.key?.fill(0);
     return new OapFailure(AUTH_FAILED, response);
   }
-  log.info(`${tag} OAP request processed for ${input.name}.`);
-  const { cipherNid, key } = exchanged;
-  return { response, cipherNid, key, data: h.data.slice(), peer };
+  log.dbg(`${tag} OAP request processed for ${input.name}.`);
+  const { cipherNid, key, negotiated } = exchanged;
+  const who = peer === undefined ? [] : [authenticatedAs(peer.name)];
+  const said = negotiated === undefined ? who : [...who, negotiated];
+  return { response, cipherNid, key, data: h.data.slice(), peer, said };
 }
 
 /** Step 4, before anything costly: time, start of the daemon, known headers. */
@@ -177,13 +187,17 @@ async function authenticate(
   }
   const name = peer.name;
   if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
-  log.info(`${tag} Client authenticated as ${name === undefined ? "<no name>" : printable(name)}.`);
+  log.dbg(`${tag} ${authenticatedAs(name)}`);
   const refused = checkPeerName(peer, policy);
   if (refused) {
     log.error(`${tag} ${refused}`);
     return fail(refused);
   }
   return identityOf(peer, peer.commonName ?? peer.altNames[0] ?? "");
+}
+
+function authenticatedAs(name: string | undefined): string {
+  return `Client authenticated as ${name ? printable(name) : "<no name>"}.`;
 }
 
 /** Remembers an authenticated request; a copy that was faster makes this one a replay. */
@@ -223,8 +237,8 @@ async function exchange(
   if (isRefusal(agreed)) return fail(agreed.text, agreed.level);
   const { cipherNid, kdfNid } = agreed;
   if (cipherNid === 0) {
-    log.info(`${tag} No key exchange.`);
-    return { cipherNid, kdfNid, key: null, wire: NONE, raw: false };
+    log.dbg(`${tag} No key exchange.`);
+    return { cipherNid, kdfNid, key: null, wire: NONE, raw: false, negotiated: undefined };
   }
   if (log.debug) {
     const side = (same: boolean) => same ? "client" : "server";
@@ -237,11 +251,9 @@ async function exchange(
     : await exchangeForClient(port, input, h, kdfNid);
   if (typeof done === "string") return fail(done);
   const cipher = cipherByNid(cipherNid)!;
-  log.info(`${tag} Negotiated ${done.kex.word} + ${cipher.word}.`);
-  if (cipher.tagBytes === 0) {
-    log.info(`${tag} ${cipher.word} has no integrity: packets can be changed on the way.`);
-  }
-  return { cipherNid, kdfNid, key: done.key, wire: done.wire, raw: done.raw };
+  const negotiated = negotiatedText(done.kex.word, cipher);
+  log.dbg(`${tag} ${negotiated}`);
+  return { cipherNid, kdfNid, key: done.key, wire: done.wire, raw: done.raw, negotiated };
 }
 
 /** A finished exchange, or the line that says why not. */

@@ -71,6 +71,8 @@ export interface OapAccepted {
   readonly data: Uint8Array;
   /** The client; undefined when it did not authenticate. */
   readonly peer: PeerIdentity | undefined;
+  /** Who the client is and what was agreed, in sentences for the log; empty when there is nothing to say. */
+  readonly said: readonly string[];
 }
 
 /** What the client side ended with. */
@@ -82,4 +84,17 @@ export interface OapCompleted {
   readonly data: Uint8Array;
   /** The server; undefined when it did not authenticate. */
   readonly peer: PeerIdentity | undefined;
+  /** Who the server is and what was agreed, as in {@linkcode OapAccepted}. */
+  readonly said: readonly string[];
+}
+
+/** What was agreed, for the log; a cipher that protects no packet from changes is told as such. */
+export function negotiatedText(
+  kex: string,
+  cipher: { readonly word: string; readonly tagBytes: number },
+): string {
+  const weak = cipher.tagBytes > 0
+    ? ""
+    : ` ${cipher.word} has no integrity: packets can be changed on the way.`;
+  return `Negotiated ${kex} + ${cipher.word}.${weak}`;
 }

@@ -101,8 +101,8 @@ Deno.test("ouro pki makes what authenticated and encrypted flows need", async ()
   await lab.good();
   for (
     const line of [
-      "irmd/oap(II): Loaded authentication certificates for srv.",
-      "irmd/oap(II): Encryption enabled for srv.",
+      "irmd/oap(DB): Loaded authentication certificates for srv.",
+      "irmd/oap(DB): Encryption enabled for srv.",
       "] Client authenticated as alice.",
       "] Negotiated X25519 + aes-256-gcm.",
       "] OAP request processed for srv.",
@@ -148,7 +148,7 @@ for (const cipher of CIPHERS) {
 }
 
 Deno.test("settings change without restarting anything: the next flow has them", async () => {
-  await using lab = await Lab.start();
+  await using lab = await Lab.start({ args: ["--debug"] });
   await lab.good(1);
   for (const kex of KEXES) {
     for (const side of ["client", "server"]) lab.write(`${side}/srv/enc.conf`, `kex=${kex.word}\n`);

@@ -16,7 +16,7 @@ Joins a flow to standard input and output, to a command or to a TCP connection
       --exec COMMAND        Join each flow to a command, run by sh
       --tcp-connect ADDRESS Join each flow to a TCP connection to HOST:PORT
       --tcp-listen ADDRESS  Join each TCP connection to [HOST:]PORT to a flow
-      --no-bind             Server: NAME is bound already (irm bind program ocat)
+      --no-bind             Server: NAME is bound already (irm bind program ocat name NAME)
       --once                End after the first flow
       --max-flows N         Refuse more flows at once than that (default 256)
       --timeout TIME        Client: how long to wait for the flow

@@ -51,6 +51,7 @@ Deno.test("parsePairs() tells a missing value from an unknown key", () => {
     kind: "unknown",
     word: "au",
     hasValue: false,
+    known: ["name", "auto"],
     pairs: [],
   });
 });
