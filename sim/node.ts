@@ -196,6 +196,11 @@ export class SimNode {
     this.#pump();
   }
 
+  /** Set the wall clock so many seconds away from the right time. */
+  setClock(aheadSec: number): void {
+    this.directory.onClock(this.#queue.nowUs, 1e9 + this.#queue.nowUs / 1e6 + aheadSec);
+  }
+
   setState(fd: number, up: boolean): void {
     this.#states.set(fd, up ? HopState.up : HopState.down);
   }

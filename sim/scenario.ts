@@ -30,6 +30,7 @@ export const FAULTS = [
   "hostile",
   "loss",
   "move",
+  "clock",
 ] as const;
 export type Fault = typeof FAULTS[number];
 
@@ -247,6 +248,9 @@ class Run {
         return attack(layer, node, nameHash(random.pick(layer.nodes).number), random.below(60));
       case "loss":
         return;
+      case "clock":
+        // Somebody sets it, a little or wholly wrong; it stays so.
+        return node.setClock(random.pick([-1, 1]) * random.pick([5, 600, 3600, 86_400, 3e7]));
       case "move": {
         const name = this.#nextName + random.below(3);
         if (traffic.holders.get(name)?.has(node.number)) traffic.cease(node.number, name);

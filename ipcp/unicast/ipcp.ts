@@ -97,7 +97,13 @@ export class UnicastIpcp implements IpcpType {
         this.#sinceSec.clear();
       },
       pump: () => this.#pumpNode(),
-      onTimer: (nowUs) => this.#layer?.node.onTimer(nowUs),
+      onTimer: (nowUs) => {
+        const node = this.#layer?.node;
+        if (node === undefined) return;
+        // The wall clock may have been set.
+        dhtOf(node.directory)?.onClock(nowUs, Date.now() / 1000);
+        node.onTimer(nowUs);
+      },
       deadlineUs: () => this.#layer?.node.deadlineUs() ?? Infinity,
     });
   }

@@ -137,6 +137,42 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a Data Transfer connection goes below in the cube that it was asked for",
+  ignore,
+  async fn() {
+    await using lab = await Loopback.make([["low.a"], ["low.b"]], undefined, ["--rib", "on"]);
+    const [a, b] = lab.nodes as [TestNode, TestNode];
+    await first(a, "low.a", "low", "wire");
+    await joins(b, "low.b", "low", "wire", "low.a");
+    await first(a, "high.a", "high", "low.a");
+    const dir = `${b.prefix}/tmp/ouroboros/low.b`;
+    /** Packets that low.b sent to its neighbour in a cube. */
+    const sent = async (cube: number) => {
+      const transfer = [...Deno.readDirSync(dir)].find((e) => e.name.startsWith("dt."))!.name;
+      const file = [...Deno.readDirSync(`${dir}/${transfer}`)].find((e) => !/^[01]$/.test(e.name))!;
+      const text = await cat(`${dir}/${transfer}/${file.name}`);
+      const counts = text.slice(text.indexOf(`Qos cube ${`${cube}`.padStart(3)}:`));
+      return Number(/ sent \(packets\): +(\d+)/.exec(counts)![1]);
+    };
+    for (const name of ["high.a", "high", "high.b"]) await b.must("irm", "name", "create", name);
+    const who = ["name", "high.b", "dst", "high.a"];
+    await b.must("irm", "ipcp", "enroll", "type", "unicast", ...who, "autobind");
+    await b.must("irm", "name", "reg", "high.b", "ipcp", "low.b");
+    await b.must("irm", "ipcp", "connect", ...who, "component", "mgmt");
+    assertEquals([await sent(1), await sent(2)], [0, 0]);
+    await pingServer(a, "ping.a", "high");
+    // What the flows above want is a matter of the layer above: below all goes in the cube of the connection.
+    for (const [qos, cube] of [["voice", 2], ["video", 1]] as const) {
+      const before = await sent(cube);
+      await b.must("irm", "ipcp", "connect", ...who, "component", "dt", "qos", qos);
+      await pinged(b, "ping.a", 3, ["-q", "data", "-s", "5000"]);
+      assertEquals(await sent(cube) - before >= 3, true, qos);
+      await b.must("irm", "ipcp", "disconnect", ...who, "component", "dt");
+    }
+  },
+});
+
+Deno.test({
   name: "an IPCP that is killed leaves no mount",
   ignore,
   async fn() {

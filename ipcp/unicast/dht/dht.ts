@@ -215,9 +215,10 @@ export class Dht implements Directory {
     this.#publish(nowUs, hash);
   }
 
-  unregister(nowUs: number, hash: Uint8Array): boolean {
+  unregister(_nowUs: number, hash: Uint8Array): boolean {
     if (!this.#values.own.delete(hash)) return false;
-    const value = this.self.addr, expires = Math.floor(this.#unix(nowUs));
+    // Over in every clock: those of members differ.
+    const value = this.self.addr, expires = 0;
     for (const c of this.#contacts.closest(hash, SMALL, (a) => this.#reaches(a))) {
       this.#send(c.addr, { kind: "store", src: this.self, key: hash, value, expires });
     }
@@ -430,9 +431,13 @@ export class Dht implements Directory {
     this.counters.stores += 1;
     // Our own, sent on by somebody.
     if (value === this.self.addr && this.#values.own.get(key) !== undefined) return;
-    const lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
-    if (lifeSec <= 0 && value === src.addr) return this.#withdrawn(key, value);
-    if (value === src.addr) this.#wrong.get(key)?.delete(value);
+    let lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
+    if (value === src.addr) {
+      if (expires === 0) return this.#withdrawn(key, value);
+      this.#wrong.get(key)?.delete(value);
+      // Who has the name renews it, whatever its clock or ours says.
+      lifeSec = Math.max(lifeSec, this.#lifeSec());
+    }
     const near = () => this.#contacts.isAmongClosest(key, this.self.id, this.#settings.k);
     if (lifeSec < 0 || !this.#values.store(nowUs, key, value, nowUs + lifeSec * 1e6, near)) {
       this.counters.refused += 1;
