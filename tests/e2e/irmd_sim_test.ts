@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   type FlowInfo,
+  HashAlgo,
   IpcpCode,
   type IpcpMsg,
   IpcpType,
@@ -11,10 +12,18 @@ import {
   type IrmMsg,
 } from "../../lib/irm/messages.ts";
 import { Errno } from "../../lib/errno.ts";
+import { nameHash } from "../../lib/hash.ts";
 import { Puppet } from "../doubles/puppet.ts";
 import type { Behaviour } from "../doubles/puppet_process.ts";
 import { type IrmdVector, irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";
-import { acceptRequest, oapRequest, puppetNode, startIpcp, udp6 } from "./irmd_ipcp_support.ts";
+import {
+  acceptRequest,
+  arrival,
+  oapRequest,
+  puppetNode,
+  startIpcp,
+  udp6,
+} from "./irmd_ipcp_support.ts";
 import { until } from "./support/deadline.ts";
 import type { TestNode } from "./support/node.ts";
 import { nameInfo } from "./support/names.ts";
@@ -54,6 +63,16 @@ const PATIENCE = 3;
 /** How long an accept that goes on is watched, ms. */
 const GOES_ON_MS = 8_000;
 
+/** The server accepts a flow that comes over the IPCP; its id. */
+async function acceptedFlow(s: Sim): Promise<number> {
+  await s.ipcp.tell({ op: "behave", how: {}, allocReply: null, confirm: true });
+  const accepted = s.server.irm(acceptRequest(s.server, 60_000));
+  const hash = nameHash(HashAlgo.MD5, "n2") as Uint8Array;
+  const arrived = await s.ipcp.irm(arrival(s.ipcp, hash, await oapRequest(s.node, "n2")));
+  assertEquals([arrived?.result, (await accepted)?.result], [0, 0], arrived?.error?.cause);
+  return arrived!.flowInfo!.id;
+}
+
 /** Tells the IPCP how to behave and sends the request; resolves to a check of what came of it. */
 async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
   const { alloc_reply: allocReply, ...told } = v.input.ipcp_behaviour;
@@ -63,6 +82,8 @@ async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
       return [code, of.sleep === undefined ? of : { ...of, sleep: of.sleep * PATIENCE }];
     }),
   );
+  // Whatever was before: a flow of its own to end.
+  if (v.name.startsWith("sim/dealloc/")) s.lastId = await acceptedFlow(s);
   await s.ipcp.asked();
   await s.ipcp.tell({
     op: "behave",
