@@ -104,8 +104,8 @@ async function man([word, dir, ...more]: readonly string[]): Promise<number> {
   const { manFiles, manPage } = await import("./commands/man.ts");
   if (word === "--to" && dir !== undefined && more.length === 0) {
     for (const { file, word } of manFiles()) {
-      Deno.mkdirSync(`${dir}/${file.slice(0, file.indexOf("/"))}`, { recursive: true });
-      Deno.writeTextFileSync(`${dir}/${file}`, (await manPage(word, config.version))!);
+      await Deno.mkdir(`${dir}/${file.slice(0, file.indexOf("/"))}`, { recursive: true });
+      await Deno.writeTextFile(`${dir}/${file}`, (await manPage(word, config.version))!);
       print(Deno.stdout, `${file}\n`);
     }
     return 0;

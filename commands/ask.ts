@@ -10,7 +10,9 @@ const ANSWER_MS = 1000;
 
 export const askNode: Ask = async (kind) => {
   try {
-    if (kind === "device") return [...Deno.readDirSync("/sys/class/net")].map(({ name }) => name);
+    if (kind === "device") {
+      return (await Array.fromAsync(Deno.readDir("/sys/class/net"))).map(({ name }) => name);
+    }
     const admin = new AdminClient(undefined, { timeoutMs: ANSWER_MS });
     if (kind === "name") return proposable((await admin.listNames()).map(({ name }) => name));
     const ipcps = await admin.listIpcps();

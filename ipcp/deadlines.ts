@@ -21,7 +21,8 @@ export class Deadlines<K> {
   /** The deadline of a key is `atUs` from now on. */
   set(key: K, atUs: number): void {
     this.#due.set(key, atUs);
-    const heap = this.#heap, entry = { atUs, key };
+    const heap = this.#heap;
+    const entry = { atUs, key };
     let i = heap.push(entry) - 1;
     while (i > 0 && heap[(i - 1) >> 1]!.atUs > atUs) {
       heap[i] = heap[(i - 1) >> 1]!;
@@ -44,7 +45,8 @@ export class Deadlines<K> {
   }
 
   #pop(): void {
-    const heap = this.#heap, last = heap.pop()!;
+    const heap = this.#heap;
+    const last = heap.pop()!;
     if (heap.length === 0) return;
     let i = 0;
     for (;;) {

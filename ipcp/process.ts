@@ -354,7 +354,8 @@ export class IpcpProcess {
   }
 
   async #operate(m: IpcpMsg): Promise<number | Failure> {
-    const t = this.#type, log = this.#log;
+    const t = this.#type;
+    const log = this.#log;
     const hash = m.hash ?? EMPTY;
     switch (m.code) {
       case Command.reg: {
@@ -396,7 +397,8 @@ export class IpcpProcess {
   }
 
   async #flowCommand(m: IpcpMsg, hash: Uint8Array): Promise<number | Failure> {
-    const t = this.#type, log = this.#log;
+    const t = this.#type;
+    const log = this.#log;
     if (m.flowId === undefined || m.flowId < 1 || m.flowId >= 10240) return -Errno.EINVAL;
     const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };
     if (m.code === Command.flowAllocResp) {

@@ -334,7 +334,7 @@ async function serve(
     removeObjects(d);
     await rib.close();
     try {
-      Deno.removeSync(irmSocketPath(instance));
+      await Deno.remove(irmSocketPath(instance));
     } catch {
       // Somebody has removed it already.
     }

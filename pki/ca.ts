@@ -54,7 +54,7 @@ export async function loadCa(
 ): Promise<Issuer & { certificate: Uint8Array<ArrayBuffer> }> {
   const path = caPath(o, ca);
   try {
-    Deno.lstatSync(path);
+    await Deno.lstat(path);
   } catch (e) {
     if (!(e instanceof Deno.errors.NotFound)) {
       throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
@@ -75,7 +75,7 @@ export async function loadCa(
 export async function loadKey(path: string, o: CaOptions): Promise<SigningKey> {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = await Deno.readTextFile(path);
   } catch (e) {
     if (!(e instanceof Deno.errors.NotFound)) {
       throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);

@@ -89,7 +89,7 @@ export async function signRequest(
 ): Promise<Report> {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = await Deno.readTextFile(path);
   } catch (e) {
     throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
   }

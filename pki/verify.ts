@@ -28,7 +28,7 @@ export interface VerifyOptions {
 export async function verify(o: VerifyOptions): Promise<Report> {
   let text: string;
   try {
-    text = Deno.readTextFileSync(o.leaf);
+    text = await Deno.readTextFile(o.leaf);
   } catch (e) {
     throw new PkiError(`cannot read ${o.leaf}: ${fileCause(e)}`);
   }
@@ -40,7 +40,7 @@ export async function verify(o: VerifyOptions): Promise<Report> {
   for (const dir of [o.cacert, o.untrusted, o.revoked]) {
     if (dir === undefined) continue;
     try {
-      Deno.readDirSync(dir);
+      await Array.fromAsync(Deno.readDir(dir));
     } catch (e) {
       // No intermediates make less trusted, not more.
       if (dir === o.untrusted && e instanceof Deno.errors.NotFound) continue;

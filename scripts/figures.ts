@@ -58,7 +58,8 @@ section(
   table(
     ["policy", "down: lost", "down: outage, ms", "silent cut: outage, s"],
     (["simple", "lfa", "ecmp"] as const).map((policy) => {
-      const down = lossAtCut(policy, true), cut = lossAtCut(policy, false);
+      const down = lossAtCut(policy, true);
+      const cut = lossAtCut(policy, false);
       return [policy, down.lost, ms(down.outageUs), (cut.outageUs / 1e6).toFixed(1)];
     }),
   ),

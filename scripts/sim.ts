@@ -92,9 +92,15 @@ if (args.seed !== undefined) {
     console.log({ ...scenario, topology: scenario.topology.name }, numbers);
   }
 } else {
-  const first = Number(args.first ?? 1), seeds = Number(args.seeds ?? 1000);
+  const first = Number(args.first ?? 1);
+  const seeds = Number(args.seeds ?? 1000);
   const from = performance.now();
-  let failed = 0, virtualUs = 0, happened = 0, packets = 0, slowest = 0, done = 0;
+  let failed = 0;
+  let virtualUs = 0;
+  let happened = 0;
+  let packets = 0;
+  let slowest = 0;
+  let done = 0;
   for (let seed = first; seed < first + seeds && failed < FAILURES_MAX; seed++) {
     const outcome = run(seed, faults);
     done++;

@@ -76,7 +76,8 @@ function pssParams(params: Uint8Array | undefined): PssParams | undefined {
   const t = params && readTlv(params);
   const parts = t?.tag === Tag.sequence ? children(t) : undefined;
   if (parts === undefined) return undefined;
-  let digest: string | undefined = "sha1", maskDigest: string | undefined = "sha1";
+  let digest: string | undefined = "sha1";
+  let maskDigest: string | undefined = "sha1";
   let saltBytes = 20;
   for (const part of parts) {
     const inner = children(part)?.[0];

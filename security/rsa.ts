@@ -51,7 +51,8 @@ export function rsaKeyOf(spki: Uint8Array): RsaKey | undefined {
   if (sequence?.tag !== Tag.sequence) return undefined;
   const [nTlv, eTlv] = children(sequence) ?? [];
   if (nTlv?.tag !== Tag.integer || eTlv?.tag !== Tag.integer) return undefined;
-  const n = BigInt("0x0" + contents(nTlv).toHex()), e = BigInt("0x0" + contents(eTlv).toHex());
+  const n = BigInt("0x0" + contents(nTlv).toHex());
+  const e = BigInt("0x0" + contents(eTlv).toHex());
   const bits = n === 0n ? 0 : n.toString(2).length;
   if (bits < 512 || bits > RSA_BITS_MAX || (e & 1n) === 0n || e < 3n || e >= n) return undefined;
   // Large exponents cost seconds with large moduli (OpenSSL has the same bound).

@@ -15,9 +15,11 @@ function updatesSent(layer: LayerSim): number {
 
 /** From now on: when the last routes of any node changed, µs, and updates sent. */
 function settle(layer: LayerSim, forUs: number): { us: number; updates: number } {
-  const from = layer.queue.nowUs, before = updatesSent(layer);
+  const from = layer.queue.nowUs;
+  const before = updatesSent(layer);
   const published = () => layer.nodes.reduce((n, node) => n + node.routesPublished, 0);
-  let routes = published(), lastUs = from;
+  let routes = published();
+  let lastUs = from;
   layer.runFor(forUs, () => {
     const now = published();
     if (now !== routes) {
@@ -76,7 +78,9 @@ export function lossAtCut(
   const carried = [1, 4].map((n) => layer.connection(0, n)!.links[2]!.sent);
   const next = carried[0]! > carried[1]! ? 1 : 4;
   const from = layer.queue.nowUs;
-  let last = arrived(), lastUs = from, outageUs = 0;
+  let last = arrived();
+  let lastUs = from;
+  let outageUs = 0;
   if (told) layer.setUp(0, next, false);
   else layer.cut(0, next);
   layer.runFor(told ? 2e6 : 60e6, () => {
@@ -203,7 +207,8 @@ export function directory(nodes: number, queries: number): DirectoryFigures {
   const took: number[] = [];
   let asked = 0;
   for (let i = 0; i < queries; i++) {
-    const who = layer.random.below(nodes), name = layer.random.below(nodes);
+    const who = layer.random.below(nodes);
+    const name = layer.random.below(nodes);
     if (who === name) continue;
     asked++;
     const from = layer.queue.nowUs;

@@ -342,7 +342,8 @@ class Run {
     const { layer, traffic } = this;
     const names = traffic.servedNames();
     const alive = layer.nodes.filter((n) => n.alive);
-    let missing = 0, example = "";
+    let missing = 0;
+    let example = "";
     for (const node of alive) {
       for (const name of names) {
         node.query(nameHash(name), (result) => {

@@ -72,7 +72,8 @@ function join(
   const root = (i: number): number => part[i] === i ? i : (part[i] = root(part[i]!));
   for (const [i, j] of links) part[root(i)] = root(j);
   for (;;) {
-    let best: [number, number] | undefined, least = Infinity;
+    let best: [number, number] | undefined;
+    let least = Infinity;
     for (let i = 0; i < n; i++) {
       for (let j = i + 1; j < n; j++) {
         if (root(i) === root(j) || distance(i, j) >= least) continue;
@@ -88,7 +89,9 @@ function join(
 
 /** A fat tree of `k`-port switches (k even), without hosts: core, aggregation and edge. */
 export function fatTree(k: number): Topology {
-  const half = k / 2, cores = half * half, perPod = k;
+  const half = k / 2;
+  const cores = half * half;
+  const perPod = k;
   const links: [number, number][] = [];
   for (let pod = 0; pod < k; pod++) {
     const first = cores + pod * perPod;
@@ -133,7 +136,8 @@ export function graphml(name: string, text: string): Topology | undefined {
   for (const [edge] of text.matchAll(/<edge\b[^>]*>/g)) {
     const end = (word: string) =>
       ids.get(new RegExp(`\\b${word}\\s*=\\s*"([^"]*)"`).exec(edge)?.[1] ?? "");
-    const a = end("source"), b = end("target");
+    const a = end("source");
+    const b = end("target");
     if (a === undefined || b === undefined || a === b) continue;
     const key = `${Math.min(a, b)} ${Math.max(a, b)}`;
     if (seen.has(key)) continue;

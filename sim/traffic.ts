@@ -135,7 +135,8 @@ export class Traffic {
       if (bytes.length === 0) return; // A keepalive.
       if (bytes.length < HEAD_BYTES) return this.#wrong(`call ${call.tag}: ${bytes.length} bytes`);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      const tag = view.getUint32(0), number = view.getUint32(5);
+      const tag = view.getUint32(0);
+      const number = view.getUint32(5);
       if (tag !== call.tag || bytes[4] !== direction) {
         return this.#wrong(`call ${call.tag} got packet ${number} of call ${tag}`);
       }

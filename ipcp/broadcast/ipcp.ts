@@ -95,7 +95,8 @@ export class BroadcastIpcp implements IpcpType {
 
   /** An application joins. Our Data Transfer limits are those of the connections there are now. */
   async flowJoin(flow: FlowOrder, hash: Uint8Array): Promise<number> {
-    const own = this.#hash, shell = this.#shell;
+    const own = this.#hash;
+    const shell = this.#shell;
     if (hash.length !== own.length || !hash.every((b, i) => b === own[i])) return -Errno.ENAME;
     const { held, plane } = shell.layer!;
     const taken = held.hold(flow);
@@ -112,7 +113,8 @@ export class BroadcastIpcp implements IpcpType {
   }
 
   #up({ flow, address }: Connection): void {
-    const shell = this.#shell, info = shell.lower?.infoOf(flow);
+    const shell = this.#shell;
+    const info = shell.lower?.infoOf(flow);
     // A flow that stands in for a newer one that broke is a neighbour already.
     if (info === undefined || this.#neighbours.has(flow)) return;
     const own = address !== 0;

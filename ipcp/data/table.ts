@@ -69,7 +69,8 @@ export class FlowTable {
 
   /** Publish a flow, or publish it anew. */
   open(flowId: number, row: FlowRow): void {
-    const at = flowId * ROW_WORDS, rows = this.#rows;
+    const at = flowId * ROW_WORDS;
+    const rows = this.#rows;
     if (row.peer.length > PEER_BYTES_MAX) throw new RangeError(`peer of ${row.peer.length} bytes`);
     const before = (rows[at + W.gen]! & 1) === 1 ? rows[at + W.localEid]! : 0;
     if (before !== 0 && before !== (row.localEid | 0)) this.#unlink(flowId, before);
@@ -97,7 +98,8 @@ export class FlowTable {
 
   /** Out of the index; those behind it stay reachable throughout. */
   #unlink(flowId: number, eid: number): void {
-    const place = eid & 0xffff, rows = this.#rows;
+    const place = eid & 0xffff;
+    const rows = this.#rows;
     const next = rows[flowId * ROW_WORDS + W.next]!;
     if (this.#index[place] === flowId) return void Atomics.store(this.#index, place, next);
     for (let id = this.#index[place]!; id !== 0; id = rows[id * ROW_WORDS + W.next]!) {
@@ -109,7 +111,8 @@ export class FlowTable {
 
   /** Take a flow out of sight of the data path. The row stays for what the process has written already. */
   close(flowId: number): void {
-    const at = flowId * ROW_WORDS, rows = this.#rows;
+    const at = flowId * ROW_WORDS;
+    const rows = this.#rows;
     const gen = rows[at + W.gen]!;
     if ((gen & 1) === 0) return;
     if (rows[at + W.localEid] !== 0) this.#unlink(flowId, rows[at + W.localEid]!);

@@ -165,7 +165,8 @@ export class EthIpcp extends ShimIpcp {
   #frame(to: Addr | undefined, payload: Uint8Array, ethertype: number): Uint8Array {
     const header = this.#dix ? frame.DIX_HEADER_BYTES : frame.LLC_HEADER_BYTES;
     const b = new Uint8Array(header + payload.length);
-    const dst = to ?? BROADCAST, n = payload.length;
+    const dst = to ?? BROADCAST;
+    const n = payload.length;
     if (this.#dix) frame.encodeDix(dst, this.#mac, ethertype, frame.DIX_MGMT_EID, n, b, 0);
     else {
       const sap = frame.LLC_MGMT_SAP;
@@ -247,7 +248,8 @@ export class EthIpcp extends ShimIpcp {
 
   /** Flows of a MAC that is ours no more have ended; their peers believe that of the MAC that they know. */
   #endLeft(up: boolean): void {
-    const left = this.#left, mac = this.#mac;
+    const left = this.#left;
+    const mac = this.#mac;
     if (left === undefined || !up) return;
     this.#left = undefined;
     this.#mac = left;
@@ -257,7 +259,8 @@ export class EthIpcp extends ShimIpcp {
 
   /** Flows that are open keep the limit that they were told at their beginning. */
   #changeDevice(mac: Uint8Array, mtu: number): void {
-    const before = this.#payloadMax, dev = this.#dev;
+    const before = this.#payloadMax;
+    const dev = this.#dev;
     this.#left ??= this.#mac;
     if (mac.every((byte, i) => byte === this.#left![i])) this.#left = undefined;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));

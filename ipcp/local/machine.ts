@@ -165,7 +165,8 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   }
 
   owned(_nowUs: number, flowId: number, result: number): void {
-    const flow = this.#flows.get(flowId), verdict = flow?.verdict;
+    const flow = this.#flows.get(flowId);
+    const verdict = flow?.verdict;
     if (flow === undefined || verdict === undefined) return;
     flow.verdict = undefined;
     this.#settle(flow, verdict, Math.min(result, 0));
@@ -228,7 +229,8 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   }
 
   dropped(nowUs: number, flowId: number): void {
-    const flow = this.#flows.get(flowId), partner = flow?.partner;
+    const flow = this.#flows.get(flowId);
+    const partner = flow?.partner;
     if (flow?.state !== "draining") return;
     if (partner !== undefined) {
       flow.partner = partner.partner = undefined;

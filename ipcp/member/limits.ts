@@ -13,7 +13,8 @@ export function lessHead(limits: SduLimits, headBytes: number): SduLimits {
 
 /** What every flow below carries; those that tell no limit do not count. */
 export function leastOf(all: Iterable<SduLimits>): SduLimits {
-  let most = Infinity, whole = Infinity;
+  let most = Infinity;
+  let whole = Infinity;
   for (const { sduBytesMax, sduBytesWhole } of all) {
     if (sduBytesMax === undefined) continue;
     most = Math.min(most, sduBytesMax);

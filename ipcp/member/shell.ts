@@ -417,7 +417,8 @@ export class MemberShell {
   async stop(): Promise<void> {
     this.#machines.feed((nowUs) => this.#type.leave?.(nowUs));
     this.#machines.stop((nowUs) => this.#connections.close(nowUs));
-    const layer = this.#layer, lower = this.#lower;
+    const layer = this.#layer;
+    const lower = this.#lower;
     if (layer !== undefined) {
       await layer.plane.stop();
       const c = layer.plane.counters;

@@ -109,7 +109,8 @@ export abstract class ShimIpcp implements IpcpType {
   }
 
   #do(e: ShimOnly): void {
-    const plane = this.#plane, layer = this.#layer;
+    const plane = this.#plane;
+    const layer = this.#layer;
     if (plane === undefined || layer === undefined) return;
     switch (e.kind) {
       case "send":
@@ -179,7 +180,9 @@ export abstract class ShimIpcp implements IpcpType {
 
   /** Answer what waits, stop the data path. */
   async stop(): Promise<void> {
-    const layer = this.#layer, plane = this.#plane, socket = this.#socket;
+    const layer = this.#layer;
+    const plane = this.#plane;
+    const socket = this.#socket;
     layer?.shell.stop();
     this.#layer = undefined;
     this.#plane = undefined;

@@ -503,7 +503,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   owned(nowUs: number, flowId: number, result: number): void {
-    const flow = this.#flows.get(flowId), verdict = flow?.verdict;
+    const flow = this.#flows.get(flowId);
+    const verdict = flow?.verdict;
     if (flow === undefined || verdict === undefined) return;
     flow.verdict = undefined;
     this.#settle(nowUs, flow, verdict, Math.min(result, 0));

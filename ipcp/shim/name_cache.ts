@@ -152,7 +152,8 @@ export class Queries {
 
   /** What is due: hashes to ask again, and waiters whose time is up. */
   due(nowUs: number): { repeat: Uint8Array[]; expired: number[] } {
-    const repeat: Uint8Array[] = [], expired: number[] = [];
+    const repeat: Uint8Array[] = [];
+    const expired: number[] = [];
     for (;;) {
       const key = this.#deadlines.take(nowUs);
       if (key === undefined) return { repeat, expired };

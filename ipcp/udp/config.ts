@@ -29,7 +29,8 @@ export function inet4OfNumber(n: number): Uint8Array {
 export function udpSettings(conf: IpcpConfig): UdpSettings | Failure {
   let settings: UdpSettings;
   if (conf.ipcpType === IpcpType.UDP4) {
-    const ip = inet4OfNumber(conf.udp4.ipAddr), dns = inet4OfNumber(conf.udp4.dnsAddr);
+    const ip = inet4OfNumber(conf.udp4.ipAddr);
+    const dns = inet4OfNumber(conf.udp4.dnsAddr);
     const text = formatInet4(ip);
     const dnsText = isAnyAddress(dns) ? undefined : formatInet4(dns);
     settings = { family: 4, ip, text, port: conf.udp4.port, dns: dnsText };

@@ -121,9 +121,11 @@ export class Forwarder {
 
   /** Chooses the next hop to `pci.dst` for a packet that came from `from`. */
   #choose(from: number): boolean {
-    const hops = this.#hops, states = this.#states;
+    const hops = this.#hops;
+    const states = this.#states;
     const n = this.#table.lookup(this.pci.dst, hops);
-    let usable = 0, back = -1;
+    let usable = 0;
+    let back = -1;
     for (let i = 0; i < n; i++) {
       const fd = hops[i]!;
       if (!states.isUp(fd)) continue;

@@ -82,7 +82,8 @@ export class Graph {
 
   /** `src` announces a link to `dst`. Announcing it twice is announcing it once. */
   add(src: number, dst: number): void {
-    const s = this.#vertex(src), d = this.#vertex(dst);
+    const s = this.#vertex(src);
+    const d = this.#vertex(dst);
     const edge = this.#edge(s, d) ?? this.#link(s, d);
     edge.here = true;
     edge.twin.there = true;
@@ -90,7 +91,8 @@ export class Graph {
 
   /** `src` announces its link to `dst` no longer; false if it did not. */
   remove(src: number, dst: number): boolean {
-    const s = this.#vertices.get(src), d = this.#vertices.get(dst);
+    const s = this.#vertices.get(src);
+    const d = this.#vertices.get(dst);
     const edge = s === undefined || d === undefined ? undefined : this.#edge(s, d);
     if (edge === undefined || !edge.here) return false;
     edge.here = false;
@@ -110,7 +112,8 @@ export class Graph {
     from.seen = mark;
     distanceOf.set(from, 0);
     const reached: Vertex[] = [from];
-    for (let level = [from], d = 1; level.length > 0; d++) {
+    let level = [from];
+    for (let d = 1; level.length > 0; d++) {
       const next: Vertex[] = [];
       level.sort((a, b) => a.addr - b.addr);
       for (const v of level) {
@@ -133,7 +136,8 @@ export class Graph {
     const routes: Routes = new Map();
     const me = this.#vertices.get(self);
     if (me === undefined) return routes;
-    const mine = new Map<Vertex, number>(), hops = new Map<Vertex, Vertex>();
+    const mine = new Map<Vertex, number>();
+    const hops = new Map<Vertex, Vertex>();
     const reached = this.#walk(me, mine, hops);
     const neighbours = policy === "simple" ? [] : this.#neighbours(me);
     const theirs = neighbours.map((n) => {

@@ -181,7 +181,8 @@ export class UnicastIpcp implements IpcpType {
     if ("bad" in own) return { code: -Errno.EINVAL, stage: POLICY_STAGE, cause: own.bad };
     const self = own.address({ random, name, layer: settings.layer }, settings.dht.peer);
     log.info(`IPCP got address ${self}.`);
-    const table = new ForwardTable(BUCKETS_LIVE), states = new HopStates(FLOW_IDS_MAX);
+    const table = new ForwardTable(BUCKETS_LIVE);
+    const states = new HopStates(FLOW_IDS_MAX);
     const stats = new DataStats();
     const plane = await this.#shell.openPlane(WORKER, (start): UnicastStart => ({
       ...start,
@@ -359,7 +360,8 @@ export class UnicastIpcp implements IpcpType {
 
   /** Does one thing that the node wants, or false. */
   #pumpNode(): boolean {
-    const layer = this.#layer, effect = layer?.node.poll();
+    const layer = this.#layer;
+    const effect = layer?.node.poll();
     if (effect === undefined) return false;
     this.#doNode(layer!, effect);
     return true;

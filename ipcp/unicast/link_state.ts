@@ -302,11 +302,14 @@ export class LinkStateRouting {
   }
 
   #passOn(nowUs: number): void {
-    const pending = this.#pending, links = this.#links;
+    const pending = this.#pending;
+    const links = this.#links;
     this.#passOnAtUs = Infinity;
     this.#passedUs = nowUs;
     for (let i = 0; i < pending.size; i++) {
-      const src = pending.src(i), dst = pending.dst(i), seqno = pending.seqno(i);
+      const src = pending.src(i);
+      const dst = pending.dst(i);
+      const seqno = pending.seqno(i);
       const slot = links.find(src, dst);
       if (slot < 0 || links.note(slot) !== i + 1) continue;
       links.setNote(slot, 0);

@@ -11,11 +11,17 @@ const CAPACITY_FIRST = 16;
 
 /** A record: words of 32 bits, of which the middle four are two doubles. */
 const WORDS = 8;
-const SRC = 0, DST = 1, STATE = 6, NOTE = 7;
+const SRC = 0;
+const DST = 1;
+const STATE = 6;
+const NOTE = 7;
 const DOUBLES = 4;
-const SEQNO = 1, HEARD = 2;
+const SEQNO = 1;
+const HEARD = 2;
 
-const FREE = 0, LIVE = 1, WITHDRAWN = 2;
+const FREE = 0;
+const LIVE = 1;
+const WITHDRAWN = 2;
 
 /** A multiplicative hash of both addresses. */
 function hash(src: number, dst: number): number {
@@ -42,7 +48,8 @@ export class LinkTable {
 
   /** The slot of a link, or -1. */
   find(src: number, dst: number): number {
-    const words = this.#words, mask = this.#mask;
+    const words = this.#words;
+    const mask = this.#mask;
     for (let slot = hash(src, dst) & mask;; slot = (slot + 1) & mask) {
       const at = slot * WORDS;
       if (words[at + STATE] === FREE) return -1;
@@ -72,7 +79,8 @@ export class LinkTable {
 
   /** Takes the link in a slot away. */
   remove(slot: number): void {
-    const words = this.#words, mask = this.#mask;
+    const words = this.#words;
+    const mask = this.#mask;
     const src = words[slot * WORDS + SRC]!;
     const left = this.countOf(src) - 1;
     if (left === 0) this.#countOf.delete(src);

@@ -43,7 +43,8 @@ export class Pacer {
     if (this.#size === 0 || this.#at[0]! > nowNs) return -1;
     const flow = this.#flow[0]!;
     const last = --this.#size;
-    const at = this.#at[last]!, who = this.#flow[last]!;
+    const at = this.#at[last]!;
+    const who = this.#flow[last]!;
     let i = 0;
     for (;;) {
       let down = 2 * i + 1;
@@ -63,7 +64,8 @@ export class Pacer {
   }
 
   #grow(): void {
-    const at = new Float64Array(this.#at.length * 2), flow = new Int32Array(at.length);
+    const at = new Float64Array(this.#at.length * 2);
+    const flow = new Int32Array(at.length);
     at.set(this.#at);
     flow.set(this.#flow);
     this.#at = at;

@@ -272,7 +272,8 @@ function flows(state: UnicastState): RibComponent {
     read: (name) => {
       const flow = state.flows().find((f) => `${f.flowId}` === name);
       if (flow === undefined) return undefined;
-      const { stats } = state, { flowId } = flow;
+      const { stats } = state;
+      const { flowId } = flow;
       const sinceSec = state.sinceSec(flowId);
       const counts = ABOVE_ROWS.flatMap(([label, what]): Row[] => {
         const [packets, bytes] = stats.counted(flowId, what);

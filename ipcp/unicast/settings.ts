@@ -65,7 +65,8 @@ function range(name: string, value: number, min: number, max: number): string | 
 
 function firstBad(c: UnicastConfig): string | undefined {
   const { dt, dir } = c;
-  const ls = dt.routing.ls, dht = dir.dht;
+  const ls = dt.routing.ls;
+  const dht = dir.dht;
   // An eid_size other than 8 is overridden, as the prototype does (spec 60 §2).
   const found = range("addr_size", dt.addrSize, 4, 4) ??
     range("max_ttl", dt.maxTtl, 1, 255) ??
@@ -102,7 +103,8 @@ export function readSettings(conf: IpcpConfig): Settings | BadSetting {
   if (layerInfo.name === "") return { bad: "the layer has no name" };
   const bad = firstBad(unicast);
   if (bad !== undefined) return { bad };
-  const ls = unicast.dt.routing.ls!, dht = unicast.dir.dht!;
+  const ls = unicast.dt.routing.ls!;
+  const dht = unicast.dir.dht!;
   return {
     layer: layerInfo.name,
     hashAlgo: layerInfo.dirHashAlgo,

@@ -30,7 +30,8 @@ export function transfer(from: Pool, off: number, to: Pool): number {
 /** Copies `n` bytes between checked positions: how many, or a negative errno. */
 function copy(from: Pool, at: number, to: Pool, toAt: number, n: number): number {
   if (n === 0) return 0;
-  const source = from.object, target = to.object;
+  const source = from.object;
+  const target = to.object;
   // The kernel writes to the other mapping as well: where its owner cut it short this is an error, not a signal.
   if (source !== null) return source.pread(to.u8.subarray(toAt, toAt + n), n, at);
   const bytes = from.u8.subarray(at, at + n);

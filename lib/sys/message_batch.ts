@@ -52,8 +52,10 @@ export class MessageBatch {
     const at = (b: Uint8Array<ArrayBuffer>) =>
       BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(b)));
     const data = at(this.data as Uint8Array<ArrayBuffer>);
-    const names = at(this.names as Uint8Array<ArrayBuffer>), iovs = at(iov);
-    const h = new BigUint64Array(this.headers.buffer), v = new BigUint64Array(iov.buffer);
+    const names = at(this.names as Uint8Array<ArrayBuffer>);
+    const iovs = at(iov);
+    const h = new BigUint64Array(this.headers.buffer);
+    const v = new BigUint64Array(iov.buffer);
     for (let i = 0; i < count; i++) {
       h[i * 8] = names + BigInt(i * NAME_BYTES);
       h[i * 8 + 1] = BigInt(nameBytes);
@@ -92,7 +94,8 @@ export class MessageBatch {
   }
   /** Put a message into slot i as if it had been received, cut like a longer one of the network. */
   put(i: number, bytes: Uint8Array, name: Uint8Array): void {
-    const n = Math.min(bytes.length, this.slotBytes), at = i * MMSGHDR_WORDS;
+    const n = Math.min(bytes.length, this.slotBytes);
+    const at = i * MMSGHDR_WORDS;
     this.data.set(bytes.subarray(0, n), i * this.slotBytes);
     this.setName(i, name);
     this.#words[at + WORD.msgLen] = bytes.length;

@@ -225,7 +225,8 @@ export class NetSocket implements Disposable {
 
   /** Send one message: 0 or a negative errno. */
   sendTo(bytes: Uint8Array, to: Uint8Array): number {
-    const buffer = bytes as Uint8Array<ArrayBuffer>, name = to as Uint8Array<ArrayBuffer>;
+    const buffer = bytes as Uint8Array<ArrayBuffer>;
+    const name = to as Uint8Array<ArrayBuffer>;
     const n = sys().sendto(this.fd, buffer, bytes.length, 0, name, to.length);
     return n < 0 ? -errno() : 0;
   }
@@ -246,7 +247,8 @@ export class NetSocket implements Disposable {
 
   /** The address that the socket is bound to. */
   localName(): Uint8Array {
-    const name = new Uint8Array(NAME_BYTES), length = new Uint32Array([NAME_BYTES]);
+    const name = new Uint8Array(NAME_BYTES);
+    const length = new Uint32Array([NAME_BYTES]);
     if (sys().getsockname(this.fd, name, new Uint8Array(length.buffer)) < 0) {
       fail("getsockname", `fd ${this.fd}`);
     }

@@ -43,7 +43,8 @@ export function pathMtuBytes(peer: Uint8Array): number | undefined {
   try {
     if (connectDatagram(fd, peer) < 0) return undefined;
     const [level, name] = family === AF_INET6 ? [IPPROTO_IPV6, IPV6_MTU] : [IPPROTO_IP, IP_MTU];
-    const value = new Int32Array(1), length = new Uint8Array(new Uint32Array([4]).buffer);
+    const value = new Int32Array(1);
+    const length = new Uint8Array(new Uint32Array([4]).buffer);
     const bytes = new Uint8Array(value.buffer);
     return sys().getsockopt(fd, level, name, bytes, length) < 0 ? undefined : value[0]!;
   } finally {

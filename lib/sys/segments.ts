@@ -146,7 +146,8 @@ export class SegmentSender {
 
   #sameName(i: number, j: number): boolean {
     const names = this.#batch.names;
-    const a = i * NAME_BYTES, b = j * NAME_BYTES;
+    const a = i * NAME_BYTES;
+    const b = j * NAME_BYTES;
     for (let k = 0; k < this.#batch.nameBytes; k++) {
       if (names[a + k] !== names[b + k]) return false;
     }

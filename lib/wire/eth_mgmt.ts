@@ -144,7 +144,8 @@ function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | 
     piece.encode(m, into, at + l.length);
     return n;
   }
-  let sender = 0, receiver = 0;
+  let sender = 0;
+  let receiver = 0;
   if (m.kind === "flow_req") sender = m.requesterEid;
   if (m.kind === "flow_reply") {
     sender = m.responderEid;

@@ -43,7 +43,9 @@ function u64(v: DataView, at: number): number {
 export function parse(b: Uint8Array): LinkState | WireError {
   if (b.length !== LENGTH) return new WireError("length", `${b.length} of ${LENGTH} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, LENGTH);
-  const dst = v.getUint32(4), src = u64(v, 8), seqno = u64(v, 16);
+  const dst = v.getUint32(4);
+  const src = u64(v, 8);
+  const seqno = u64(v, 16);
   const upper = v.getUint32(0);
   if (dst === 0 || (upper !== 0 && upper !== dst)) return new WireError("d_addr", "not an address");
   if (src === 0 || src > 0xffffffff) return new WireError("s_addr", "not an address");

@@ -72,7 +72,9 @@ export function isPieceMsg(m: { readonly kind: string }): m is PieceMsg {
 export function parse(b: Uint8Array, at: number): PieceMsg | WireError {
   if (b.length - at < LENGTH) return new WireError("piece", `short: ${b.length - at} bytes`);
   const v = new DataView(b.buffer, b.byteOffset + at, b.length - at);
-  const id = v.getUint32(4), total = v.getUint32(8), from = v.getUint32(12);
+  const id = v.getUint32(4);
+  const total = v.getUint32(8);
+  const from = v.getUint32(12);
   const proof = () => b.slice(at + 16, at + LENGTH);
   const tooLong = total === 0 || total > TOTAL_BYTES_MAX;
   switch (v.getUint8(0)) {

@@ -37,7 +37,8 @@ export function parseLinks(b: Uint8Array): LinkChange[] {
   const v = new DataView(b.buffer, b.byteOffset, b.length);
   const changes: LinkChange[] = [];
   for (let at = 0; b.length - at >= HEADER_BYTES;) {
-    const length = v.getUint32(at, true), type = v.getUint16(at + 4, true);
+    const length = v.getUint32(at, true);
+    const type = v.getUint16(at + 4, true);
     if (length < HEADER_BYTES || length > b.length - at) break;
     if ((type === RTM_NEWLINK || type === RTM_DELLINK) && length >= HEADER_BYTES + INFO_BYTES) {
       changes.push(parseOne(b, v, at, at + length, type === RTM_DELLINK));
@@ -55,10 +56,14 @@ function parseOne(
   deleted: boolean,
 ): LinkChange {
   const info = at + HEADER_BYTES;
-  const index = v.getInt32(info + 4, true), flags = v.getUint32(info + 8, true);
-  let mtu: number | undefined, mac: Uint8Array | undefined, name: string | undefined;
+  const index = v.getInt32(info + 4, true);
+  const flags = v.getUint32(info + 8, true);
+  let mtu: number | undefined;
+  let mac: Uint8Array | undefined;
+  let name: string | undefined;
   for (let attr = info + INFO_BYTES; end - attr >= 4;) {
-    const length = v.getUint16(attr, true), type = v.getUint16(attr + 2, true);
+    const length = v.getUint16(attr, true);
+    const type = v.getUint16(attr + 2, true);
     if (length < 4 || length > end - attr) break;
     if (type === IFLA_IFNAME) name = nameOf(b.subarray(attr + 4, attr + length));
     if (type === IFLA_MTU && length >= 8) mtu = v.getUint32(attr + 4, true);

@@ -150,7 +150,8 @@ const lower = (s: string) => s.toLowerCase();
 function matchDns(name: string | undefined, base: string | undefined): Match {
   if (name === undefined || base === undefined) return "unsupported";
   if (base === "") return "inside";
-  const n = lower(name), b = lower(base);
+  const n = lower(name);
+  const b = lower(base);
   if (n === b) return "inside";
   const under = b.startsWith(".") ? b : `.${b}`;
   return n.endsWith(under) ? "inside" : "outside";

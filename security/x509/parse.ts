@@ -419,7 +419,9 @@ function readUsage(t: Tlv): number {
 }
 
 function readAuthority(t: Tlv): AuthorityKey {
-  let keyId: Uint8Array | undefined, issuer: Name | undefined, serial: Uint8Array | undefined;
+  let keyId: Uint8Array | undefined;
+  let issuer: Name | undefined;
+  let serial: Uint8Array | undefined;
   for (const part of inside(t, "authorityKeyIdentifier")) {
     if (part.tag === 0x80) keyId = contents(part);
     else if (part.tag === 0xa1) {

@@ -11,7 +11,8 @@ import { rates, report, roundTrips } from "./figures.ts";
 
 const [role, mode, countText, bytesText, name] = Deno.args as string[];
 const count = Number(countText);
-const message = new Uint8Array(Number(bytesText)), into = new Uint8Array(2048);
+const message = new Uint8Array(Number(bytesText));
+const into = new Uint8Array(2048);
 /** A stream is measured this long, in slices. */
 const STREAM_MS = 4000;
 const SLICE_MS = 100;
@@ -36,7 +37,8 @@ function sink(flow: Flow): void {
   const slices: number[] = [];
   must(flow.readSync(into));
   const begin = performance.now();
-  for (let start = begin, now = begin; now < begin + STREAM_MS;) {
+  let start = begin;
+  for (let now = begin; now < begin + STREAM_MS;) {
     let n = 0;
     for (; now < start + SLICE_MS; now = performance.now()) {
       for (let k = 0; k < 32; k++) must(flow.readSync(into));

@@ -14,10 +14,12 @@ import { rates, report, roundTrips } from "./figures.ts";
 
 const PORT = 5353;
 const [role, mode, countText, bytesText, own, peer] = Deno.args as string[];
-const count = Number(countText), bytes = Number(bytesText);
+const count = Number(countText);
+const bytes = Number(bytesText);
 const socket = openUdp(sockaddrIn(parseInet4(own!)!, PORT));
 const to = sockaddrIn(parseInet4(peer!)!, PORT) as Uint8Array<ArrayBuffer>;
-const message = new Uint8Array(bytes), into = new Uint8Array(2048);
+const message = new Uint8Array(bytes);
+const into = new Uint8Array(2048);
 
 function must(n: number): void {
   if (n < 0) throw new Error(`socket: ${n}`);
@@ -56,7 +58,9 @@ function stream(): void {
   const poller = new Poller(socket.fd, wake.fd);
   // Rates of slices of a tenth of a second, until nothing comes for a second.
   const slices: number[] = [];
-  let n = 0, start = 0, last = performance.now();
+  let n = 0;
+  let start = 0;
+  let last = performance.now();
   for (;;) {
     const got = socket.receive(batch);
     const now = performance.now();

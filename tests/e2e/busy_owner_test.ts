@@ -48,7 +48,7 @@ for (const args of [[], ["--no-direct"]]) {
       const others = await Bystanders.start(node, "others", "data", 0, layer);
       using process = ownProcess(node);
       const marker = `${node.prefix}/computing`;
-      Deno.writeTextFileSync(marker, "");
+      await Deno.writeTextFile(marker, "");
       const flow = await openFlow(process, "busy", First.DEAF, QOS.data);
       await flow.write(new TextEncoder().encode(marker));
       await owner.waitForLine(/computing/);
@@ -68,7 +68,7 @@ for (const args of [[], ["--no-direct"]]) {
       assertEquals(flow.readSync(new Uint8Array(10), NOW), -11);
       const { retransmissions, rendezVous } = flow.frctStats!;
       assert(retransmissions + rendezVous < 30, `${retransmissions} + ${rendezVous} packets`);
-      Deno.removeSync(marker);
+      await Deno.remove(marker);
       await owner.waitForLine(/computed/);
       await within("the rest", sending, SOON_MS);
       const answer = new TextDecoder().decode(await flow.read({ timeoutMs: SOON_MS }));

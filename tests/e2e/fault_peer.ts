@@ -137,9 +137,11 @@ async function compute(process: OuroProcess): Promise<void> {
   const path = new TextDecoder().decode(await flow.read());
   print("computing");
   // No call of the library and no turn of the event loop: its timers and its waiter are not served.
-  for (let exists = true, x = 1; exists;) {
+  let x = 1;
+  for (let exists = true; exists;) {
     for (let k = 0; k < 1e6; k++) x = Math.imul(x, 48271);
     try {
+      // deno-lint-ignore no-sync-fn-in-async-fn -- it must block
       Deno.statSync(path);
     } catch {
       exists = x === Infinity;

@@ -25,7 +25,7 @@ async function leavesNothing(dir: string): Promise<void> {
   assertEquals(processesOf(dir).map((pid) => Deno.readTextFileSync(`/proc/${pid}/cmdline`)), []);
   assertEquals(mountsBelow(dir), []);
   await Deno.remove(`${dir}/says`).catch(() => {});
-  assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), []);
+  assertEquals((await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name), []);
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -38,7 +38,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       assertEquals(has("/dev/shm", shmBase!.slice(1)), true);
       // IRMd, IPCP, test and the one that went away: what is looked for is there.
       assertEquals(processesOf(dir).length >= 4, true);
-      const mine = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((n) => n !== "says");
+      const mine = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).filter((n) =>
+        n !== "says"
+      );
       assertEquals(mine.length, 1);
       run.kill(signal);
       assertEquals((await run.wait()).code, 130);

@@ -162,8 +162,10 @@ class World {
 
   /** A flow from A that an application at B takes: both ends, and what the IRMd was told. */
   async open(): Promise<[FakeFlow, FakeFlow, { question: IrmMsg; reply: IrmMsg }]> {
-    const client = this.irmd.flow(this.a), server = this.irmd.flow(this.b);
-    let question: IrmMsg | undefined, verdict: Promise<number | undefined> | undefined;
+    const client = this.irmd.flow(this.a);
+    const server = this.irmd.flow(this.b);
+    let question: IrmMsg | undefined;
+    let verdict: Promise<number | undefined> | undefined;
     this.irmd.onRequest = (m) => {
       question = m;
       // It may overtake the answer to the question.

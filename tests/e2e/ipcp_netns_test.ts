@@ -31,7 +31,8 @@ import { run } from "./support/process.ts";
 const ignore = !canMakeNetns();
 type ShimType = "udp4" | "udp6" | "eth-dix" | "eth-llc";
 const TYPES: ShimType[] = ["udp4", "udp6", "eth-dix", "eth-llc"];
-const IP = { A: "10.77.0.1", B: "10.77.0.2" }, IP6 = { A: "fd77::1", B: "fd77::2" };
+const IP = { A: "10.77.0.1", B: "10.77.0.2" };
+const IP6 = { A: "fd77::1", B: "fd77::2" };
 
 const number4 = (b: Uint8Array) => (b[0]! | b[1]! << 8 | b[2]! << 16 | b[3]! << 24) >>> 0;
 
@@ -560,12 +561,14 @@ Deno.test({
     await run(["ip", "link", "set", dev, "up"]);
     await run(["ip", "-n", ns, "link", "set", "vethA", "up"]);
     const ipcp = await irmd.bootstrapped("eth-dix", "a", confOf("eth-dix", "A"), 1, ns);
-    const hash = new Uint8Array(32).fill(7), other = new Uint8Array(32).fill(8);
+    const hash = new Uint8Array(32).fill(7);
+    const other = new Uint8Array(32).fill(8);
     await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash });
     const shown = await run(["ip", "-n", ns, "-o", "link", "show", "vethA"]);
     const own = Uint8Array.fromHex(shown.out.match(/ether ([0-9a-f:]+)/)![1]!.replaceAll(":", ""));
     using peer = new Station(dev, 0xa000);
-    const evil = Uint8Array.of(2, 6, 6, 6, 6, 6), broadcast = new Uint8Array(6).fill(255);
+    const evil = Uint8Array.of(2, 6, 6, 6, 6, 6);
+    const broadcast = new Uint8Array(6).fill(255);
 
     // Names: asked for by broadcast and answered; not asked for and not believed.
     peer.mgmt(broadcast, { kind: "name_query", hash });

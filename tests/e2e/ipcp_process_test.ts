@@ -85,7 +85,8 @@ Deno.test("a local flow: query, request, verdict, packets both ways, dealloc tel
   assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: HASH }), -1);
   assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH }), 0);
   assertEquals(await irmd.result(ipcp, { code: IpcpCode.IPCP_QUERY, hash: HASH }), 0);
-  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  const server = irmd.flow(ipcp);
+  const client = irmd.flow(ipcp);
   irmd.onRequest = () => server;
   assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
   assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
@@ -115,7 +116,8 @@ Deno.test("local: a flow that lingers is down for the partner at once, its id is
   await using irmd = new FakeIrmd();
   const ipcp = await irmd.bootstrapped("local", "n1", {});
   await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
-  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  const server = irmd.flow(ipcp);
+  const client = irmd.flow(ipcp);
   irmd.onRequest = () => server;
   assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
   assertEquals(await irmd.result(ipcp, respMsg(server.id, server.pid)), 0);
@@ -151,7 +153,8 @@ Deno.test("local: an answer that the IRMd does not wait for any more lets go of 
   await using irmd = new FakeIrmd();
   const ipcp = await irmd.bootstrapped("local", "n1", {});
   await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
-  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  const server = irmd.flow(ipcp);
+  const client = irmd.flow(ipcp);
   irmd.onRequest = () => server;
   irmd.replyResult = -9;
   assertEquals(await irmd.result(ipcp, allocMsg(client.id, client.pid)), 0);
@@ -178,7 +181,8 @@ Deno.test("a verdict that overtakes the answer of the IRMd is waited for", async
   await using irmd = new FakeIrmd();
   const ipcp = await irmd.bootstrapped("local", "n1", {});
   await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
-  const server = irmd.flow(ipcp), client = irmd.flow(ipcp);
+  const server = irmd.flow(ipcp);
+  const client = irmd.flow(ipcp);
   let early: Promise<number | undefined> | undefined;
   irmd.onRequest = async () => {
     early = irmd.result(ipcp, respMsg(server.id, server.pid));
@@ -195,7 +199,9 @@ Deno.test("stopping answers pending commands and marks all flows down", async ()
   await using irmd = new FakeIrmd();
   const ipcp = await irmd.bootstrapped("local", "n1", {});
   await irmd.result(ipcp, { code: IpcpCode.IPCP_REG, hash: HASH });
-  const server = irmd.flow(ipcp), client = irmd.flow(ipcp), third = irmd.flow(ipcp);
+  const server = irmd.flow(ipcp);
+  const client = irmd.flow(ipcp);
+  const third = irmd.flow(ipcp);
   irmd.onRequest = () => server;
   await irmd.result(ipcp, allocMsg(client.id, client.pid));
   await irmd.result(ipcp, respMsg(server.id, server.pid));

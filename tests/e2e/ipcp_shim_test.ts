@@ -283,7 +283,8 @@ Deno.test("udp4 survives runts, giants, garbage and floods, and then serves", as
     const reply = { requesterEid: eid, responderEid: eid, response: 0, data: OAP };
     peer.send(encoded({ kind: "flow_reply", ...reply }));
   }
-  const data = OAP, qos = QOS.raw;
+  const data = OAP;
+  const qos = QOS.raw;
   for (let eid = 1; eid < 500; eid++) {
     peer.send(encoded({ kind: "flow_req", requesterEid: eid, qos, hash: HASH, data }));
   }
@@ -308,7 +309,8 @@ Deno.test("udp4 does not serve a name that is not registered, nor a replayed req
   const { ipcp, ip } = await underAttack(irmd);
   using peer = new Peer(ip);
   irmd.onRequest = () => -1;
-  const qos = QOS.raw, data = OAP;
+  const qos = QOS.raw;
+  const data = OAP;
   const other = new Uint8Array(16).fill(8);
   peer.send(encoded({ kind: "flow_req", requesterEid: 8, qos, hash: other, data }));
   const request = encoded({ kind: "flow_req", requesterEid: 9, qos, hash: HASH, data });
@@ -368,7 +370,9 @@ Deno.test({
     await Deno.writeTextFile(`${tools}/nsupdate`, script, { mode: 0o755 });
     try {
       await using irmd = new FakeIrmd({ PATH: `${tools}:${Deno.env.get("PATH")}` });
-      const dns = loopback(), ipA = loopback(), ipB = loopback();
+      const dns = loopback();
+      const ipA = loopback();
+      const ipB = loopback();
       const conf = (ip: Uint8Array) => ({
         udp4: { ipAddr: number4(ip), port: 3435, dnsAddr: number4(dns) },
       });

@@ -27,7 +27,8 @@ export async function connect(
   b: FakeIpcp,
   hash: Uint8Array,
 ): Promise<[FakeFlow, FakeFlow]> {
-  const client = irmd.flow(a), server = irmd.flow(b);
+  const client = irmd.flow(a);
+  const server = irmd.flow(b);
   irmd.onRequest = () => server;
   await findName(irmd, a, hash);
   const { id: flowId, pid } = client;

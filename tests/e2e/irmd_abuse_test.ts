@@ -367,7 +367,7 @@ Deno.test({
   fn: async (t) => {
     const { node, admin } = await setUp();
     await using _node = node;
-    Deno.chmodSync(node.prefix, 0o755);
+    await Deno.chmod(node.prefix, 0o755);
     await admin.createName(nameInfo("n", PolLb.SPILLOVER));
     const user = await Puppet.announced(node, "user", NOBODY);
     const qos = QOS.raw;

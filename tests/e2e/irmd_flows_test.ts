@@ -218,8 +218,8 @@ Deno.test("a program bound with autostart is started for the first flow and stop
   await using node = await TestNode.start();
   const script = `${node.prefix}/auto_srv`;
   const argv = peerArgv("serve", "auto_srv").map((w) => `'${w}'`).join(" ");
-  Deno.writeTextFileSync(script, `#!/bin/sh\nexec ${argv}\n`);
-  Deno.chmodSync(script, 0o755);
+  await Deno.writeTextFile(script, `#!/bin/sh\nexec ${argv}\n`);
+  await Deno.chmod(script, 0o755);
   await node.admin().bindProgram([script], "n1", true);
   const { code, err } = await peer(node, ["churn", "n1", "2"]).wait();
   assertEquals([code, err], [0, ""]);

@@ -72,11 +72,11 @@ Deno.test("irmd leaves the lock to one that was called by a link, whose command 
   await using other = new RunningProcess(["/bin/sleep", "1000"], {
     env: { OURO_ARGV0: "/usr/local/sbin/irmd" },
   });
-  Deno.writeFileSync(path, new Uint8Array(new Int32Array([other.pid]).buffer));
+  await Deno.writeFile(path, new Uint8Array(new Int32Array([other.pid]).buffer));
   const { code, out } = await node.run(["irmd", "--stdout"]);
   assertEquals(code, 1);
   assertStringIncludes(out, `IRMd already running (${other.pid}), exiting.`);
-  Deno.removeSync(path);
+  await Deno.remove(path);
 });
 
 Deno.test("irmd started after a killed one cleans up what that left, also the rings of running programs", async () => {
@@ -89,18 +89,18 @@ Deno.test("irmd started after a killed one cleans up what that left, also the ri
   await old.wait();
   const base = `/dev/shm${node.instance.shmBase}`;
   for (const left of ["pup.4242", "rbuff.4242.1", "set.4242"]) {
-    Deno.writeTextFileSync(`${base}.${left}`, "x");
+    await Deno.writeTextFile(`${base}.${left}`, "x");
   }
-  Deno.writeTextFileSync(ipcpSocketPath(node.instance, 4242424), "");
+  await Deno.writeTextFile(ipcpSocketPath(node.instance, 4242424), "");
   // Not ours: an object whose name only begins alike stays.
   const foreign = `${base}.gspp.bak`;
-  Deno.writeTextFileSync(foreign, "x");
+  await Deno.writeTextFile(foreign, "x");
   await node.startIrmd();
   const { out } = node.irmd!;
   assertMatch(out, /irmd\(WW\): IRMd didn't properly shut down last time\./);
   assertMatch(out, /irmd\(WW\): Stale resources cleaned\./);
   assert(exists(foreign));
-  Deno.removeSync(foreign);
+  await Deno.remove(foreign);
   const names = node.sharedMemory().map((n) => n.slice(n.indexOf(".") + 1)).sort();
   assertEquals(names, ["gspp", "lockfile"]);
   assertEquals(exists(ipcpSocketPath(node.instance, 4242424)), false);
@@ -112,7 +112,7 @@ Deno.test("irmd takes a lock whose owner is another program by now", async () =>
   await using node = await TestNode.start({ idle: true });
   const path = `/dev/shm${node.instance.shmBase}.lockfile`;
   await using other = new RunningProcess(["/bin/sleep", "1000"]);
-  Deno.writeFileSync(path, new Uint8Array(new Int32Array([other.pid]).buffer));
+  await Deno.writeFile(path, new Uint8Array(new Int32Array([other.pid]).buffer));
   await node.startIrmd();
   assertMatch(node.irmd!.out, /didn't properly shut down/);
 });
@@ -131,9 +131,11 @@ Deno.test("irmd with an IPCP: SIGTERM ends the IPCP first, nothing is left", asy
 Deno.test("irm ipcp create of an IPCP that ends while it starts says why", async () => {
   await using node = await TestNode.start({ idle: true });
   const bin = `${node.prefix}/bin`;
-  Deno.mkdirSync(bin);
+  await Deno.mkdir(bin);
   for (const [type, status] of [["udp4", 69], ["udp6", 3]]) {
-    Deno.writeTextFileSync(`${bin}/ipcpd-${type}`, `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
+    await Deno.writeTextFile(`${bin}/ipcpd-${type}`, `#!/bin/sh\nexit ${status}\n`, {
+      mode: 0o755,
+    });
   }
   await node.startIrmd("--ipcp-dir", bin);
   for (
@@ -179,7 +181,7 @@ Deno.test("irmd --config makes what the file says; a wrong file ends the start w
   assertEquals((await node.admin().listIpcps()).map((i) => [i.name, i.layer]), [["l1", "lay"]]);
   await node.stopIrmd();
   const path = `${node.prefix}/bad.conf`;
-  Deno.writeTextFileSync(path, "[nonsense]\n");
+  await Deno.writeTextFile(path, "[nonsense]\n");
   const bad = await node.run(["irmd", "--stdout", "--config", path]);
   assertEquals(bad.code, 1);
   assertMatch(bad.out, /Unkown toplevel key: nonsense\. .*:1\)/);
@@ -190,7 +192,7 @@ Deno.test("irmd --config makes what the file says; a wrong file ends the start w
 Deno.test("irmd --config whose IPCP cannot be bootstrapped: exit 1, nothing is left", async () => {
   await using node = await TestNode.start({ idle: true });
   const path = `${node.prefix}/bad.conf`;
-  Deno.writeTextFileSync(path, '[eth-dix.e1]\nbootstrap = "lay"\ndev = "no-such-dev"\n');
+  await Deno.writeTextFile(path, '[eth-dix.e1]\nbootstrap = "lay"\ndev = "no-such-dev"\n');
   const bad = await node.run(["irmd", "--stdout", "--config", path]);
   assertEquals(bad.code, 1);
   assertMatch(bad.out, /Failed to bootstrap e1/);

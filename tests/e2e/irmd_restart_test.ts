@@ -85,7 +85,9 @@ Deno.test("an IRMd that is killed: waits end with -1002, flows go on, its IPCPs 
     ["gspp", "lockfile"],
     "nothing of the earlier run is left",
   );
-  assertEquals([...Deno.readDirSync(instance.socketDir)].map((e) => e.name), ["irm.sock"]);
+  assertEquals((await Array.fromAsync(Deno.readDir(instance.socketDir))).map((e) => e.name), [
+    "irm.sock",
+  ]);
   // The new one does not know us.
   await node.must("irm", "name", "create", "op");
   await fails(Flow.alloc(process, "op", {}), -Errno.EINVAL, STRANGER);

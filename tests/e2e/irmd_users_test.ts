@@ -27,9 +27,9 @@ const GROUPS = ["root:x:0:", `ouroboros:x:${GROUP}:somebody,listed`, ""].join("\
 
 /** Starts the IRMd of a node with the users and groups above. */
 async function startWithUsers(node: TestNode): Promise<RunningProcess> {
-  Deno.chmodSync(node.prefix, 0o755);
-  Deno.writeTextFileSync(`${node.prefix}/passwd`, PASSWD);
-  Deno.writeTextFileSync(`${node.prefix}/group`, GROUPS);
+  await Deno.chmod(node.prefix, 0o755);
+  await Deno.writeTextFile(`${node.prefix}/passwd`, PASSWD);
+  await Deno.writeTextFile(`${node.prefix}/group`, GROUPS);
   const mounts = ["passwd", "group"].map((f) => `mount --bind "$1/${f}" /etc/${f}`).join(" && ");
   const script = `${mounts} && shift && exec "$@"`;
   node.irmd = node.spawnArgv([

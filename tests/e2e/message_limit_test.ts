@@ -31,7 +31,9 @@ const CARRIED: Record<ShimType, Record<number, [number, number]>> = {
 };
 
 /** Kinds of flows, and what each adds to a message; a CRC is asked for apart from the QoS. */
-const FRCT = 12, CRC = 4, GCM = 12 + 16;
+const FRCT = 12;
+const CRC = 4;
+const GCM = 12 + 16;
 const KINDS = {
   raw: { qos: QOS.raw, crc: false, adds: 0 },
   "raw with CRC": { qos: QOS.raw_no_errors, crc: true, adds: CRC },
@@ -83,7 +85,8 @@ async function probe(from: Flow, to: Flow, most: number, what: string): Promise<
 
 /** A stream arrives whole, in pieces of what goes in one packet. */
 async function stream(from: Flow, to: Flow, piece: number): Promise<void> {
-  const sent = filled(1_000_000), got = new Uint8Array(sent.length);
+  const sent = filled(1_000_000);
+  const got = new Uint8Array(sent.length);
   const writer = from.writable.getWriter();
   const writing = writer.write(sent);
   let at = 0;

@@ -23,7 +23,8 @@ export async function serve(
   return server;
 }
 
-const IP = { A: "10.79.0.1", B: "10.79.0.2" }, IP6 = { A: "fd79::1", B: "fd79::2" };
+const IP = { A: "10.79.0.1", B: "10.79.0.2" };
+const IP6 = { A: "fd79::1", B: "fd79::2" };
 /** The types of IPCP that reach other hosts. */
 export const TYPES = ["udp4", "udp6", "eth-dix", "eth-llc"] as const;
 /** One of them. */

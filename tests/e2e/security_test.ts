@@ -185,16 +185,16 @@ Deno.test("a lost or readable key file refuses the flow, with the remedy", async
   await lab.node.must("pki", "server", "srv");
   await lab.good(1);
   const key = `${lab.node.prefix}/etc/security/server/srv/key.pem`;
-  Deno.chmodSync(key, 0o644);
+  await Deno.chmod(key, 0o644);
   await lab.refused(-1008, `chmod 600 ${key}`);
-  Deno.chmodSync(key, 0o600);
+  await Deno.chmod(key, 0o600);
   await lab.good(1);
-  Deno.removeSync(key);
+  await Deno.remove(key);
   await lab.refused(-1008, `Failed to load ${key} for srv.`);
 });
 
 Deno.test("irm name create: all six paths have effect", async () => {
-  const dir = Deno.makeTempDirSync({ prefix: "ouro-paths-" });
+  const dir = await Deno.makeTempDir({ prefix: "ouro-paths-" });
   try {
     await using maker = await TestNode.start({ idle: true });
     const at = ["--security", dir];
@@ -209,9 +209,9 @@ Deno.test("irm name create: all six paths have effect", async () => {
     );
     await using lab = await Lab.start({}, ...paths);
     for (const d of ["cacert", "untrusted"]) {
-      Deno.mkdirSync(`${lab.node.prefix}/etc/security/${d}`, { recursive: true });
-      for (const e of Deno.readDirSync(`${dir}/${d}`)) {
-        Deno.copyFileSync(
+      await Deno.mkdir(`${lab.node.prefix}/etc/security/${d}`, { recursive: true });
+      for await (const e of Deno.readDir(`${dir}/${d}`)) {
+        await Deno.copyFile(
           `${dir}/${d}/${e.name}`,
           `${lab.node.prefix}/etc/security/${d}/${e.name}`,
         );
@@ -220,18 +220,18 @@ Deno.test("irm name create: all six paths have effect", async () => {
     await lab.good();
     await lab.logged("Client authenticated as bob.");
     await lab.logged("Negotiated X448 + aes-256-gcm.");
-    Deno.removeSync(`${dir}/server/srv/enc.conf`);
+    await Deno.remove(`${dir}/server/srv/enc.conf`);
     await lab.refused(-1008, `Failed to load ${dir}/server/srv/enc.conf for srv.`);
   } finally {
-    Deno.removeSync(dir, { recursive: true });
+    await Deno.remove(dir, { recursive: true });
   }
 });
 
 Deno.test("a damaged file among the roots stops the IRMd, with its path", async () => {
   await using node = await TestNode.start({ idle: true });
   const path = `${node.prefix}/etc/security/cacert/README`;
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-  Deno.writeTextFileSync(path, "certificates go here\n");
+  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  await Deno.writeTextFile(path, "certificates go here\n");
   const r = await node.spawn(["irmd", "--stdout"]).wait();
   assertEquals(r.code, 1);
   assert(r.out.includes(`irmd/oap(EE): Failed to load certificate from ${path}.`), r.out);
@@ -267,11 +267,11 @@ Deno.test("four commands: authenticated and encrypted oping between two names", 
   await node.irmd!.waitForText("Client authenticated as alice.");
 
   // What an application says when a flow is refused, and the server that goes on.
-  Deno.removeSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`);
+  await Deno.remove(`${node.prefix}/etc/security/client/ping.srv/enc.conf`);
   const refused = await node.run(["oping", "-n", "ping.srv", "-c", "1"]);
   assert(refused.code !== 0, refused.out);
   assert(`${refused.out}${refused.err}`.includes("Failed to allocate flow: -1008"), refused.err);
-  Deno.writeTextFileSync(`${node.prefix}/etc/security/client/ping.srv/enc.conf`, "kex=X448\n");
+  await Deno.writeTextFile(`${node.prefix}/etc/security/client/ping.srv/enc.conf`, "kex=X448\n");
   const again = await node.must("oping", "-n", "ping.srv", "-c", "1", ...PATIENT);
   assert(again.includes("1 received"), again);
   await node.irmd!.waitForText("Negotiated X448 + aes-256-gcm.");

@@ -65,11 +65,14 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
   const hash = (h: number) => Uint8Array.of(h, h, h, h);
   const addr = (w: number) => Uint8Array.of(2, 0, 0, 0, 0, w);
   const waiting = new Set<number>();
-  const asks: number[] = [], eids: number[] = [], dropping: number[] = [];
+  const asks: number[] = [];
+  const eids: number[] = [];
+  const dropping: number[] = [];
   /** Flows that the IRMd has closed and wants to hear of. */
   const leaving = new Set<number>();
   const known = new Set<number>();
-  let nowUs = 0, token = 0;
+  let nowUs = 0;
+  let token = 0;
   const open = () => {
     waiting.add(++token);
     return token;

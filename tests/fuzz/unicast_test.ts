@@ -90,7 +90,8 @@ Deno.test("parsers of unicast take any bytes, and describe them", () => {
 });
 
 function makeNode(): UnicastNode {
-  const random = new Prng(5), settings = defaultSettings();
+  const random = new Prng(5);
+  const settings = defaultSettings();
   const u = () => random.u32();
   const self = 0x11111111;
   const directory = new Dht(
@@ -121,7 +122,8 @@ Deno.test("a node takes any bytes at any component, in any order, and stays boun
   fc.assert(
     fc.property(fc.array(turn, { maxLength: 60 }), (turns) => {
       const node = makeNode();
-      let nowUs = 1, effects = 0;
+      let nowUs = 1;
+      let effects = 0;
       for (const { at, bytes, afterUs } of turns) {
         nowUs += afterUs;
         if (at === "management") node.onManagement(nowUs, 3, bytes);

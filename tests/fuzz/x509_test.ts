@@ -305,7 +305,8 @@ interface World {
 }
 
 function makeWorld(r: Random): World {
-  const trusted: Made[] = [], untrusted: Made[] = [];
+  const trusted: Made[] = [];
+  const untrusted: Made[] = [];
   const cas = 2 + r.below(4);
   const keyOf = Array.from({ length: cas }, () => r.below(KEYS.length));
   for (let i = 0; i < cas; i++) {
@@ -345,8 +346,8 @@ async function openssl(
   untrusted: readonly Uint8Array[],
   leaves: readonly Uint8Array[],
 ): Promise<(string | undefined)[]> {
-  Deno.writeTextFileSync(`${dir}/trusted.pem`, trusted.map(pem).join(""));
-  Deno.writeTextFileSync(`${dir}/untrusted.pem`, untrusted.map(pem).join(""));
+  await Deno.writeTextFile(`${dir}/trusted.pem`, trusted.map(pem).join(""));
+  await Deno.writeTextFile(`${dir}/untrusted.pem`, untrusted.map(pem).join(""));
   const files = leaves.map((leaf, i) => {
     Deno.writeTextFileSync(`${dir}/leaf${i}.pem`, pem(leaf));
     return `${dir}/leaf${i}.pem`;
@@ -359,7 +360,8 @@ async function openssl(
       ...files,
     ],
   }).output();
-  const out = new TextDecoder().decode(stdout), err = new TextDecoder().decode(stderr);
+  const out = new TextDecoder().decode(stdout);
+  const err = new TextDecoder().decode(stderr);
   return files.map((f) => {
     if (out.includes(`${f}: OK`)) return undefined;
     const above = err.split(`error ${f}: verification failed`);

@@ -10,7 +10,8 @@ import { Chain, type Kind } from "./unicast_support.ts";
 /** Makes all hosts of a chain members of broadcast layer `all`, each enrolled with the one before it and connected. */
 async function layer(chain: Chain): Promise<void> {
   for (const [i, host] of chain.hosts.entries()) {
-    const own = `all.${i}`, before = `all.${i - 1}`;
+    const own = `all.${i}`;
+    const before = `all.${i - 1}`;
     const who = ["type", "broadcast", "name", own, "layer", "all"];
     if (i === 0) await host.must("irm", "ipcp", "bootstrap", ...who, "autobind");
     else {

@@ -7,7 +7,8 @@ import type { RunResult } from "../e2e/support/process.ts";
 import { canRunPrototype, CHost, type CHostOptions } from "./c_host.ts";
 
 const ignore = !canRunPrototype;
-const IP = { A: "10.78.0.1", B: "10.78.0.2" }, IP6 = { A: "fd78::1", B: "fd78::2" };
+const IP = { A: "10.78.0.1", B: "10.78.0.2" };
+const IP6 = { A: "fd78::1", B: "fd78::2" };
 /** MD5 of the names used, which is what a UDP layer resolves. */
 const MD5 = { srv: "254d290cd568731c37ba45103c16c22d", back: "469bba0a564235dfceede42db14f17b0" };
 const TYPES = ["udp4", "udp6", "eth-dix", "eth-llc"] as const;

@@ -307,8 +307,8 @@ async function refusals(pair: Pair): Promise<void> {
   for (const name of [OURS, THEIRS]) {
     await leaf(options(other.dir, "p256"), "client", name, "mallory");
     for (const f of ["crt.pem", "key.pem"]) {
-      pair.file(`client/${name}/${f}`, Deno.readTextFileSync(`${other.dir}/client/${name}/${f}`));
-      Deno.chmodSync(`${pair.pki.dir}/client/${name}/${f}`, 0o600);
+      pair.file(`client/${name}/${f}`, await Deno.readTextFile(`${other.dir}/client/${name}/${f}`));
+      await Deno.chmod(`${pair.pki.dir}/client/${name}/${f}`, 0o600);
     }
   }
   await refused(-1009, "unknown CA");
@@ -323,7 +323,7 @@ async function oneHost(
   use: (host: CHost, sec: SecDir) => Promise<void>,
 ): Promise<void> {
   using sec = new SecDir();
-  Deno.chmodSync(sec.dir, 0o755);
+  await Deno.chmod(sec.dir, 0o755);
   for (const side of ["server", "client"]) {
     for (const name of [OURS, THEIRS]) sec.write(`${side}/${name}/enc.conf`, conf, 0o644);
   }

@@ -221,7 +221,8 @@ const PROPERTIES: readonly Property[] = [
 Deno.test("OAP: every run of the bounded world, for each pair of settings and each stolen key", async () => {
   const wrong = new Map<string, string>();
   const broken = new Set<string>();
-  let all = 0, good = 0;
+  let all = 0;
+  let good = 0;
   for await (const r of runs()) {
     all++;
     if (r.completed !== undefined && r.accepted !== undefined) good++;

@@ -22,7 +22,9 @@ const LEFT_OUT = new Set([".git", "dist", "node_modules"]);
 
 async function copyOf(root: string): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "ouro-mutation-" });
-  const names = [...Deno.readDirSync(root)].map((e) => e.name).filter((n) => !LEFT_OUT.has(n));
+  const names = (await Array.fromAsync(Deno.readDir(root))).map((e) => e.name).filter((n) =>
+    !LEFT_OUT.has(n)
+  );
   const { success } = await new Deno.Command("cp", { args: ["-r", ...names, dir], cwd: root })
     .output();
   if (!success) throw new Error(`Cannot copy ${root} to ${dir}`);
@@ -56,7 +58,7 @@ async function main(): Promise<number> {
   const places: { path: string; mutant: Mutant }[] = [];
   let unseen = 0;
   for (const path of options.rooms.split(",").flatMap((room: string) => filesBelow(ROOT, room))) {
-    const mutants = mutantsOf(Deno.readTextFileSync(join(ROOT, path)));
+    const mutants = mutantsOf(await Deno.readTextFile(join(ROOT, path)));
     if (reach.has(path)) places.push(...mutants.map((mutant) => ({ path, mutant })));
     else unseen += mutants.length;
   }
@@ -65,16 +67,17 @@ async function main(): Promise<number> {
       `end-to-end tests run (not broken here); seed ${options.seed}`,
   );
   const dir = await copyOf(ROOT);
-  let killed = 0, tried = 0;
+  let killed = 0;
+  let tried = 0;
   try {
     while (tried < Number(options.count) && places.length > 0) {
       const [{ path, mutant }] = places.splice(random.below(places.length), 1) as [
         typeof places[number],
       ];
-      const source = Deno.readTextFileSync(join(ROOT, path));
-      Deno.writeTextFileSync(join(dir, path), withMutant(source, mutant));
+      const source = await Deno.readTextFile(join(ROOT, path));
+      await Deno.writeTextFile(join(dir, path), withMutant(source, mutant));
       const hit = await noticed(dir, reach.get(path)!.slice(0, Number(options.tests)));
-      Deno.writeTextFileSync(join(dir, path), source);
+      await Deno.writeTextFile(join(dir, path), source);
       tried++;
       if (hit) killed++;
       else console.log(`not noticed: ${path}:${mutant.line}: ${mutant.what}`);

@@ -34,7 +34,8 @@ export function dn(...attributes: string[]): Bytes {
 
 /** A GeneralName as `dns:x`, `mail:x`, `uri:x`, `ip:0a000001`, `dir:O=x`, `rid:1.2.3`, `other:`. */
 export function generalName(s: string): Bytes {
-  const form = s.slice(0, s.indexOf(":")), value = s.slice(s.indexOf(":") + 1);
+  const form = s.slice(0, s.indexOf(":"));
+  const value = s.slice(s.indexOf(":") + 1);
   switch (form) {
     case "mail":
       return tlv(0x81, text(value));

@@ -114,7 +114,8 @@ export class BroadcastPath extends MemberLoop {
 
   /** The packet in `off`, a block of our pool, came from `id`. */
   #arrived(id: number, off: number): void {
-    const pool = this.process.pool, node = this.#node;
+    const pool = this.process.pool;
+    const node = this.#node;
     const n = pool.inspect(off);
     if (n < 0) {
       if (n === -Errno.EMSGSIZE) pool.remove(off); // Held, but with forged bounds.

@@ -44,10 +44,13 @@ export class SharedDevice {
 
   /** Take over what has changed; while it is being written the copy stays as it is. */
   refresh(): void {
-    const w = this.#words, generation = Atomics.load(w, W.generation);
+    const w = this.#words;
+    const generation = Atomics.load(w, W.generation);
     if (generation === this.#seen || (generation & 1) !== 0) return;
-    const index = Atomics.load(w, W.index), payloadMax = Atomics.load(w, W.payloadMax);
-    const high = Atomics.load(w, W.macHigh), low = Atomics.load(w, W.macLow);
+    const index = Atomics.load(w, W.index);
+    const payloadMax = Atomics.load(w, W.payloadMax);
+    const high = Atomics.load(w, W.macHigh);
+    const low = Atomics.load(w, W.macLow);
     if (Atomics.load(w, W.generation) !== generation) return;
     this.#seen = generation;
     this.index = index;

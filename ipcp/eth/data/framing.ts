@@ -71,7 +71,8 @@ export class EthFraming implements Framing {
   }
 
   wrap(table: FlowTable, flowId: number, batch: MessageBatch, i: number, length: number): void {
-    const b = batch.data, at = i * batch.slotBytes;
+    const b = batch.data;
+    const at = i * batch.slotBytes;
     table.copyPeer(flowId, b, at);
     const { mac, index } = this.#device;
     for (let k = 0; k < MAC_BYTES; k++) b[at + SRC_MAC_AT + k] = mac[k]!;
@@ -85,7 +86,8 @@ export class EthFraming implements Framing {
 
   unwrap(table: FlowTable, batch: MessageBatch, i: number, n: number): number {
     const kind = batch.names[i * NAME_BYTES + PKTTYPE_AT];
-    const at = i * batch.slotBytes, h = this.#header;
+    const at = i * batch.slotBytes;
+    const h = this.#header;
     // The loopback calls ff:ff:ff:ff:ff:ff a multicast. A C responder that answers before it has stored the
     // address sends its reply to 00:00:00:00:00:00 (spec 50 §18 R1); the machine looks closer at those.
     const forAll = kind !== PKT.host && kind !== PKT.outgoing && isAll(batch.data, at, 0xff);

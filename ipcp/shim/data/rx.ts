@@ -84,7 +84,8 @@ export class ShimRx {
   }
 
   #handle(): void {
-    const batch = this.#batch, n = this.#received;
+    const batch = this.#batch;
+    const n = this.#received;
     for (let i = 0; i < n; i++) {
       const length = batch.length(i);
       if (length < 0) {

@@ -95,7 +95,8 @@ export class UnicastPath extends MemberLoop {
 
   /** A message of one of our components. */
   #sendControl(dst: number, eid: number, bytes: Uint8Array): void {
-    const stats = this.#stats, n = bytes.length;
+    const stats = this.#stats;
+    const n = bytes.length;
     stats.transfer(componentPlace(eid), 0, Transfer.localReceived, n);
     if (!this.#forwarder.route(dst, 0, 0, eid)) {
       stats.transfer(componentPlace(eid), 0, Transfer.noHop, n);
@@ -112,7 +113,8 @@ export class UnicastPath extends MemberLoop {
 
   /** The packet in `off`, a block of our pool, with a header for what was routed last; whether it left. */
   #sendRouted(off: number, queuedMax: number): boolean {
-    const forwarder = this.#forwarder, pool = this.process.pool;
+    const forwarder = this.#forwarder;
+    const pool = this.process.pool;
     const { headerBytes } = forwarder.layout;
     const out = this.lower(forwarder.out);
     const n = pool.inspect(off) + headerBytes;
@@ -258,7 +260,9 @@ export class UnicastPath extends MemberLoop {
   // Up and across.
 
   protected override moveLower(id: number, lower: BlockFlow): boolean {
-    const forwarder = this.#forwarder, pool = this.process.pool, stats = this.#stats;
+    const forwarder = this.#forwarder;
+    const pool = this.process.pool;
+    const stats = this.#stats;
     for (let i = 0; i < BURST; i++) {
       const off = lower.takeBlock();
       if (off < 0) return false;
@@ -342,7 +346,8 @@ export class UnicastPath extends MemberLoop {
 
   #onUpdate(bytes: Uint8Array): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const hi = view.getUint32(8), lo = view.getUint32(12);
+    const hi = view.getUint32(8);
+    const lo = view.getUint32(12);
     const id = this.parts.table.flowOf(lo);
     const above = id === 0 || this.ports.get(id) === undefined ? undefined : this.#above(id);
     if (above?.localHi !== hi) return;

@@ -65,7 +65,8 @@ export class Lookup {
       if (this.#candidates.length >= CANDIDATES_MAX) return;
       const c: Candidate = { id, addr, state: "new", cookie: 0n, sentUs: 0, lateUs: 0 };
       this.#byAddr.set(addr, c);
-      let lo = 0, hi = this.#candidates.length;
+      let lo = 0;
+      let hi = this.#candidates.length;
       while (lo < hi) {
         const mid = (lo + hi) >> 1;
         if (nearer(this.key, this.#candidates[mid]!.id, id) <= 0) lo = mid + 1;
@@ -78,7 +79,8 @@ export class Lookup {
   /** Requests to send now; `patienceUs` is how long an answer may take. */
   next(nowUs: number, patienceUs: number): LookupRequest[] {
     const requests: LookupRequest[] = [];
-    let waiting = 0, alive = 0;
+    let waiting = 0;
+    let alive = 0;
     for (const c of this.#candidates) {
       if (c.state === "failed") continue;
       if (alive === this.#k) break;

@@ -13,8 +13,11 @@ import { encode as encodeLsu } from "../../../lib/wire/link_state.ts";
 import { defaultSettings } from "../../../sim/layer.ts";
 import { Prng } from "../../../sim/prng.ts";
 
-const SELF = 0x11111111, PEER = 0x22222222, OTHER = 0x33333333;
-const MGMT = 3, DT = 4;
+const SELF = 0x11111111;
+const PEER = 0x22222222;
+const OTHER = 0x33333333;
+const MGMT = 3;
+const DT = 4;
 const NAME = new Uint8Array(32).fill(1);
 
 function drain<E>(machine: { poll(): E | undefined }): E[] {
@@ -84,7 +87,8 @@ Deno.test("10 000 joins and leaves of neighbours leave nothing behind but number
   const routing = makeRouting();
   let nowUs = 1e6;
   for (let i = 0; i < 10_000; i++) {
-    const addr = 0x50000000 + i, fd = 10 + 2 * i;
+    const addr = 0x50000000 + i;
+    const fd = 10 + 2 * i;
     routing.managementUp(nowUs, addr, fd);
     routing.transferUp(nowUs, addr, fd + 1);
     routing.onPacket(nowUs, fd, lsu(addr, SELF, 0));

@@ -12,7 +12,8 @@ Deno.test("LayerSim: a line of five converges, a name is found and a flow carrie
   const layer = LayerSim.of(line(5), { seed: 1 });
   assert(layer.runFor(2e6, () => layer.isConverged()), "not converged");
   layer.runFor(1e6);
-  const server = layer.nodes[4]!, client = layer.nodes[0]!;
+  const server = layer.nodes[4]!;
+  const client = layer.nodes[0]!;
   server.register(key(7));
   layer.runFor(100_000);
   let flow = 0;
@@ -34,10 +35,12 @@ Deno.test("LayerSim: 100 nodes, every name resolves from everywhere", () => {
     layer.runFor(10e6);
     layer.nodes.forEach((n, i) => n.register(key(1000 + i)));
     layer.runFor(5e6);
-    let ok = 0, asked = 0;
+    let ok = 0;
+    let asked = 0;
     for (let i = 0; i < 300; i++) {
       asked++;
-      const who = layer.random.pick(layer.nodes), name = layer.random.below(t.nodes);
+      const who = layer.random.pick(layer.nodes);
+      const name = layer.random.below(t.nodes);
       who.query(key(1000 + name), (r) => {
         if (r === 0) ok++;
       });

@@ -61,7 +61,7 @@ Deno.test("renew: leaf, intermediate and root keep key and name; what they signe
   await leaf(options(sec, { days: 20 }), "server", "svc", "svc");
   const [root, im, crt] = ["cacert/root.pem", "untrusted/intermediate.pem", "server/svc/crt.pem"];
   const before = [root, im, crt].map((p) => view(sec, p!));
-  const oldIm = Deno.readTextFileSync(`${sec.dir}/${im}`);
+  const oldIm = await Deno.readTextFile(`${sec.dir}/${im}`);
   for (const what of ["root", "intermediate"] as const) {
     await renew(options(sec), what);
     assertEquals(await trusted(sec, crt!), "ok", what);
@@ -119,9 +119,9 @@ for (const keyType of KEY_TYPES.filter((t) => !/slh|rsa[34]/.test(t))) {
     }
     await signRequest(options(ca), "server", csr, undefined);
     for (const d of ["cacert", "untrusted"]) {
-      Deno.mkdirSync(`${host.dir}/${d}`);
-      for (const e of Deno.readDirSync(`${ca.dir}/${d}`)) {
-        Deno.copyFileSync(`${ca.dir}/${d}/${e.name}`, `${host.dir}/${d}/${e.name}`);
+      await Deno.mkdir(`${host.dir}/${d}`);
+      for await (const e of Deno.readDir(`${ca.dir}/${d}`)) {
+        await Deno.copyFile(`${ca.dir}/${d}/${e.name}`, `${host.dir}/${d}/${e.name}`);
       }
     }
     const report = await check(host.dir, "svc");
@@ -130,7 +130,7 @@ for (const keyType of KEY_TYPES.filter((t) => !/slh|rsa[34]/.test(t))) {
     const made = readCertificate(`${host.dir}/server/svc/crt.pem`);
     assertEquals(made.altNames, ["svc", "svc.example"]);
     // Whoever does not have the key gets no certificate for it.
-    const der = onePem(Deno.readTextFileSync(csr), "CERTIFICATE REQUEST") as Uint8Array;
+    const der = onePem(await Deno.readTextFile(csr), "CERTIFICATE REQUEST") as Uint8Array;
     for (const at of [40, der.length - 3]) {
       const forged = der.slice();
       forged[at]! ^= 1;
@@ -185,9 +185,9 @@ Deno.test("revoke and unrevoke by side and name, file, serial number and peer's 
   assert((await refusal(() => revoke(options(sec), "mallory"))).includes("no file, serial number"));
   assert((await refusal(() => unrevoke(options(sec), "alice"))).includes("no file, serial number"));
   // One that went to another host is found by what was kept of it.
-  Deno.removeSync(`${sec.dir}/client/svc`, { recursive: true });
+  await Deno.remove(`${sec.dir}/client/svc`, { recursive: true });
   revoke(options(sec), serial);
-  const kept = PeerCertificate.readPem(Deno.readTextFileSync(`${sec.dir}/revoked/${serial}.pem`));
+  const kept = PeerCertificate.readPem(await Deno.readTextFile(`${sec.dir}/revoked/${serial}.pem`));
   assert(typeof kept !== "string" && kept.commonName === "alice");
 });
 
@@ -196,7 +196,7 @@ Deno.test("passphrase: the CAs' keys are useless without it, openssl opens them 
   const passphrase = "correct horse";
   await init(options(sec, { passphrase }));
   const key = `${sec.dir}/private/intermediate.key.pem`;
-  assert(Deno.readTextFileSync(key).startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+  assert((await Deno.readTextFile(key)).startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
   assert(
     (await refusal(() => leaf(options(sec), "server", "a", "a"))).includes("--passphrase-file"),
   );
@@ -229,14 +229,14 @@ Deno.test("true words: where the CA's key is, whose key it is, what init --force
   assert((await refusal(() => renew(options(sec), "root"))).includes("there is no CA"));
   await init(options(sec));
   await leaf(options(sec), "server", "svc", "svc");
-  Deno.renameSync(`${sec.dir}/private`, `${sec.dir}/safe`);
+  await Deno.rename(`${sec.dir}/private`, `${sec.dir}/safe`);
   const why = await refusal(() => leaf(options(sec), "server", "a", "a"));
   assert(
     why.includes("private/intermediate.key.pem is not here") && why.includes("--private"),
     why,
   );
   await leaf(options(sec, { privateDir: `${sec.dir}/safe` }), "server", "a", "a");
-  Deno.copyFileSync(`${sec.dir}/safe/root.key.pem`, `${sec.dir}/safe/intermediate.key.pem`);
+  await Deno.copyFile(`${sec.dir}/safe/root.key.pem`, `${sec.dir}/safe/intermediate.key.pem`);
   assert(
     (await refusal(() => leaf(options(sec, { privateDir: `${sec.dir}/safe` }), "server", "b", "b")))
       .includes("is not the key of"),

@@ -121,7 +121,8 @@ Deno.test("parseLinks() reads index, state, MTU and MAC, of several messages in 
   const mtu = new Uint8Array(new Uint32Array([1500]).buffer);
   const name = new TextEncoder().encode("va\0");
   const up = link(16, 7, 0x41, [[1, mac], [3, name], [4, mtu], [99, Uint8Array.of(1)]]);
-  const down = link(16, 8, 0x01, []), gone = link(17, 9, 0x41, []);
+  const down = link(16, 8, 0x01, []);
+  const gone = link(17, 9, 0x41, []);
   const other = link(20, 10, 0x41, []);
   assertEquals(parseLinks(Uint8Array.from([...up, ...down, ...other, ...gone])), [
     { index: 7, name: "va", deleted: false, up: true, mtu: 1500, mac },

@@ -11,7 +11,8 @@ function copyOf(d: SharedDevice): unknown {
 }
 
 Deno.test("SharedDevice copies what another view of the memory has published", () => {
-  const writer = new SharedDevice(), reader = new SharedDevice(writer.buffer);
+  const writer = new SharedDevice();
+  const reader = new SharedDevice(writer.buffer);
   writer.set({ index: 7, mac: MAC, payloadMax: 1496 });
   assertEquals(copyOf(reader), { index: 7, mac: "fedcba987654", payloadMax: 1496 });
   writer.set({ index: 9, mac: new Uint8Array(6).fill(0x80), payloadMax: 100 });
@@ -19,9 +20,11 @@ Deno.test("SharedDevice copies what another view of the memory has published", (
 });
 
 Deno.test("SharedDevice keeps its copy while another is being written", () => {
-  const writer = new SharedDevice(), reader = new SharedDevice(writer.buffer);
+  const writer = new SharedDevice();
+  const reader = new SharedDevice(writer.buffer);
   writer.set({ index: 7, mac: MAC, payloadMax: 1496 });
-  const before = copyOf(reader), words = new Int32Array(writer.buffer);
+  const before = copyOf(reader);
+  const words = new Int32Array(writer.buffer);
   Atomics.add(words, 0, 1); // The writer was interrupted after its first words.
   words[1] = 99;
   words[2] = 0;

@@ -13,9 +13,14 @@ import { MemorySegment, type MemoryStation } from "../../doubles/memory_wire.ts"
 import { withShm } from "../lib/shm/support.ts";
 import { App, type AppFlow, IpcpMemory } from "./data_support.ts";
 
-const ETHERTYPE = 0xa000, LOCAL = 40, REMOTE = 50, MTU = 1500;
-const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1), PEER = Uint8Array.of(2, 0, 0, 0, 0, 2);
-const EVIL = Uint8Array.of(2, 0, 0, 0, 0, 66), ALL = new Uint8Array(6).fill(0xff);
+const ETHERTYPE = 0xa000;
+const LOCAL = 40;
+const REMOTE = 50;
+const MTU = 1500;
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
+const PEER = Uint8Array.of(2, 0, 0, 0, 0, 2);
+const EVIL = Uint8Array.of(2, 0, 0, 0, 0, 66);
+const ALL = new Uint8Array(6).fill(0xff);
 
 interface Setup {
   readonly dix: boolean;
@@ -32,7 +37,8 @@ interface Setup {
 function withEth(dix: boolean, use: (s: Setup) => void): void {
   withShm((i, defer) => {
     const segment = new MemorySegment();
-    const own = segment.station(MAC), peer = segment.station(PEER);
+    const own = segment.station(MAC);
+    const peer = segment.station(PEER);
     const device = new SharedDevice();
     const payloadMax = MTU - (dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES);
     device.set({ index: 1, mac: MAC, payloadMax });
@@ -58,7 +64,8 @@ function framed(
   { to = MAC, from = PEER, deid = LOCAL, seid = REMOTE } = {},
 ): Uint8Array {
   const header = dix ? frame.DIX_HEADER_BYTES : frame.LLC_HEADER_BYTES;
-  const b = new Uint8Array(header + payload.length), n = payload.length;
+  const b = new Uint8Array(header + payload.length);
+  const n = payload.length;
   if (dix) frame.encodeDix(to, from, ETHERTYPE, deid, n, b, 0);
   else frame.encodeLlc(to, from, deid, seid, n, b, 0);
   b.set(payload, header);

@@ -21,8 +21,10 @@ function withPair(ua: number, ub: number, use: (p: Pair) => void): void {
   withShm((i, defer) => {
     const m = new IpcpMemory(i, [...new Set([ua, ub])].filter((u) => u !== 0), defer);
     const path = new LocalPath(m, m.set);
-    const appA = new App(i, 900101, ua, m.set, defer), appB = new App(i, 900102, ub, m.set, defer);
-    const a = appA.flow(1, defer), b = appB.flow(2, defer);
+    const appA = new App(i, 900101, ua, m.set, defer);
+    const appB = new App(i, 900102, ub, m.set, defer);
+    const a = appA.flow(1, defer);
+    const b = appB.flow(2, defer);
     m.publish(appA, 1, { partner: 2 });
     m.publish(appB, 2, { partner: 1 });
     try {

@@ -25,7 +25,8 @@ class Echo implements Machine<string> {
 function setup() {
   const shell = new MachineShell<string>(() => performance.now() * 1000);
   const seen: string[] = [];
-  const one = new Echo(), two = new Echo();
+  const one = new Echo();
+  const two = new Echo();
   shell.drive(one, (e) => {
     seen.push(e);
     if (e === "again") shell.feed(() => two.out.push("nested"));
@@ -45,7 +46,8 @@ Deno.test("one timer serves the deadlines of all machines", async () => {
   let now = 0;
   const shell = new MachineShell(() => now);
   const seen: string[] = [];
-  const one = new Echo(), two = new Echo();
+  const one = new Echo();
+  const two = new Echo();
   const done = Promise.withResolvers<void>();
   // Each thing that is due lets time go on to the next.
   const perform = (e: string) => {

@@ -184,7 +184,8 @@ Deno.test("property: pieces in any order, twice, overlapping or false never make
   fc.assert(
     fc.property(fc.array(part, { maxLength: 60 }), (parts) => {
       const { b } = new Pair();
-      const total = 121, good = bytesOf(total);
+      const total = 121;
+      const good = bytesOf(total);
       const proof = proofOf(b, "x", 1, total);
       for (const { at, bytes: n, wrong } of parts) {
         const bytes = good.slice(at, Math.min(total, at + n + 1));

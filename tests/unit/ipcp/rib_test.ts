@@ -36,7 +36,8 @@ function infoRib(type: TypeName, state: StateName, layer: string | undefined): R
 
 const AT = Date.UTC(2026, 10, 23, 11, 10, 39) / 1000;
 /** 14.0a.2b.63 and 25.38.d5.e2 as they are in memory. */
-const SELF = 0x632b0a14, OTHER = 0xe2d53825;
+const SELF = 0x632b0a14;
+const OTHER = 0xe2d53825;
 
 /** What the data path of the captured node had counted. */
 function counted(): DataStats {

@@ -96,7 +96,8 @@ for (const config of [t.DIX, LLC, UDP]) {
   const { name } = config.codec;
   Deno.test(`${name}: a post-quantum request and answer get through in pieces`, () => {
     const link = new Link(config, false);
-    const request = long(14_000, 3), answer = long(19_000, 5);
+    const request = long(14_000, 3);
+    const answer = long(19_000, 5);
     link.client.alloc(0, t.order(7), link.hash, QOS.raw, request, 1);
     link.run(answer, 5e6);
     assertEquals(link.said, [

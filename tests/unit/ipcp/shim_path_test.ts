@@ -41,7 +41,9 @@ function withShim(use: (s: Setup) => void): void {
       defer(() => socket.close());
       return socket;
     };
-    const socket = open(), far = open(), other = open();
+    const socket = open();
+    const far = open();
+    const other = open();
     const wake = new WakeFd();
     defer(() => wake.close());
     const wire = new SegmentWire(socket, wake.fd);
@@ -87,7 +89,8 @@ function withShim(use: (s: Setup) => void): void {
   });
 }
 
-const LOCAL = 0x12345678, REMOTE = 0x87654321;
+const LOCAL = 0x12345678;
+const REMOTE = 0x87654321;
 
 function datagram(eid: number, ...payload: number[]): Uint8Array {
   const b = new Uint8Array(4 + payload.length);
@@ -174,7 +177,8 @@ Deno.test("a closed flow gets nothing, and its id in another flow is another id"
 
 Deno.test("one stuck reader does not stop another flow", () => {
   withShim(({ m, rx, app, defer, peer }) => {
-    const stuck = app.flow(7, defer), good = app.flow(8, defer);
+    const stuck = app.flow(7, defer);
+    const good = app.flow(8, defer);
     m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
     m.publish(app, 8, { localEid: LOCAL + 1, remoteEid: REMOTE, peer: peer.name });
     for (let round = 0; round < 60; round++) {
@@ -191,7 +195,8 @@ Deno.test("one stuck reader does not stop another flow", () => {
 
 Deno.test("flows send in turn, at most a burst each", () => {
   withShim(({ m, tx, app, defer, peer }) => {
-    const many = app.flow(7, defer), few = app.flow(8, defer);
+    const many = app.flow(7, defer);
+    const few = app.flow(8, defer);
     m.publish(app, 7, { localEid: LOCAL, remoteEid: 71, peer: peer.name });
     m.publish(app, 8, { localEid: LOCAL + 1, remoteEid: 81, peer: peer.name });
     for (let i = 0; i < 40; i++) many.write(Uint8Array.of(i));

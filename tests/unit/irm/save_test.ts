@@ -34,7 +34,10 @@ Deno.test("a saved file takes the place of one as a whole, through links, and ke
     assertEquals((await Deno.lstat(`${dir}/link`)).isSymlink, true);
     assertEquals(realSystem.writeFile(`${dir}/none/x`, "after"), "No such file or directory");
     assertEquals(realSystem.writeFile("/dev/full", "after"), "No space left on device");
-    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["link", "real"]);
+    assertEquals((await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort(), [
+      "link",
+      "real",
+    ]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -51,14 +51,16 @@ Deno.test("nothing is overwritten without force, and then not a part of it", asy
   using sec = new SecDir();
   await init(options(sec));
   await leaf(options(sec), "server", "svc", "svc");
-  const before = Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`);
-  Deno.removeSync(`${sec.dir}/server/svc/crt.pem`);
+  const before = await Deno.readTextFile(`${sec.dir}/server/svc/key.pem`);
+  await Deno.remove(`${sec.dir}/server/svc/crt.pem`);
   const why = await refusal(() => leaf(options(sec), "server", "svc", "svc"));
   assert(why.includes("key.pem exists") && why.includes("--force"));
-  assertEquals([...Deno.readDirSync(`${sec.dir}/server/svc`)].map((e) => e.name), ["key.pem"]);
-  assertEquals(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`), before);
+  assertEquals((await Array.fromAsync(Deno.readDir(`${sec.dir}/server/svc`))).map((e) => e.name), [
+    "key.pem",
+  ]);
+  assertEquals(await Deno.readTextFile(`${sec.dir}/server/svc/key.pem`), before);
   await leaf(options(sec, { force: true }), "server", "svc", "svc");
-  assert(Deno.readTextFileSync(`${sec.dir}/server/svc/key.pem`) !== before);
+  assert(await Deno.readTextFile(`${sec.dir}/server/svc/key.pem`) !== before);
   assert((await refusal(() => init(options(sec)))).includes("exists"));
 });
 
@@ -87,7 +89,7 @@ Deno.test("check: finds another pair's key, a readable key, another name, a bad 
   await found("FAIL server a: certificate and key are not a pair");
   copy("crt.pem");
   await found('FAIL server a: the certificate is for "b"');
-  Deno.chmodSync(`${sec.dir}/server/a/key.pem`, 0o644);
+  await Deno.chmod(`${sec.dir}/server/a/key.pem`, 0o644);
   await found("mode 0644");
   sec.write("server/b/enc.conf", "kex=nothing\n");
   await found('bad value of kex: "nothing"');

@@ -57,7 +57,9 @@ Deno.test("credentials: half of a pair refuses the flow, with the path", async (
   for (const lost of ["key.pem", "crt.pem"]) {
     using sec = new SecDir();
     await pki(sec);
-    for (const side of ["server", "client"]) Deno.removeSync(`${sec.dir}/${side}/${NAME}/${lost}`);
+    for (const side of ["server", "client"]) {
+      await Deno.remove(`${sec.dir}/${side}/${NAME}/${lost}`);
+    }
     const log = await bothRefuse(sec, -1009, `${lost}: does not exist`);
     ensure(log.has(`(EE): Failed to load ${sec.dir}/server/${NAME}/${lost} for ${NAME}.`));
     ensure(log.has(`(EE): Failed to load security keys for ${NAME}.`));
@@ -69,7 +71,7 @@ Deno.test("several certificates or keys in a file: the first is used, and that i
   await pki(sec);
   const log = new KeptLog();
   for (const file of ["crt.pem", "key.pem"]) {
-    const text = Deno.readTextFileSync(`${sec.dir}/client/${NAME}/${file}`);
+    const text = await Deno.readTextFile(`${sec.dir}/client/${NAME}/${file}`);
     sec.write(`client/${NAME}/${file}`, text + text);
   }
   const session = await sec.service(log).prepare(DEFAULTS, NAME);
@@ -85,7 +87,7 @@ Deno.test("private keys that others can use are refused, with mode and remedy", 
     using sec = new SecDir();
     await pki(sec);
     for (const side of ["server", "client"]) {
-      Deno.chmodSync(`${sec.dir}/${side}/${NAME}/key.pem`, mode);
+      await Deno.chmod(`${sec.dir}/${side}/${NAME}/key.pem`, mode);
     }
     await bothRefuse(sec, -1009, `mode 0${mode.toString(8)}`);
   }
@@ -96,7 +98,7 @@ Deno.test("private keys of another user are refused", async () => {
   using sec = new SecDir();
   await pki(sec);
   for (const side of ["server", "client"]) {
-    Deno.chownSync(`${sec.dir}/${side}/${NAME}/key.pem`, 12345, 12345);
+    await Deno.chown(`${sec.dir}/${side}/${NAME}/key.pem`, 12345, 12345);
   }
   await bothRefuse(sec, -1009, "belongs to uid 12345");
 });
@@ -112,7 +114,7 @@ Deno.test("enc.conf that is a directory, a dangling link or bad refuses the flow
   for (const [what, make, part] of spoil) {
     using sec = new SecDir();
     for (const side of ["server", "client"]) {
-      Deno.mkdirSync(`${sec.dir}/${side}/${NAME}`, { recursive: true });
+      await Deno.mkdir(`${sec.dir}/${side}/${NAME}`, { recursive: true });
       make(`${sec.dir}/${side}/${NAME}/enc.conf`);
     }
     const log = await bothRefuse(sec, -1008, part);
@@ -216,13 +218,13 @@ Deno.test("files are read again when they change, one service for all", async ()
   sec.write(`client/${NAME}/enc.conf`, "kex=X448  \n");
   assertEquals(await length(), 36 + 68);
   // Old enough to be remembered, then replaced by a rename with an older time.
-  Deno.utimeSync(path, 1000, 1000);
+  await Deno.utime(path, 1000, 1000);
   assertEquals(await length(), 36 + 68);
   const other = sec.write("other", "kex=X25519\n");
-  Deno.utimeSync(other, 1000, 1000);
-  Deno.renameSync(other, path);
+  await Deno.utime(other, 1000, 1000);
+  await Deno.rename(other, path);
   assertEquals(await length(), 36 + 44);
-  Deno.removeSync(path);
+  await Deno.remove(path);
   assertEquals(await length(), 36);
 });
 
@@ -236,7 +238,7 @@ Deno.test("the trust store is read again when it changes, and gone when it is da
   };
   const root = `${sec.dir}/cacert/root.pem`;
   ensure(!isOapFailure(await sec.service(new KeptLog()).serve(DEFAULTS, NAME, await request())));
-  Deno.renameSync(root, `${sec.dir}/root.away`);
+  await Deno.rename(root, `${sec.dir}/root.away`);
   const without = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, await request());
   ensure(isOapFailure(without) && without.reason.includes("no trusted root"));
   sec.write("cacert/README", "not a certificate");
@@ -252,10 +254,10 @@ Deno.test("the trust store is read again when it changes, and gone when it is da
 Deno.test("start() accepts missing directories and refuses odd entries (spec 40 §13.2)", async () => {
   using sec = new SecDir();
   assertEquals(await sec.service(new KeptLog()).start(), undefined);
-  Deno.mkdirSync(`${sec.dir}/untrusted/sub`, { recursive: true });
+  await Deno.mkdir(`${sec.dir}/untrusted/sub`, { recursive: true });
   ensure(isOapFailure(await sec.service(new KeptLog()).start()));
-  Deno.removeSync(`${sec.dir}/untrusted/sub`);
-  Deno.symlinkSync("/nonexistent", `${sec.dir}/untrusted/dangling`);
+  await Deno.remove(`${sec.dir}/untrusted/sub`);
+  await Deno.symlink("/nonexistent", `${sec.dir}/untrusted/dangling`);
   assertEquals(await sec.service(new KeptLog()).start(), undefined);
   sec.write("cacert", "a file");
   const log = new KeptLog();
@@ -293,7 +295,7 @@ Deno.test("paths of a user are used only while that user can read them", async (
   if (Deno.uid() !== 0) return; // Only root can play another user.
   using sec = new SecDir();
   await pki(sec);
-  Deno.chmodSync(sec.dir, 0o755);
+  await Deno.chmod(sec.dir, 0o755);
   const uid = 54321;
   const given = (file: string) => {
     const path = sec.write(
@@ -312,8 +314,8 @@ Deno.test("paths of a user are used only while that user can read them", async (
   };
   ensure(!isOapFailure(await serve()), "their own key is good");
   // The swap: a link to the key of another, which root could read for them.
-  Deno.removeSync(key);
-  Deno.symlinkSync(`${sec.dir}/server/${NAME}/key.pem`, key);
+  await Deno.remove(key);
+  await Deno.symlink(`${sec.dir}/server/${NAME}/key.pem`, key);
   const got = await serve();
   ensure(isOapFailure(got) && got.code === -1009);
   ensure(got.reason.includes(`cannot be read by uid ${uid}`), got.reason);

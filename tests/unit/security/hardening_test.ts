@@ -157,7 +157,7 @@ Deno.test("19: a revoked certificate is refused at once, its CA's others are not
   await leaf(options(sec), "client", NAME, "alice");
   ensure(!isOapFailure(await serve()), "a new certificate of the same name");
   // The intermediate: with it everything below it.
-  Deno.copyFileSync(`${sec.dir}/untrusted/intermediate.pem`, `${sec.dir}/revoked/im.pem`);
+  await Deno.copyFile(`${sec.dir}/untrusted/intermediate.pem`, `${sec.dir}/revoked/im.pem`);
   ensure(isOapFailure(await serve()));
 });
 
@@ -206,15 +206,15 @@ Deno.test("a client's certificate does not play the server, nor a server's the c
   await init(options(sec));
   const swap = async (made: "client" | "server", used: "client" | "server") => {
     await leaf(options(sec), made, NAME, NAME);
-    Deno.mkdirSync(`${sec.dir}/${used}/${NAME}`, { recursive: true });
+    await Deno.mkdir(`${sec.dir}/${used}/${NAME}`, { recursive: true });
     for (const file of ["crt.pem", "key.pem"]) {
-      Deno.renameSync(`${sec.dir}/${made}/${NAME}/${file}`, `${sec.dir}/${used}/${NAME}/${file}`);
+      await Deno.rename(`${sec.dir}/${made}/${NAME}/${file}`, `${sec.dir}/${used}/${NAME}/${file}`);
     }
     const session = await sec.service(new KeptLog()).prepare(DEFAULTS, NAME);
     ensure(!isOapFailure(session));
     const served = await sec.service(new KeptLog()).serve(DEFAULTS, NAME, session.request);
     const end = isOapFailure(served) ? served : await session.complete(served.response);
-    Deno.removeSync(`${sec.dir}/${used}/${NAME}`, { recursive: true });
+    await Deno.remove(`${sec.dir}/${used}/${NAME}`, { recursive: true });
     return end;
   };
   const server = await swap("client", "server");

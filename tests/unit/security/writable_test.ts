@@ -27,12 +27,12 @@ Deno.test("othersMayWrite(): the owner, others, a foreign group; root, who runs 
 });
 
 Deno.test("a policy that others may write, take away or put there is refused, with the remedy", async () => {
-  const prefix = Deno.makeTempDirSync();
+  const prefix = await Deno.makeTempDir();
   const dir = `${prefix}/security/server/n`;
   const enc = `${dir}/enc.conf`;
   try {
-    Deno.mkdirSync(dir, { recursive: true });
-    Deno.writeTextFileSync(enc, "kex = X25519\n", { mode: 0o644 });
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.writeTextFile(enc, "kex = X25519\n", { mode: 0o644 });
     const files = new SecurityFiles(`${prefix}/security`, log);
     const why = async (): Promise<string | undefined> => {
       const f = files.locate("server", "n", { enc: "", crt: "", key: "" }, "");
@@ -42,20 +42,20 @@ Deno.test("a policy that others may write, take away or put there is refused, wi
     };
     assertEquals(await why(), undefined);
     for (const path of [enc, dir, `${prefix}/security/server`, `${prefix}/security`, prefix]) {
-      const mode = Deno.statSync(path).mode! & 0o777;
-      Deno.chmodSync(path, mode | 0o002);
+      const mode = (await Deno.stat(path)).mode! & 0o777;
+      await Deno.chmod(path, mode | 0o002);
       assertMatch((await why())!, /can be changed by others/, path);
-      Deno.chmodSync(path, mode);
+      await Deno.chmod(path, mode);
     }
     // Nothing is there, and others could say what will be.
-    Deno.removeSync(enc);
-    Deno.chmodSync(dir, 0o777);
+    await Deno.remove(enc);
+    await Deno.chmod(dir, 0o777);
     assertMatch((await why())!, /can be changed by others/);
-    Deno.removeSync(dir);
-    Deno.chmodSync(`${prefix}/security/server`, 0o777);
+    await Deno.remove(dir);
+    await Deno.chmod(`${prefix}/security/server`, 0o777);
     assertMatch((await why())!, /can be changed by others/);
   } finally {
-    Deno.removeSync(prefix, { recursive: true });
+    await Deno.remove(prefix, { recursive: true });
   }
 });
 

@@ -372,11 +372,12 @@ flowTest("data: a full ring costs a retransmission, not a message", async ({ irm
   const [x, y] = pair();
   // Packets that nobody takes: keepalives fill the peer's ring.
   const ring = Rbuff.open(irmd.instance, y.info.nPid, y.id);
-  for (let full = false, i = 0; !full; i++) {
+  let isFull = false;
+  for (let i = 0; !isFull; i++) {
     const off = irmd.pool.alloc(i % 2 === 0 ? 0 : 600); // of two classes: one has fewer blocks than a ring has room
     assert(off > 0 && irmd.pool.truncate(off, 0) === 0);
-    full = ring.write(off) !== 0;
-    if (full) irmd.pool.remove(off);
+    isFull = ring.write(off) !== 0;
+    if (isFull) irmd.pool.remove(off);
   }
   const full = ring.queued();
   ring.close();

@@ -72,7 +72,8 @@ async function onNode(use: (f: Fixture) => void | Promise<void>): Promise<void> 
       },
       queued(flow) {
         const ring = Rbuff.open(instance, flow.info.nPid, flow.id);
-        const got: number[] = [], offs: number[] = [];
+        const got: number[] = [];
+        const offs: number[] = [];
         for (let off; (off = ring.read()) > 0;) {
           offs.push(off);
           got.push(irmd.pool.inspect(off));

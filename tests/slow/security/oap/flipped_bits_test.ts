@@ -28,7 +28,8 @@ Deno.test("one flipped bit anywhere in a signed request or answer: refused", asy
   await leaf(o, "client", NAME, "alice");
   sec.write(`client/${NAME}/enc.conf`, "kex=X25519\nrequire-auth=yes\n");
   sec.write(`server/${NAME}/enc.conf`, "kex=X25519\nrequire-auth=yes\n");
-  const client = sec.service(new KeptLog()), server = sec.service(new KeptLog());
+  const client = sec.service(new KeptLog());
+  const server = sec.service(new KeptLog());
   const session = await client.prepare(DEFAULTS, NAME);
   assert(!isOapFailure(session));
   if (isOapFailure(session)) return;

@@ -51,7 +51,7 @@ for (const keyType of KEY_TYPES) {
     assertEquals(completed.peer?.name, NAME);
     for (const [peer, file] of [[accepted.peer, "client"], [completed.peer, "server"]] as const) {
       const der = onePem(
-        Deno.readTextFileSync(`${sec.dir}/${file}/${NAME}/crt.pem`),
+        await Deno.readTextFile(`${sec.dir}/${file}/${NAME}/crt.pem`),
         "CERTIFICATE",
       );
       ensure(der instanceof Uint8Array && peer !== undefined);

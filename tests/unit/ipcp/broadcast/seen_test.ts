@@ -7,7 +7,8 @@ import { ORIGINS_MAX, Seen, WINDOW } from "../../../../ipcp/broadcast/seen.ts";
 Deno.test("first() is true once for each number, as a set of all numbers says, inside the window", () => {
   const steps = fc.array(fc.integer({ min: -300, max: 300 }), { maxLength: 400 });
   fc.assert(fc.property(steps, fc.nat(0xffffffff), (moves, start) => {
-    const seen = new Seen(), all = new Set<number>();
+    const seen = new Seen();
+    const all = new Set<number>();
     let at = 0;
     let highest = 0;
     for (const move of moves) {

@@ -275,7 +275,8 @@ Deno.test("an interface that goes down and comes back costs no connection", () =
 
 Deno.test("a flow that stays down is made again by who made it, and given up in the end by the other", () => {
   const { world, a, b } = connected();
-  const mine = b.up[1]!.flow, theirs = world.peer(b, mine)!.flow;
+  const mine = b.up[1]!.flow;
+  const theirs = world.peer(b, mine)!.flow;
   a.machine.onUsable(world.nowUs, theirs, false);
   b.machine.onUsable(world.nowUs, mine, false);
   world.run(5 * S);

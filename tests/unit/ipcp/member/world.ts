@@ -155,7 +155,8 @@ export class World {
       });
       return;
     }
-    const a = this.#nextFlow++, b = this.#nextFlow++;
+    const a = this.#nextFlow++;
+    const b = this.#nextFlow++;
     this.#ends.set(this.#key(m, a), { member: far, flow: b });
     this.#ends.set(this.#key(far, b), { member: m, flow: a });
     m.flows.add(a);

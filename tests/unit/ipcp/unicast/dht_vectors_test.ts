@@ -102,7 +102,8 @@ class Played {
   hear(id: Uint8Array, addr: number): void {
     const src = { id, addr };
     const key = new Uint8Array(this.hashBytes).fill(0xee);
-    const value = addr, expires = Math.floor(T0 + this.nowUs / 1e6);
+    const value = addr;
+    const expires = Math.floor(T0 + this.nowUs / 1e6);
     this.receive(dhtMsg.encode({ kind: "store", src, key, value, expires }));
   }
 }

@@ -21,8 +21,11 @@ import { isWireError } from "../../../../lib/wire/mod.ts";
 import { defaultSettings } from "../../../../sim/layer.ts";
 import { Prng } from "../../../../sim/prng.ts";
 
-const SELF = 0x11111111, PEER = 0x22222222, OTHER = 0x33333333;
-const MGMT = 3, DT = 4;
+const SELF = 0x11111111;
+const PEER = 0x22222222;
+const OTHER = 0x33333333;
+const MGMT = 3;
+const DT = 4;
 const NAME = new Uint8Array(32).fill(1);
 const NONE = new Uint8Array(0);
 
@@ -40,7 +43,8 @@ function lsu(src: number, dst: number, seqno: number, withdrawn = false): Uint8A
 
 /** A node with one neighbour, whom it reaches, and a name. */
 function makeNode(): UnicastNode {
-  const random = new Prng(5), settings = defaultSettings();
+  const random = new Prng(5);
+  const settings = defaultSettings();
   const u32 = () => random.u32();
   const id = new Uint8Array(32).fill(7);
   const directory = new Dht(0, { id, addr: SELF }, settings.dht, 1e9, u32);
@@ -70,7 +74,8 @@ const asks = (effects: readonly NodeEffect[]) => effects.filter((e) => e.kind ==
 // Data transfer.
 
 function makeForwarder(): Forwarder {
-  const table = new ForwardTable(16), states = new HopStates(8);
+  const table = new ForwardTable(16);
+  const states = new HopStates(8);
   states.set(DT, HopState.up);
   table.publish(new Map([[OTHER, [DT]]]));
   return new Forwarder(SELF, FLAT_LAYOUT, 60, BEST_HOP, NO_CONGESTION, table, states);
@@ -152,7 +157,8 @@ Deno.test("W3: replies, updates and deallocs to EID 0, to reserved and to unknow
   const before = node.flows.size;
   for (const hi of [0, 1, 0xffffffff]) {
     for (const lo of [0, 1, 2, 63, 4095, 4096, 0xffffffff]) {
-      const dstEid = { hi, lo }, srcEid = { hi: 5, lo: 70 };
+      const dstEid = { hi, lo };
+      const srcEid = { hi: 5, lo: 70 };
       const reply = { kind: "reply", dstEid, srcEid, response: 0, data: NONE, cause: "" } as const;
       node.onFlowMessage(30_000, reply);
       node.onFlowMessage(30_000, { kind: "dealloc", dstEid, srcEid });
@@ -276,7 +282,8 @@ function key(n: number): Uint8Array {
 }
 
 Deno.test("directory messages of every kind, cut at each byte or with any byte changed, break nothing", () => {
-  const src = contact(1), cookie = 5n;
+  const src = contact(1);
+  const cookie = 5n;
   const messages: dht.DhtMsg[] = [
     { kind: "store", src, key: NAME, value: PEER, expires: 1e9 + 100 },
     { kind: "find_node_req", src, cookie, key: NAME },
@@ -358,7 +365,8 @@ Deno.test("members that never answer: a lookup ends, and asks the others meanwhi
   }
   drain(machine);
   machine.query(0, NAME, 5);
-  let found: readonly number[] | undefined, atUs = 0;
+  let found: readonly number[] | undefined;
+  let atUs = 0;
   while (found === undefined && machine.deadlineUs() < 20e6) {
     atUs = machine.deadlineUs();
     machine.onTimer(atUs);

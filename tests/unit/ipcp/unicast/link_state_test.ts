@@ -42,8 +42,8 @@ function pass(a: LinkStateRouting, b: LinkStateRouting, from: number, to: number
 }
 
 Deno.test("two nodes that both fell silent find each other again when the cut ends", () => {
-  const a = new LinkStateRouting(A, "simple", TIMES, 0),
-    b = new LinkStateRouting(B, "simple", TIMES, 0);
+  const a = new LinkStateRouting(A, "simple", TIMES, 0);
+  const b = new LinkStateRouting(B, "simple", TIMES, 0);
   for (const [x, peer] of [[a, B], [b, A]] as const) {
     x.managementUp(0, peer, 1);
     x.transferUp(0, peer, 2);

@@ -6,7 +6,8 @@ import { MbEcn } from "../../../../ipcp/unicast/mb_ecn.ts";
 
 /** Bytes a second that a greedy sender gets through in some time. */
 function greedy(flow: MbEcn, fromNs: number, sec: number, each?: (nowNs: number) => void): number {
-  let now = fromNs, bytes = 0;
+  let now = fromNs;
+  let bytes = 0;
   while (now < fromNs + sec * 1e9) {
     now += Math.max(flow.onSend(now, 1000), 1000);
     bytes += 1000;
@@ -16,7 +17,8 @@ function greedy(flow: MbEcn, fromNs: number, sec: number, each?: (nowNs: number)
 }
 
 Deno.test("a greedy sender that is told nothing grows; one that is told of a queue slows down", () => {
-  const free = new MbEcn(0), told = new MbEcn(0);
+  const free = new MbEcn(0);
+  const told = new MbEcn(0);
   told.onUpdate(20);
   assert(greedy(free, 0, 0.1) > 4e6);
   let packets = 0;

@@ -5,7 +5,8 @@ import { Above, componentPlace, DataStats, Transfer } from "../../../../ipcp/uni
 import { FLOW_IDS_MAX } from "../../../../lib/limits.ts";
 
 Deno.test("endpoints, cubes and flows above are counted apart, and read from the same memory", () => {
-  const mine = new DataStats(), theirs = new DataStats(mine.buffer);
+  const mine = new DataStats();
+  const theirs = new DataStats(mine.buffer);
   mine.transfer(7, 2, Transfer.sent, 100);
   mine.transfer(7, 2, Transfer.sent, 20);
   mine.transfer(FLOW_IDS_MAX - 1, 0, Transfer.noHop, 1);

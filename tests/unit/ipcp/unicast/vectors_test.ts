@@ -276,7 +276,8 @@ function walkFlowAllocator(v: Case): void {
   const { input } = v;
   let high = 0;
   const fa = new FlowAllocator(input.own_addr, () => high, () => true);
-  const ours = new Map<string, string>(), theirs = new Map<string, string>();
+  const ours = new Map<string, string>();
+  const theirs = new Map<string, string>();
   const asHex = (e: faMsg.Eid) =>
     e.hi.toString(16).padStart(8, "0") + e.lo.toString(16).padStart(8, "0");
   const learn = (vector: string | undefined, flowId: number) => {
@@ -379,7 +380,8 @@ function walkFlowAllocator(v: Case): void {
         fa.respond(0, step.fd, step.response, hex(step.data), 5);
         const all = effects();
         assert(all.some((e) => e.kind === "answer" && e.token === 5 && e.result === want.rc));
-        const got = sent(all), expected = wanted(want);
+        const got = sent(all);
+        const expected = wanted(want);
         if (step.response === 0) return assertEquals(got, expected);
         // A refusal opens nothing: its source EID says nothing.
         const blind = (h: string) => h.slice(0, 32) + "-" + h.slice(48);
@@ -415,7 +417,8 @@ function walkPff(v: Case): void {
   const kinds = ["simple", "multipath", "alternate"];
   assert(kinds.includes(v.input.type), `unknown type: ${v.input.type}`);
   const routes = new Map<number, number[]>();
-  const table = new ForwardTable(64), states = new HopStates(4096);
+  const table = new ForwardTable(64);
+  const states = new HopStates(4096);
   for (let fd = 0; fd < 4096; fd++) states.set(fd, HopState.up);
   const spread = v.input.type === "multipath";
   const forwarding = spread ? HOP_BY_FLOW : BEST_HOP;
@@ -491,9 +494,13 @@ function walkLinkState(v: Case): void {
   /** A neighbour left and the prototype has not computed yet; we have. */
   let ahead = false;
   /** Links aged out, which the prototype does not take as a reason to compute (spec 60 §21). */
-  let aged = false, held = 0, pending = false;
+  let aged = false;
+  let held = 0;
+  let pending = false;
   /** Flows for data, and neighbours that connected over new flows while the old ones were known. */
-  const transfers = new Set<number>(), flows = new Map<string, number>(), moved = new Set<number>();
+  const transfers = new Set<number>();
+  const flows = new Map<string, number>();
+  const moved = new Set<number>();
   const connected = (type: string, addr: number, fd: number) => {
     if (flows.has(`${type} ${addr}`)) moved.add(addr);
     flows.set(`${type} ${addr}`, fd);

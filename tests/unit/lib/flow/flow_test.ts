@@ -176,7 +176,8 @@ flowTest("a full ring gives -EAGAIN, then room again", ({ irmd, pair }) => {
   assertEquals(x.writeSync(bytes(100)), 100);
   // No writer of ours fills a ring; others may, here with keepalives of two sizes of blocks.
   const ring = Rbuff.open(irmd.instance, y.info.nPid, y.id);
-  for (let full = false, k = 0; !full; k++) {
+  let full = false;
+  for (let k = 0; !full; k++) {
     const off = irmd.pool.alloc(k % 2 === 0 ? 1 : 600);
     assertEquals(irmd.pool.truncate(off, 0), 0);
     full = ring.write(off) !== 0;

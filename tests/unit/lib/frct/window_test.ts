@@ -16,7 +16,12 @@ function transfer(messages: number, room: number, steps: readonly number[]) {
   const message = new Uint8Array(1000);
   const packet = new Uint8Array(PACKET);
   let nowUs = 1e9;
-  let sent = 0, read = 0, most = 0, mostLate = 0, edge = NaN, step = 0;
+  let sent = 0;
+  let read = 0;
+  let most = 0;
+  let mostLate = 0;
+  let edge = NaN;
+  let step = 0;
   const answer = () => {
     for (let n = b.poll(nowUs, packet, 0); n > 0; n = b.poll(nowUs, packet, 0)) {
       a.onPacket(nowUs, packet, 0, n);

@@ -18,13 +18,13 @@ import { QOS } from "../../../../lib/qos.ts";
 /** An instance in a temporary directory. */
 function withInstance(run: (i: Instance) => void | Promise<void>): () => Promise<void> {
   return async () => {
-    const dir = Deno.makeTempDirSync();
+    const dir = await Deno.makeTempDir();
     try {
       const instance = instanceOf(dir);
-      Deno.mkdirSync(instance.socketDir, { recursive: true });
+      await Deno.mkdir(instance.socketDir, { recursive: true });
       await run(instance);
     } finally {
-      Deno.removeSync(dir, { recursive: true });
+      await Deno.remove(dir, { recursive: true });
     }
   };
 }

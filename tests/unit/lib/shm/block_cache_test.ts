@@ -54,7 +54,7 @@ Deno.test("alloc() takes nothing ahead when few are left, and says so when none 
     assertEquals(cache.alloc(10), -Errno.EAGAIN);
     assertEquals(cache.alloc(1 << 21), -Errno.EMSGSIZE);
     // With fewer than the reserve nothing is cached: every free block is there for others.
-    for (let off = 262144, k = 0; k < 50; off += 512, k++) pool.remove(off);
+    for (let k = 0; k < 50; k++) pool.remove(262144 + 512 * k);
     cache.alloc(10);
     assertEquals(used(), 768 - 50 + 1);
   });

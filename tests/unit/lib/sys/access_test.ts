@@ -7,8 +7,8 @@ import { isAbsent } from "../../../../lib/sys/access.ts";
 Deno.test("isAbsent() tells what is not there from files, directories, dead links and what it cannot see", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    Deno.writeTextFileSync(`${dir}/file`, "");
-    Deno.symlinkSync(`${dir}/nothing`, `${dir}/link`);
+    await Deno.writeTextFile(`${dir}/file`, "");
+    await Deno.symlink(`${dir}/nothing`, `${dir}/link`);
     const names = ["", "/", "/file", "/link", "/nothing", "/nothing/below", "/file/below", "/é"];
     assertEquals(
       names.map((name) => isAbsent(dir + name)),

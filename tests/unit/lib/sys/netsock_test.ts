@@ -29,7 +29,8 @@ Deno.test("interfaceOf() describes the loopback and names what is not there", ()
 Deno.test("a batch is sent and received with lengths and the sender's address", () => {
   using a = openUdp(sockaddrIn(LOOPBACK, 0));
   using b = openUdp(sockaddrIn(LOOPBACK, 0));
-  const out = new MessageBatch(4, 64, 16), into = new MessageBatch(8, 64, 16);
+  const out = new MessageBatch(4, 64, 16);
+  const into = new MessageBatch(8, 64, 16);
   for (let i = 0; i < 4; i++) {
     out.setName(i, b.localName());
     out.setLength(i, i * 10);

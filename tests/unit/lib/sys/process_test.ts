@@ -40,7 +40,7 @@ sysTest("spawn() passes words and environment exactly, nothing else", async (dir
     fds: [undefined, `${dir}/out`],
   });
   assertEquals(await onExit(pid, pidfd), 1);
-  assertEquals(Deno.readTextFileSync(`${dir}/out`), "x y|b c\n0\n");
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "x y|b c\n0\n");
 });
 
 sysTest("spawn() sets the signal mask", async (dir) => {
@@ -55,7 +55,7 @@ sysTest("spawn() sets the signal mask", async (dir) => {
       fds: [undefined, out],
     });
     assertEquals(await onExit(pid, pidfd), 0);
-    assertEquals(Deno.readTextFileSync(out), `SigBlk:\t${want.padStart(16, "0")}\n`);
+    assertEquals(await Deno.readTextFile(out), `SigBlk:\t${want.padStart(16, "0")}\n`);
   }
 });
 
@@ -70,7 +70,7 @@ sysTest("spawn() closes descriptors and sets the directory", async (dir) => {
   });
   assertEquals(await onExit(pid, pidfd), 0);
   // 3 is the directory that ls reads.
-  assertEquals(Deno.readTextFileSync(`${dir}/out`), ".:\nout\n\n/proc/self/fd:\n0\n1\n2\n3\n");
+  assertEquals(await Deno.readTextFile(`${dir}/out`), ".:\nout\n\n/proc/self/fd:\n0\n1\n2\n3\n");
 });
 
 sysTest("spawn() of a program that does not exist is an error that names it", () => {
@@ -143,7 +143,7 @@ sysTest(
     });
     console.log("ready");
   `;
-    Deno.writeTextFileSync(`${dir}/child.ts`, program);
+    await Deno.writeTextFile(`${dir}/child.ts`, program);
     for (const blocked of [IPCP_BLOCKED_SIGNALS, "none"] as const) {
       const out = `${dir}/out-${blocked}`;
       const { pid, pidfd } = spawn([Deno.execPath(), "run", "-A", `${dir}/child.ts`], {
@@ -152,13 +152,13 @@ sysTest(
         fds: [undefined, out],
       });
       const ended = onExit(pid, pidfd);
-      while (pidAlive(pid) && !Deno.readTextFileSync(out).includes("ready")) {
+      while (pidAlive(pid) && !(await Deno.readTextFile(out)).includes("ready")) {
         await new Promise((done) => setTimeout(done, 5));
       }
       assertEquals(kill(pid, Signal.TERM), 0);
       assertEquals(await ended, 0);
       const sender = blocked === "none" ? 0 : Deno.pid;
-      assertEquals(Deno.readTextFileSync(out), `ready\n${sender}\n`);
+      assertEquals(await Deno.readTextFile(out), `ready\n${sender}\n`);
     }
   },
 );

@@ -9,7 +9,8 @@ import * as udp from "../../../../lib/wire/udp_mgmt.ts";
 
 const { EthReason } = frame;
 const out = { deid: 0, seid: 0, start: 0, end: 0 };
-const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 10), MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 11);
+const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 10);
+const MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 11);
 
 function dix(length: number, payload: number): Uint8Array {
   const b = new Uint8Array(frame.DIX_HEADER_BYTES + payload);

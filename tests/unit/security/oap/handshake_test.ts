@@ -37,7 +37,7 @@ for (const kex of KEXES.filter((k) => k.family === "mlkem" || k.family === "hybr
     refused(await allocate(sec), -1008, "refuse-client-encap");
     sec.write(`server/${NAME}/enc.conf`, `kex=X25519\n`);
     refused(await allocate(sec), -1008, "derive");
-    Deno.removeSync(`${sec.dir}/server/${NAME}/enc.conf`);
+    await Deno.remove(`${sec.dir}/server/${NAME}/enc.conf`);
     refused(await allocate(sec), -1008, "without KEM");
   });
 }
@@ -48,14 +48,14 @@ Deno.test("client-encap: a lost or readable static key refuses, with the prototy
   sec.write(`client/${NAME}/enc.conf`, `kex=ML-KEM-768\nkem_mode=client\n`);
   sec.write(`server/${NAME}/enc.conf`, `kex=ML-KEM-768\n`);
   const path = `${sec.dir}/server/${NAME}/kex.key.pem`;
-  Deno.chmodSync(path, 0o644);
+  await Deno.chmod(path, 0o644);
   const o = await allocate(sec);
   refused(o, -1008, "decapsulate");
   ensure(o.serverLog.has(`Failed to load pem keypair from ${path}.`));
   ensure(o.serverLog.has("mode 0644"));
 
   const log = new KeptLog();
-  Deno.removeSync(`${sec.dir}/client/${NAME}/kex.srv.pub.pem`);
+  await Deno.remove(`${sec.dir}/client/${NAME}/kex.srv.pub.pem`);
   const session = await sec.service(log).prepare(DEFAULTS, NAME);
   ensure(isOapFailure(session) && session.code === -9);
   ensure(log.has("] Failed to load server KEM pk."));
@@ -114,7 +114,7 @@ Deno.test("min-kex: refuses weaker key exchanges than the server's own would", a
   refused(await allocate(sec), -1008, "Client KEX X448 too weak.");
   sec.write(`client/${NAME}/enc.conf`, "kex=X25519MLKEM768\n");
   agreed(await allocate(sec));
-  Deno.removeSync(`${sec.dir}/client/${NAME}/enc.conf`);
+  await Deno.remove(`${sec.dir}/client/${NAME}/enc.conf`);
   refused(await allocate(sec), -1008, "KEX requested without info.");
   // Beside none it would let plain flows be: refused with the reason.
   sec.write(`server/${NAME}/enc.conf`, "min-kex=ML-KEM-768\nnone\n");
@@ -186,7 +186,7 @@ Deno.test("strict-crt: key usage, key size, digest and subjectAltName count", as
   // A client's certificate does not play the server, strict or not.
   await leaf({ ...o, force: true }, "client", NAME, NAME);
   for (const file of ["crt.pem", "key.pem"]) {
-    Deno.copyFileSync(`${sec.dir}/client/${NAME}/${file}`, `${sec.dir}/server/${NAME}/${file}`);
+    await Deno.copyFile(`${sec.dir}/client/${NAME}/${file}`, `${sec.dir}/server/${NAME}/${file}`);
   }
   refused(await allocate(sec), -1008, "it is for clients alone");
   sec.write(`client/${NAME}/enc.conf`, "strict-crt=yes\nkex=X25519\n");
@@ -221,9 +221,9 @@ Deno.test("restart: requests from before the start are refused (spec 40 §18.12)
 Deno.test("key mismatch: certificate and key that are no pair fail at the peer", async () => {
   using sec = new SecDir();
   const o = await authenticated(sec);
-  const key = Deno.readFileSync(`${sec.dir}/server/${NAME}/key.pem`);
+  const key = await Deno.readFile(`${sec.dir}/server/${NAME}/key.pem`);
   await leaf({ ...o, force: true }, "server", NAME, NAME);
-  Deno.writeFileSync(`${sec.dir}/server/${NAME}/key.pem`, key);
+  await Deno.writeFile(`${sec.dir}/server/${NAME}/key.pem`, key);
   const out = await allocate(sec);
   refused(out, -1008, "signature is wrong");
   ensure(out.clientLog.has("Failed to verify signature."));

@@ -136,7 +136,8 @@ Deno.test("a clock that is set back makes no served request new", async () => {
   let wall = 1_800_000_000n * S;
   let monotonic = 0n;
   const clocks = { nowNs: () => wall, monotonicNs: () => monotonic, startedNs: 0n };
-  const service = sec.service(new KeptLog(), clocks), client = sec.service(new KeptLog(), clocks);
+  const service = sec.service(new KeptLog(), clocks);
+  const client = sec.service(new KeptLog(), clocks);
   const advance = (by: bigint) => {
     wall += by;
     monotonic += by;

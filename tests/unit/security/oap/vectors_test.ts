@@ -123,7 +123,8 @@ function certName(der: Uint8Array) {
  * the signature may be what is wrong as well.
  */
 function sameProblems(actual: readonly string[], expected: readonly string[]): void {
-  const chain = "Failed to verify peer with CA store.", signature = "Failed to verify signature.";
+  const chain = "Failed to verify peer with CA store.";
+  const signature = "Failed to verify signature.";
   const other = expected.map((line) => line.replace(chain, signature));
   assertEquals(actual, actual.some((line) => line.endsWith(signature)) ? other : expected);
 }
