@@ -33,7 +33,7 @@ async function loadPolicies(files: Partial<Record<PolicyWord, string>>): Promise
   for (const [kind, word] of POLICY_WORDS.entries()) {
     const file = files[word];
     if (file === undefined) continue;
-    const compiled = compilePolicy(kind, file, Deno.readTextFileSync(file));
+    const compiled = compilePolicy(kind, file, await Deno.readTextFile(file));
     const made = "bad" in compiled ? compiled : await makePolicy(compiled);
     if ("bad" in made) {
       console.error(made.bad);

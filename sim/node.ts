@@ -125,7 +125,8 @@ export class SimNode {
     this.number = number;
     this.#queue = queue;
     const u32 = () => random.u32();
-    const layer = settings.layer, name = `node ${number}`;
+    const layer = settings.layer;
+    const name = `node ${number}`;
     this.addr = addr ?? policies.address?.({ random: u32, name, layer }) ??
       drawAddress(u32, () => false);
     const id = new Uint8Array(settings.hashBytes);

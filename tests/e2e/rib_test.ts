@@ -148,8 +148,12 @@ Deno.test({
     const dir = `${b.prefix}/tmp/ouroboros/low.b`;
     /** Packets that low.b sent to its neighbour in a cube. */
     const sent = async (cube: number) => {
-      const transfer = [...Deno.readDirSync(dir)].find((e) => e.name.startsWith("dt."))!.name;
-      const file = [...Deno.readDirSync(`${dir}/${transfer}`)].find((e) => !/^[01]$/.test(e.name))!;
+      const transfer = (await Array.fromAsync(Deno.readDir(dir))).find((e) =>
+        e.name.startsWith("dt.")
+      )!.name;
+      const file = (await Array.fromAsync(Deno.readDir(`${dir}/${transfer}`))).find((e) =>
+        !/^[01]$/.test(e.name)
+      )!;
       const text = await cat(`${dir}/${transfer}/${file.name}`);
       const counts = text.slice(text.indexOf(`Qos cube ${`${cube}`.padStart(3)}:`));
       return Number(/ sent \(packets\): +(\d+)/.exec(counts)![1]);

@@ -25,7 +25,8 @@ function example(name: string): Promise<string> {
 Deno.test("the worked examples run in a chain of three", async () => {
   await using lab = await Loopback.make([["net.a"], ["net.b"], ["net.c"]]);
   const [a, b, c] = lab.nodes;
-  const routing = await example("distance_vector.ts"), congestion = await example("one_bit.ts");
+  const routing = await example("distance_vector.ts");
+  const congestion = await example("one_bit.ts");
   const words = await Promise.all(lab.nodes.map(async (node) => [
     "routing",
     await policyFile(node, "distance_vector.ts", routing),

@@ -218,7 +218,8 @@ export class Dht implements Directory {
   unregister(_nowUs: number, hash: Uint8Array): boolean {
     if (!this.#values.own.delete(hash)) return false;
     // Over in every clock: those of members differ.
-    const value = this.self.addr, expires = 0;
+    const value = this.self.addr;
+    const expires = 0;
     for (const c of this.#contacts.closest(hash, SMALL, (a) => this.#reaches(a))) {
       this.#send(c.addr, { kind: "store", src: this.self, key: hash, value, expires });
     }
@@ -651,7 +652,8 @@ export class Dht implements Directory {
   #renew(nowUs: number): void {
     this.#renewAtUs = Infinity;
     const periodUs = this.#settings.replicateSec * 1e6;
-    let most = RENEW_MOST, nextUs = Infinity;
+    let most = RENEW_MOST;
+    let nextUs = Infinity;
     for (const [key, own] of this.#values.own) {
       if (own.publishAtUs <= nowUs && most > 0) {
         most -= 1;

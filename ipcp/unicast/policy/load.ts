@@ -29,7 +29,8 @@ export const NO_POLICIES: ReadPolicies = { refs: [], compiled: [] };
 export async function readPolicies(named: readonly PolicyRef[]): Promise<ReadPolicies | Failure> {
   const bad = badPolicies(named);
   if (bad !== undefined) return refused(bad);
-  const refs: PolicyRef[] = [], compiled: CompiledPolicy[] = [];
+  const refs: PolicyRef[] = [];
+  const compiled: CompiledPolicy[] = [];
   for (const { kind, file } of named) {
     const bytes = readOwn(file);
     if (typeof bytes === "string") return refused(bytes);

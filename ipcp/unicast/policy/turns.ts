@@ -13,7 +13,8 @@ import { type Node, parse } from "acorn";
 export const TURNS_EXPORT = "ouroTurns$";
 /** Turns that the module itself may take when it is made. */
 const IMPORT_TURNS = 5_000_000;
-const LEFT = "ouroLeft$", STOP = "ouroStop$";
+const LEFT = "ouroLeft$";
+const STOP = "ouroStop$";
 
 /**
  * Globals that a policy does not have: with them it could do something later or elsewhere, where nobody looks after it.
@@ -106,7 +107,8 @@ export function countTurns(source: string): string | BadText {
     a.at - b.at || Number(b.closes) - Number(a.closes) ||
     (a.closes ? b.order - a.order : a.order - b.order)
   );
-  let out = PRELUDE, at = 0;
+  let out = PRELUDE;
+  let at = 0;
   for (const { at: to, text } of starts) {
     out += source.slice(at, to) + text;
     at = to;

@@ -46,7 +46,8 @@ export async function runSection(
   assertEquals(code, 0, out);
   const outputs = out.split(`${MARK}\n`);
   assertEquals(outputs.length, commands.length + 1);
-  let block = -1, shown = 0;
+  let block = -1;
+  let shown = 0;
   for (const { kind, text } of blocks) {
     if (kind === "sh") {
       block++;

@@ -120,7 +120,8 @@ for (const dix of [true, false]) {
 
   Deno.test(`${type}: management to nobody, or to all as the loopback calls it, is looked at; an echo is not`, () => {
     withEth(dix, ({ rx, own, flow, mgmt, m }) => {
-      const eids = { deid: mgmtEid, seid: mgmtEid }, nobody = new Uint8Array(6);
+      const eids = { deid: mgmtEid, seid: mgmtEid };
+      const nobody = new Uint8Array(6);
       own.hearAs(framed(dix, DATA, { ...eids, to: nobody }), PKT.otherHost);
       own.hearAs(framed(dix, DATA, { ...eids, to: ALL, from: EVIL }), PKT.multicast);
       rx.turn(0);

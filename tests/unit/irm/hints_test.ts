@@ -55,7 +55,7 @@ Deno.test("every command that a text recommends is one that works", async () => 
   const found = new Map<string, string>();
   for (const room of ROOMS) {
     for (const file of sources(new URL(`${room}/`, ROOT))) {
-      for (const hint of hintsOf(Deno.readTextFileSync(file))) found.set(hint, file.pathname);
+      for (const hint of hintsOf(await Deno.readTextFile(file))) found.set(hint, file.pathname);
     }
   }
   const irms = [...found].filter(([hint]) => hint.startsWith("irm "));

@@ -12,7 +12,8 @@ import { used } from "../ipcp/data_support.ts";
 import { withShm } from "../lib/shm/support.ts";
 
 /** Pids of nobody. */
-const A = 4_100_001, B = 4_100_002;
+const A = 4_100_001;
+const B = 4_100_002;
 const EDQUOT = 122;
 
 function withObjects(

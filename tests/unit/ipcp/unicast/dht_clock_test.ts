@@ -5,7 +5,8 @@ import { Dht } from "../../../../ipcp/unicast/dht/dht.ts";
 import { defaultSettings } from "../../../../sim/layer.ts";
 import { Prng } from "../../../../sim/prng.ts";
 
-const A = 0x20000, B = 0x30000;
+const A = 0x20000;
+const B = 0x30000;
 
 /** Two members, one of them so many seconds ahead, that have heard of each other. */
 function pair(aheadSec: number): {
@@ -19,7 +20,8 @@ function pair(aheadSec: number): {
     const id = new Uint8Array(32).map(() => random.below(256));
     return new Dht(0, { id, addr }, { ...dht, peer }, unixSec, () => random.u32());
   };
-  const a = make(A, 0, 1e9 + aheadSec), b = make(B, A, 1e9);
+  const a = make(A, 0, 1e9 + aheadSec);
+  const b = make(B, A, 1e9);
   const answers = new Map<number, readonly number[]>();
   let nowUs = 0;
   const run = () => {

@@ -208,7 +208,8 @@ const STILL: Routing = {
 /** The routes after all that a machine wants now and soon. */
 function routesOf(r: Routing): Map<number, readonly number[]> | undefined {
   let routes: Map<number, readonly number[]> | undefined;
-  for (let nowUs = 0, i = 0; i < 50; i++) {
+  let nowUs = 0;
+  for (let i = 0; i < 50; i++) {
     for (let e = r.poll(); e !== undefined; e = r.poll()) {
       if (e.kind === "routes") routes = new Map(e.routes);
     }
@@ -322,7 +323,8 @@ const STILL_DIRECTORY: Directory = {
 
 Deno.test("directory: the DHT in its place knows the names, and answers what waits", () => {
   for (const method of ["poll", "onTimer", "query", "onMembers", "register", "onMessage"]) {
-    const calls: string[] = [], said: string[] = [];
+    const calls: string[] = [];
+    const said: string[] = [];
     const shipped: Directory = {
       ...STILL_DIRECTORY,
       register: (_, hash) => void calls.push(`register ${hash[0]}`),
@@ -396,7 +398,8 @@ Deno.test("congestion: a flow whose policy fails goes on with the shipped one; m
     );
     const said: string[] = [];
     const c = new GuardedCongestion(made.policy as Congestion, guardOf(made, said), shipped);
-    const flow = c.flow(0), others = new Float64Array(20);
+    const flow = c.flow(0);
+    const others = new Float64Array(20);
     for (let i = 0; i < 3; i++) {
       flow.onSend(i, 100);
       flow.onReceive(100, 1);
