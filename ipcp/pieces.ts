@@ -111,15 +111,26 @@ export class Pieces<P> {
     return this.#sending.size;
   }
 
-  /** Send a message in pieces; false if it is too long for that too, or too many are on their way. */
-  send(nowUs: number, to: P, key: string, bytes: Uint8Array, token: number): boolean {
+  /**
+   * Send a message in pieces; false if it is too long for that too, or too many are on their way.
+   * @param later it was sent whole just now: only if it is not cancelled until the first question would be asked again
+   */
+  send(
+    nowUs: number,
+    to: P,
+    key: string,
+    bytes: Uint8Array,
+    token: number,
+    later = false,
+  ): boolean {
     if (bytes.length > TOTAL_BYTES_MAX || this.#room < 1) return false;
     if (this.#sending.size >= SENDING_MAX) return false;
     let id = this.#random() >>> 0;
     while (this.#sending.has(id)) id = this.#random() >>> 0;
     const s: Sending<P> = { to, key, bytes, token, sinceUs: nowUs, tries: 0, proof: undefined };
     this.#sending.set(id, s);
-    this.#ask(id, s);
+    if (later) this.#sendingDue.set(id, nowUs + ASK_US[0]);
+    else this.#ask(id, s);
     return true;
   }
 

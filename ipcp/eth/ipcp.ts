@@ -104,6 +104,7 @@ export class EthIpcp extends ShimIpcp {
         hashBytes: HASH_BYTES[conf.layerInfo.dirHashAlgo]!,
         mgmtBytesMax: this.#payloadMax,
         names: "ask",
+        network: [0, 6],
       },
       {
         send: (mac, bytes) => socket.sendTo(this.#frame(mac, bytes, ethertype), this.#to()),

@@ -98,7 +98,8 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
     if (!this.names.has(hash)) return this.#forget(flow, -Errno.EPERM);
     const request = { peer: flow, hash, qos, data };
     // No two requests of the IRMd are copies.
-    const took = this.#arrivals.enter(nowUs, String(pid), String(this.#requests++), request);
+    const from = { source: String(pid), proven: true };
+    const took = this.#arrivals.enter(nowUs, from, String(this.#requests++), request);
     if (took === "flooded") this.#forget(flow, -Errno.EBUSY);
   }
 

@@ -13,6 +13,8 @@ export interface ShimConfig {
   readonly eids: EidRange;
   /** Bytes of a name hash in this layer. */
   readonly hashBytes: number;
+  /** Where in an address that of its network is, by which shares are counted: who can forge one address can its neighbours. */
+  readonly network: readonly [from: number, to: number];
   /** Largest management message that fits the lower layer. */
   readonly mgmtBytesMax: number;
   /** How names are found: by asking on the wire, or by a resolver of the shell. */
@@ -32,6 +34,12 @@ export interface ShimPeer {
   readonly addr: Addr;
   /** Its endpoint id. */
   readonly eid: number;
+}
+
+/** Who asked for a flow. */
+export interface ShimAsker extends ShimPeer {
+  /** Bytes that it may be sent for its request, whether or not it receives at that address; Infinity when it has shown that. */
+  readonly freeBytes: number;
 }
 
 /** What only this machine asks for. */

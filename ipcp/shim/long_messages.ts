@@ -36,6 +36,14 @@ export class LongMessages {
     this.#pieces = new Pieces(Math.min(mgmtBytesMax, PACKET_BYTES_MAX) - codec.headerBytes, random);
   }
 
+  /**
+   * The request of a flow was sent whole: unless it is answered soon, it goes in pieces as well, which makes up for its loss
+   * and shows that we receive at our address.
+   */
+  insist(nowUs: number, to: Addr, bytes: Uint8Array, flowId: number): void {
+    this.#pieces.send(nowUs, to, to.toHex(), bytes, flowId, true);
+  }
+
   /** Send the request or answer of a flow; false if it is too long in pieces too. */
   send(nowUs: number, to: Addr, m: ShimMgmt, flowId: number): boolean {
     const bytes = new Uint8Array(this.#codec.encodedLength(m));

@@ -41,7 +41,15 @@ import {
   sameAddr,
 } from "./name_cache.ts";
 import { EidPool } from "./eids.ts";
-import type { ShimConfig, ShimCounters, ShimEffect, ShimOnly, ShimPeer } from "./effects.ts";
+import { Allowance, REFLECTED_TIMES } from "./allowance.ts";
+import type {
+  ShimAsker,
+  ShimConfig,
+  ShimCounters,
+  ShimEffect,
+  ShimOnly,
+  ShimPeer,
+} from "./effects.ts";
 import { LongMessages } from "./long_messages.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
@@ -64,6 +72,10 @@ interface Flow {
   remoteEid: number;
   readonly peer: Addr;
   state: State;
+  /** Bytes of the answer that may go to the asker's address; see {@linkcode ShimAsker}. */
+  readonly freeBytes: number;
+  /** The request goes in pieces alone: who rejoins none has not had it. */
+  readonly inPieces: boolean;
   /** On its way out by FLOW_DEALLOC. */
   leaving: "lingers" | "drains" | undefined;
   /** The acceptor's verdict, while its pool is being opened. */
@@ -78,7 +90,8 @@ const EMPTY = new Uint8Array(0);
 /** The end of a flow that never was: nobody here has the name that was asked for. */
 const NOBODY = 0;
 /** What an acceptor is told. */
-const TOO_LONG = "its answer is too long for the layer, and the other end rejoins no pieces";
+const TOO_LONG =
+  "its answer is too long for the layer or for an address that may be forged, and the other end rejoins no pieces";
 
 export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly cache = new NameCache();
@@ -98,7 +111,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly #flows = new Map<number, Flow>();
   /** Flows by endpoint id, for replies. */
   readonly #byEid = new Map<number, Flow>();
-  readonly #arrivals = new Arrivals<ShimPeer>();
+  readonly #arrivals = new Arrivals<ShimAsker>();
+  readonly #allowance = new Allowance();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: ShimEffect[] = [];
   readonly #random: () => number;
@@ -205,13 +219,18 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       verdict: undefined,
       tag: data.slice(0, TAG_BYTES),
       hash,
+      freeBytes: Infinity,
+      inPieces: bytes === undefined,
     };
     this.#add(flow, nowUs + REQUEST_LIFE_US);
     // Its first packets may come right behind the reply, so they are taken from now on.
     const remoteEid = this.#config.codec.lostEid;
     this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
-    if (bytes !== undefined) this.#out.push({ kind: "send", to: peer, bytes });
-    else this.#doLong(nowUs);
+    if (bytes === undefined) this.#doLong(nowUs);
+    else {
+      this.#out.push({ kind: "send", to: peer, bytes });
+      this.#longMessages().insist(nowUs, peer, bytes, flowId);
+    }
     return 0;
   }
 
@@ -305,17 +324,18 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.counters.malformed++;
       return;
     }
-    if (!isPieceMsg(m)) return this.#onMessage(nowUs, from, m);
+    if (!isPieceMsg(m)) return this.#onMessage(nowUs, from, m, bytes.length * REFLECTED_TIMES);
     const whole = this.#longMessages().onMessage(nowUs, from, m);
     this.#doLong(nowUs);
     if (whole === "malformed") this.counters.malformed++;
-    else if (whole !== undefined) this.#onMessage(nowUs, from, whole);
+    else if (whole !== undefined) this.#onMessage(nowUs, from, whole, Infinity);
   }
 
-  #onMessage(nowUs: number, from: Addr, m: ShimMgmt): void {
+  /** @param freeBytes as {@linkcode ShimAsker} */
+  #onMessage(nowUs: number, from: Addr, m: ShimMgmt, freeBytes: number): void {
     switch (m.kind) {
       case "flow_req":
-        return this.#onFlowReq(nowUs, from, m);
+        return this.#onFlowReq(nowUs, from, m, freeBytes);
       case "flow_reply":
         return this.#onFlowReply(nowUs, from, m);
       case "flow_end":
@@ -350,7 +370,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       const flow = this.#flows.get(e.flowId);
       if (flow === undefined) continue;
       const { verdict } = flow;
-      if (flow.state === "requested" && e.kind === "refused") {
+      if (flow.state === "requested" && e.kind === "refused" && flow.inPieces) {
         if (flow.leaving === "drains") flow.state = "ended"; // Our process has given it up too.
         else this.#failRequest(nowUs, flow, -Errno.EMSGSIZE);
       } else if (flow.state === "arrived" && verdict !== undefined) {
@@ -363,7 +383,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
   }
 
-  /** The acceptor's answer cannot be sent: both ends hear why. */
+  /** The acceptor's answer cannot be sent, or not to whom may be forged: both ends hear why. */
   #tooLong(nowUs: number, flow: Flow, verdict: AcceptorVerdict): void {
     this.#refuse({ addr: flow.peer, eid: flow.remoteEid }, -Errno.EMSGSIZE);
     this.#remove(nowUs, flow);
@@ -371,7 +391,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#answer(verdict.token, -Errno.EMSGSIZE, TOO_LONG);
   }
 
-  #onFlowReq(nowUs: number, from: Addr, m: FlowReq): void {
+  #onFlowReq(nowUs: number, from: Addr, m: FlowReq, freeBytes: number): void {
     if (!this.names.has(m.hash)) {
       this.counters.unregistered++;
       // A prototype that asked waits on, as it would for one of its own.
@@ -385,13 +405,22 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       return;
     }
     const copy = `${m.requesterEid} ${m.hash.toHex()} ${m.data.toHex()}`;
-    const took = this.#arrivals.enter(nowUs, from.toHex(), copy, {
-      peer: { addr: from.slice(), eid: m.requesterEid },
+    const origin = {
+      source: from.toHex(),
+      prefix: this.#network(from),
+      proven: freeBytes === Infinity,
+    };
+    const took = this.#arrivals.enter(nowUs, origin, copy, {
+      peer: { addr: from.slice(), eid: m.requesterEid, freeBytes },
       hash: m.hash.slice(),
       qos: m.qos,
       data: m.data.slice(),
     });
     if (took === "flooded" || took === "replayed") this.counters[took]++;
+  }
+
+  #network(addr: Addr): string {
+    return addr.subarray(...this.#config.network).toHex();
   }
 
   #onFlowReply(nowUs: number, from: Addr, m: FlowReply): void {
@@ -413,6 +442,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       return;
     }
     flow.remoteEid = m.responderEid;
+    this.#long?.cancel(flowId);
     this.#open(flow);
     const peer = { addr: flow.peer, eid: m.responderEid };
     this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data, peer });
@@ -482,6 +512,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       verdict: undefined,
       tag: EMPTY,
       hash: EMPTY,
+      freeBytes: peer.freeBytes,
+      inPieces: false,
     };
     this.#add(flow, nowUs + ARRIVAL_LIFE_US);
     const early = this.#arrivals.takeVerdict(flowId);
@@ -520,7 +552,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       data: response === 0 ? verdict.data : EMPTY,
     };
     const bytes = this.#encode(reply);
-    if (bytes === undefined) {
+    if (bytes === undefined || !this.#maySend(nowUs, flow, bytes.length)) {
       flow.verdict = verdict;
       if (this.#longMessages().send(nowUs, flow.peer, reply, flow.flowId)) {
         return this.#doLong(nowUs);
@@ -537,6 +569,12 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.#out.push({ kind: "release", flowId: flow.flowId });
     }
     this.#answer(verdict.token, response === verdict.response ? 0 : response);
+  }
+
+  /** Whether an answer of that length may go to an address that may be forged. */
+  #maySend(nowUs: number, { peer, freeBytes }: Flow, bytes: number): boolean {
+    return bytes <= freeBytes ||
+      this.#allowance.take(nowUs, this.#network(peer), bytes - freeBytes);
   }
 
   replied(nowUs: number, flowId: number, result: number): void {

@@ -77,6 +77,8 @@ export class UdpIpcp extends ShimIpcp {
         hashBytes: wire.HASH_BYTES,
         mgmtBytesMax: wire.MGMT_BYTES_MAX,
         names: "resolve",
+        // Of the socket address: the first 24 bits of an IPv4 address, 64 of an IPv6 address.
+        network: family === 4 ? [4, 7] : [8, 16],
       },
       {
         send: (to, bytes) => to === undefined ? -Errno.EINVAL : socket.sendTo(bytes, to),

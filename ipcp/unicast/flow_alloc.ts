@@ -371,8 +371,9 @@ export class FlowAllocator {
         const copy = `${m.srcEid.hi} ${m.srcEid.lo}`;
         const { hash, qos, data } = m;
         // Addresses that routing does not know share one part: forged ones are many.
-        const source = this.#isMember(m.srcAddr) ? String(m.srcAddr) : "strangers";
-        const took = this.#arrivals.enter(nowUs, source, copy, {
+        const proven = this.#isMember(m.srcAddr);
+        const source = proven ? String(m.srcAddr) : "strangers";
+        const took = this.#arrivals.enter(nowUs, { source, proven }, copy, {
           peer,
           hash,
           qos,

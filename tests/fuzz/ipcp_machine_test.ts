@@ -20,6 +20,7 @@ const CONFIGS: ShimConfig[] = [
     hashBytes: 4,
     mgmtBytesMax: 1496,
     names: "ask",
+    network: [0, 6],
   },
   {
     codec: llcMgmt,
@@ -27,6 +28,7 @@ const CONFIGS: ShimConfig[] = [
     hashBytes: 4,
     mgmtBytesMax: 1497,
     names: "ask",
+    network: [0, 6],
   },
   {
     codec: udpMgmt,
@@ -34,6 +36,7 @@ const CONFIGS: ShimConfig[] = [
     hashBytes: 4,
     mgmtBytesMax: 2048,
     names: "resolve",
+    network: [4, 7],
   },
 ];
 

@@ -25,6 +25,7 @@ const UDP: ShimConfig = {
   hashBytes: 16,
   mgmtBytesMax: 2048,
   names: "resolve",
+  network: [4, 7],
 };
 
 /** Sender and management message of a frame or datagram. */

@@ -21,6 +21,7 @@ export const DIX: ShimConfig = {
   hashBytes: 32,
   mgmtBytesMax: 1496,
   names: "ask",
+  network: [0, 6],
 };
 
 /** A linear congruential "random": reproducible, spread over 32 bits. */

@@ -7,6 +7,8 @@ import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { isPieceMsg } from "../../../lib/wire/mgmt_piece.ts";
 import { MGMT_BYTES_MAX, udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
+import { ASKING_UNPROVEN_PER_NAME_MAX } from "../../../ipcp/arrivals.ts";
+import { NETWORK_BYTES, REFLECTED_TIMES } from "../../../ipcp/shim/allowance.ts";
 import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
 import { ShimMachine } from "../../../ipcp/shim/machine.ts";
 import * as t from "./machine_support.ts";
@@ -22,6 +24,7 @@ const UDP: ShimConfig = {
   hashBytes: 16,
   mgmtBytesMax: MGMT_BYTES_MAX,
   names: "resolve",
+  network: [4, 7],
 };
 
 const long = (n: number, salt: number) =>
@@ -33,6 +36,8 @@ class Link {
   readonly server: ShimMachine;
   readonly said: string[] = [];
   readonly longest = { packet: 0 };
+  /** Messages of these kinds are lost on their way to the server. */
+  readonly lost = new Set<string>();
   nowUs = 0;
   readonly hash: Uint8Array;
 
@@ -87,6 +92,7 @@ class Link {
     assert(e.bytes.length <= mgmtBytesMax, `a packet of ${e.bytes.length}`);
     const m = codec.parse(e.bytes, hashBytes);
     assert(!isWireError(m));
+    if (to === this.server && this.lost.has((m as { kind: string }).kind)) return true;
     if (!this.prototype || !isPieceMsg(m as { kind: string })) to.onMgmt(this.nowUs, addr, e.bytes);
     return true;
   }
@@ -161,4 +167,86 @@ Deno.test("a long answer goes to nobody who has not shown that it receives", () 
   run();
   assert(sent <= 3 * asked.length, `${sent} to a request of ${asked.length}`);
   assertEquals(dixMgmt.name, "eth-dix");
+});
+
+for (const config of [t.DIX, LLC, UDP]) {
+  const { name } = config.codec;
+  Deno.test(`${name}: a request that is lost goes again in pieces, and is asked about once`, () => {
+    for (const lost of [["flow_req"], []]) {
+      const link = new Link(config, false);
+      for (const kind of lost) link.lost.add(kind);
+      link.client.alloc(0, t.order(7), link.hash, QOS.raw, t.OAP, 1);
+      link.run(t.OAP, 2e6);
+      assertEquals(link.said.toSorted(), [
+        "asked 4",
+        "client answered 0",
+        "client reply 0 4",
+        "server answered 0",
+      ]);
+      assertEquals(link.client.deadlineUs(), Infinity);
+    }
+  });
+}
+
+Deno.test("a prototype's server that is slow gets its request once, and may answer late", () => {
+  const link = new Link(t.DIX, true);
+  link.lost.add("flow_req");
+  link.client.alloc(0, t.order(7), link.hash, QOS.raw, t.OAP, 1);
+  link.run(t.OAP, 5e6);
+  assertEquals([link.said, link.client.flowState(7)], [["client answered 0"], "requested"]);
+});
+
+Deno.test("however many addresses forge requests, who shows that it receives is asked about at once", () => {
+  const m = new ShimMachine(t.DIX, t.seeded());
+  m.names.register(t.SRV);
+  const forged = (k: number) => Uint8Array.of(6, 6, 6, k >> 16, k >> 8, k);
+  let asked = 0;
+  const drain = () => {
+    const sent = [];
+    for (let e = m.poll(); e !== undefined; e = m.poll()) {
+      if (e.kind === "ask_irmd") asked += 1;
+      if (e.kind === "send") sent.push(e.bytes);
+    }
+    return sent;
+  };
+  for (let k = 0; k < 10_000; k++) m.onMgmt(0, forged(k), t.bytesOf(t.request(1 + k % 100)));
+  drain();
+  const before = asked;
+  assertEquals(before, ASKING_UNPROVEN_PER_NAME_MAX);
+  // Its request waits behind theirs, or was dropped.
+  const whole = t.bytesOf(t.request(500));
+  m.onMgmt(1, t.MAC_A, whole);
+  assertEquals([drain(), asked], [[], before]);
+  m.onMgmt(2, t.MAC_A, t.bytesOf({ kind: "piece_ask", id: 7, total: whole.length }));
+  const go = dixMgmt.parse(drain()[0]!, 32);
+  if (isWireError(go) || go.kind !== "piece_go") throw new Error("no proof");
+  const { proof } = go;
+  const piece = { kind: "piece", id: 7, total: whole.length, at: 0, proof, bytes: whole } as const;
+  m.onMgmt(3, t.MAC_A, t.bytesOf(piece));
+  drain();
+  assertEquals(asked, before + 1);
+  // Played again, it is a copy.
+  m.onMgmt(4, t.MAC_A, t.bytesOf(piece));
+  drain();
+  assertEquals(asked, before + 1);
+});
+
+Deno.test("answers to forged requests stay below three times their length, but for an allowance", () => {
+  const m = new ShimMachine(UDP, t.seeded());
+  const hash = t.SRV.slice(0, UDP.hashBytes);
+  m.names.register(hash);
+  let [received, sent] = [0, 0];
+  for (let k = 1; k <= 300; k++) {
+    const request = t.bytesOf(t.request(k, hash), UDP.codec);
+    received += request.length;
+    m.onMgmt(k, t.MAC_EVIL, request);
+    for (let e = m.poll(); e !== undefined; e = m.poll()) {
+      if (e.kind === "ask_irmd") {
+        m.asked(k, e.ask, { result: 0, flowId: k, pid: 1 });
+        m.allocResp(k, t.order(k), 0, long(1200, 5), k);
+      } else if (e.kind === "own") m.owned(k, e.flowId, 0);
+      else if (e.kind === "send") sent += e.bytes.length;
+    }
+  }
+  assert(sent <= REFLECTED_TIMES * received + NETWORK_BYTES, `${sent} for ${received}`);
 });

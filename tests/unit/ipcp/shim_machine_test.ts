@@ -6,11 +6,12 @@ import { QOS } from "../../../lib/qos.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import {
   ARRIVAL_LIFE_US,
-  ASKING_PER_SOURCE_MAX,
+  ASKING_UNPROVEN_PER_NAME_MAX,
   EARLY_VERDICT_LIFE_US,
   WAITING_LIFE_US,
   WAITING_PER_SOURCE_MAX,
 } from "../../../ipcp/arrivals.ts";
+import { REFLECTED_TIMES } from "../../../ipcp/shim/allowance.ts";
 import { REQUEST_LIFE_US, type ShimMachine } from "../../../ipcp/shim/machine.ts";
 import { RESOLVE_ANSWER_US } from "../../../ipcp/shim/name_cache.ts";
 import * as t from "./machine_support.ts";
@@ -212,7 +213,8 @@ function arrived(m = t.machine()) {
 Deno.test("a flow request is passed on with QoS, hash and data", () => {
   const { e } = arrived();
   assertEquals([e.qos, e.hash, e.data], [{ ...QOS.raw }, t.SRV, t.OAP]);
-  assertEquals(e.peer, { addr: t.MAC_A, eid: 64 });
+  const freeBytes = REFLECTED_TIMES * t.bytesOf(t.request()).length;
+  assertEquals(e.peer, { addr: t.MAC_A, eid: 64, freeBytes });
 });
 
 Deno.test("a flow request for a name that is not registered asks nobody; a peer of our kind is told so", () => {
@@ -314,9 +316,10 @@ Deno.test("a flood of requests from one source does not keep others out", () => 
   const m = t.machine();
   m.names.register(t.SRV);
   for (let i = 1; i <= 2000; i++) m.onMgmt(0, t.MAC_EVIL, t.bytesOf(t.request(i)));
-  assertEquals(t.drain(m).length, ASKING_PER_SOURCE_MAX);
-  assertEquals(m.counters.flooded, 2000 - ASKING_PER_SOURCE_MAX - WAITING_PER_SOURCE_MAX);
-  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request()));
+  assertEquals(t.drain(m).length, ASKING_UNPROVEN_PER_NAME_MAX);
+  assertEquals(m.counters.flooded, 2000 - ASKING_UNPROVEN_PER_NAME_MAX - WAITING_PER_SOURCE_MAX);
+  m.names.register(t.OTHER);
+  m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(64, t.OTHER)));
   assertEquals(t.drain(m).length, 1);
 });
 
@@ -333,7 +336,7 @@ Deno.test("more requests at once than the IRMd is asked get their turn as others
   m.names.register(t.SRV);
   for (let i = 1; i <= 100; i++) m.onMgmt(0, t.MAC_A, t.bytesOf(t.request(i)));
   const pending = asks(m);
-  assertEquals(pending.length, ASKING_PER_SOURCE_MAX);
+  assertEquals(pending.length, ASKING_UNPROVEN_PER_NAME_MAX);
   let answered = 0;
   for (let got = pending.shift(); got !== undefined; got = pending.shift()) {
     taken(m, 1, got[0], 1000 + answered++);
@@ -391,6 +394,7 @@ Deno.test("over UDP names are resolved by the shell, once for all who wait", () 
     hashBytes: 16,
     mgmtBytesMax: 2048,
     names: "resolve",
+    network: [4, 7],
   });
   const hash = new Uint8Array(16).fill(3);
   m.query(0, hash, 1);
