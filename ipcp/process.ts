@@ -162,7 +162,7 @@ export class IpcpProcess {
   /** Devices and sockets are open: what the runtime's threads had for that goes, as in the data plane's. */
   async #giveUpCapabilities(): Promise<void> {
     await this.#mount?.serving;
-    if (keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING)) return;
+    if (await keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING)) return;
     this.#log.warn("Some threads of the runtime keep their capabilities.");
   }
 
@@ -323,7 +323,7 @@ export class IpcpProcess {
       return refuse(-Errno.EIPCPSTATE);
     }
     this.#layer = layer.name;
-    await this.#giveUpCapabilities();
+    void this.#giveUpCapabilities();
     if (m.code === Command.enroll) {
       this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
     } else {

@@ -9,7 +9,6 @@
  * interrupts and touches no memory but its own page.
  */
 
-import { sleepNs } from "./clock.ts";
 import { lazyLibc } from "./ffi.ts";
 import { handleSignal, takesSignalCode } from "./signal_code.ts";
 
@@ -62,8 +61,8 @@ export function keepCapabilities(keep: readonly number[]): boolean {
 /** A real-time signal that neither the C library nor the runtime uses. */
 const SIGNAL = 50;
 /** How long threads may take to give up what they have, and the pause between two looks, ms. */
-const REACH_MS = 200;
-const LOOK_MS = 1;
+const REACH_MS = 2000;
+const LOOK_MS = 10;
 
 /** `void handler(int signum)`. */
 // deno-fmt-ignore
@@ -89,12 +88,12 @@ const CODE_BYTES = SETS_AT + 24;
  * Lets every thread of the process keep only `keep` of its capabilities, those of the runtime included, and let no program
  * started from there gain any. Threads that keep exactly `spared` already are left as they are. On other processors than
  * x86_64 it is the calling thread alone.
- * @returns whether all threads were reached
+ * @returns whether all threads were reached; an idle one is at once, before the promise is there
  */
-export function keepCapabilitiesEverywhere(
+export async function keepCapabilitiesEverywhere(
   keep: readonly number[],
   spared: readonly number[] = [],
-): boolean {
+): Promise<boolean> {
   const had = permittedCapabilities();
   if (!keepCapabilities(keep)) return false;
   if (!takesSignalCode()) return false;
@@ -114,7 +113,7 @@ export function keepCapabilitiesEverywhere(
   for (let ms = 0; ms < REACH_MS; ms += LOOK_MS) {
     others = threads().filter((t) => !good(t.permitted));
     if (others.length === 0) return true;
-    sleepNs(LOOK_MS * 1e6);
+    await new Promise((done) => setTimeout(done, LOOK_MS));
   }
   return false;
 }

@@ -2,6 +2,6 @@
 
 import { Cap, keepCapabilitiesEverywhere, threads } from "../../lib/sys/caps.ts";
 
-const all = keepCapabilitiesEverywhere([Cap.DAC_OVERRIDE]);
+const all = await keepCapabilitiesEverywhere([Cap.DAC_OVERRIDE]);
 const left = new Set(threads().map(({ permitted }) => Number(permitted)));
 console.log(JSON.stringify({ all, several: threads().length > 1, left: [...left] }));
