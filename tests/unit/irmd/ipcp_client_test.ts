@@ -54,3 +54,29 @@ Deno.test("a dealloc does not overtake the allocation that waits for a place in 
     await Deno.remove(prefix, { recursive: true });
   }
 });
+
+Deno.test("an IPCP has its time for an answer, and as many times that as the daemon is patient", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+  const instance = instanceOf(prefix);
+  await Deno.mkdir(instance.socketDir, { recursive: true });
+  try {
+    // It takes connections and says nothing.
+    using _listener = SeqListener.listen(ipcpSocketPath(instance, Deno.pid), 0o600, 16);
+    const log = new Logger(nullSink, "test");
+    const query = { code: IpcpCode.IPCP_QUERY, hash: new Uint8Array(4) };
+    const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 7, timeoSec: 0 };
+    const causes = [];
+    for (const [patience, limitMs] of [[1, Infinity], [3, Infinity], [3, 50]] as const) {
+      const client = new IpcpClient(instance, log, patience);
+      const reply = await client.call(Deno.pid, "query", query, limitMs);
+      causes.push(reply.kind === "reply" ? "a reply" : reply.cause);
+    }
+    // What is not waited for in earnest takes no longer.
+    const taken = await new IpcpClient(instance, log, 99).call(Deno.pid, "dealloc", dealloc);
+    causes.push(taken.kind === "reply" ? "a reply" : taken.cause);
+    const late = (ms: number) => `IPCP ${Deno.pid} did not answer in ${ms} ms`;
+    assertEquals(causes, [late(200), late(600), late(50), late(4)]);
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
