@@ -39,7 +39,7 @@ Deno.test("a dealloc does not overtake the allocation that waits for a place in 
       if (socket === null) continue;
       let bytes: Uint8Array | null = null;
       try {
-        bytes = await socket.recv({ timeoutMs: held.length > 0 ? 0 : 5000 });
+        bytes = await socket.recv({ timeoutMs: held.length > 0 ? 0 : 60_000 });
       } catch { /* one of those that only filled the queue */ }
       held.pop()?.[Symbol.dispose]();
       if (bytes === null) continue;

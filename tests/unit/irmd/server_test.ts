@@ -53,7 +53,7 @@ function serverTest(
 async function ask(path: string, byte: number): Promise<IrmMsg | undefined> {
   using s = SeqSocket.connect(path);
   s.sendSync(new Uint8Array([byte]));
-  const reply = await s.recv({ timeoutMs: 10_000 });
+  const reply = await s.recv({ timeoutMs: 60_000 });
   return reply === null ? undefined : decodeIrmMsg(reply) as IrmMsg;
 }
 
@@ -107,7 +107,7 @@ serverTest("Server.close() ends pending requests without reply", byFirstByte, as
   client.sendSync(new Uint8Array([6]));
   assertEquals((await ask(s.path, 1))?.result, 0);
   s.server.close();
-  const end = await client.recv({ timeoutMs: 10_000 }).catch((e) => e);
+  const end = await client.recv({ timeoutMs: 60_000 }).catch((e) => e);
   assert(end === null || end instanceof Error);
 });
 
@@ -150,7 +150,7 @@ serverTest(
       // 16 in all, 6 kept, so a user gets 5 and leaves as many.
       await stays(mine[0]!);
       assertEquals((await ask(path, 1))?.result, 0);
-      assertEquals(await mine[0]!.recv({ timeoutMs: 10_000 }), null);
+      assertEquals(await mine[0]!.recv({ timeoutMs: 60_000 }), null);
       await stays(mine[1]!);
       assertEquals(server.connections.heldBy(7), 4);
     } finally {
@@ -170,7 +170,7 @@ serverTest(
       for (const s of waiting) s.sendSync(new Uint8Array([6]));
       while (server.busy < 5) await new Promise((done) => setTimeout(done, 1));
       const [more] = await silent(path, 1);
-      const end = await more!.recv({ timeoutMs: 10_000 }).catch((e) => e);
+      const end = await more!.recv({ timeoutMs: 60_000 }).catch((e) => e);
       assert(end === null || end.errno === 104, String(end));
       more!.close();
       assert(lines.some((l) => l.includes("uid 7 is refused")), lines.join("\n"));

@@ -108,7 +108,7 @@ for (const [word, { qos, frct, crc }] of Object.entries(KINDS)) {
         const sent = Uint8Array.from({ length: most }, (_, i) => i * 7);
         assertEquals(x.writeSync(sent), most);
         assertEquals(f.queued(y), [1496], cipher);
-        assertEquals(await y.read({ timeoutMs: 10_000 }), sent, cipher);
+        assertEquals(await y.read({ timeoutMs: 60_000 }), sent, cipher);
         const more = new Uint8Array(most + 1);
         assertEquals(x.writeSync(more), -Errno.EMSGSIZE);
         const error = await assertRejects(() => x.write(more), OuroError);

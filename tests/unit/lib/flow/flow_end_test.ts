@@ -24,7 +24,7 @@ function endTest(name: string, use: (f: Fixture) => Promise<void>): void {
       await use({
         a,
         b,
-        pair: (qos = "raw", timeout = 120_000) => irmd.pair(a, b, { ...QOS[qos], timeout }),
+        pair: (qos = "raw", timeout = 160_000) => irmd.pair(a, b, { ...QOS[qos], timeout }),
       });
     } finally {
       removeShm(instance);
@@ -37,7 +37,7 @@ function endTest(name: string, use: (f: Fixture) => Promise<void>): void {
 async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: still waiting`)), 20_000);
+    timer = setTimeout(() => reject(new Error(`${what}: still waiting`)), 60_000);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

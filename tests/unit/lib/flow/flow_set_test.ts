@@ -33,7 +33,7 @@ setTest(
     x.deallocSync();
     using set = new FlowSet(b);
     set.add(y);
-    assertEquals(await set.next({ timeoutMs: 5000 }), [{ flow: y, events: FlowEvent.DOWN }]);
+    assertEquals(await set.next({ timeoutMs: 60_000 }), [{ flow: y, events: FlowEvent.DOWN }]);
     assertEquals(await set.next({ timeoutMs: 1 }), []);
   },
 );
@@ -61,6 +61,6 @@ setTest("FlowSet: an end between wait() and next() is not lost", async (b, pair)
   set.add(y);
   assertEquals(set.wait(1), []);
   x.deallocSync();
-  const [event, ...more] = await set.next({ timeoutMs: 5000 });
+  const [event, ...more] = await set.next({ timeoutMs: 60_000 });
   assertEquals([event?.flow === y, more], [true, []]);
 });

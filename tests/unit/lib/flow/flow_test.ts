@@ -331,9 +331,9 @@ flowTest("FlowSet.next() looks at a flow that is added while it waits", async ({
 flowTest(
   "a silent peer times out with -EFLOWPEER, a living one doesn't",
   async ({ irmd, a, b }) => {
-    const [, y] = irmd.pair(a, b, { ...QOS.raw, timeout: 200 });
+    const [, y] = irmd.pair(a, b, { ...QOS.raw, timeout: 1200 });
     // Both ends are in this thread, so both keep each other alive while it runs timers.
-    await new Promise((r) => setTimeout(r, 500));
+    await new Promise((r) => setTimeout(r, 2000));
     assertEquals(y.readSync(new Uint8Array(9), { nonblock: true }), -Errno.EAGAIN);
     const [x2, y2] = irmd.pair(a, b, { ...QOS.raw, timeout: 200 });
     x2.detach();

@@ -44,7 +44,7 @@ Deno.test({
       assertEquals(y.lingerMs, 5);
       assertEquals(moved.symKey, new Uint8Array(32), "opening wipes the key");
       await x.write(Uint8Array.of(1, 2));
-      assertEquals(await y.read({ timeoutMs: 5000 }), Uint8Array.of(1, 2));
+      assertEquals(await y.read({ timeoutMs: 60_000 }), Uint8Array.of(1, 2));
       a.close();
       b.close();
     }),
@@ -106,7 +106,7 @@ for (const [nid, name] of [[0, "with CRC"], [AES_256_GCM, "encrypted"]] as const
         const [a, b] = [irmd.open(), irmd.open()];
         const [x, y] = irmd.pair(a, b, { ...QOS.raw, ber: 0 });
         await x.write(Uint8Array.of(1));
-        await y.read({ timeoutMs: 5000 });
+        await y.read({ timeoutMs: 60_000 });
         const flow = partsOf(y).handOver();
         assert(y.isClosed, "this thread's use ended");
         assertEquals(flow.cipher === undefined, nid === 0);
@@ -117,7 +117,7 @@ for (const [nid, name] of [[0, "with CRC"], [AES_256_GCM, "encrypted"]] as const
         const done = new Promise((ok, bad) => worker.once("message", ok).once("error", bad));
         for (let k = 0; k < 50; k++) {
           await x.write(Uint8Array.of(k, 7));
-          assertEquals(await x.read({ timeoutMs: 20_000 }), Uint8Array.of(k, 7));
+          assertEquals(await x.read({ timeoutMs: 60_000 }), Uint8Array.of(k, 7));
         }
         assertEquals(await done, "done");
         await worker.terminate();

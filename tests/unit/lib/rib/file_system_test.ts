@@ -173,6 +173,6 @@ Deno.test("a tree whose thread does not answer is late, once for a second and th
   assertEquals(asker.list("").kind, "late");
   const from = performance.now();
   for (let i = 0; i < 5; i++) assertEquals(asker.read("a", "one").kind, "late");
-  assert(performance.now() - from < 900);
+  assert(performance.now() - from < 4 * 1000, "each was waited for as the first one");
   assertEquals(asked.length, 6);
 });
