@@ -4,6 +4,7 @@
  * cannot be reached is a negative result.
  */
 
+import { refusalText } from "../lib/wire/refusal.ts";
 import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
@@ -127,7 +128,13 @@ export class IrmCalls {
     sdu: SduLimits,
   ): Promise<number> {
     const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs, ...sdu });
-    const m = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response, pk: data };
+    const reply = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response };
+    const cause = response === 0 ? undefined : refusalText(data);
+    if (cause !== undefined) {
+      const error = { stage: "flow alloc", process: "the server", cause };
+      return (await this.#call({ ...reply, pk: new Uint8Array(0), error })).result;
+    }
+    const m = { ...reply, pk: data };
     if (this.#fits(m)) return (await this.#call(m)).result;
     await this.#call({ ...m, response: -Errno.EMSGSIZE, pk: new Uint8Array(0) });
     return -Errno.EBADF; // So the flow is not the IRMd's any more.

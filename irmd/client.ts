@@ -71,6 +71,31 @@ export class Client {
     return () => this.#onHangup.delete(call);
   }
 
+  /**
+   * Says something before the reply and waits for what the client answers; undefined when it has gone. One at a time.
+   * @param bytesMax longer answers count as none
+   */
+  ask(question: Uint8Array, bytesMax: number): Promise<Uint8Array | undefined> {
+    return new Promise((resolve) => {
+      let unwatch = () => {};
+      const end = (answer: Uint8Array | undefined) => {
+        unwatch();
+        resolve(answer);
+      };
+      if (this.gone || this.#socket.trySend(question) < 0) return end(undefined);
+      this.#socket.onReadable(() => {
+        const answer = this.#socket.tryRecv(bytesMax);
+        this.#watching = false;
+        if (answer instanceof Uint8Array) return end(answer);
+        this.hangUp();
+        end(undefined);
+      });
+      // The one watch of the socket sees the end as well; a thread that ended is heard of otherwise.
+      this.#watching = true;
+      unwatch = this.onHangup(() => end(undefined));
+    });
+  }
+
   /** Who asked has gone, as the kernel says or as is known otherwise. */
   hangUp(): void {
     this.#gone = true;

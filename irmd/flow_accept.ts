@@ -1,9 +1,21 @@
 /** IRM_FLOW_ACCEPT (spec 20 §7.3): waits for a request, runs the server half of OAP, answers both sides. */
 
+import { FLOW_ASK } from "../lib/codes.ts";
 import { Errno } from "../lib/errno.ts";
-import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
-import { isOapFailure } from "../security/oap/mod.ts";
-import { failed, invalid, type Outcome } from "./answer.ts";
+import {
+  decodeIrmMsg,
+  encodeIrmMsg,
+  FlowState,
+  IpcpCode,
+  IrmCode,
+  timeoMs,
+} from "../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import { printable } from "../lib/printable.ts";
+import { isWireError } from "../lib/wire/mod.ts";
+import { encode as encodeRefusal } from "../lib/wire/refusal.ts";
+import { isOapFailure, type PeerIdentity } from "../security/oap/mod.ts";
+import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
 import type { Daemon } from "./daemon.ts";
 import {
@@ -16,6 +28,7 @@ import {
   NO_BYTES,
   noFlowId,
   notAnnounced,
+  peerOf,
   securityOf,
 } from "./flows.ts";
 import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
@@ -81,6 +94,13 @@ async function acceptOne(
     oap.key?.fill(0);
     return REFUSED;
   }
+  if (((msg.opts ?? 0) & FLOW_ASK) !== 0) {
+    const ended = await askAcceptor(d, client, flow, { name, direct, peer: oap.peer });
+    if (ended !== ACCEPTED) {
+      oap.key?.fill(0);
+      return ended;
+    }
+  }
   if (direct) {
     // The client's end tells of the flow; the record must have what it is to say before the client goes on.
     flow.said = oap.said;
@@ -99,6 +119,51 @@ async function acceptOne(
   return granted(d, flow, flow.nPid, oap, { opts: msg.opts, name });
 }
 
+/** The acceptor wants the flow. */
+const ACCEPTED = Symbol("accepted");
+
+/** Tells the acceptor who asks and does what it says; what ends its accept where it does not want the flow. */
+async function askAcceptor(
+  d: Daemon,
+  client: Client,
+  flow: FlowRecord,
+  request: { name: string; direct: boolean; peer: PeerIdentity | undefined },
+): Promise<Outcome | typeof ACCEPTED> {
+  const { name, direct, peer } = request;
+  const layer = direct ? undefined : d.registry.ipcps.get(flow.n1Pid)?.layer;
+  const question = encodeIrmMsg({
+    code: IrmCode.IRM_REPLY,
+    result: 0,
+    opts: FLOW_ASK,
+    name,
+    flowInfo: { ...flow.info(flow.nPid), state: FlowState.ACCEPT_PENDING },
+    ...(layer === undefined ? {} : { layer }),
+    ...(peer === undefined ? {} : { peer: peerOf(peer) }),
+  });
+  const answer = await client.ask(question, MESSAGE_BYTES_MAX);
+  const verdict = answer === undefined ? undefined : decodeIrmMsg(answer);
+  if (verdict === undefined) {
+    await refuse(d, flow, direct, -Errno.EPERM, "the server has gone", true);
+    return undefined;
+  }
+  const response = isWireError(verdict) ? undefined : verdict.response;
+  if (isWireError(verdict) || response === undefined) {
+    await refuse(d, flow, direct, -Errno.EPERM, "the server answers nonsense", true);
+    return invalid("flow accept", "the answer to a request has no response");
+  }
+  if (!d.registry.flows.holds(flow) || flow.state !== FlowState.ALLOCATED) {
+    giveUp(d, flow, flow.nPid);
+    return failed(-Errno.ENOTALLOC, "flow accept", "who asked has given up meanwhile");
+  }
+  if (response === 0) return ACCEPTED;
+  // Two codes mean something to who asks on the way: try another.
+  const kept = response > 0 || response === -Errno.EPIPE || response === -Errno.ENAME;
+  const why = verdict.error?.cause || "it does not want the flow";
+  d.log.info(`Flow request for ${name} refused by ${flow.nPid}: ${printable(why)}.`);
+  await refuse(d, flow, direct, kept ? -Errno.EPERM : response, why, true);
+  return ok();
+}
+
 function acceptCause(d: Daemon, code: number, pid: number): string {
   if (code === -Errno.EBADF) return noFlowId(d, pid);
   return d.registry.procs.has(pid)
@@ -106,22 +171,34 @@ function acceptCause(d: Daemon, code: number, pid: number): string {
     : notAnnounced(pid);
 }
 
-/** The server half failed: the far side gets the code, the flow goes. */
+/**
+ * The server half failed, or the acceptor refuses: the far side gets the code, the flow goes.
+ * @param said the code and the reason are the acceptor's, for the far side
+ */
 async function refuse(
   d: Daemon,
   flow: FlowRecord,
   direct: boolean,
   code: number,
   why?: string,
+  said = false,
 ): Promise<void> {
   if (!direct && d.registry.flows.holds(flow)) {
-    const told = await allocResp(d, flow, code, undefined);
+    const told = await allocResp(d, flow, code, said ? reasonFor(d, flow, why) : undefined);
     // It still holds the flow: its id must rest until it has let go.
     if (told.kind !== "reply") return giveUp(d, flow, flow.nPid);
   }
   // A client of this host is told -ECRYPT whatever the reason (spec 40 §11).
   // It is the same user or privileged as the server is, so the reason may name files.
-  d.registry.drop(flow, direct ? -Errno.ECRYPT : code, why);
+  d.registry.drop(flow, direct && !said ? -Errno.ECRYPT : code, why);
+}
+
+/** A reason for an IPCP of ours; others would pass it on to where it does harm. */
+function reasonFor(d: Daemon, flow: FlowRecord, why = ""): Uint8Array | undefined {
+  const ipcp = d.registry.ipcps.get(flow.n1Pid);
+  return ipcp !== undefined && ipcp.messageBytesMax > MESSAGE_BYTES_MAX
+    ? encodeRefusal(why)
+    : undefined;
 }
 
 async function allocResp(

@@ -117,7 +117,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
       const reason = outcome.why?.replace(/\.$/, "");
       return failed(
         outcome.code,
-        "oap",
+        outcome.code === -Errno.ECRYPT ? "oap" : "flow alloc",
         reason === undefined ? "the server refused" : `the server refused: ${reason}`,
       );
     }
@@ -200,7 +200,13 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
     d.log.warn(`Allocation rejected: ${dst} (${end.code}).`);
     return end.code === -Errno.EPIPE
       ? failed(-Errno.EPERM, "flow alloc", "the flow was removed")
-      : failed(end.code, "flow alloc", refusedThere(end.code, dst));
+      : failed(
+        end.code,
+        "flow alloc",
+        end.why === undefined
+          ? refusedThere(end.code, dst)
+          : `the host of "${dst}" refused: ${end.why}`,
+      );
   }
   const done = await oap.complete(end.response);
   if (isOapFailure(done)) {

@@ -65,7 +65,7 @@ export function logFlow(
 }
 
 /** A name that a reply cannot hold is left out; the fingerprint says who it is. */
-function peerOf(peer: PeerIdentity): FlowPeer {
+export function peerOf(peer: PeerIdentity): FlowPeer {
   const { name } = peer;
   const fits = new TextEncoder().encode(name).length <= NAME_BYTES_MAX && !name.includes("\0");
   return { ...peer, name: fits ? name : "" };

@@ -73,6 +73,7 @@ export function allocReplied(
     response,
     mpl: info.mpl,
     data: msg.pk ?? NONE,
+    cause: msg.error?.cause,
     sdu: info,
   });
   return code < 0 ? failed(code, stage, `no allocation ${info.id} waits at IPCP ${pid}`) : ok();

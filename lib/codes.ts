@@ -167,6 +167,12 @@ export const FLOW_ABOUT = 1;
 /** Bit 0 of `irm_msg.opts` of a thread: it announced the process, which leaves when its last thread ends (our addition). */
 export const THREAD_ANNOUNCED = 1;
 
+/**
+ * Bit 1 of `irm_msg.opts` of an accept, and of what the IRMd says before its reply: it tells of the request, and the client
+ * answers on the same connection with `response` (0: take it) and the cause of `error` (our addition).
+ */
+export const FLOW_ASK = 2;
+
 /** Layer name of an IPCP before bootstrap or enrollment. */
 export const NOT_ENROLLED = "Not enrolled.";
 

@@ -46,6 +46,7 @@ export { FrctFlag, type FrctStats } from "./frct/endpoint.ts";
 export { frctStatsText } from "./frct/rib.ts";
 export { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flow/flags.ts";
 export { Flow } from "./flow/flow.ts";
+export { FlowRequest, type RefuseOptions } from "./flow/flow_request.ts";
 export type {
   AsyncCallOptions,
   CallOptions,

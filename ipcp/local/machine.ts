@@ -190,8 +190,9 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
       this.#out.push({ kind: "pair", a: flowId, b: flow.flowId });
       this.#out.push({ kind: "alloc_reply", flowId, response, data, peer: flow });
     } else {
-      const peer = undefined;
-      this.#out.push({ kind: "alloc_reply", flowId, response, data: EMPTY, peer });
+      // What the acceptor refused with holds its reason.
+      const told = response === wanted ? data : EMPTY;
+      this.#out.push({ kind: "alloc_reply", flowId, response, data: told, peer: undefined });
       this.#forget(requester, response);
       this.#forget(flow, 0);
     }

@@ -21,11 +21,18 @@
  * Left to the shell: sockets, shared memory, the data path, resolving names over DNS.
  */
 
+import { refusalText } from "../../lib/wire/refusal.ts";
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { isPieceMsg } from "../../lib/wire/mgmt_piece.ts";
-import type { FlowEndMsg, FlowReply, FlowReq, ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
+import type {
+  FlowEndMsg,
+  FlowReply,
+  FlowReq,
+  FlowWhy,
+  ShimMgmt,
+} from "../../lib/wire/shim_mgmt.ts";
 import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { Asked, FlowMachine, FlowOrder } from "../machine.ts";
@@ -338,6 +345,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
         return this.#onFlowReq(nowUs, from, m, freeBytes);
       case "flow_reply":
         return this.#onFlowReply(nowUs, from, m);
+      case "flow_why":
+        return this.#onFlowWhy(nowUs, from, m);
       case "flow_end":
         return this.#onFlowEnd(nowUs, from, m);
       case "name_query":
@@ -449,11 +458,23 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   /** The flow that our process asked for comes to nothing. */
-  #failRequest(nowUs: number, flow: Flow, response: number): void {
+  #failRequest(nowUs: number, flow: Flow, response: number, data: Uint8Array = EMPTY): void {
     const { flowId } = flow;
     this.#remove(nowUs, flow);
-    this.#out.push({ kind: "alloc_reply", flowId, response, data: EMPTY, peer: undefined });
+    this.#out.push({ kind: "alloc_reply", flowId, response, data, peer: undefined });
     this.#out.push({ kind: "release", flowId });
+  }
+
+  /** The reply itself comes too late then, and is none of ours. */
+  #onFlowWhy(nowUs: number, from: Addr, m: FlowWhy): void {
+    const flow = this.#byEid.get(m.requesterEid);
+    const asked = flow?.state === "requested" && sameAddr(flow.peer, from);
+    if (!asked || m.response >= 0 || refusalText(m.data) === undefined) {
+      this.counters.forged++;
+      return;
+    }
+    if (flow.leaving === "drains") flow.state = "ended";
+    else this.#failRequest(nowUs, flow, m.response, m.data);
   }
 
   #onFlowEnd(nowUs: number, from: Addr, m: FlowEndMsg): void {
@@ -563,6 +584,10 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const accepted = response === 0;
     // Open first: the peer's first packet may be faster than we are after the reply.
     if (accepted) this.#open(flow);
+    if (!accepted && response === verdict.response && refusalText(verdict.data) !== undefined) {
+      const why = { requesterEid: flow.remoteEid, response, data: verdict.data };
+      this.#send(flow.peer, { kind: "flow_why", ...why });
+    }
     this.#out.push({ kind: "send", to: flow.peer, bytes });
     if (!accepted) {
       this.#remove(nowUs, flow);

@@ -16,6 +16,7 @@
  * - Packets of a flow go in the cube of its request, at both ends.
  */
 
+import { refusalText } from "../../lib/wire/refusal.ts";
 import {
   CAUSE_BYTES_MAX,
   type Eid,
@@ -518,7 +519,7 @@ export class FlowAllocator {
     }
     const { flowId, peer, remoteEid: dstEid, localEid: srcEid } = flow;
     if (response !== 0) {
-      this.#refuse({ addr: peer, eid: dstEid }, response, "");
+      this.#refuse({ addr: peer, eid: dstEid }, response, refusalText(data) ?? "");
       this.#forget(flow);
       this.#out.push({ kind: "release", flowId });
       return this.#answer(token, 0);

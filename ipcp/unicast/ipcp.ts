@@ -8,6 +8,7 @@
  * It moves what the machine wants between the IRMd, the neighbours and the worker, and decides nothing.
  */
 
+import { encode as encodeRefusal } from "../../lib/wire/refusal.ts";
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
 import { HASH_BYTES, POLICY_STAGE, POLICY_WORDS, PolicyKind } from "../../lib/codes.ts";
@@ -375,7 +376,8 @@ export class UnicastIpcp implements IpcpType {
         return;
       case "alloc_reply": {
         if (e.response !== 0) log.info(`Flow ${e.flowId} was refused: ${e.response} ${e.cause}.`);
-        void this.#shell.reply(e.flowId, e.response, e.data);
+        const data = e.response === 0 ? e.data : encodeRefusal(e.cause);
+        void this.#shell.reply(e.flowId, e.response, data);
         return;
       }
       case "answer":

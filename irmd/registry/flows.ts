@@ -221,7 +221,13 @@ export class Flows {
   allocReply(
     ipcpPid: number,
     id: number,
-    q: { response: number; mpl: number; data: Uint8Array; sdu?: SduLimits },
+    q: {
+      response: number;
+      mpl: number;
+      data: Uint8Array;
+      cause?: string | undefined;
+      sdu?: SduLimits;
+    },
   ): number {
     const flow = this.#s.flows.get(id);
     if (flow === undefined || flow.below.kind !== "ipcp" || flow.n1Pid !== ipcpPid) {
@@ -235,7 +241,7 @@ export class Flows {
       return -Errno.EBADF;
     }
     if (q.response !== 0) {
-      this.drop(flow, q.response < 0 ? q.response : -Errno.ECRYPT);
+      this.drop(flow, q.response < 0 ? q.response : -Errno.ECRYPT, q.cause);
       return 0;
     }
     const { waiter } = flow.wait;

@@ -6,7 +6,7 @@
  * make a flow; asynchronous calls reject with `OuroError` carrying the same numbers.
  */
 
-import { Errno, OuroError } from "../errno.ts";
+import { Errno } from "../errno.ts";
 import type { FrctStats } from "../frct/mod.ts";
 import type { FlowInfo } from "../irm/messages.ts";
 import type { QosSpec } from "../qos.ts";
@@ -22,6 +22,8 @@ import type {
   PeerInfo,
   SharedFlow,
 } from "./options.ts";
+import { awaitRequest, type FlowRequest } from "./flow_request.ts";
+import { untilEnd } from "./listen.ts";
 import type { FlowCounters } from "./outlet.ts";
 import type { Packet } from "./packet.ts";
 import { FlowParts } from "./parts.ts";
@@ -173,19 +175,26 @@ export class Flow implements Disposable, AsyncDisposable {
    * ```
    */
   static listen(options: FlowOptions = {}): AsyncGenerator<Flow, void, void> {
-    const stop = new AbortController();
-    const { signal } = options;
-    const flows = Flow.#accepted({
-      ...options,
-      signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+    return untilEnd(options, (o) => Flow.#make("accept", o.process, "", o));
+  }
+
+  /**
+   * Requests for flows as they come, before they are accepted; ends as {@linkcode Flow.listen} does.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   *
+   * for await (const request of Flow.requests({ signal: AbortSignal.timeout(50) })) {
+   *   await request.refuse({ reason: `no flows to ${request.name} today` });
+   * }
+   * ```
+   */
+  static requests(options: FlowOptions = {}): AsyncGenerator<FlowRequest, void, void> {
+    return untilEnd(options, (o) => {
+      const owner = partsOfProcess(o.process ?? OuroProcess.current());
+      return awaitRequest(owner, o, (grant) => Flow.#opened(FlowParts.open(owner, grant, o)));
     });
-    // A generator that waits does not hear of its end: the wait has to be ended for it.
-    const end = flows.return.bind(flows);
-    flows.return = (value) => {
-      stop.abort();
-      return end(value);
-    };
-    return flows;
   }
 
   /**
@@ -211,20 +220,7 @@ export class Flow implements Disposable, AsyncDisposable {
     handler: FlowHandler,
     options: ServeOptions = {},
   ): Promise<FlowServer> {
-    return serveName(name, handler, options, (o) => Flow.listen(o));
-  }
-
-  static async *#accepted(options: FlowOptions): AsyncGenerator<Flow, void, void> {
-    const signal = options.signal;
-    while (!signal?.aborted) {
-      try {
-        yield await Flow.#make("accept", options.process, "", options);
-      } catch (e) {
-        if (signal?.aborted) return;
-        // A flow that failed while it was set up is its peer's trouble; a lost IRMd is ours.
-        if (!(e instanceof OuroError) || LISTEN_ENDS.has(e.code)) throw e;
-      }
-    }
+    return serveName(name, handler, options, Flow);
   }
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
@@ -240,6 +236,10 @@ export class Flow implements Disposable, AsyncDisposable {
   ): Promise<Flow> {
     const owner = partsOfProcess(process ?? o.process ?? OuroProcess.current());
     const parts = FlowParts.open(owner, await ask(owner, call, dst, o), o);
+    return Flow.#opened(parts);
+  }
+
+  static #opened(parts: FlowParts): Flow {
     if (parts.core.frct !== null) parts.events.listen();
     return new Flow(parts);
   }
@@ -805,12 +805,3 @@ export class Flow implements Disposable, AsyncDisposable {
     await this.dealloc();
   }
 }
-
-/** Codes that end {@linkcode Flow.listen}: the IRMd is gone, or we aren't known to it. */
-const LISTEN_ENDS: ReadonlySet<number> = new Set([
-  -Errno.EIRMD,
-  -Errno.EINVAL,
-  -Errno.EPERM,
-  -Errno.ETIMEDOUT,
-  -Errno.EBADF,
-]);

@@ -104,7 +104,8 @@ export function grantTransfer(grant: FlowGrant): ArrayBuffer[] {
   return grant.symKey.length === 0 ? [] : [grant.symKey.buffer];
 }
 
-function requestOf(asker: GrantAsker, call: FlowCall, dst: string, o: GrantOptions): IrmMsg {
+/** The request for a flow, to be sent by who calls. Throws `OuroError` for an option that is none. */
+export function requestOf(asker: GrantAsker, call: FlowCall, dst: string, o: GrantOptions): IrmMsg {
   return flowRequest(call, asker, dst, askedQos(o), askedTimeoutMs(o));
 }
 

@@ -5,7 +5,13 @@
  */
 
 import type { Instance } from "../instance.ts";
-import { irmHold, irmRequest, irmRequestSync } from "../irm/client.ts";
+import {
+  type Conversation,
+  irmConverse,
+  irmHold,
+  irmRequest,
+  irmRequestSync,
+} from "../irm/client.ts";
 import { IrmCode, type IrmMsg } from "../irm/messages.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import type { FlowSetShm } from "../shm/flow_set.ts";
@@ -20,6 +26,8 @@ import { type Held, ThreadLife } from "./thread_life.ts";
 export interface IrmdLink {
   requestSync(message: IrmMsg): IrmMsg;
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
+  /** A request whose reply comes after a question of the IRMd. A double may do without. */
+  converse?(message: IrmMsg, signal?: AbortSignal): Promise<Conversation>;
   /** Sends a message without answer whose connection stays open. A double may do without. */
   hold?(message: IrmMsg): Held;
 }
@@ -37,6 +45,7 @@ export function socketLink(instance: Instance): IrmdLink {
     },
     request: (message, signal) =>
       irmRequest(instance, message, signal === undefined ? {} : { signal }),
+    converse: (message, signal) => irmConverse(instance, message, signal),
     hold: (message) => irmHold(instance, message),
   };
 }
@@ -103,6 +112,13 @@ export class ProcessParts {
   /** A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
     return this.link.request(message, signal);
+  }
+
+  /** As {@linkcode IrmdLink.converse}; where the link cannot, the first reply is the only one. */
+  async converse(message: IrmMsg, signal?: AbortSignal): Promise<Conversation> {
+    if (this.link.converse !== undefined) return await this.link.converse(message, signal);
+    const said = await this.link.request(message, signal);
+    return { said, answer: (m) => this.link.request(m), close: () => {} };
   }
 
   /** Closes all flows without lingering; `farewell` is said before the memory is unmapped. */

@@ -6,6 +6,7 @@
 import { Errno, OuroError } from "../errno.ts";
 import { AdminClient } from "../irm/admin.ts";
 import type { Flow } from "./flow.ts";
+import type { FlowRequest } from "./flow_request.ts";
 import type { FlowOptions } from "./options.ts";
 import { OuroProcess } from "./process.ts";
 
@@ -21,6 +22,11 @@ export interface ServeOptions extends FlowOptions {
   layers?: readonly string[] | undefined;
   /** The name exists and is bound to this program: nothing is asked of the IRMd that needs its administrator. */
   bound?: boolean | undefined;
+  /**
+   * Looks at each request before it is accepted: false refuses it, a text refuses it with that reason. Absent: all are
+   * accepted.
+   */
+  admit?: ((request: FlowRequest) => boolean | string | Promise<boolean | string>) | undefined;
   /** Hears what a handler throws, but for the end of its flow; absent: `console.error`. */
   onError?: ((error: unknown) => void) | undefined;
 }
@@ -38,12 +44,18 @@ export interface FlowServer extends AsyncDisposable {
 /** The end of a flow is no failure of its handler. */
 const ENDS: ReadonlySet<number> = new Set([-Errno.EFLOWDOWN, -Errno.EFLOWPEER, -Errno.ENOTALLOC]);
 
+/** How flows come: accepted already, or to be looked at. */
+export interface Incoming {
+  listen(options: FlowOptions): AsyncGenerator<Flow, void, void>;
+  requests(options: FlowOptions): AsyncGenerator<FlowRequest, void, void>;
+}
+
 /** Serves a name, see `Flow.serve`. */
 export async function serveName(
   name: string,
   handler: FlowHandler,
   options: ServeOptions,
-  listen: (options: FlowOptions) => AsyncGenerator<Flow, void, void>,
+  incoming: Incoming,
 ): Promise<FlowServer> {
   const process = options.process ?? OuroProcess.current();
   const admin = new AdminClient(process.instance, { signal: options.signal });
@@ -54,9 +66,18 @@ export async function serveName(
   const onError = options.onError ?? ((e: unknown) => console.error(e));
   const serve = async () => {
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-    for await (const flow of listen({ ...options, process, signal: either })) {
-      const done = handle(flow, handler, onError).finally(() => running.delete(done));
+    const run = (work: Promise<void>) => {
+      const done = work.finally(() => running.delete(done));
       running.add(done);
+    };
+    const { admit } = options;
+    const o = { ...options, process, signal: either };
+    if (admit === undefined) {
+      for await (const flow of incoming.listen(o)) run(handle(flow, handler, onError));
+    } else {
+      for await (const request of incoming.requests(o)) {
+        run(decide(request, admit, handler, onError));
+      }
     }
     await Promise.all(running);
   };
@@ -82,6 +103,28 @@ async function handle(
     if (!(e instanceof OuroError && ENDS.has(e.code))) onError(e);
   }
   await flow.dealloc().catch(() => {});
+}
+
+async function decide(
+  request: FlowRequest,
+  admit: NonNullable<ServeOptions["admit"]>,
+  handler: FlowHandler,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  let flow: Flow;
+  try {
+    await using asked = request;
+    const verdict = await admit(asked);
+    if (verdict !== true) {
+      return await asked.refuse(verdict === false ? {} : { reason: verdict });
+    }
+    flow = await asked.accept();
+  } catch (e) {
+    // Who asked may have given up.
+    if (!(e instanceof OuroError)) onError(e);
+    return;
+  }
+  await handle(flow, handler, onError);
 }
 
 async function publish(

@@ -90,6 +90,49 @@ export function irmRequestSync(
   }
 }
 
+/** An exchange that the IRMd has begun to answer. */
+export interface Conversation {
+  /** What it said. */
+  readonly said: IrmMsg;
+  /** Answers it, and waits for the reply. Rejects with `OuroError`. */
+  answer(msg: IrmMsg): Promise<IrmMsg>;
+  /** Hangs up. Idempotent. */
+  close(): void;
+}
+
+/** As {@linkcode irmRequest} for a request whose reply comes after a question of the IRMd. */
+export async function irmConverse(
+  instance: Instance,
+  msg: IrmMsg,
+  signal?: AbortSignal,
+): Promise<Conversation> {
+  const path = irmSocketPath(instance);
+  signal?.throwIfAborted();
+  let socket: SeqSocket | undefined;
+  const told = async (m: IrmMsg, signal?: AbortSignal) => {
+    try {
+      socket ??= SeqSocket.tryConnect(path) ?? await SeqSocket.connectAsync(path, { signal });
+      socket.sendSync(encodeIrmMsg(m));
+      return parse(m, await recvReply(socket, signal, undefined));
+    } catch (e) {
+      socket?.close();
+      throw explain(e, m, path);
+    }
+  };
+  const said = await told(msg, signal);
+  return {
+    said,
+    answer: async (m) => {
+      try {
+        return await told(m);
+      } finally {
+        socket?.close();
+      }
+    },
+    close: () => socket?.close(),
+  };
+}
+
 /** Sends a request that has no answer and keeps the connection, whose end says that the caller has gone. */
 export function irmHold(instance: Instance, msg: IrmMsg): { readonly fd: number; close(): void } {
   const path = irmSocketPath(instance);

@@ -2,7 +2,7 @@
  * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts. Pure.
  *
  * Source: spec 50 §11 (DIX, 39 bytes) and §12 (LLC, 37 bytes). Big-endian. After the fixed part come
- * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1), or what a piece has (code 43, ours: `mgmt_piece.ts`).
+ * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1), a reason (code 44, ours: `refusal.ts`; the ids are those of a reply) or what a piece has (code 43, ours: `mgmt_piece.ts`).
  *
  * | field         | DIX off, size | LLC off, size |
  * |---------------|---------------|---------------|
@@ -26,7 +26,13 @@
 import * as piece from "./mgmt_piece.ts";
 import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
-import { CODE_FLOW_END, CODE_PIECE, type ShimMgmt, type ShimMgmtCodec } from "./shim_mgmt.ts";
+import {
+  CODE_FLOW_END,
+  CODE_FLOW_WHY,
+  CODE_PIECE,
+  type ShimMgmt,
+  type ShimMgmtCodec,
+} from "./shim_mgmt.ts";
 
 /** Bytes before hash and data in the two layouts. */
 export const DIX_LENGTH = 39;
@@ -92,6 +98,14 @@ function parse(l: Layout, b: Uint8Array, hashBytes: number): ShimMgmt | WireErro
       data: b.slice(l.length),
     };
   }
+  if (code === CODE_FLOW_WHY) {
+    return {
+      kind: "flow_why",
+      requesterEid: l.wideIds ? v.getUint16(l.receiver) : v.getUint8(l.receiver),
+      response: v.getInt32(AT.response),
+      data: b.slice(l.length),
+    };
+  }
   if (code === CODE_FLOW_END) {
     const receiverEid = l.wideIds ? v.getUint16(l.receiver) : v.getUint8(l.receiver);
     return { kind: "flow_end", senderEid: sender, receiverEid };
@@ -130,6 +144,7 @@ function encodedLength(l: Layout, m: ShimMgmt): number {
 const CODE_OF: Record<Exclude<ShimMgmt["kind"], piece.PieceMsg["kind"]>, number> = {
   flow_req: Code.flowReq,
   flow_reply: Code.flowReply,
+  flow_why: CODE_FLOW_WHY,
   flow_end: CODE_FLOW_END,
   name_query: Code.nameQuery,
   name_reply: Code.nameReply,
@@ -151,6 +166,7 @@ function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | 
     sender = m.responderEid;
     receiver = m.requesterEid;
   }
+  if (m.kind === "flow_why") receiver = m.requesterEid;
   if (m.kind === "flow_end") {
     sender = m.senderEid;
     receiver = m.receiverEid;
@@ -177,7 +193,7 @@ function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | 
   v.setUint32(AT.maxGap, qos.maxGap);
   v.setUint32(AT.delay, qos.delay);
   v.setUint32(AT.timeout, qos.timeout);
-  v.setInt32(AT.response, m.kind === "flow_reply" ? m.response : 0);
+  v.setInt32(AT.response, "response" in m ? m.response : 0);
   v.setUint8(AT.inOrder, qos.inOrder);
   let end = at + l.length;
   if ("hash" in m) {

@@ -59,11 +59,33 @@ export interface FlowEndMsg {
 
 /** Code of {@linkcode FlowEndMsg}, in every layout. */
 export const CODE_FLOW_END = 42;
+/**
+ * A refusal with its reason, sent before the {@linkcode FlowReply} that refuses. Ours: a prototype logs an unknown code and
+ * goes on; a reason in the reply itself would end its IRMd.
+ */
+export interface FlowWhy {
+  readonly kind: "flow_why";
+  readonly requesterEid: number;
+  /** Negative error number. */
+  readonly response: number;
+  /** See `refusal.ts`. */
+  readonly data: Uint8Array;
+}
+
+/** Code of {@linkcode FlowWhy}, in every layout. */
+export const CODE_FLOW_WHY = 44;
 /** Code of pieces of longer messages (`mgmt_piece.ts`), in every layout. */
 export const CODE_PIECE = 43;
 
 /** Any management message. */
-export type ShimMgmt = FlowReq | FlowReply | FlowEndMsg | NameQuery | NameReply | PieceMsg;
+export type ShimMgmt =
+  | FlowReq
+  | FlowReply
+  | FlowWhy
+  | FlowEndMsg
+  | NameQuery
+  | NameReply
+  | PieceMsg;
 
 /** One layout of the management messages. */
 export interface ShimMgmtCodec {

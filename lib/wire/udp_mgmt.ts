@@ -17,7 +17,7 @@
  *
  * Request (code 1): s_eid is the requester's, then the 16-byte hash, then OAP. Reply (code 2): s_eid
  * is again the **requester's**, d_eid the responder's, no hash. End (code 42, ours): s_eid is the sender's, d_eid the
- * receiver's, nothing follows. Piece (code 43, ours): `mgmt_piece.ts` follows. Fields that a kind does not use are
+ * receiver's, nothing follows. Piece (code 43, ours): `mgmt_piece.ts` follows. Refusal (code 44, ours): as a reply, `refusal.ts` follows. Fields that a kind does not use are
  * written as zero and ignored on receipt. At most 2048 bytes: longer ones overflow a C peer's heap.
  */
 
@@ -26,10 +26,12 @@ import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
 import {
   CODE_FLOW_END,
+  CODE_FLOW_WHY,
   CODE_PIECE,
   type FlowEndMsg,
   type FlowReply,
   type FlowReq,
+  type FlowWhy,
   type ShimMgmt,
 } from "./shim_mgmt.ts";
 import type { ShimMgmtCodec } from "./shim_mgmt.ts";
@@ -86,7 +88,7 @@ export function parse(
   b: Uint8Array,
   hashBytes = HASH_BYTES,
   bytesMax = MGMT_BYTES_MAX,
-): FlowReq | FlowReply | FlowEndMsg | piece.PieceMsg | WireError {
+): FlowReq | FlowReply | FlowWhy | FlowEndMsg | piece.PieceMsg | WireError {
   if (b.length < LENGTH) return new WireError("length", `short: ${b.length} of ${LENGTH} bytes`);
   if (b.length > bytesMax) return new WireError("length", `long: ${b.length} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, b.length);
@@ -97,6 +99,14 @@ export function parse(
       kind: "flow_reply",
       requesterEid: v.getUint32(AT.sEid),
       responderEid: v.getUint32(AT.dEid),
+      response: v.getInt32(AT.response),
+      data: b.slice(LENGTH),
+    };
+  }
+  if (code === CODE_FLOW_WHY) {
+    return {
+      kind: "flow_why",
+      requesterEid: v.getUint32(AT.sEid),
       response: v.getInt32(AT.response),
       data: b.slice(LENGTH),
     };
@@ -161,7 +171,7 @@ export function encode(
   v.setUint32(AT.eid, MGMT_EID);
   v.setUint32(AT.sEid, m.kind === "flow_end" ? m.senderEid : m.requesterEid);
   v.setUint32(AT.dEid, receiverOf(m));
-  v.setInt32(AT.response, m.kind === "flow_reply" ? m.response : 0);
+  v.setInt32(AT.response, "response" in m ? m.response : 0);
   v.setBigUint64(AT.bandwidth, qos.bandwidth);
   v.setUint32(AT.delay, qos.delay);
   v.setUint32(AT.loss, qos.loss);
@@ -174,15 +184,20 @@ export function encode(
   if (m.kind === "flow_req") {
     into.set(m.hash, at + LENGTH);
     into.set(m.data, at + LENGTH + m.hash.length);
-  } else if (m.kind === "flow_reply") {
+  } else if ("data" in m) {
     into.set(m.data, at + LENGTH);
   }
   return n;
 }
 
-const CODES = { flow_req: CODE_FLOW_REQ, flow_reply: CODE_FLOW_REPLY, flow_end: CODE_FLOW_END };
+const CODES = {
+  flow_req: CODE_FLOW_REQ,
+  flow_reply: CODE_FLOW_REPLY,
+  flow_why: CODE_FLOW_WHY,
+  flow_end: CODE_FLOW_END,
+};
 
-function receiverOf(m: FlowReq | FlowReply | FlowEndMsg): number {
+function receiverOf(m: FlowReq | FlowReply | FlowWhy | FlowEndMsg): number {
   switch (m.kind) {
     case "flow_reply":
       return m.responderEid;

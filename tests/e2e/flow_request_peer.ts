@@ -1,0 +1,43 @@
+/**
+ * Decides on requests for flows by the name that is asked for, for flow_request_test.ts: `open` is taken and echoed, `shut`
+ * refused with a code and a reason, `bare` without either; `later` is kept until somebody asks for `release`.
+ */
+
+import { Flow, type FlowRequest, OuroError, OuroProcess } from "../../lib/mod.ts";
+
+const EACCES = 13;
+const process = OuroProcess.open({ prog: "decider" });
+const kept: FlowRequest[] = [];
+console.log("ready");
+
+async function echo(flow: Flow): Promise<void> {
+  await using f = flow;
+  for await (const message of f.readable) await f.write(message);
+}
+
+async function decide(request: FlowRequest): Promise<void> {
+  switch (request.name) {
+    case "open":
+      return void echo(await request.accept()).catch(() => {});
+    case "shut":
+      return await request.refuse({ code: -EACCES, reason: "closed\nfor today" });
+    case "later":
+      return void kept.push(request);
+    case "release":
+      for (const one of kept.splice(0)) {
+        try {
+          echo(await one.accept()).catch(() => {});
+        } catch (e) {
+          if (!(e instanceof OuroError)) throw e;
+          console.log(`gone ${e.code}`);
+        }
+      }
+  }
+  await using _undecided = request;
+}
+
+for await (const request of Flow.requests({ process, lingerMs: 0 })) {
+  const { name, layer = "direct", qos, peer } = request;
+  console.log(`request ${name} ${layer} ${qos.inOrder} ${peer?.name ?? "anonymous"}`);
+  await decide(request);
+}
