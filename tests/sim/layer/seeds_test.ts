@@ -28,8 +28,12 @@ function commitSeed(): number {
 const first = Number(Deno.env.get("OURO_SIM_FIRST") ?? commitSeed());
 
 /** The first of `seeds` that fails, and how. */
-function firstFailure(seeds: number, faults: readonly Fault[]): string | undefined {
-  for (let seed = first; seed < first + seeds; seed++) {
+function firstFailure(
+  seeds: number,
+  faults: readonly Fault[],
+  from = first,
+): string | undefined {
+  for (let seed = from; seed < from + seeds; seed++) {
     const { violations } = runScenario(drawScenario(seed, faults));
     if (violations.length === 0) continue;
     const replay = `deno task sim --seed ${seed} --faults ${faults.join()}`;
@@ -55,7 +59,8 @@ function withBroken<T extends object, K extends keyof T>(of: T, method: K, broke
   const whole = of[method];
   of[method] = broken;
   try {
-    const found = firstFailure(20, ["cut", "down", "close", "restart"]);
+    // The same worlds at every commit: a graph that forgets nothing shows in one of twelve.
+    const found = firstFailure(20, ["cut", "down", "close", "restart"], 1);
     assert(found !== undefined, `nobody noticed ${String(method)}`);
   } finally {
     of[method] = whole;
