@@ -116,6 +116,20 @@ Deno.test("enroll() whose components do not start tells the member and fails", (
   assertEquals(b.answers.get(2), undefined);
 });
 
+Deno.test("W6: who knocks while a member joins is answered, and served once it has joined", () => {
+  const { world, b } = pair();
+  const c = world.add(new Member("c", 3));
+  b.machine.enroll(0, "a", 1);
+  c.machine.enroll(0, "b", 1);
+  world.run(S);
+  assertEquals(b.answers.get(1), undefined);
+  assertEquals(c.answers.get(1)!.code, -1004);
+  b.machine.setLayer(b.joining!.conf, b.address);
+  c.machine.enroll(world.nowUs, "b", 2);
+  world.run(S);
+  assertEquals([c.answers.has(2), c.answers.get(2)], [true, undefined]);
+});
+
 Deno.test("enroll() refuses a second one while the first is under way", () => {
   const { world, b } = pair();
   b.machine.enroll(0, "a", 1);

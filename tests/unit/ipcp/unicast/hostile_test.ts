@@ -5,6 +5,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
+import { UnicastIpcp } from "../../../../ipcp/unicast/ipcp.ts";
+import type { IpcpContext } from "../../../../ipcp/type.ts";
+import { Errno } from "../../../../lib/errno.ts";
 import { Dht } from "../../../../ipcp/unicast/dht/dht.ts";
 import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
 import { LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
@@ -185,6 +188,35 @@ Deno.test("W9: a request for a name that is not here is refused at once", () => 
   assert(!isWireError(reply) && reply.kind === "reply" && reply.response < 0);
 });
 
+Deno.test("W6: names before there is a layer are refused, and nothing is touched", () => {
+  // The prototype dies of it.
+  const ipcp = new UnicastIpcp({ nowUs: () => 0, random: () => 1 } as unknown as IpcpContext);
+  assertEquals([ipcp.register(NAME), ipcp.unregister(NAME)], [
+    -Errno.EIPCPSTATE,
+    -Errno.EIPCPSTATE,
+  ]);
+  assertEquals([ipcp.rib(), ipcp.countMembers()], [[], 1]);
+});
+
+Deno.test("W7: the data path knows a flow before the far end can send on it, at both ends", () => {
+  const near = makeNode(), far = makeNode();
+  /** What is published and sent to others, in order. */
+  const order = (node: UnicastNode) =>
+    drain(node).flatMap((e) => {
+      if (e.kind === "publish") return [`publish ${e.flow.peer}`];
+      const m = e.kind === "transfer" ? fa.parse(e.bytes, 32) : undefined;
+      return m === undefined || isWireError(m) ? [] : [m.kind];
+    });
+  near.flows.request(30_000, 5, [PEER], NAME, QOS.raw, NONE);
+  assertEquals(order(near).map((what) => what.split(" ")[0]), ["publish", "request"]);
+  far.onFlowMessage(30_000, request(70));
+  const ask = asks(drain(far))[0]!;
+  assert(ask.kind === "ask_irmd");
+  far.asked(30_001, ask.ask, 0, 9, "");
+  far.respond(30_002, 9, 0, NONE, 1);
+  assertEquals(order(far), [`publish ${PEER}`, "reply"]);
+});
+
 Deno.test("a flood of requests from forged addresses leaves a member its turn", () => {
   const node = makeNode();
   const random = new Prng(3);
@@ -262,6 +294,25 @@ Deno.test("W10: links that nobody renews time out, and routes with them", () => 
     if (us === 30e6) assert(routing.reaches(OTHER));
   }
   assert(!routing.reaches(OTHER) && routing.reaches(PEER));
+});
+
+Deno.test("W12: a flood of updates is computed in batches and passed to every neighbour", () => {
+  const routing = makeRouting();
+  routing.managementUp(20_000, OTHER, 9);
+  drain(routing);
+  const effects: RoutingEffect[] = [];
+  for (let i = 0; i < 500; i++) {
+    const nowUs = 30_000 + i;
+    routing.onPacket(nowUs, MGMT, lsu(0x1000 + i, 0x2000 + i, 1));
+    if (routing.deadlineUs() <= nowUs) routing.onTimer(nowUs);
+    effects.push(...drain(routing));
+  }
+  routing.onTimer(200_000);
+  effects.push(...drain(routing));
+  const computed = effects.filter((e) => e.kind === "routes").length;
+  assert(computed <= 1, `${computed} computations`);
+  const passed = sends(effects).filter((e) => e.kind === "send_mgmt" && e.fd === 9);
+  assert(passed.length >= 500, `${passed.length} passed on`);
 });
 
 // Directory.
