@@ -199,7 +199,8 @@ Deno.test("W6: names before there is a layer are refused, and nothing is touched
 });
 
 Deno.test("W7: the data path knows a flow before the far end can send on it, at both ends", () => {
-  const near = makeNode(), far = makeNode();
+  const near = makeNode();
+  const far = makeNode();
   /** What is published and sent to others, in order. */
   const order = (node: UnicastNode) =>
     drain(node).flatMap((e) => {

@@ -23,7 +23,8 @@ const SELF = 0x11111111;
 function withFlows(n: number, use: (from: AppFlow[], to: AppFlow[], m: IpcpMemory) => void): void {
   withShm((i, defer) => {
     const m = new IpcpMemory(i, [], defer);
-    const ours = new App(i, 900101, 0, m.set, defer), theirs = new App(i, 900102, 0, m.set, defer);
+    const ours = new App(i, 900101, 0, m.set, defer);
+    const theirs = new App(i, 900102, 0, m.set, defer);
     const pair = (k: number): [AppFlow, AppFlow] => {
       const [a, b] = [1 + 2 * k, 2 + 2 * k];
       const row = (own: number, other: number) => ({
@@ -32,7 +33,8 @@ function withFlows(n: number, use: (from: AppFlow[], to: AppFlow[], m: IpcpMemor
         partner: SELF,
         peer: peerBytes(own, other, 0),
       });
-      const from = ours.flow(a, defer), to = theirs.flow(b, defer);
+      const from = ours.flow(a, defer);
+      const to = theirs.flow(b, defer);
       m.publish(ours, a, row(a, b));
       m.publish(theirs, b, row(b, a));
       return [from, to];
@@ -44,7 +46,8 @@ function withFlows(n: number, use: (from: AppFlow[], to: AppFlow[], m: IpcpMemor
 
 /** Moves what was written, until there is no more. */
 function move(m: IpcpMemory, pool: App["pool"]): void {
-  const table = new ForwardTable(16), states = new HopStates(8);
+  const table = new ForwardTable(16);
+  const states = new HopStates(8);
   const forwarder = new Forwarder(SELF, FLAT_LAYOUT, 60, BEST_HOP, NO_CONGESTION, table, states);
   const process = { pool, uid: 0, deadlines: { wakeAtNs: () => Infinity, tick: () => {} } };
   const path = new UnicastPath(
