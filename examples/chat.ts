@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Chat: everybody who joins sees what the others say. The server passes lines on; a slow reader holds up nobody but itself.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * File copy over a reliable flow, with a progress bar and a check sum.
  *

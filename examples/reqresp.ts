@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Request and response: one server, many clients, each with a reliable flow of its own.
  *

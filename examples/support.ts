@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * What the examples share: a name for a server, so that they run without a line of `irm` first.
  *

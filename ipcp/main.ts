@@ -54,10 +54,12 @@ export async function main(args: string[]): Promise<number> {
   const [type = "TYPE", pidText, name, syslog] = words ?? [];
   const irmdPid = Number.parseInt(pidText ?? "", 10);
   if (!(irmdPid > 0) || name === undefined || words!.length > 4) {
+    // deno-lint-ignore no-console -- the process ends, and has no log yet
     console.error(`ipcpd-${type}: only an IRMd starts it (irm ipcp create name NAME type ${type})`);
     return Exit.FAILURE;
   }
   if (!(type in Type) || PREFIX[type as TypeName] === undefined) {
+    // deno-lint-ignore no-console -- the process ends, and has no log yet
     console.error(`ipcpd-${type}: this version has no IPCP of type ${type}`);
     return Exit.UNAVAILABLE;
   }

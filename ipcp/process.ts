@@ -112,7 +112,9 @@ export class IpcpProcess {
       this.#irm.announce(prog);
     } catch (e) {
       if (!(e instanceof OuroError)) throw e;
+      // deno-lint-ignore no-console -- the process ends, and has no log yet
       console.log("FATAL: Could not announce to IRMd.");
+      // deno-lint-ignore no-console -- the process ends, and has no log yet
       console.error(`Failed to start: ${reasonOf(e)}`);
       return 1;
     }
@@ -132,6 +134,7 @@ export class IpcpProcess {
     const refused = await this.#irm.createR(Type[this.#typeName], this.#name);
     if (refused !== undefined) {
       this.#log.error("Failed to notify IRMd we are initialized.");
+      // deno-lint-ignore no-console -- the process ends, and has no log yet
       console.error(`Failed to start: ${refused}`);
       code = 1;
     } else {

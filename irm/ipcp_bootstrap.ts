@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- users write these words
 /**
  * `irm ipcp bootstrap name NAME layer LAYER [type TYPE] [options]` (spec 21 A2.3).
  *

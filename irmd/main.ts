@@ -118,6 +118,7 @@ function print(text: string): void {
 
 /** One line for a person at a terminal, on stderr. */
 function complain(text: string): void {
+  // deno-lint-ignore no-console -- the process ends, and has no log yet
   console.error(`irmd: ${printable(text)}`);
 }
 

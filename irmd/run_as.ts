@@ -38,6 +38,7 @@ export function userVariables(uid: number): Record<string, string> {
 export function runAsMain(words: readonly string[], env: Readonly<Record<string, string>>): number {
   const [who, path, ...args] = words;
   if (who === undefined || path === undefined) return 1;
+  // deno-lint-ignore no-console -- the process ends, and has no log yet
   const complain = (why: string) => console.error(`irmd: ${printable(path)}: ${why}`);
   try {
     const as = JSON.parse(who) as RunAs;

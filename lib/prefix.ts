@@ -47,6 +47,7 @@ export function splitPrefix(args: readonly string[]): PrefixSplit {
 export function takePrefix(args: readonly string[]): string[] | undefined {
   const split = splitPrefix(args);
   if (split.missingValue) {
+    // deno-lint-ignore no-console -- the process ends, and has no log yet
     console.error("--prefix needs a directory.");
     return undefined;
   }

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- users write these words
 /**
  * Quality of service: the specs a flow is asked with, their cubes and the predefined ones. Pure.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /**
  * What `oping` says beyond the prototype: percentiles and histogram (`--stats`), and the JSON document
  * (`--json`, times in whole ns). Pure.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * `deno task demo`: one node of its own in a temporary directory, one name, a ping server and a client.
  * Shows the commands as they would be typed, and leaves nothing behind. Exit code 0 if all went well.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * `deno task figures`: measures simulated layers (`sim/figures.ts`) and writes the tables of `docs/simulation.md`, below
  * the line that says so. `--large` adds the runs that take minutes (1024 nodes; 1000 nodes with 10 000 flows).

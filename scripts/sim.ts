@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * `deno task sim`: thousands of layers in trouble, each from a seed (`sim/scenario.ts`).
  *

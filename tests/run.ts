@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * The test runner behind `deno task test`, `ok` and `check`: runs the sections, counts every test,
  * and ends with `N passed, N failed, N skipped`. A section that is not made of tests (format, lint,

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /** `oecho`: says hi to the name `oecho` and prints the answer, or answers (spec 80 §5). */
 
 import { OuroError } from "../lib/errno.ts";

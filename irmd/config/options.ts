@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- users write these words
 /**
  * The bootstrap options of an IPCP in the configuration (spec 21 B4), checked in the prototype's order:
  * directory, data transfer, address authority, congestion. Pure.

@@ -63,6 +63,7 @@ export async function serveName(
   const stop = new AbortController();
   const { signal } = options;
   const running = new Set<Promise<void>>();
+  // deno-lint-ignore no-console -- where nobody listens, the terminal is told
   const onError = options.onError ?? ((e: unknown) => console.error(e));
   const serve = async () => {
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);

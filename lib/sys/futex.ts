@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the kernel has these names
 /**
  * What locks in shared memory need of the kernel (`<linux/futex.h>`, x86_64): sleeping on a word and
  * waking who sleeps there, the id of the calling thread, and a place to note the lock it holds, so

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- these are the prototype's words
 /**
  * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts. Pure.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- these are the prototype's words
 /**
  * Datagrams of the UDP IPCPs: the endpoint id in front of each, and the management datagram. Pure.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * `deno task build`: makes dist/ouro, one executable file.
  *

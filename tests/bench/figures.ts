@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * How the benches measure: in slices, so that the time which other work on the machine took can be told from the time
  * of the code. The median of the slices, and as `best` the tenth percentile, which other work does not reach.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of a flow for the benches, a process of its own against a real IRMd (`OURO_PREFIX`).
  *

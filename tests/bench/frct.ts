@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * FRCT over direct flows: what reliability costs. Two threads, one flow each way at a time.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Many reliable flows in one process, one byte a second each: what share of a core that costs, and memory per flow.
  * The other ends are in another process. A flow table holds 4032 flows (descriptors 64..4095), so they are

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of a flow over an IPCP for the benches, a process of its own against a real IRMd (`OURO_PREFIX`). Over UDP and
  * Ethernet nobody hears that the other end is done, and packets are lost, so servers go by time or are killed.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * The bench (`deno task bench`): each figure beside a UNIX-socket ping-pong of the same run, and beside
  * the C prototype where `OURO_PROTOTYPE` names one. Prints ratios and the goals; asserts nothing.

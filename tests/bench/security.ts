@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * What security costs, each number beside its baseline of the same run: packet ciphers beside a copy,
  * OAP with authentication and key exchange beside the plain one, the replay cache small and full.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Encrypted direct flows beside plain ones of the same run, with a real IRMd and busy processes:
  * round trip of 64 B, one-way rate of 1400 B, time of an allocation with authentication.

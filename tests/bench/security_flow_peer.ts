@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Processes of tests/bench/security_flow.ts: busy loops on both ends of a direct flow.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of a ping-pong or a one-way stream over a plain UDP socket: the yardstick of the shim IPCPs. Blocking
  * `read` and `write` for round trips, sendmmsg and recvmmsg for the stream.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of a ping-pong over a UNIX socket (SOCK_SEQPACKET), with blocking `read` and `write` of libc and no copies of
  * ours: the yardstick. Arguments: role, path, messages, bytes. The client prints one JSON line.

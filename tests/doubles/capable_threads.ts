@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /** A process that lets all its threads keep little, and shows what each of them has. */
 
 import { Cap, keepCapabilitiesEverywhere, threads } from "../../lib/sys/caps.ts";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 // A process that does on the sockets of a node what a test tells it, under its own pid and, if asked, another uid.
 // Told `ipcp`, it plays an IPCP: announces itself, serves ipcp.<pid>.sock as its behaviour says, reports CREATE_R.
 // Started by Puppet (puppet.ts), or by an IRMd through the script that Puppet.ipcpDir() makes.

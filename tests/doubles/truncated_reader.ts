@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /** A process that reads a mapping whose file is cut off under it, and shows what others see of it afterwards. */
 
 import { ShmObject } from "../../lib/sys/mman.ts";

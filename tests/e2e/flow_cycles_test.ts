@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Flows allocated, used and closed over and over against the real IRMd: no block, mapping, descriptor, shared-memory
  * object or memory of daemon, server or client is left. OURO_CYCLES sets how many (100000 takes some minutes), and

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A process with one flow for flow_life_test.ts. Words: a role and, for clients, a name.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Decides on requests for flows by the name that is asked for, for flow_request_test.ts: `open` is taken and echoed, `shut`
  * refused with a code and a reason, `bare` without either; `later` is kept until somebody asks for `release`.

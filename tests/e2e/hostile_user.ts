@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A user who means harm, for ipcp_hostile_user_test.ts. `flood NAME`: allocates a flow and writes to it
  * without end. `spoil PREFIX-OF-OBJECTS SEED`: writes hostile values all over every object in /dev/shm

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A process with flows for tests/e2e/security_test.ts and tests/interop/oap_test.ts.
  *

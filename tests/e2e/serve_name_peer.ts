@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 // Serves the names of the command line: echoes, or fails on "fail"; prints what it hears. Ends with SIGTERM.
 
 import { Flow, type OuroError } from "../../lib/mod.ts";

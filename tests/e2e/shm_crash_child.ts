@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A process that hammers shared memory until it is killed: argument `writer` or `reader`, prefix,
  * flow id. Prints `ready` when it works. No IRMd: the test made the objects.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of a flow for shm_matrix_test.ts: `accept` waits for a flow and leaves what arrives in the
  * ring; `alloc NAME` allocates one and writes 100 bytes. Both stay until SIGTERM and then close.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 // A stranger that talks to a member of a unicast layer: it presents itself as a component, or as nothing, and then sends
 // garbage. argv: name of the member, seed. Prints "done" when it has said everything.
 

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // Policies as files in live unicast layers: the worked examples run, what fails is left, what others may write is refused.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";

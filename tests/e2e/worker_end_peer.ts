@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A process whose Workers end while it lives on, for worker_end_test.ts. Words: a role, then a name or a way to end.
  *

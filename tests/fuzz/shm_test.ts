@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 // Flows while another process writes anything anywhere into their pool, rings and sets: no exception, no
 // endless call, no memory touched outside. The seed is printed; `FUZZ_SEED` and `FUZZ_ROUNDS` replay.
 

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A host on which the C prototype can run: a mount namespace of its own over the places that the prototype has
  * fixed, a network namespace if named. Its IRMd, IPCPs and tools are the prototype's or ours, in any mixture. The

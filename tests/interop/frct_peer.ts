@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Our library at one end of a flow to the prototype's oping; prints what happened as one line of JSON.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 /**
  * Flows of every QoS between our library and the prototype's oping, direct, under our IRMd and under the prototype's.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 // operf, oecho, ocbr, obc and ovpn of both makes with each other, on the C IRMd and on ours; and `irm` of both makes
 // on random command lines without a daemon.
 

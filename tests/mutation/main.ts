@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * How many faults the tests notice: breaks places of the house one at a time, in a copy, and runs the
  * unit tests and simulations that import the broken file, the nearest first. A fault that no test

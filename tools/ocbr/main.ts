@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /** `ocbr`: a constant bit rate from client to server, measured at the server (spec 80 §4). */
 
 import { OuroError } from "../../lib/errno.ts";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /** The client of `operf` (spec 80 §3.3): one test, then its statistics. */
 
 import { Errno, OuroError } from "../../lib/errno.ts";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /**
  * Packets of `operf` (spec 80 §3.2, §13.2).
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /** The server of `operf` (spec 80 §3.4): every flow its own state machine, none waits for another. */
 
 import { Errno } from "../../lib/errno.ts";

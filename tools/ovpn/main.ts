@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- --json prints these names
 /** `ovpn`: IP traffic over a flow, through a TUN device at each end (spec 80 §7). Linux only. */
 
 import { OuroError } from "../../lib/errno.ts";

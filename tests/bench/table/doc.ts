@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * `deno task bench:doc [FILE]`: writes the table of `docs/performance.md` from what the bench measured (`bench.json`), below
  * the line that says so.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * The table of the bench: works as an application does them, over flows and over TCP in the same run.
  *

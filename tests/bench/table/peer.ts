@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * One end of the works of the bench's table, written as an application would: over a flow, or over TCP with plain Deno.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * The client of flow_cycles_test.ts: allocates, uses and closes flows to `echo` one after the other, a process of its
  * own so that its memory is its own.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 /**
  * Ours against the model of the prototype's FRCT (prototype.ts): over paths with loss, reordering and duplication both ends
  * deliver everything, although the prototype stalls with itself. The traps of spec 31 §11 that one end alone cannot

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a program, which prints
 /** Scenarios from seeds, and the verdict on a run. */
 import { type BufferPool, createFrct, type FrctEndpoint } from "../../../lib/frct/mod.ts";
 import type { LinkOptions } from "../../../sim/link.ts";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 /**
  * FRCT over thousands of random worlds: everything delivered once and in order (reliable), nothing twice or out of order
  * (unreliable), no stall, no spurious flow-down, bounded retransmission, prompt close, every buffer given back.

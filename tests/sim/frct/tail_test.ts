@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it prints what it finds
 /**
  * The last packet of a transfer is lost once, on a path that loses nothing else: it is delivered within four round trips,
  * whatever went before it. A path whose delay varies and peers that delay their acknowledgements are usual.

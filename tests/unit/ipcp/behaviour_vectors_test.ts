@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // The behaviour cases of vectors/ipcp.json: a frame comes in, a reply goes out or nothing does. Endpoint ids are
 // ours to choose, so replies are compared without the responder's.
 

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // The messages of vectors/ipcp.json on the UNIX sockets, CEP, OEP and configurations, both ways; every command
 // of the state cases is admitted or refused as captured, and what is admitted gives the captured result as far
 // as it needs no device (the rest is in tests/e2e). Every group of the file is walked by some test.

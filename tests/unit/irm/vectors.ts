@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /** The transcripts `cli/` of vectors/irmd.json, and what of them an implementation must give. */
 
 import vectors from "../../vectors/irmd.json" with { type: "json" };

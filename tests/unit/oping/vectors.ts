@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /** The cases of vectors/tools.json that are about oping, by kind. */
 
 import { QOS_WORDS } from "../../../lib/qos.ts";

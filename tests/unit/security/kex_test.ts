@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /**
  * Key exchange fields beyond the vectors: what a receiver tolerates and what it refuses (spec 40 §3),
  * lattice keys, static keys in every form of file.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /** Packets of operf: configuration and numbers by the vectors, our additions, hostile bytes. */
 
 import { assertEquals } from "@std/assert";

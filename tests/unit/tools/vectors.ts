@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /** The cases of vectors/tools.json that are about operf, oecho, ocbr, obc and ovpn. */
 
 import vectors from "../../vectors/tools.json" with { type: "json" };

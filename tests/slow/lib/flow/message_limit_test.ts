@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // How long a message may be: the arithmetic, and flows of every QoS, cipher and CRC over a layer that tells its
 // limit, where the packet of the longest message must be exactly what the layer carries.
 

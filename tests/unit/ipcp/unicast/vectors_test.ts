@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // The vectors of unicast.json, every case by its kind. Cases that show a defect of the prototype (spec 60 §21 names
 // them) are run too: there we must do what spec 60 §19 asks instead.
 

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /**
  * Packet protection against the vectors of spec 30 §10, through both implementations, and the epoch
  * rule under loss. The records of spec 40 are walked in tests/unit/security/oap_vectors_test.ts.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /**
  * Every `frct/` case of vectors/flowlib.json against the machine, with cipher and CRC around it where the case has them.
  * The other areas of the file are walked by vectors_other_test.ts and, for `crypt/` and `keyschedule/`, lib/crypt.

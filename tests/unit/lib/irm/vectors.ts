@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // vectors/irmd.json: its groups, and values of its messages in the shape of our types.
 
 import { fromFileUrl } from "@std/path";

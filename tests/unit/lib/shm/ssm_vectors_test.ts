@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // Every case of vectors/ssm.json: layouts, fresh images, scripted operations, mutex states. An unknown
 // kind of case or operation fails. Crash behaviour of real processes is proved in tests/e2e.
 

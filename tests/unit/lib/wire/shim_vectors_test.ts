@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 // The captured frames and datagrams of vectors/ipcp.json through the wire modules of the shims, both
 // ways. The socket, CEP and OEP groups are proved in tests/unit/ipcp.
 

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- the vectors have these names
 /**
  * All cases of vectors/oap.json, by kind; an unknown kind fails.
  *
