@@ -24,6 +24,26 @@ for (const kinds of PAIRS) {
   });
 }
 
+Deno.test({
+  name: "c enrols in a layer of ours that has a congestion policy from a file, and skips it",
+  ignore,
+  async fn() {
+    const dir = await Deno.makeTempDir({ prefix: "ouro-policies-" });
+    try {
+      await Deno.chmod(dir, 0o755);
+      const file = `${dir}/one_bit.ts`;
+      const example = new URL("../../examples/policies/one_bit.ts", import.meta.url);
+      await Deno.writeTextFile(file, await Deno.readTextFile(example), { mode: 0o644 });
+      await using chain = await Chain.make(["ouro", "c"]);
+      await chain.layer(["congestion", file]);
+      assertMatch((await chain.ping(1, 0)).out, THREE);
+      assertMatch((await chain.ping(0, 1)).out, THREE);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});
+
 const CHAINS: readonly (readonly Kind[])[] = [
   ["ouro", "c", "ouro"],
   ["c", "ouro", "c"],
