@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Errno, Flow, OuroError, type OuroProcess, QOS } from "../../../../lib/mod.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 interface Fixture {
   readonly a: OuroProcess;

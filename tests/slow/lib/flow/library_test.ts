@@ -16,7 +16,7 @@ import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 interface Fixture {
   irmd: FakeIrmd;

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { OuroError, QOS } from "../../../../lib/mod.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 for (const blocking of [true, false]) {
   Deno.test({

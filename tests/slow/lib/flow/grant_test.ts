@@ -8,7 +8,7 @@ import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { ask, askSync, giveBack, giveBackSync, grantTransfer } from "../../../../lib/flow/grant.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../unit/lib/shm/support.ts";
 
 const AES_256_GCM = 901;
 
