@@ -129,10 +129,12 @@ export class IrmCalls {
   ): Promise<number> {
     const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs, ...sdu });
     const reply = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response };
-    const cause = response === 0 ? undefined : refusalText(data);
-    if (cause !== undefined) {
-      const error = { stage: "flow alloc", process: "the server", cause };
-      return (await this.#call({ ...reply, pk: new Uint8Array(0), error })).result;
+    if (response !== 0) {
+      // Never in the place of an OAP response: an IRMd of the prototype would abort.
+      const cause = refusalText(data);
+      const error = { stage: "flow alloc", process: "the server", cause: cause ?? "" };
+      const none = { ...reply, pk: new Uint8Array(0) };
+      return (await this.#call(cause === undefined ? none : { ...none, error })).result;
     }
     const m = { ...reply, pk: data };
     if (this.#fits(m)) return (await this.#call(m)).result;

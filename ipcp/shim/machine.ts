@@ -436,6 +436,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const flow = m.requesterEid === this.#config.codec.lostEid
       ? this.#requesterOf(from, m.data)
       : this.#byEid.get(m.requesterEid);
+    // Its reason came before it.
+    if (flow === undefined && m.response !== 0) return;
     if (flow === undefined || flow.state !== "requested" || !sameAddr(flow.peer, from)) {
       this.counters.forged++;
       return;

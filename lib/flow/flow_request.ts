@@ -56,8 +56,12 @@ let newRequest: (
  * import { Flow } from "@ouro/ouro";
  *
  * for await (const request of Flow.requests({ signal: AbortSignal.timeout(50) })) {
- *   if (request.peer === undefined) await request.refuse({ reason: "who are you?" });
- *   else await using _flow = await request.accept();
+ *   if (request.peer === undefined) {
+ *     await request.refuse({ reason: "who are you?" });
+ *     continue;
+ *   }
+ *   await using flow = await request.accept();
+ *   await flow.write(new TextEncoder().encode(`hello ${request.peer.name}`));
  * }
  * ```
  */

@@ -3,6 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
+import { encode as encodeRefusal, refusalText } from "../../../lib/wire/refusal.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import {
   ARRIVAL_LIFE_US,
@@ -244,6 +245,48 @@ Deno.test("that a peer does not have a name is believed of the one asked; the fl
   const { m: other, eid: open } = opened();
   other.onMgmt(2, t.MAC_B, t.bytesOf({ ...none, receiverEid: open }));
   assertEquals([other.flowState(1), t.drain(other)], ["open", []]);
+});
+
+Deno.test("a refusal with a reason tells it first, in a message that prototypes skip, then refuses as ever", () => {
+  const { m, ask } = arrived();
+  m.asked(1, ask, { result: 0, flowId: 9, pid: 4001 });
+  t.drain(m);
+  m.allocResp(2, t.order(9), -13, encodeRefusal("closed"), 5);
+  const sent = t.drain(m).filter((e) => e.kind === "send").map((e) => t.parsed(e));
+  const [why, reply] = sent;
+  const data = encodeRefusal("closed");
+  assertEquals(why, { kind: "flow_why", requesterEid: 64, response: -13, data });
+  if (reply?.kind !== "flow_reply") throw new Error("no refusal");
+  assertEquals([sent.length, reply.requesterEid, reply.response, reply.data.length], [
+    2,
+    64,
+    -13,
+    0,
+  ]);
+});
+
+Deno.test("a reason is believed of the peer that was asked, of a flow that waits, and ends it", () => {
+  const m = t.machine();
+  const eid = t.requested(m, 0, 1);
+  const why = {
+    kind: "flow_why",
+    requesterEid: eid,
+    response: -13,
+    data: encodeRefusal("closed"),
+  } as const;
+  m.onMgmt(1, t.MAC_EVIL, t.bytesOf(why));
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ ...why, response: 0 }));
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ ...why, data: t.OAP }));
+  assertEquals([t.drain(m), m.counters.forged], [[], 3]);
+  m.onMgmt(1, t.MAC_B, t.bytesOf(why));
+  const [reply, release] = t.drain(m);
+  assertEquals(reply?.kind === "alloc_reply" && [reply.flowId, reply.response], [1, -13]);
+  assertEquals(reply?.kind === "alloc_reply" && refusalText(reply.data), "closed");
+  assertEquals([release, m.flowCount], [{ kind: "release", flowId: 1 }, 0]);
+  // The refusal itself is none that somebody forged.
+  const refusal = { requesterEid: eid, responderEid: 0, response: -13, data: new Uint8Array(0) };
+  m.onMgmt(1, t.MAC_B, t.bytesOf({ kind: "flow_reply", ...refusal }));
+  assertEquals([t.drain(m), m.counters.forged], [[], 3]);
 });
 
 Deno.test("the verdict 0 answers the peer with both ids and opens the flow", () => {
