@@ -15,7 +15,7 @@ import { SysError } from "../lib/sys/ffi.ts";
 import type { ShmObject } from "../lib/sys/mman.ts";
 import { raiseDescriptorLimit } from "../lib/sys/process.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
-import { syslogSink } from "../lib/sys/syslog.ts";
+import { noSyslog, syslogSink } from "../lib/sys/syslog.ts";
 import { effectiveGid, effectiveUid, groupGid } from "../lib/sys/users.ts";
 import { OapService } from "../security/oap/mod.ts";
 import { applyConfig, loadConfig, type LoadedConfig, Reread } from "./apply_config.ts";
@@ -310,6 +310,8 @@ async function serve(
   let code = 0;
   try {
     rib.show(d.registry);
+    const mute = options.toStdout ? undefined : noSyslog();
+    if (mute !== undefined) complain(mute);
     log.info("Ouroboros IPC Resource Manager daemon started...");
     if (loaded !== undefined) {
       const cause = await Promise.race([applyConfig(d, ipcps, loaded.config), stopped]);

@@ -146,6 +146,8 @@ function guarded<T>(make: () => T): T {
     throw new StartError(
       e.errno === Errno.ENOSPC
         ? "Lockfile error: /dev/shm is full."
+        : e.errno === Errno.EROFS
+        ? "Lockfile error: /dev/shm is read-only (mount -o remount,rw /dev/shm)."
         : `Lockfile error: ${e.message}.`,
     );
   }

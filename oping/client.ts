@@ -12,7 +12,7 @@ import type { ClientOptions } from "./options.ts";
 import type { Output } from "./output.ts";
 import type { FlowFacts } from "./about.ts";
 import { jsonText, statsText } from "./report.ts";
-import { header, PingRun, type ReplyRecord } from "./run.ts";
+import { COUNT_MAX, header, PingRun, type ReplyRecord } from "./run.ts";
 
 /** Longest blocking call, ms: how late a signal may be noticed. */
 const SLICE_MS = 20;
@@ -82,6 +82,8 @@ export class Client {
   readonly #version: string;
   readonly #about: FlowFacts | undefined;
   #stopped = false;
+  /** It was stopped before all that was asked for was done. */
+  #early = false;
   #reportWanted = false;
   #error: string | undefined;
   #cut = false;
@@ -113,6 +115,9 @@ export class Client {
 
   /** Ends the run soon (signals). */
   stop(): void {
+    // What runs until it is interrupted is complete then.
+    const { count, durationMs } = this.#options;
+    this.#early ||= !this.run.complete && (count !== COUNT_MAX || durationMs !== undefined);
     this.#stopped = true;
   }
 
@@ -152,6 +157,7 @@ export class Client {
         endNs: this.#startRealNs + elapsedNs,
         packets: this.#records.length < run.received ? undefined : this.#records,
         error: this.#error,
+        complete: !this.#cut && this.#error === undefined && !this.#early,
         about: this.#about,
       }));
     } else {
@@ -172,7 +178,7 @@ export class Client {
   async #breathe(nowNs: number): Promise<void> {
     const { deadlineMs, durationMs } = this.#options;
     const runNs = nowNs - this.#startNs;
-    if (deadlineMs !== undefined && runNs >= deadlineMs * 1e6) this.#stopped = true;
+    if (deadlineMs !== undefined && runNs >= deadlineMs * 1e6) this.stop();
     if (durationMs !== undefined && runNs >= durationMs * 1e6) this.#stopped = true;
     if (this.#reportWanted || nowNs >= this.#reportAtNs) this.#printReport(nowNs);
     if (nowNs - this.#turnAtNs < TURN_NS) return;
@@ -181,12 +187,17 @@ export class Client {
     this.#turnAtNs = this.#sys.monotonicNs();
   }
 
+  /** The interval since the last report; all that was, when a signal asks for it. */
   #printReport(nowNs: number): void {
-    this.#reportWanted = false;
     const { reportMs, json } = this.#options;
+    const elapsedUs = Math.round((nowNs - this.#startNs) / 1000);
+    const asked = this.#reportWanted;
+    this.#reportWanted = false;
+    const due = this.#reportAtNs <= nowNs;
     while (this.#reportAtNs <= nowNs) this.#reportAtNs += reportMs! * 1e6;
     if (json) return;
-    this.#out.line(this.run.countersLine(Math.round((nowNs - this.#startNs) / 1000)));
+    if (due) this.#out.line(this.run.intervalLine(elapsedUs));
+    if (asked) this.#out.line(this.run.countersLine(elapsedUs));
     this.#out.flush();
   }
 

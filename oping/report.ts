@@ -4,6 +4,7 @@
  * (`--json`, times in whole ns). Pure.
  */
 
+import { exactLoss } from "../lib/cli/numbers.ts";
 import { fixed3 } from "./numbers.ts";
 import type { FlowFacts } from "./about.ts";
 import type { PingRun, ReplyRecord } from "./run.ts";
@@ -54,6 +55,8 @@ export interface JsonInput {
   readonly packets: readonly ReplyRecord[] | undefined;
   /** Why the run ended early. */
   readonly error: string | undefined;
+  /** Whether all that was asked for was done. */
+  readonly complete?: boolean | undefined;
   /** The flow; absent: there was none. */
   readonly about?: FlowFacts | undefined;
 }
@@ -112,7 +115,7 @@ export function jsonText(run: PingRun, input: JsonInput): string {
     received: run.received,
     duplicates: run.duplicates,
     out_of_order: run.outOfOrder,
-    loss_pct: run.lossPercent,
+    loss_pct: exactLoss(run.sent, run.received),
     rtt: some
       ? {
         min: ms(rtt.min),
@@ -139,6 +142,7 @@ export function jsonText(run: PingRun, input: JsonInput): string {
       flags: [...(p.outOfOrder ? ["out-of-order"] : []), ...(p.duplicate ? ["duplicate"] : [])],
     })),
     error: input.error ?? null,
+    complete: input.complete ?? false,
   };
   return write(document) + "\n";
 }

@@ -65,6 +65,8 @@ export class PingRun {
   readonly #msg: OpingMsg = { type: TYPE_REQUEST, id: 0, stampNs: 0 };
   readonly #answered = new Uint8Array(WINDOW);
   #expected = 0;
+  /** What the last interim line said. */
+  #reported = { us: 0, sent: 0, received: 0, sumMs: 0, count: 0 };
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -139,6 +141,24 @@ export class PingRun {
     const shown = Math.ceil(exact) + 0;
     // Not all is lost while something was received.
     return shown === 100 && this.received > 0 ? Math.floor(exact * 100) / 100 : shown;
+  }
+
+  /** The line about what happened since the last one. */
+  intervalLine(elapsedUs: number): string {
+    const { rtt } = this;
+    const last = this.#reported;
+    const now = { us: elapsedUs, sent: this.sent, received: this.received, sumMs: 0, count: 0 };
+    now.sumMs = rtt.count === 0 ? 0 : rtt.mean * rtt.count;
+    now.count = rtt.count;
+    this.#reported = now;
+    const [from, to] = [last.us, now.us].map((us) => fixed3(us / 1e6));
+    const replies = now.count - last.count;
+    // The mean of what was added, from two running means.
+    const average = replies === 0
+      ? ""
+      : `, rtt avg ${timeWithUnit(Math.max(0, (now.sumMs - last.sumMs) / replies))}`;
+    return `${from}-${to} s: ${now.sent - last.sent} packets transmitted, ` +
+      `${now.received - last.received} received${average}`;
   }
 
   /** The line of counters, as it stands in the final statistics. */

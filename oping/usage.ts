@@ -33,7 +33,7 @@ Beyond the prototype:
       --json              Print one JSON document instead of text (times in ns)
       --timeout TIME      Give up after so long without a reply
       --deadline TIME     End after so long in any case
-      --report TIME       Print a summary line that often (SIGUSR1 prints one, too)
+      --report TIME       Print a line about each such interval (SIGUSR1: the sums)
       --keepalive TIME    Both ends notice a lost peer after so long (default 120s)
       --strict-exit       Exit 1 without any reply, 2 after an error
       --once              Server: end after the first flow

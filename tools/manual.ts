@@ -22,7 +22,7 @@ const PEER = `      --keepalive TIME      Client: both ends notice a lost peer a
 
 const SENDER = `      --count N             Client: end after N packets
       --bytes N             Client: end after N bytes (k, M, G)
-      --report TIME         Client: an interim line that often (and at SIGUSR1)
+      --report TIME         Client: a line about each such interval (and at SIGUSR1)
 `;
 
 const COMMON = `  -q, --qos WORD            raw (default), best, video, voice, data
@@ -51,7 +51,7 @@ function manual(help: string, options: readonly Option[], exits = STRICT): Manua
 export const OPERF = manual(
   `${OPERF_USAGE}
 Beyond the prototype, where short options may be joined (-fl, -s100):
-  -t report                 As uni; an ouro server tells what it received
+  -t report                 Default: as uni, and an ouro server tells what it received
   -t reverse                The ouro server sends
 ${SENDER}      --timeout TIME        Client: what is missing for so long counts as lost (2s)
       --verbose             Server: a line for each packet of a uni test

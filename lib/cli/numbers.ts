@@ -57,6 +57,14 @@ export function unitWarning(option: string, text: string, shortMs: number): stri
   return `${option} ${text} means ${text} ms here; write ${text}s for seconds`;
 }
 
+/** Loss in percent for programs, to four decimals: never 0 with losses, never 100 with something received. */
+export function exactLoss(sent: number, received: number): number {
+  if (sent === 0 || received === sent) return 0;
+  const percent = Math.round(1e6 * (sent - received) / sent) / 1e4;
+  if (received > 0 && percent === 100) return 99.9999;
+  return received < sent && percent === 0 ? 0.0001 : percent;
+}
+
 /** Factors of SI suffixes. */
 const SI: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
 

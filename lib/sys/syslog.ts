@@ -32,6 +32,19 @@ const PRIORITY: Record<Level, number> = { EE: 3, WW: 4, II: 6, DB: 7, PP: 7 };
 const encoder = new TextEncoder();
 const FORMAT = encoder.encode("%s\0");
 
+/** Where a system log takes records. */
+const LOG_SOCKET = "/dev/log";
+
+/** Why no system log takes records here, with the remedy; undefined: one does. syslog(3) itself says nothing. */
+export function noSyslog(): string | undefined {
+  try {
+    Deno.statSync(LOG_SOCKET);
+    return undefined;
+  } catch {
+    return `there is no system log (${LOG_SOCKET} is missing), log lines are lost: use --stdout`;
+  }
+}
+
 /** A sink that writes to the system log under a program name. */
 export function syslogSink(ident: string): Sink {
   name = encoder.encode(ident + "\0");

@@ -15,7 +15,31 @@ ready() {
   return 1
 }
 
+# Limits below which the runtime does not start but panics: open files, and KiB of address space, of which it reserves much
+# and uses little.
+files_least=64 space_least=67108864
+limits() {
+  limits=$(ulimit -S -n; ulimit -S -v 2>/dev/null)
+  open=${limits%%[!0-9a-z]*} space=${limits##*[!0-9a-z]}
+  case $open in
+    unlimited | *[!0-9]* | '') ;;
+    *) [ "$open" -ge $files_least ] || ulimit -S -n $files_least 2>/dev/null ||
+      refuse "too few files may be open (ulimit -n is $open, at least $files_least are needed): ulimit -n 1024" ;;
+  esac
+  case $space in
+    unlimited | *[!0-9]* | '') ;;
+    *) [ "$space" -ge $space_least ] ||
+      refuse "too little address space (ulimit -v is $space KiB, the runtime reserves 64 GiB): ulimit -v unlimited" ;;
+  esac
+}
+
+refuse() {
+  echo "ouro: $1" >&2
+  exit 1
+}
+
 start() {
+  limits
   export OURO_SELF="$self" OURO_ARGV0="$0" OURO_DENO_DIR="$DENO_DIR" DENO_DIR="$1/deno" DENO_NO_UPDATE_CHECK=1
   root=$1
   shift

@@ -5,6 +5,7 @@ import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
+import { fixed } from "../../lib/cli/numbers.ts";
 import { complain, fail, print, reason, reasonOf } from "../console.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
@@ -178,8 +179,13 @@ async function send(
   const headBytes = new Uint8Array(head.buffer, 0, Math.min(8, sizeBytes));
   let breathAtNs = startNs + BREATH_NS;
   let failed = 0;
+  let last = { ns: startNs, sent: 0 };
   using _interim = new Interim(options.reportMs, () => {
-    const line = sentLine(pacer.sent, sizeBytes, (monotonicNs() - startNs) / 1000);
+    const now = { ns: monotonicNs(), sent: pacer.sent };
+    const times = [last.ns, now.ns].map((ns) => fixed((ns - startNs) / 1e9, 1)).join("-");
+    const rest = sentLine(now.sent - last.sent, sizeBytes, (now.ns - last.ns) / 1000);
+    last = now;
+    const line = `${times} s: ${rest.replace(/^sent statistics: +/, "")}`;
     if (options.json) complain(line.trimEnd());
     else print(line);
   });

@@ -5,6 +5,8 @@ import { Errno, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { monotonicUs } from "../../lib/sys/clock.ts";
 import { packetLimit } from "../common.ts";
+import { exactLoss } from "../../lib/cli/numbers.ts";
+import { printable } from "../../lib/printable.ts";
 import { complain, fail, print, reason, reasonOf } from "../console.ts";
 import { Interim, leave, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MIN } from "./options.ts";
@@ -20,12 +22,14 @@ import {
   TestType,
 } from "./protocol.ts";
 import { sendPackets } from "./sender.ts";
-import { announcement, header, lossPercent, megabits, statistics } from "./text.ts";
+import { announcement, header, intervalLine, lossPercent, megabits, statistics } from "./text.ts";
 
 /** Pause between configuration and data: the prototype's server gives a client 1 s, ms. */
 const SETTLE_MS = 500;
 /** How long a server of ours may take to answer, ms: where it may be the prototype's that second must not pass. */
 const GREETING_MS = { report: 950, reverse: 5000 } as const;
+/** How often the end of a test is told. */
+const ENDS = 4;
 /** Silence after which what is missing counts as lost, ms. */
 const SILENCE_MS = 2000;
 
@@ -40,6 +44,8 @@ interface Outcome {
   elapsedUs: number;
   report: Report | undefined;
   failed: number;
+  /** It was told to end before its time. */
+  stopped: boolean;
 }
 
 /**
@@ -137,11 +143,11 @@ async function run(
   const back = new Returns(o, flow);
   const progress = { sent: 0 };
   const startUs = monotonicUs();
+  let last = { us: 0, sent: 0, received: 0 };
   using _interim = new Interim(o.reportMs, () => {
-    const us = monotonicUs() - startUs;
-    const returned = o.test === "bi" ? `, ${back.received} received` : "";
-    const line = `${(us / 1e6).toFixed(1)} s: ${progress.sent} packets transmitted${returned}, ` +
-      `${megabits(progress.sent, o.sizeBytes, us).toFixed(3)} Mb/s`;
+    const now = { us: monotonicUs() - startUs, sent: progress.sent, received: back.received };
+    const line = intervalLine(o, last, now);
+    last = now;
     if (o.json) complain(line);
     else print(`${line}\n`);
   });
@@ -160,14 +166,17 @@ async function run(
     say("Failed to send packet.\n");
     complain(`Failed to send packet: ${reasonOf(result.failed)}`);
   }
-  const outcome: Outcome = { ...result, received: undefined, report: undefined };
+  const stopped = stop.requested;
+  const outcome: Outcome = { ...result, received: undefined, report: undefined, stopped };
   if (o.test === "bi") {
     await back.rest(result.sent, stop, say);
     outcome.received = back.received;
   } else if (ours) {
-    flow.writeSync(encodeEnd(), { timeoutMs: 1000 });
     outcome.report = await reportOf(o, flow, stop);
     outcome.received = outcome.report?.received;
+    if (outcome.report === undefined && result.failed === 0 && !stop.requested) {
+      complain(`No report from ${printable(o.server)}: what it received is not known`);
+    }
   }
   say("Test finished.\n");
   return outcome;
@@ -187,9 +196,16 @@ async function receive(
   }
 }
 
+/** Tells the end, which may be lost as anything else, until the server has said what it received. */
 async function reportOf(o: OperfOptions, flow: Flow, stop: Stop): Promise<Report | undefined> {
-  const packet = await receive(flow, silenceMs(o), stop);
-  return packet && parseNumbers(packet, ["received", "bytes", "elapsed_us", "out_of_order"]);
+  for (let n = 0; n < ENDS && !flow.isClosed && !stop.signal.aborted; n++) {
+    if (flow.writeSync(encodeEnd(), { timeoutMs: 1000 }) < 0) return undefined;
+    const packet = await receive(flow, silenceMs(o) / ENDS, stop);
+    if (packet !== undefined) {
+      return parseNumbers(packet, ["received", "bytes", "elapsed_us", "out_of_order"]);
+    }
+  }
+  return undefined;
 }
 
 /** What comes back in a bidirectional test. */
@@ -256,6 +272,7 @@ async function reverse(o: OperfOptions, flow: Flow, stop: Stop): Promise<Outcome
     elapsedUs: report.elapsed_us,
     report,
     failed: 0,
+    stopped: stop.requested,
   };
 }
 
@@ -273,16 +290,17 @@ function tell(o: OperfOptions, r: Outcome, say: (text: string) => void): void {
   print(`${
     JSON.stringify({
       tool: "operf",
-      test: o.test,
+      test: o.testGiven ? o.test : "uni",
       name: o.server,
       qos: o.qos,
       size: o.sizeBytes,
       sent: r.sent,
       received: r.received ?? null,
-      loss_pct: r.received === undefined ? null : lossPercent(r.sent, r.received),
+      loss_pct: r.received === undefined ? null : exactLoss(r.sent, r.received),
       elapsed_us: Math.round(r.elapsedUs),
       bits_per_second: r.elapsedUs > 0 ? Math.round(bytes * 8e6 / r.elapsedUs) : 0,
       error: r.failed,
+      complete: r.failed === 0 && !r.stopped,
       ...(r.failed === 0 ? {} : { failure: `Failed to send packet: ${reasonOf(r.failed)}` }),
       receiver: r.report ?? null,
     })

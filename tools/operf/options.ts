@@ -44,6 +44,8 @@ export type OperfTest = typeof TESTS[number];
 export interface OperfOptions extends CommonOptions {
   readonly listen: boolean;
   readonly test: OperfTest;
+  /** The test was asked for. */
+  readonly testGiven: boolean;
   readonly server: string;
   readonly durationMs: number;
   /** Bits a second. */
@@ -140,7 +142,8 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   const listen = has("listen");
   const server = last("server") ?? "";
   if (!listen && server === "") return { kind: "exit", code: 1, out: "No server specified.\n" };
-  const test = last("test") ?? "uni";
+  // A server of the prototype takes it for a one-directional test, one of ours tells what it received.
+  const test = last("test") ?? "report";
   if (!listen && !isTest(test)) return { kind: "exit", code: 1, out: "Invalid test type.\n" };
   const size = last("size");
   if (size !== undefined && parseWhole(size, 0, 2 ** 31 - 1) === undefined) {
@@ -153,6 +156,7 @@ export function parseOperf(args: readonly string[]): OperfCommand {
     options: {
       listen,
       test: isTest(test) ? test : "uni",
+      testGiven: has("test"),
       server,
       durationMs,
       rate,

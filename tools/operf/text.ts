@@ -40,6 +40,22 @@ export function lossPercent(sent: number, received: number): number {
   return shown === 100 && received > 0 ? Math.floor(10_000 * (1 - received / sent)) / 100 : shown;
 }
 
+/** Counts since the beginning of a test, and when, µs. */
+export interface Progress {
+  readonly us: number;
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** An interim line: what happened since the last one. */
+export function intervalLine(o: OperfOptions, last: Progress, now: Progress): string {
+  const sent = now.sent - last.sent;
+  const returned = o.test === "bi" ? `, ${now.received - last.received} received` : "";
+  const rate = fixed(megabits(sent, o.sizeBytes, now.us - last.us), 3);
+  const [from, to] = [last.us, now.us].map((us) => fixed(us / 1e6, 1));
+  return `${from}-${to} s: ${sent} packets transmitted${returned}, ${rate} Mb/s`;
+}
+
 /** Mb/s of a number of packets. */
 export function megabits(packets: number, sizeBytes: number, elapsedUs: number): number {
   return elapsedUs > 0 ? packets * sizeBytes * 8 / elapsedUs : 0;

@@ -228,10 +228,31 @@ Deno.test("Client: --deadline ends a run in any case", async () => {
   assert(world.nowNs - startNs < 1.2e9);
 });
 
-Deno.test("Client: --report prints the counters while it runs", async () => {
+Deno.test("Client: --report prints each interval, not what was since the start", async () => {
   const world = new World();
   await world.client("-c", "10", "-i", "100", "-Q", "--report", "250").ping();
-  assertEquals(world.text.match(/packets transmitted/g)?.length, 5);
+  const lines = [...world.text.matchAll(
+    /^(\d\.\d{3})-(\d\.\d{3}) s: (\d+) packets transmitted, (\d+) received(, rtt avg \d+\.\d{3} .?s)?$/gm,
+  )];
+  assertEquals(lines.length, 4, world.text);
+  assertEquals(lines.map(([, from]) => from), ["0.000", ...lines.slice(0, -1).map((l) => l[2])]);
+  const sent = lines.reduce((sum, line) => sum + Number(line[3]), 0);
+  // The last request leaves with the last report, at the earliest.
+  assert(sent === 9 || sent === 10, world.text);
+});
+
+Deno.test("Client: the document says whether the run was cut short", async () => {
+  const complete = async (stop: boolean, ...words: string[]) => {
+    const world = new World();
+    const client = world.client(...words, "--json");
+    if (stop) client.stop();
+    await client.ping();
+    return JSON.parse(world.text).complete;
+  };
+  assertEquals(await complete(false, "-c", "3", "-i", "10"), true);
+  assertEquals(await complete(true, "-c", "3", "-i", "10"), false);
+  assertEquals(await complete(true, "-i", "10"), true); // Until interrupted.
+  assertEquals(await complete(false, "-c", "100", "-i", "100", "--deadline", "1s"), false);
 });
 
 Deno.test("Client: --json prints one document with whole ns", async () => {

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import {
+  exactLoss,
   fixed,
   parseKeepaliveMs,
   parseScaled,
@@ -17,6 +18,7 @@ import { parseOecho } from "../../../tools/oecho.ts";
 import { cText } from "../../../tools/console.ts";
 import { parseOcbr } from "../../../tools/ocbr/options.ts";
 import { parseOperf } from "../../../tools/operf/options.ts";
+import { intervalLine } from "../../../tools/operf/text.ts";
 import { parseOvpn } from "../../../tools/ovpn/options.ts";
 
 Deno.test("parseScaled() reads a number and its suffix whole, or nothing", () => {
@@ -82,6 +84,33 @@ Deno.test("every tool whose flows have a peer takes --keepalive, and refuses the
     }
     assertEquals(parse([]).keepaliveMs, undefined, tool);
   }
+});
+
+Deno.test("exactLoss() and what was received add up, whatever the rounding", () => {
+  const cases: [number, number, number][] = [
+    [0, 0, 0],
+    [3, 3, 0],
+    [3, 2, 33.3333],
+    [635_000, 952, 99.8501],
+    [10_000_000, 1, 99.9999],
+    [10_000_000, 9_999_999, 0.0001],
+    [5, 0, 100],
+    [2, 3, -50],
+  ];
+  for (const [sent, received, loss] of cases) assertEquals(exactLoss(sent, received), loss);
+});
+
+Deno.test("operf: interim lines are of their interval, and receiver's figures are asked for by default", () => {
+  const parsed = parseOperf(["-n", "x", "-s", "1000"]);
+  if (parsed.kind !== "run") throw new Error(parsed.out);
+  const o = parsed.options;
+  assertEquals([o.test, o.testGiven], ["report", false]);
+  const [a, b] = [{ us: 1e6, sent: 100, received: 0 }, { us: 2e6, sent: 350, received: 200 }];
+  assertEquals(intervalLine(o, a, b), "1.0-2.0 s: 250 packets transmitted, 2.000 Mb/s");
+  assertEquals(
+    intervalLine({ ...o, test: "bi" }, a, b),
+    "1.0-2.0 s: 250 packets transmitted, 200 received, 2.000 Mb/s",
+  );
 });
 
 Deno.test("a time without unit that is likely wrong is said", () => {
