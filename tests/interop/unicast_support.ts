@@ -15,18 +15,23 @@ const OPTIONS: Record<Kind, CHostOptions> = {
   "our irmd, c ipcps": { node: "ouro", cIpcps: true },
 };
 
-/** Hosts in a line; between two neighbours a veth with an eth-dix IPCP at both ends. */
+/** How hosts are joined: `ring`, the last is a neighbour of the first, too; `star`, all are neighbours of the first. */
+export interface ChainOptions {
+  ring?: boolean;
+  star?: boolean;
+}
+
+/** Hosts in a line, ring or star; between two neighbours a veth with an eth-dix IPCP at both ends. */
 export class Chain implements AsyncDisposable {
   readonly hosts: CHost[] = [];
   readonly namespaces: string[] = [];
   readonly #net = new NetLab();
   readonly #served = new Set<string>();
 
-  private constructor(readonly kinds: readonly Kind[], readonly ring: boolean) {}
+  private constructor(readonly kinds: readonly Kind[], readonly options: ChainOptions) {}
 
-  /** `ring`: the last host is a neighbour of the first, too. */
-  static async make(kinds: readonly Kind[], options: { ring?: boolean } = {}): Promise<Chain> {
-    const chain = new Chain(kinds, options.ring ?? false);
+  static async make(kinds: readonly Kind[], options: ChainOptions = {}): Promise<Chain> {
+    const chain = new Chain(kinds, options);
     try {
       await chain.#build();
       return chain;
@@ -41,26 +46,36 @@ export class Chain implements AsyncDisposable {
       this.namespaces.push(await this.#net.namespace(`u${i}`));
     }
     const end = (at: number, dev: string) => ({ ns: this.namespaces[at]!, dev, addr: [] });
+    const { ring, star } = this.options;
     const n = this.kinds.length;
-    for (let i = 0; i < (this.ring ? n : n - 1); i++) {
-      const to = (i + 1) % n;
-      await this.#net.link(end(i, `r${i}`), end(to, `l${to}`));
+    if (star) {
+      for (let i = 1; i < n; i++) await this.#net.link(end(0, `p${i}`), end(i, `l${i}`));
+    } else {
+      for (let i = 0; i < (ring ? n : n - 1); i++) {
+        const to = (i + 1) % n;
+        await this.#net.link(end(i, `r${i}`), end(to, `l${to}`));
+      }
     }
     await Promise.all(this.kinds.map(async (kind, i) => {
       const host = await CHost.start({ ns: this.namespaces[i]!, ...OPTIONS[kind] });
       this.hosts[i] = host;
-      for (const side of this.#sides(i)) {
-        const layer = `lan${side === "l" ? (i - 1 + n) % n : i}`;
-        const words = ["type", "eth-dix", "name", `${side}${i}`, "layer", layer];
-        await host.makeIpcp("bootstrap", ...words, "dev", `${side}${i}`);
+      for (const [dev, layer] of this.#links(i)) {
+        const words = ["type", "eth-dix", "name", dev, "layer", layer];
+        await host.makeIpcp("bootstrap", ...words, "dev", dev);
       }
     }));
   }
 
-  /** The ends of links at host i. */
-  #sides(i: number): string[] {
-    const edge = { l: 0, r: this.kinds.length - 1 };
-    return (["l", "r"] as const).filter((side) => this.ring || i !== edge[side]);
+  /** The ends of links at host i, each with the layer of its link. */
+  #links(i: number): [string, string][] {
+    const { ring, star } = this.options;
+    const n = this.kinds.length;
+    if (star && i > 0) return [[`l${i}`, `lan${i}`]];
+    if (star) return Array.from({ length: n - 1 }, (_, k) => [`p${k + 1}`, `lan${k + 1}`]);
+    const links: [string, string][] = [];
+    if (ring || i > 0) links.push([`l${i}`, `lan${(i - 1 + n) % n}`]);
+    if (ring || i < n - 1) links.push([`r${i}`, `lan${i}`]);
+    return links;
   }
 
   /** The first host connects to the last, which closes the ring. */
@@ -70,8 +85,8 @@ export class Chain implements AsyncDisposable {
 
   /** The member of host i can be found by its neighbours. */
   async #announce(i: number): Promise<void> {
-    for (const side of this.#sides(i)) {
-      await this.hosts[i]!.must("irm", "name", "reg", `net.${i}`, "ipcp", `${side}${i}`);
+    for (const [dev] of this.#links(i)) {
+      await this.hosts[i]!.must("irm", "name", "reg", `net.${i}`, "ipcp", dev);
     }
   }
 
@@ -154,6 +169,27 @@ export class Chain implements AsyncDisposable {
     await until("the IPCP is gone", async () => await this.#pid(i) !== before);
     await this.enroll(i, at);
     await this.connect(i, at);
+  }
+
+  /**
+   * Reads every file of host i's RIB, which must not stop anything. Of a prototype's unicast member only what it
+   * survives: listing `dt.*` or `flow-allocator` kills it (spec 80 §8.5).
+   */
+  async readRib(i: number): Promise<string> {
+    const host = this.hosts[i]!;
+    const dir = "/tmp/ouroboros";
+    const places = this.kinds[i] === "c"
+      ? `${dir}/*/info ${dir}/net.${i}/lsdb ${dir}/net.${i}/dht`
+      : dir;
+    const words = ["sh", "-c", `ls -R ${places} && find ${places} -type f -print0 | xargs -0r cat`];
+    const r = await host.run(words);
+    if (r.code !== 0) throw new Error(`RIB of host ${i}: ${r.code}\n${r.out}${r.err}`);
+    const links = r.out.split("\n").filter((line) => /^[0-9a-f.]+--[0-9a-f.]+$/.test(line));
+    // Every link is announced by both ends.
+    if (links.length < 2 * (this.kinds.length - 1)) {
+      throw new Error(`RIB of host ${i} shows ${links.length} links\n${r.out}`);
+    }
+    return r.out;
   }
 
   /** Sets an interface of host i up or down. */
