@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-console -- a program, which prints
 /**
  * Decides on requests for flows by the name that is asked for, for flow_request_test.ts: `open` is taken and echoed, `shut`
- * refused with a code and a reason, `bare` without either; `later` is kept until somebody asks for `release`.
+ * refused with a code and a reason, `bare` without either; `later` is kept until somebody asks for `release`. With the word
+ * `guard` it serves the name `guarded` instead, for reliable flows alone.
  */
 
 import { Flow, type FlowRequest, OuroError, OuroProcess } from "../../lib/mod.ts";
@@ -37,6 +38,12 @@ async function decide(request: FlowRequest): Promise<void> {
   await using _undecided = request;
 }
 
+if (Deno.args[0] === "guard") {
+  const admit = ({ qos }: FlowRequest) => qos.inOrder === 1 || "reliable flows only";
+  await Flow.serve("guarded", echo, { process, layers: [], lingerMs: 0, admit });
+  console.log("serving");
+  await new Promise(() => {});
+}
 for await (const request of Flow.requests({ process, lingerMs: 0 })) {
   const { name, layer = "direct", qos, peer } = request;
   console.log(`request ${name} ${layer} ${qos.inOrder} ${peer?.name ?? "anonymous"}`);

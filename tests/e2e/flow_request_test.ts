@@ -88,6 +88,20 @@ Deno.test("a request for a direct flow is refused with its reason, or thought ov
   await defers(node, server);
 });
 
+Deno.test("a name is served for those whom a function admits", async () => {
+  await using node = await TestNode.start();
+  const server = node.spawnArgv(script("tests/e2e/flow_request_peer.ts", "guard"));
+  await server.waitForLine(/^serving$/m);
+  using process = OuroProcess.open({ instance: node.instance, prog: "client" });
+  for (let k = 0; k < 2; k++) {
+    const options = { timeoutMs: MS, lingerMs: 0 };
+    const e = await assertRejects(() => Flow.alloc(process, "guarded", options), OuroError);
+    assertEquals([e.code, /reliable flows only/.test(e.message)], [-1, true]);
+    await using flow = await Flow.alloc(process, "guarded", { ...options, qos: QOS.data });
+    await echoes(flow);
+  }
+});
+
 Deno.test("a request for a flow over a layer is refused with its reason, or thought over", async () => {
   await using node = await TestNode.start({ args: ["--no-direct"] });
   const irm = new AdminClient(node.instance);
