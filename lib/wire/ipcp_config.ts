@@ -81,6 +81,7 @@ export interface DirConfig {
 export interface PolicyRef {
   /** One of `PolicyKind`. */
   kind: number;
+  /** Its path, or its name. */
   file: string;
   /** SHA-256 of the file, 32 bytes. */
   sha256?: Uint8Array | undefined;
