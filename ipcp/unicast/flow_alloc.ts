@@ -43,6 +43,9 @@ export const TRY_US = 1e6;
 const HASH_BYTES_DEFAULT = 32;
 /** Longer messages are sent in pieces of this length, so that the layers below carry each whole, bytes. */
 export const WHOLE_BYTES_MAX = 1300;
+/** How long a member is taken for a prototype that did not say that it takes pieces, µs, and how many are known. */
+const PROTOTYPE_US = 600e6;
+const PROTOTYPES_MAX = 1024;
 /** EIDs of tries that were given up and may still be answered. */
 const LATE_MAX = 1024;
 /** Addresses tried for one flow before the directory is believed no more. */
@@ -160,6 +163,8 @@ export class FlowAllocator {
   readonly #hashBytes: number;
   /** Made when the first of them comes or goes. */
   #pieces: Pieces<number> | undefined;
+  /** Members that rejoin no pieces, and until when that is believed, µs; oldest first. */
+  readonly #prototypes = new Map<number, number>();
 
   constructor(
     self: number,
@@ -234,7 +239,7 @@ export class FlowAllocator {
   #try(nowUs: number, flow: Flow, request: Request): boolean {
     const bytes = this.#requestBytes(flow, request);
     if (bytes === undefined) return false;
-    const inPieces = bytes.length > WHOLE_BYTES_MAX;
+    const inPieces = this.#goesInPieces(nowUs, flow.peer, bytes.length);
     if (inPieces) {
       this.#allPieces().cancel(flow.flowId); // Those for the last address.
       const { peer, flowId } = flow;
@@ -260,6 +265,19 @@ export class FlowAllocator {
     return this.#pieces ??= new Pieces(WHOLE_BYTES_MAX - LENGTH, this.#random);
   }
 
+  /** Whether a message is too long for the layers below to carry it whole; a prototype gets what it can take whole. */
+  #goesInPieces(nowUs: number, peer: number, bytes: number): boolean {
+    if (bytes <= WHOLE_BYTES_MAX) return false;
+    return bytes > FA_BYTES_MAX || nowUs >= (this.#prototypes.get(peer) ?? 0);
+  }
+
+  #rejoinsNone(nowUs: number, peer: number): void {
+    this.#prototypes.delete(peer);
+    this.#prototypes.set(peer, nowUs + PROTOTYPE_US);
+    if (this.#prototypes.size <= PROTOTYPES_MAX) return;
+    this.#prototypes.delete(this.#prototypes.keys().next().value!);
+  }
+
   /** Do what the pieces ask for. */
   #doPieces(nowUs: number): void {
     for (let e = this.#pieces?.poll(); e !== undefined; e = this.#pieces?.poll()) {
@@ -275,6 +293,7 @@ export class FlowAllocator {
   /** The far end takes the message of a flow in pieces, or rejoins none: a prototype gets what it can take whole. */
   #onPieces(nowUs: number, flow: Flow, taken: boolean): void {
     const { answer, request } = flow;
+    if (!taken) this.#rejoinsNone(nowUs, flow.peer);
     if (flow.state === "arrived" && answer !== undefined) {
       flow.answer = undefined;
       if (taken) this.#accepted(flow, undefined);
@@ -390,6 +409,7 @@ export class FlowAllocator {
         return this.#onReply(nowUs, m);
       case "piece": {
         const { srcAddr: from } = m;
+        this.#prototypes.delete(from);
         const bytes = this.#allPieces().onMessage(nowUs, from, `${from}`, m.piece);
         this.#doPieces(nowUs);
         const whole = bytes && parse(bytes, this.#hashBytes, TOTAL_BYTES_MAX);
@@ -527,7 +547,7 @@ export class FlowAllocator {
     const reply: FaMsg = { kind: "reply", dstEid, srcEid, response, data, cause: "" };
     const bytes = encode(reply, TOTAL_BYTES_MAX);
     if (isWireError(bytes)) return this.#answer(token, this.#tooLong(flow));
-    if (bytes.length > WHOLE_BYTES_MAX) {
+    if (this.#goesInPieces(nowUs, peer, bytes.length)) {
       flow.answer = { token, bytes };
       if (this.#allPieces().send(nowUs, peer, `${peer}`, bytes, flowId)) {
         return this.#doPieces(nowUs);

@@ -84,3 +84,31 @@ Deno.test("packets of a flow go in the cube of its request, at both ends", () =>
   });
   assertEquals(cubes, [[0, 0], [0, 0], [1, 1], [2, 2]]);
 });
+
+Deno.test("a member that rejoins no pieces is asked once; then what it can take goes whole at once", () => {
+  let n = 1;
+  const fa = new FlowAllocator(99, () => n++, () => false);
+  const kinds = (effects: readonly FlowEffect[]) =>
+    effects.flatMap((e) => {
+      if (e.kind !== "send") return [];
+      const m = parse(e.bytes, 32);
+      if (isWireError(m)) throw m;
+      return [m.kind === "piece" ? m.piece.kind : m.kind];
+    });
+  const data = new Uint8Array(1500);
+  assertEquals(fa.request(0, 7, [10], HASH, QOS.raw, data), 0);
+  assertEquals(kinds(drain(fa)), ["piece_ask"]);
+  const later = [];
+  for (let us = 0; us < 1e6; us += 50_000) {
+    fa.onTimer(us);
+    later.push(...kinds(drain(fa)));
+  }
+  assertEquals(later, ["piece_ask", "piece_ask", "request"]);
+  assertEquals(fa.request(1e6, 8, [10], HASH, QOS.raw, data), 0);
+  assertEquals(kinds(drain(fa)), ["request"]);
+  // Of another nothing is known yet, and too long is too long.
+  assertEquals(fa.request(1e6, 9, [11], HASH, QOS.raw, data), 0);
+  assertEquals(kinds(drain(fa)), ["piece_ask"]);
+  assertEquals(fa.request(1e6, 6, [10], HASH, QOS.raw, new Uint8Array(3000)), 0);
+  assertEquals(kinds(drain(fa)), ["piece_ask"]);
+});
