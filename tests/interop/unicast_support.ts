@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what was tried again is told to whoever reads the run
 /** Unicast layers over eth-dix on a chain of hosts, each the prototype's or ours. */
 
 import { NetLab } from "../e2e/support/netns.ts";
@@ -104,7 +105,16 @@ export class Chain implements AsyncDisposable {
       await host.run(host.tool("irm", "name", "create", name));
     }
     const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "dst", `net.${at}`];
-    await host.makeIpcp("enroll", ...what, "autobind");
+    const enroll = () => host.makeIpcp("enroll", ...what, "autobind");
+    // A race in the prototype's Ethernet IPCP loses what comes first on a flow (spec 60 §19 W7).
+    if (this.kinds[at] !== "c" || this.kinds[i] === "c") await enroll();
+    else {
+      await enroll().catch((e) => {
+        if (!/did not answer/.test(String(e))) throw e;
+        console.log(`retry: the prototype's net.${at} did not hear net.${i}`);
+        return enroll();
+      });
+    }
     await this.#announce(i);
   }
 
