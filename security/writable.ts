@@ -5,6 +5,7 @@
  */
 
 import { dirname } from "@std/path";
+import { isAbsent } from "../lib/sys/access.ts";
 import { effectiveGid, effectiveUid } from "../lib/sys/users.ts";
 
 /** What a file says of itself that matters here. */
@@ -43,7 +44,8 @@ export function othersMayWriteDirs(dir: string, top: string, owner?: number): st
 
 function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path);
+    // Most names have no directory of their own, and an exception costs more than all else here.
+    return isAbsent(path) ? undefined : Deno.statSync(path);
   } catch {
     return undefined;
   }
