@@ -22,7 +22,7 @@ async function losesNeighbour(node: TestNode, kill: () => void): Promise<void> {
   const before = node.irmd!.out.length;
   kill();
   await until("a neighbour is gone", () => {
-    return /Data Transfer connection with [\d.]+ is over/.test(node.irmd!.out.slice(before));
+    return /Data Transfer connection with [\da-f.]+ is over/.test(node.irmd!.out.slice(before));
   }, 33_000);
 }
 
