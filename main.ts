@@ -122,7 +122,7 @@ function unknown(words: string): number {
 }
 
 function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they are what is left out
   return text.slice(0, 255).replace(/[\x00-\x1f\x7f-\x9f]/g, "?");
 }
 

@@ -77,7 +77,7 @@ export function trimC(s: string): string {
 
 /** The first character that nobody types into a keyword; shown as `U+00A0`. */
 export function oddCharacter(s: string): string | undefined {
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they are what is refused
   const odd = /[^\x09-\x0d\x20-\x7e]/u.exec(s)?.[0];
   return odd === undefined ? undefined : codePoint(odd);
 }

@@ -64,7 +64,7 @@ export interface SideFiles {
 /** Why a name cannot be part of a path; `undefined` when it can. */
 export function nameRefusal(name: string): string | undefined {
   if (name === "" || name === "." || name === "..") return `"${name}" is no name for files`;
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they are what is refused
   if (/[/\x00]/.test(name)) return `the name "${name}" would leave the security directory`;
   if (new TextEncoder().encode(name).length > NAME_BYTES_MAX) return "the name is too long";
   return undefined;

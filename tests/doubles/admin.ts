@@ -1,3 +1,4 @@
+// deno-lint-ignore-file require-await -- it answers at once where the real one asks
 /**
  * A daemon in memory for the commands of `irm`: IPCPs, names, bindings and layers, with the results
  * that the real one gives. It moves no packets.
@@ -63,20 +64,17 @@ export class FakeAdmin implements Admin {
     this.ipcps[at] = { ...this.ipcps[at]!, layer, hashAlgo };
   }
 
-  // deno-lint-ignore require-await
   async createIpcp(name: string, type: number): Promise<void> {
     this.#request(`create ipcp ${name} ${type}`);
     this.ipcps.push({ pid: this.#nextPid++, type, name, layer: NOT_ENROLLED, hashAlgo: 0 });
     this.ipcps.sort((a, b) => a.type - b.type || a.pid - b.pid);
   }
 
-  // deno-lint-ignore require-await
   async destroyIpcp(pid: number): Promise<void> {
     this.#request(`destroy ipcp ${pid}`);
     this.ipcps.splice(this.ipcps.indexOf(this.#ipcp(pid)), 1);
   }
 
-  // deno-lint-ignore require-await
   async bootstrapIpcp(pid: number, conf: IpcpConfig): Promise<void> {
     this.#request(`bootstrap ${pid} ${conf.layerInfo.name}`);
     const ipcp = this.#ipcp(pid);
@@ -85,7 +83,6 @@ export class FakeAdmin implements Admin {
     this.#join(pid, conf.layerInfo.name, udp ? HashAlgo.MD5 : conf.layerInfo.dirHashAlgo);
   }
 
-  // deno-lint-ignore require-await
   async enrollIpcp(pid: number, dst: string): Promise<void> {
     this.#request(`enroll ${pid} ${dst}`);
     this.#ipcp(pid);
@@ -94,14 +91,12 @@ export class FakeAdmin implements Admin {
     this.#join(pid, member.layer, member.hashAlgo);
   }
 
-  // deno-lint-ignore require-await
   async connectIpcp(pid: number, dst: string, component: string, qos: QosSpec): Promise<void> {
     this.#request(`connect ${pid} ${dst} ${component} ${qos.delay}`);
     this.#neighbour(pid);
     if (!this.names.some(({ name }) => name === dst)) throw fail(-1, `no such name: ${dst}`);
   }
 
-  // deno-lint-ignore require-await
   async disconnectIpcp(pid: number, dst: string, component: string): Promise<void> {
     this.#request(`disconnect ${pid} ${dst} ${component}`);
     this.#neighbour(pid);
@@ -114,19 +109,16 @@ export class FakeAdmin implements Admin {
     }
   }
 
-  // deno-lint-ignore require-await
   async listIpcps(): Promise<IpcpListEntry[]> {
     this.#request("list ipcps");
     return [...this.ipcps];
   }
 
-  // deno-lint-ignore require-await
   async listNames(): Promise<NameEntry[]> {
     this.#request("list names");
     return this.names.map(({ name, polLb }) => ({ name, polLb }));
   }
 
-  // deno-lint-ignore require-await
   async listUsers() {
     this.#request("list users");
     const use = { connections: 1, processes: 2, flows: 3, memoryKib: 4 };
@@ -134,13 +126,11 @@ export class FakeAdmin implements Admin {
     return { users: [{ uid: 0, ...use }, { uid: 1000, ...use }], totals };
   }
 
-  // deno-lint-ignore require-await
   async saveConfig() {
     this.#request("save");
     return { config: "[irmd]\nretry = true\n", unsaved: ["process 7 (\u001bx)"] };
   }
 
-  // deno-lint-ignore require-await
   async bindProgram(exec: readonly string[], name: string, auto: boolean): Promise<void> {
     this.#request(`bind program ${exec.join(" ")} to ${name}${auto ? " auto" : ""}`);
     const [path, ...args] = exec;
@@ -152,7 +142,6 @@ export class FakeAdmin implements Admin {
     this.#name(name);
   }
 
-  // deno-lint-ignore require-await
   async unbindProgram(prog: string, name: string | undefined): Promise<void> {
     this.#request(`unbind program ${prog} ${name ?? "*"}`);
     const program = this.programs.get(prog);
@@ -161,7 +150,6 @@ export class FakeAdmin implements Admin {
     else if (!program.names.delete(name)) throw fail(-1, `"${prog}" is not bound to "${name}"`);
   }
 
-  // deno-lint-ignore require-await
   async bindProcess(pid: number, name: string): Promise<void> {
     this.#request(`bind process ${pid} to ${name}`);
     if (!this.ipcps.some((ipcp) => ipcp.pid === pid)) throw fail(-1, "no such process");
@@ -170,19 +158,16 @@ export class FakeAdmin implements Admin {
     this.#name(name);
   }
 
-  // deno-lint-ignore require-await
   async unbindProcess(pid: number, name: string): Promise<void> {
     this.#request(`unbind process ${pid} from ${name}`);
     if (!this.bindings.delete(`${pid} ${name}`)) throw fail(-1, "not bound");
   }
 
-  // deno-lint-ignore require-await
   async createName(info: NewName): Promise<void> {
     this.#request(`create name ${info.name}`);
     if (!this.names.some((known) => known.name === info.name)) this.#addName(info);
   }
 
-  // deno-lint-ignore require-await
   async destroyName(name: string): Promise<void> {
     this.#request(`destroy name ${name}`);
     const at = this.names.findIndex((known) => known.name === name);
@@ -190,13 +175,11 @@ export class FakeAdmin implements Admin {
     this.names.splice(at, 1);
   }
 
-  // deno-lint-ignore require-await
   async regName(name: string, pid: number): Promise<void> {
     this.#request(`register ${name} ${pid}`);
     this.#known(name, pid);
   }
 
-  // deno-lint-ignore require-await
   async unregName(name: string, pid: number): Promise<void> {
     this.#request(`unregister ${name} ${pid}`);
     this.#known(name, pid);
@@ -206,7 +189,6 @@ export class FakeAdmin implements Admin {
   readonly reachable = new Map<string, string>();
   readonly members = new Map<string, number>();
 
-  // deno-lint-ignore require-await -- a failure is a rejection
   async queryName(name: string): Promise<string> {
     this.#request(`query ${name}`);
     const layer = this.reachable.get(name);
@@ -214,7 +196,6 @@ export class FakeAdmin implements Admin {
     return layer;
   }
 
-  // deno-lint-ignore require-await -- a failure is a rejection
   async countMembers(layer: string): Promise<number> {
     this.#request(`count ${layer}`);
     const n = this.members.get(layer);

@@ -30,12 +30,12 @@ for (const { name, hex, input } of vectors.cases.filter((c) => c.name.startsWith
     const { component, level, pid } = input as { component: string; level: Level; pid: number };
     const line = new TextDecoder().decode(decodeHex(hex));
     const at = line.indexOf("): ") + 3;
-    // deno-lint-ignore no-control-regex
+    // deno-lint-ignore no-control-regex -- they are what is looked for
     const text = line.slice(at).replace(/\x1b\[0m$/, "");
     assertEquals(formatLine(pid, level, component, text, true), line);
     assertEquals(
       formatLine(pid, level, component, text, false),
-      // deno-lint-ignore no-control-regex
+      // deno-lint-ignore no-control-regex -- they are what is looked for
       line.replaceAll(/\x1b\[\d+m/g, ""),
     );
   });

@@ -28,7 +28,7 @@ import {
 } from "../../../../lib/sys/mutex.ts";
 import { hex, imageBytes, ownerUid, withShm } from "./support.ts";
 
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- each kind of vector has a shape of its own
 type Json = any;
 const vectors: { area: string; cases: Json[] } = JSON.parse(
   Deno.readTextFileSync(new URL("../../../vectors/ssm.json", import.meta.url)),

@@ -27,7 +27,7 @@ Deno.test("what is no reason is none, whatever it is", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), (b) => {
     const text = parse(b);
     if (isWireError(text)) return;
-    // deno-lint-ignore no-control-regex
+    // deno-lint-ignore no-control-regex -- they are what is looked for
     assert(!/[\0-\x1f\x7f-\x9f]/.test(text as string), JSON.stringify(text));
     assert(describe(b).startsWith("refusal: "));
   }));

@@ -35,7 +35,7 @@ interface Side {
   enc_conf: string | null;
 }
 // The cases of a kind differ in shape; each kind's function knows its own.
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- each kind of vector has a shape of its own
 type Json = any;
 interface Case {
   name: string;
@@ -113,7 +113,7 @@ function certName(der: Uint8Array) {
   ensure(crt);
   // Odd: where the prototype's one-line reading of the subject differs from reading the DN.
   const texts = crt.x509.subject.typesAndValues.map((t) => String(t.value.valueBlock.value));
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they are what is looked for
   const odd = crt.commonName === undefined || /[,/]|[^\x00-\x7f]/.test(crt.commonName) ||
     texts.some((t) => t.includes("CN="));
   return { crt, name: crt.commonName, odd: odd || crt.altNames.length > 0 };
