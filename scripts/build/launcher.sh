@@ -15,7 +15,6 @@ ready() {
   return 1
 }
 
-<<<<<<< HEAD
 # Limits below which the runtime does not start but panics: open files, and KiB of address space, of which it reserves much
 # and uses little.
 files_least=64 space_least=67108864
@@ -38,12 +37,11 @@ refuse() {
   echo "ouro: $1" >&2
   exit 1
 }
-=======
+
 # What changes how the runtime works is not for who called us to say (su keeps an environment).
 unset NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS SSLKEYLOGFILE OTEL_DENO DENO_V8_FLAGS DENO_COVERAGE_DIR \
   DENO_AUDIT_PERMISSIONS DENO_TRACE_PERMISSIONS DENO_AUTH_TOKENS DENO_CERT DENO_TLS_CA_STORE DENO_SERVE_ADDRESS \
   DENO_KV_PATH DENO_INSPECT DENO_COMPAT
->>>>>>> b0cc8b2 (Let nobody who keeps an environment change how the runtime works)
 
 start() {
   limits
