@@ -151,6 +151,8 @@ async function ping(options: ClientOptions): Promise<number> {
     abort.abort();
     client.stop();
   };
+  // A flow whose grant had come before the signal was seen is had all the same.
+  if (abort.signal.aborted) client.stop();
   report = () => client.report();
   const ending = await client.ping();
   if (ending.error !== undefined && !ending.error.endsWith(".")) complain(ending.error);

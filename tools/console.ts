@@ -33,7 +33,9 @@ export function complain(line: string): void {
  */
 export function fail(line: string, document: Record<string, unknown> | undefined): void {
   complain(line);
-  if (document !== undefined) print(`${JSON.stringify({ ...document, failure: line })}\n`);
+  if (document !== undefined) {
+    print(`${JSON.stringify({ ...document, failure: line, complete: false })}\n`);
+  }
 }
 
 /** Number and cause of a failure, for one line. */

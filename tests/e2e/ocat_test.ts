@@ -96,6 +96,27 @@ Deno.test("ocat: TCP through a flow, half-closed in one direction and then in th
   }));
 });
 
+Deno.test("ocat: many TCP connections at the same moment are all carried", async () => {
+  await using node = await TestNode.start();
+  using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  (async () => {
+    for await (const connection of tcp) {
+      connection.readable.pipeTo(connection.writable).catch(() => {});
+    }
+  })();
+  const server = await serve(node, ["web", "--tcp-connect", `127.0.0.1:${tcp.addr.port}`]);
+  const forward = node.spawn(["ocat", "web", "--tcp-listen", "0"]);
+  const address = await addressOf(forward);
+  const numbers = Array.from({ length: 24 }, (_, i) => `connection ${i}`);
+  const answers = await Promise.all(numbers.map(async (text) => {
+    const connection = await Deno.connect(address);
+    await connection.write(new TextEncoder().encode(text));
+    await connection.closeWrite();
+    return new TextDecoder().decode(await readAll(connection));
+  }));
+  assertEquals(answers, numbers, forward.err + server.err);
+});
+
 Deno.test("ocat: the listening side may be the server of the name, the connecting one the client", async () => {
   await using node = await TestNode.start();
   using tcp = answerer();

@@ -19,7 +19,7 @@ import { type Local, openSide, SideError, tcp } from "./side.ts";
 /** Exit code of a program whose output nobody reads. */
 const UNREAD = 141;
 /** Flows that may come at the same moment, as TCP connections do. */
-const ACCEPTS = 8;
+const ACCEPTS = 32;
 /** Longest wait for the IRMd when the name is bound, ms. */
 const ADMIN_MS = 10_000;
 
