@@ -57,7 +57,7 @@ Deno.test({
           size=$(stat -c %s /dev/shm/fill); truncate -s $((size - ${leftKib} * 1024)) /dev/shm/fill`;
         await inside("sh", "-c", fill).wait();
         const { code, out, err } = await inside(
-          ...ouro("oping", "-n", "op", "-c", "1", ...PATIENT, "-i", "1"),
+          ...ouro("oping", "-n", "op", "-c", "1", ...PATIENT, "-i", "1ms"),
         )
           .wait();
         assertNotMatch(out + err, STACK_TRACE);
@@ -77,7 +77,7 @@ Deno.test({
         });
       });
     }
-    const again = await inside(...ouro("oping", "-n", "op", "-c", "3", ...PATIENT, "-i", "1"))
+    const again = await inside(...ouro("oping", "-n", "op", "-c", "3", ...PATIENT, "-i", "1ms"))
       .wait();
     assertMatch(again.out, /3 packets transmitted, 3 received/);
     for (const p of [irmd, server, others]) {
