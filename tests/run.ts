@@ -69,8 +69,12 @@ class Run {
     readonly filter: string | undefined,
   ) {}
 
+  /** Whoever is being stopped does nothing more, and lets the signal's handler end the process. */
+  isStopped = false;
+
   /** Ends what runs and removes everything that belongs to it. */
   async stop(): Promise<void> {
+    this.isStopped = true;
     for (const child of this.children) {
       try {
         child.kill("SIGKILL");
@@ -117,6 +121,7 @@ async function deno(
   clearTimeout(timer);
   clearTimeout(killer);
   run.children.delete(child);
+  if (run.isStopped) await new Promise(() => {});
   // Who was left behind may hold the pipe: what has come by then is enough.
   await Promise.race([Promise.all(collected), new Promise((done) => setTimeout(done, 1000))]);
   if (late) console.error(`tests: stopped after ${run.limitMs / 1000} s`);
