@@ -5,7 +5,7 @@
  *     deno run -A tests/doc_node.ts lib README.md docs
  */
 import { fromFileUrl } from "@std/path";
-import { TestNode } from "./e2e/support/node.ts";
+import { TestNode } from "./support/node.ts";
 
 /** Starts the node; dispose of it when the documentation has run. */
 export async function startDocNode(): Promise<TestNode> {

@@ -9,12 +9,12 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { md5Hex } from "../e2e/ipcp_support.ts";
-import { NetLab } from "../e2e/support/netns.ts";
+import { md5Hex } from "../support/ipcp_pair.ts";
+import { NetLab } from "../support/netns.ts";
 import { canRunPrototype } from "../interop/c_host.ts";
 import { type Figures, line, reported } from "./figures.ts";
 import { opingRoundTrip } from "./oping.ts";
-import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
+import { ouro, RunningProcess, TestNode } from "../support/node.ts";
 
 const DEADLINE_MS = Number(Deno.env.get("BENCH_DEADLINE_MS") ?? 120_000);
 const PINGS = Number(Deno.env.get("BENCH_PINGS") ?? 20_000);

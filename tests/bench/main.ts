@@ -10,8 +10,8 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { ouro, RunningProcess, TestNode } from "../e2e/support/node.ts";
-import { canMakeNetns } from "../e2e/support/netns.ts";
+import { ouro, RunningProcess, TestNode } from "../support/node.ts";
+import { canMakeNetns } from "../support/netns.ts";
 import { line, reported } from "./figures.ts";
 import { prototypeBusyRoundTripUs } from "./prototype.ts";
 

@@ -1,7 +1,7 @@
 /** Round trips of `oping` between two hosts of our make or of the prototype's. */
 
-import { md5Hex } from "../e2e/ipcp_support.ts";
-import { NetLab } from "../e2e/support/netns.ts";
+import { md5Hex } from "../support/ipcp_pair.ts";
+import { NetLab } from "../support/netns.ts";
 import { CHost } from "../interop/c_host.ts";
 
 const IP = { a: "10.80.0.1", b: "10.80.0.2" };

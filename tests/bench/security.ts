@@ -14,7 +14,7 @@ import { CIPHERS } from "../../lib/wire/oap_ids.ts";
 import { init, leaf } from "../../pki/make.ts";
 import { isOapFailure } from "../../security/oap/mod.ts";
 import { ReplayCache } from "../../security/oap/replay_cache.ts";
-import { DEFAULTS, KeptLog, pkiOptions, SecDir } from "../unit/security/support.ts";
+import { DEFAULTS, KeptLog, pkiOptions, SecDir } from "../support/security_dir.ts";
 
 interface Row {
   readonly what: string;

@@ -6,8 +6,8 @@
  *     deno run -A tests/bench/security_flow.ts
  */
 
-import { TestNode } from "../e2e/support/node.ts";
-import { script } from "../e2e/support/process.ts";
+import { TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 function peer(...words: string[]): string[] {
   return script("tests/bench/security_flow_peer.ts", ...words);

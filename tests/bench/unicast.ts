@@ -9,7 +9,7 @@
  */
 
 import { canRunPrototype } from "../interop/c_host.ts";
-import { Chain } from "../interop/unicast_support.ts";
+import { Chain } from "../support/mixed_chain.ts";
 import { line } from "./figures.ts";
 
 const PINGS = Deno.env.get("BENCH_PINGS") ?? "5000";

@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { STACK_TRACE } from "./fault_support.ts";
-import { TestNode } from "./support/node.ts";
+import { STACK_TRACE } from "../support/faults.ts";
+import { TestNode } from "../support/node.ts";
 
 /** One byte more than a name may have. */
 const LONG = "n".repeat(256);

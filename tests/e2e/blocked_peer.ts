@@ -18,7 +18,7 @@ import {
   QOS,
   type SharedProcess,
 } from "../../lib/mod.ts";
-import { First } from "./fault_peer.ts";
+import { First } from "../support/fault_peer.ts";
 
 const NOW = { nonblock: true } as const;
 

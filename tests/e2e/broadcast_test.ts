@@ -1,9 +1,9 @@
 // Broadcast layers, live: several nodes of one user over UDP on the loopback, connected as a tree and in loops.
 
 import { assertEquals } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import type { RunningProcess, TestNode } from "./support/node.ts";
-import { Loopback } from "./unicast_support.ts";
+import { until } from "../support/deadline.ts";
+import type { RunningProcess, TestNode } from "../support/node.ts";
+import { Loopback } from "../support/unicast_layer.ts";
 
 const LISTENS = /New flow\./;
 

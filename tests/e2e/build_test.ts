@@ -5,8 +5,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { run, RunningProcess, type RunOptions } from "./support/process.ts";
-import { until } from "./support/deadline.ts";
+import { run, RunningProcess, type RunOptions } from "../support/process.ts";
+import { until } from "../support/deadline.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const BINARY = Deno.env.get("OURO_BINARY") ?? join(ROOT, "dist/ouro");

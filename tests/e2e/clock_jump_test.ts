@@ -10,7 +10,7 @@ import { fromFileUrl } from "@std/path";
 import { errnoName, type OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
-import { First, numbered } from "./fault_peer.ts";
+import { First, numbered } from "../support/fault_peer.ts";
 import {
   Bystanders,
   exchange,
@@ -19,12 +19,12 @@ import {
   ownProcess,
   SOON_MS,
   STACK_TRACE,
-} from "./fault_support.ts";
-import { within } from "./support/deadline.ts";
-import { PATIENT, TestNode } from "./support/node.ts";
-import { run } from "./support/process.ts";
+} from "../support/faults.ts";
+import { within } from "../support/deadline.ts";
+import { PATIENT, TestNode } from "../support/node.ts";
+import { run } from "../support/process.ts";
 
-const SOURCE = fromFileUrl(new URL("./support/jumping_clock.c", import.meta.url));
+const SOURCE = fromFileUrl(new URL("../support/jumping_clock.c", import.meta.url));
 const HOUR = 3600;
 const DAY = 24 * HOUR;
 

@@ -6,8 +6,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { completionScript } from "../../commands/shells.ts";
 import { allLinks } from "../../commands/table.ts";
-import { ouro, TestNode } from "./support/node.ts";
-import { run } from "./support/process.ts";
+import { ouro, TestNode } from "../support/node.ts";
+import { run } from "../support/process.ts";
 
 type Shell = "bash" | "zsh" | "fish";
 

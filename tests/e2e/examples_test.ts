@@ -1,8 +1,8 @@
 /** The programs in examples/, run as their readers run them, against a node of the test's own. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { run, script } from "./support/process.ts";
-import { type RunningProcess, type RunOptions, TestNode } from "./support/node.ts";
+import { run, script } from "../support/process.ts";
+import { type RunningProcess, type RunOptions, TestNode } from "../support/node.ts";
 
 function start(node: TestNode, file: string, args: string[], options?: RunOptions): RunningProcess {
   return node.spawnArgv(script(`examples/${file}`, ...args), options);

@@ -2,8 +2,8 @@
 // stack trace. One table a surrounding; the outcome of requests themselves is proved elsewhere.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { ouro, type RunResult, TestNode } from "./support/node.ts";
-import { run } from "./support/process.ts";
+import { ouro, type RunResult, TestNode } from "../support/node.ts";
+import { run } from "../support/process.ts";
 
 /** A command line, its exit code, the text on stdout, and the line on stderr. */
 type Failure = readonly [words: string, code: number, out: string | RegExp, err: RegExp | ""];

@@ -10,10 +10,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { irmSocketPath } from "../../lib/instance.ts";
-import type { Sample } from "./support/cycle_client.ts";
-import { until } from "./support/deadline.ts";
-import { fileExists, ouro, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import type { Sample } from "../support/cycle_client.ts";
+import { until } from "../support/deadline.ts";
+import { fileExists, ouro, TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 const CYCLES = Number(Deno.env.get("OURO_CYCLES") ?? 2000);
 /** Longest time for a cycle, ms; it limits failures alone. */
@@ -48,7 +48,7 @@ Deno.test(`${CYCLES} flows allocated, used and closed leave nothing behind`, asy
   const server = node.spawnArgv(withFlags(small, "examples/echo.ts", "serve", "echo"));
   await server.waitForLine(/serving/);
   const pids = [node.irmd!.pid, server.pid].map(String);
-  const cycles = "tests/e2e/support/cycle_client.ts";
+  const cycles = "tests/support/cycle_client.ts";
   const client = node.spawnArgv(
     withFlags(`${small},--expose-gc`, cycles, `${CYCLES}`, ...pids),
   );

@@ -7,11 +7,11 @@
 import { assertEquals, assertNotMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { IpcpCode, IpcpType } from "../../lib/irm/messages.ts";
-import { faultServer, SOON_MS, STACK_TRACE } from "./fault_support.ts";
-import { local, puppetNode, startIpcp } from "./irmd_ipcp_support.ts";
-import { nameInfo } from "./support/names.ts";
-import { until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { faultServer, SOON_MS, STACK_TRACE } from "../support/faults.ts";
+import { local, puppetNode, startIpcp } from "../support/irmd_with_puppets.ts";
+import { nameInfo } from "../support/names.ts";
+import { until } from "../support/deadline.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
 
 const BLOCKED = fromFileUrl(new URL("./blocked_peer.ts", import.meta.url));
 

@@ -2,8 +2,8 @@
 // way the other side goes; a flow outlives its IRMd; a Worker may own flows.
 
 import { assertEquals } from "@std/assert";
-import { type RunningProcess, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 function peer(node: TestNode, ...words: string[]): RunningProcess {
   return node.spawnArgv(script("tests/e2e/flow_life_peer.ts", ...words));

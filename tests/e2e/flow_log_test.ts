@@ -1,8 +1,8 @@
 /** What is proved here: a flow is one line of the log unless more is asked for, and names in it cannot steer it. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { PATIENT, TestNode } from "./support/node.ts";
+import { until } from "../support/deadline.ts";
+import { PATIENT, TestNode } from "../support/node.ts";
 
 /** Lines of the level that a user sees, without those of processes that come and go. */
 function lines(log: string): string[] {

@@ -8,10 +8,10 @@ import {
   defaultBootstrapOptions,
   IpcpType,
 } from "../../lib/irm/mod.ts";
-import { twoNodes } from "./nodes_support.ts";
-import { canMakeNetns } from "./support/netns.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { twoNodes } from "../support/two_nodes.ts";
+import { canMakeNetns } from "../support/netns.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 const MS = 60_000;
 const NAMES = ["open", "shut", "bare", "later", "release"];

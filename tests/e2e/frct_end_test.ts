@@ -7,9 +7,9 @@ import { Errno, errnoName } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
 import { QOS } from "../../lib/qos.ts";
-import { until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { until } from "../support/deadline.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 /** Much less than the peer's time-out of 120 s. */
 const SOON_MS = 60_000;

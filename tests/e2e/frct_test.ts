@@ -6,9 +6,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createSocket, type Socket } from "node:dgram";
 import { nameHash } from "../../lib/hash.ts";
 import { Prng } from "../../sim/prng.ts";
-import { PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
-import { loopbackNet } from "./support/loopback.ts";
-import { script } from "./support/process.ts";
+import { PATIENT, type RunningProcess, TestNode } from "../support/node.ts";
+import { loopbackNet } from "../support/loopback.ts";
+import { script } from "../support/process.ts";
 
 const LOSSLESS = /(\d+) packets transmitted, (\d+) received, 0 out-of-order, 0% packet loss/;
 

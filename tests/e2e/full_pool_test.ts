@@ -9,7 +9,7 @@ import { errnoName, OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
 import { Pool } from "../../lib/shm/pool.ts";
-import { First, numbered } from "./fault_peer.ts";
+import { First, numbered } from "../support/fault_peer.ts";
 import {
   blocksUsed,
   Bystanders,
@@ -20,9 +20,9 @@ import {
   ownProcess,
   SOON_MS,
   STACK_TRACE,
-} from "./fault_support.ts";
-import { until, within } from "./support/deadline.ts";
-import { PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
+} from "../support/faults.ts";
+import { until, within } from "../support/deadline.ts";
+import { PATIENT, type RunningProcess, TestNode } from "../support/node.ts";
 
 const ROOT = Deno.uid() === 0;
 const NOW = { nonblock: true } as const;

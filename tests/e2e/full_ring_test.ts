@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { errnoName, OuroError } from "../../lib/errno.ts";
 import type { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
-import { First, numbered } from "./fault_peer.ts";
+import { First, numbered } from "../support/fault_peer.ts";
 import {
   blocksUsed,
   Bystanders,
@@ -17,9 +17,9 @@ import {
   openFlow,
   ownProcess,
   SOON_MS,
-} from "./fault_support.ts";
-import { until, within } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+} from "../support/faults.ts";
+import { until, within } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
 
 const NOW = { nonblock: true } as const;
 

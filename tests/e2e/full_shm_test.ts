@@ -6,9 +6,9 @@
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { FlowSetLayout, RbuffLayout } from "../../lib/shm/layout.ts";
-import { STACK_TRACE } from "./fault_support.ts";
-import { until } from "./support/deadline.ts";
-import { ouro, PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
+import { STACK_TRACE } from "../support/faults.ts";
+import { until } from "../support/deadline.ts";
+import { ouro, PATIENT, type RunningProcess, TestNode } from "../support/node.ts";
 
 /** The pool takes 33 MiB of it. */
 const SIZE = "36m";

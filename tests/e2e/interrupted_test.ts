@@ -2,12 +2,12 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { endLeftOvers, processesOf } from "../left_overs.ts";
-import { fileExists } from "./support/node.ts";
-import { rooted, RunningProcess, script } from "./support/process.ts";
+import { fileExists } from "../support/node.ts";
+import { rooted, RunningProcess, script } from "../support/process.ts";
 
 /** A run of the test that hangs, with all that it makes below `dir`. */
 function start(dir: string, ...words: string[]): RunningProcess {
-  const argv = script("tests/run.ts", "--tests", "tests/doubles/hanging.ts", ...words);
+  const argv = script("tests/run.ts", "--tests", "tests/support/hanging.ts", ...words);
   const env = { TMPDIR: dir, HANGING_SAYS: `${dir}/says`, OURO_BINARY: "", OURO_CACHE: "" };
   return new RunningProcess(argv, { env, cwd: rooted(".") });
 }

@@ -7,10 +7,10 @@ import { nameHash } from "../../lib/hash.ts";
 import { HashAlgo, IpcpCode, type IpcpMsg, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { Type, type TypeName } from "../../ipcp/state.ts";
-import { type FakeFlow, type FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
-import { findName } from "./ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { loopbackHosts } from "./support/loopback.ts";
+import { type FakeFlow, type FakeIpcp, FakeIrmd } from "../support/scripted_irmd.ts";
+import { findName } from "../support/ipcp_pair.ts";
+import { until } from "../support/deadline.ts";
+import { loopbackHosts } from "../support/loopback.ts";
 
 const root = Deno.uid() === 0;
 /** Stands for OAP data, which an IPCP does not look at. */

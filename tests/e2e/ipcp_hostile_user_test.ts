@@ -2,9 +2,9 @@
 // floods through it, disturbs no flow of others: every packet arrives.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { PATIENT, TestNode } from "./support/node.ts";
-import { userProgram } from "./support/user_program.ts";
+import { until } from "../support/deadline.ts";
+import { PATIENT, TestNode } from "../support/node.ts";
+import { userProgram } from "../support/user_program.ts";
 
 const USER = 4203;
 const SEED = Number(Deno.env.get("OURO_TEST_SEED") ?? Date.now() % 1e6);

@@ -2,12 +2,12 @@
 // loopback tutorial, two nodes without root over UDP on the loopback, an IRMd that is restarted, many flows.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { md5Hex } from "./ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { loopbackNet } from "./support/loopback.ts";
-import { nodeIn, serve, twoNodes, TYPES } from "./nodes_support.ts";
-import { canMakeNetns, NetLab } from "./support/netns.ts";
-import { PATIENT, type RunResult, TestNode } from "./support/node.ts";
+import { md5Hex } from "../support/ipcp_pair.ts";
+import { until } from "../support/deadline.ts";
+import { loopbackNet } from "../support/loopback.ts";
+import { nodeIn, serve, twoNodes, TYPES } from "../support/two_nodes.ts";
+import { canMakeNetns, NetLab } from "../support/netns.ts";
+import { PATIENT, type RunResult, TestNode } from "../support/node.ts";
 
 const root = Deno.uid() === 0;
 const canNet = canMakeNetns();

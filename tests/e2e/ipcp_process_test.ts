@@ -7,9 +7,9 @@ import { QOS } from "../../lib/qos.ts";
 import { kill } from "../../lib/sys/process.ts";
 import { SeqSocket } from "../../lib/sys/socket.ts";
 import { ipcpSocketPath } from "../../lib/instance.ts";
-import { FakeIrmd } from "../doubles/fake_irmd.ts";
-import { until } from "./support/deadline.ts";
-import { exists } from "./support/process.ts";
+import { FakeIrmd } from "../support/scripted_irmd.ts";
+import { until } from "../support/deadline.ts";
+import { exists } from "../support/process.ts";
 
 const HASH = new Uint8Array(32).fill(0x42);
 const OAP = Uint8Array.of(1, 2, 3, 4, 5);
@@ -23,8 +23,8 @@ function respMsg(flowId: number, pid: number, response = 0): IpcpMsg {
 }
 
 Deno.test("an IPCP with wrong arguments ends with 1 and says who starts it", async () => {
-  const { run } = await import("./support/process.ts");
-  const { ouro } = await import("./support/node.ts");
+  const { run } = await import("../support/process.ts");
+  const { ouro } = await import("../support/node.ts");
   for (const words of [[], ["1"], ["0", "n"], ["x", "n"], ["1", "n", "1", "z"]]) {
     const r = await run(ouro("ipcpd-local", ...words));
     const line = "ipcpd-local: only an IRMd starts it (irm ipcp create name NAME type local)\n";
@@ -33,8 +33,8 @@ Deno.test("an IPCP with wrong arguments ends with 1 and says who starts it", asy
 });
 
 Deno.test("an IPCP without IRMd says so and ends with 1", async () => {
-  const { run } = await import("./support/process.ts");
-  const { ouro } = await import("./support/node.ts");
+  const { run } = await import("../support/process.ts");
+  const { ouro } = await import("../support/node.ts");
   const env = { OURO_PREFIX: "/nonexistent-ouro" };
   const r = await run(ouro("ipcpd-local", String(Deno.pid), "n"), { env });
   assertEquals([r.code, r.out], [1, "FATAL: Could not announce to IRMd.\n"]);
@@ -220,7 +220,7 @@ Deno.test("an IPCP whose IRMd is gone ends by itself", async () => {
   const parent = new Deno.Command("sleep", { args: ["1000"] }).spawn();
   // Started for another "IRMd", which is then killed.
   const { spawn, onExit } = await import("../../lib/sys/process.ts");
-  const { ouro } = await import("./support/node.ts");
+  const { ouro } = await import("../support/node.ts");
   const argv = ouro("ipcpd-local", String(parent.pid), "n1");
   const env = { ...Deno.env.toObject(), OURO_PREFIX: irmd.prefix };
   const { pid, pidfd } = spawn(argv, { env, blockSignals: "none" });

@@ -13,10 +13,10 @@ import {
   openUdp,
   sockaddrIn,
 } from "../../lib/sys/netsock.ts";
-import { type FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
-import { connect, findName, OAP } from "./ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { loopbackHosts } from "./support/loopback.ts";
+import { type FakeIpcp, FakeIrmd } from "../support/scripted_irmd.ts";
+import { connect, findName, OAP } from "../support/ipcp_pair.ts";
+import { until } from "../support/deadline.ts";
+import { loopbackHosts } from "../support/loopback.ts";
 
 const root = Deno.uid() === 0;
 

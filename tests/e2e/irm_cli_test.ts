@@ -9,8 +9,8 @@ import { AdminClient } from "../../lib/irm/admin.ts";
 import { instanceOf } from "../../lib/instance.ts";
 import { irm } from "../unit/irm/console.ts";
 import { type CliCase, cliCases, SECOND_LIST_ORDER, withoutPids } from "../unit/irm/vectors.ts";
-import { ouro, TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+import { ouro, TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 import { PolLb } from "../../lib/irm/messages.ts";
 
 /** Whether unicast IPCPs start here. */

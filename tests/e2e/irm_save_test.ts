@@ -1,7 +1,7 @@
 /** `irm save`: the file makes the same state again, and says the same when it is saved again. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { TestNode } from "./support/node.ts";
+import { TestNode } from "../support/node.ts";
 
 /** Names, IPCPs and their bindings, as far as they are to come back. */
 async function shown(node: TestNode): Promise<unknown> {

@@ -15,11 +15,11 @@ import {
 } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { until, within } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
-import { descriptors } from "./support/process.ts";
+import { Puppet } from "../support/puppet.ts";
+import { until, within } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
+import { descriptors } from "../support/process.ts";
 
 const ROOT = Deno.uid() === 0;
 /** A user without any privilege. */

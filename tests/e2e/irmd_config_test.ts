@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isTaken } from "../unit/irmd/config/taken.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
-import { DEADLINE_MS } from "./support/deadline.ts";
-import { ouro, RunningProcess, TestNode } from "./support/node.ts";
+import { DEADLINE_MS } from "../support/deadline.ts";
+import { ouro, RunningProcess, TestNode } from "../support/node.ts";
 
 interface ConfigCase {
   readonly name: string;

@@ -9,11 +9,11 @@ import type { AdminClient } from "../../lib/irm/admin.ts";
 import { RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { ShmObject } from "../../lib/sys/mman.ts";
-import { peer, serverPeer } from "../doubles/peer.ts";
-import { DEADLINE_MS, until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
-import { descriptors } from "./support/process.ts";
+import { peer, serverPeer } from "../support/peer.ts";
+import { DEADLINE_MS, until } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
+import { descriptors } from "../support/process.ts";
 
 /** The seed of the moments; a failure prints it. */
 const SEED = Number(Deno.env.get("OURO_SEED") ?? 20260317);

@@ -14,12 +14,12 @@ import {
   timeoOfMs,
 } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
-import { peer, peerArgv, serverPeer } from "../doubles/peer.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
-import { exists } from "./support/process.ts";
+import { peer, peerArgv, serverPeer } from "../support/peer.ts";
+import { Puppet } from "../support/puppet.ts";
+import { until } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
+import { exists } from "../support/process.ts";
 
 function accept(p: Puppet, timeoutMs = 60_000): Promise<IrmMsg | undefined> {
   return p.irm({

@@ -16,7 +16,7 @@ import {
 } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
 import { SeqSocket } from "../../lib/sys/socket.ts";
-import { Puppet } from "../doubles/puppet.ts";
+import { Puppet } from "../support/puppet.ts";
 import {
   acceptRequest,
   allocRequest,
@@ -29,10 +29,10 @@ import {
   rings,
   startIpcp,
   udp6,
-} from "./irmd_ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import type { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+} from "../support/irmd_with_puppets.ts";
+import { until } from "../support/deadline.ts";
+import type { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 
 /** A flow between two processes of one host over a puppet that plays the local IPCP. */
 async function openFlow(

@@ -11,10 +11,16 @@ import {
   IpcpType,
 } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { allocRequest, local, nextAsked, puppetNode, startIpcp } from "./irmd_ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { nameInfo } from "./support/names.ts";
+import { Puppet } from "../support/puppet.ts";
+import {
+  allocRequest,
+  local,
+  nextAsked,
+  puppetNode,
+  startIpcp,
+} from "../support/irmd_with_puppets.ts";
+import { until } from "../support/deadline.ts";
+import { nameInfo } from "../support/names.ts";
 
 const hash = (name: string) => nameHash(HashAlgo.SHA3_256, name) as Uint8Array;
 

@@ -4,12 +4,12 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { instanceOf, ipcpSocketPath, irmSocketPath } from "../../lib/instance.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
 import { flowInfoOf, IrmCode } from "../../lib/irm/messages.ts";
-import { serverPeer } from "../doubles/peer.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { until } from "./support/deadline.ts";
-import { nameInfo } from "./support/names.ts";
-import { ouro, TestNode } from "./support/node.ts";
-import { exists, RunningProcess } from "./support/process.ts";
+import { serverPeer } from "../support/peer.ts";
+import { Puppet } from "../support/puppet.ts";
+import { until } from "../support/deadline.ts";
+import { nameInfo } from "../support/names.ts";
+import { ouro, TestNode } from "../support/node.ts";
+import { exists, RunningProcess } from "../support/process.ts";
 
 const ROOT = Deno.uid() === 0;
 

@@ -16,9 +16,9 @@ import {
 } from "../../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX } from "../../lib/limits.ts";
 import { QOS } from "../../lib/qos.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+import { Puppet } from "../support/puppet.ts";
+import { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 
 async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
   const node = await TestNode.start();

@@ -11,8 +11,8 @@ import { AdminClient } from "../../lib/irm/admin.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { pidAlive } from "../../lib/sys/process.ts";
 import { encode, LENGTH, TYPE_REQUEST } from "../../lib/wire/oping_msg.ts";
-import { DEADLINE_MS, until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { DEADLINE_MS, until } from "../support/deadline.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
 
 const GONE = /the IRMd ended, or closed the connection|IRMd is not running/;
 const STRANGER = /process \d+ is unknown to this IRMd \(if the IRMd was restarted, start/;

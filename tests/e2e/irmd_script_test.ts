@@ -5,9 +5,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { AdminClient } from "../../lib/irm/admin.ts";
 import { decodeIpcpMsg, IpcpCode, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
-import { Puppet } from "../doubles/puppet.ts";
+import { Puppet } from "../support/puppet.ts";
 import { irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";
-import { TestNode } from "./support/node.ts";
+import { TestNode } from "../support/node.ts";
 
 interface Step {
   note: string;

@@ -14,8 +14,8 @@ import {
   type IrmMsg,
 } from "../../lib/irm/messages.ts";
 import { QOS_NP1 } from "../../lib/qos.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import type { Behaviour } from "../doubles/puppet_process.ts";
+import { Puppet } from "../support/puppet.ts";
+import type { Behaviour } from "../support/puppet_process.ts";
 import {
   acceptRequest,
   allocRequest,
@@ -26,10 +26,10 @@ import {
   puppetNode,
   rings,
   startIpcp,
-} from "./irmd_ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { PATIENCE, type TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+} from "../support/irmd_with_puppets.ts";
+import { until } from "../support/deadline.ts";
+import { PATIENCE, type TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 
 const HASH = nameHash(HashAlgo.SHA3_256, "n") as Uint8Array;
 /** How long the IRMd waits for a query and for the other short calls, ms. */

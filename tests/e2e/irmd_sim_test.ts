@@ -13,8 +13,8 @@ import {
 } from "../../lib/irm/messages.ts";
 import { Errno } from "../../lib/errno.ts";
 import { nameHash } from "../../lib/hash.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import type { Behaviour } from "../doubles/puppet_process.ts";
+import { Puppet } from "../support/puppet.ts";
+import type { Behaviour } from "../support/puppet_process.ts";
 import { type IrmdVector, irmdVectors, valueOf } from "../unit/lib/irm/vectors.ts";
 import {
   acceptRequest,
@@ -23,10 +23,10 @@ import {
   puppetNode,
   startIpcp,
   udp6,
-} from "./irmd_ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import type { TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+} from "../support/irmd_with_puppets.ts";
+import { until } from "../support/deadline.ts";
+import type { TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 
 /** What this daemon answers, where the prototype hides the error (spec 20 §7.4, §19.19). */
 function better(v: IrmdVector, result: unknown): unknown {

@@ -3,8 +3,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { decodeHex } from "@std/encoding";
 import { fromFileUrl } from "@std/path";
-import { until } from "./support/deadline.ts";
-import { ouro, TestNode } from "./support/node.ts";
+import { until } from "../support/deadline.ts";
+import { ouro, TestNode } from "../support/node.ts";
 import vectors from "../vectors/tools.json" with { type: "json" };
 
 /** A private /dev whose `log` is the socket named by the first word; the rest is run there. */

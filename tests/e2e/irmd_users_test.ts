@@ -5,9 +5,9 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { BIND_AUTO, flowInfoOf, IrmCode, type IrmMsg, PolLb } from "../../lib/irm/messages.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
-import { nameInfo } from "./support/names.ts";
+import { Puppet } from "../support/puppet.ts";
+import { ouro, type RunningProcess, TestNode } from "../support/node.ts";
+import { nameInfo } from "../support/names.ts";
 
 const GROUP = 54321;
 /** By the group's list, by primary group, by neither; and one the database does not know. */

@@ -3,8 +3,8 @@
 
 import { assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { canMakeNetns } from "./support/netns.ts";
-import { runSection } from "./support/tutorial.ts";
+import { canMakeNetns } from "../support/netns.ts";
+import { runSection } from "../support/tutorial.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const BINARY = Deno.env.get("OURO_BINARY");

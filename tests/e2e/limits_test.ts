@@ -1,8 +1,8 @@
 /** What is proved here: a host that gives too little is told in one line with the remedy, and by an exit code. */
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { ouro, TestNode } from "./support/node.ts";
+import { until } from "../support/deadline.ts";
+import { ouro, TestNode } from "../support/node.ts";
 
 /** Whether the program is the portable form, which sees to limits before the runtime starts. */
 function isPortable(): boolean {

@@ -2,11 +2,11 @@
 // carries in one packet, in pieces between our own nodes.
 
 import { assert } from "@std/assert";
-import { first, joins, Loopback, pingServer } from "./unicast_support.ts";
-import { type ShimType, twoNodes } from "./nodes_support.ts";
-import { canMakeNetns } from "./support/netns.ts";
-import { PATIENT, type TestNode } from "./support/node.ts";
-import { run } from "./support/process.ts";
+import { first, joins, Loopback, pingServer } from "../support/unicast_layer.ts";
+import { type ShimType, twoNodes } from "../support/two_nodes.ts";
+import { canMakeNetns } from "../support/netns.ts";
+import { PATIENT, type TestNode } from "../support/node.ts";
+import { run } from "../support/process.ts";
 
 /** Certificates of an ML-DSA CA for server and client, and a hybrid key exchange, on both nodes. */
 async function secure(a: TestNode, b: TestNode, name: string, key: string): Promise<void> {

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { errnoName, OuroError } from "../../lib/errno.ts";
 import type { Flow } from "../../lib/flow/flow.ts";
 import { QOS } from "../../lib/qos.ts";
-import { First, numbered } from "./fault_peer.ts";
+import { First, numbered } from "../support/fault_peer.ts";
 import {
   Bystanders,
   exchange,
@@ -19,9 +19,9 @@ import {
   SOON_MS,
   STACK_TRACE,
   TwoHosts,
-} from "./fault_support.ts";
-import { until, within } from "./support/deadline.ts";
-import { canMakeNetns } from "./support/netns.ts";
+} from "../support/faults.ts";
+import { until, within } from "../support/deadline.ts";
+import { canMakeNetns } from "../support/netns.ts";
 
 const ignore = !canMakeNetns();
 const TYPES = ["udp4", "eth-dix"] as const;

@@ -4,10 +4,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
-import { serve, type ShimType, twoNodes, TYPES } from "./nodes_support.ts";
-import { DEADLINE_MS, within } from "./support/deadline.ts";
-import { canMakeNetns } from "./support/netns.ts";
-import { ouro, PATIENT, TestNode } from "./support/node.ts";
+import { serve, type ShimType, twoNodes, TYPES } from "../support/two_nodes.ts";
+import { DEADLINE_MS, within } from "../support/deadline.ts";
+import { canMakeNetns } from "../support/netns.ts";
+import { ouro, PATIENT, TestNode } from "../support/node.ts";
 
 const ignore = !canMakeNetns();
 const MASK = "255.255.255.0";

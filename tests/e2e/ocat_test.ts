@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
 
 /** Starts a server of a name and waits until flows can come. */
 async function serve(

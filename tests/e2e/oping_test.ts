@@ -6,10 +6,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
 import { FlowFlag } from "../../lib/flow/flags.ts";
-import { textOf } from "../unit/hex.ts";
+import { textOf } from "../support/hex.ts";
 import { mended, opingCases, takesNonsense } from "../unit/oping/vectors.ts";
-import { DEADLINE_MS, until } from "./support/deadline.ts";
-import { ouro, PATIENT, type RunningProcess, TestNode } from "./support/node.ts";
+import { DEADLINE_MS, until } from "../support/deadline.ts";
+import { ouro, PATIENT, type RunningProcess, TestNode } from "../support/node.ts";
 
 const cases = opingCases();
 

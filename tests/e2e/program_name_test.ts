@@ -6,8 +6,8 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { Flow, OuroProcess } from "../../lib/mod.ts";
-import { DEADLINE_MS } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { DEADLINE_MS } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
 
 const LIB = new URL("../../lib/mod.ts", import.meta.url).href;
 const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));

@@ -1,10 +1,10 @@
 // The RIB as a file system, live: what root's IPCPs show below PREFIX/tmp/ouroboros, and that nothing hangs or stays.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { run } from "./support/process.ts";
-import { TestNode } from "./support/node.ts";
-import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+import { until } from "../support/deadline.ts";
+import { run } from "../support/process.ts";
+import { TestNode } from "../support/node.ts";
+import { first, joins, Loopback, pinged, pingServer } from "../support/unicast_layer.ts";
 
 const ignore = Deno.uid() !== 0 || !exists("/dev/fuse");
 

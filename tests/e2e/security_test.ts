@@ -5,15 +5,15 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { CIPHERS, KEXES } from "../../lib/wire/oap_ids.ts";
-import { until } from "./support/deadline.ts";
+import { until } from "../support/deadline.ts";
 import {
   type NodeOptions,
   PATIENT,
   type RunningProcess,
   type RunResult,
   TestNode,
-} from "./support/node.ts";
-import { script } from "./support/process.ts";
+} from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 function peer(...words: string[]): string[] {
   return script("tests/e2e/security_peer.ts", ...words);

@@ -8,11 +8,11 @@ import {
   defaultBootstrapOptions,
   IpcpType,
 } from "../../lib/irm/mod.ts";
-import { twoNodes } from "./nodes_support.ts";
-import { canMakeNetns } from "./support/netns.ts";
-import { DEADLINE_MS } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { twoNodes } from "../support/two_nodes.ts";
+import { canMakeNetns } from "../support/netns.ts";
+import { DEADLINE_MS } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

@@ -10,7 +10,7 @@ import { Block, CLASSES, Shard } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
 import { reclaim } from "../../lib/shm/reclaim.ts";
-import { RunningProcess } from "./support/process.ts";
+import { RunningProcess } from "../support/process.ts";
 
 const CHILD = fromFileUrl(new URL("./shm_crash_child.ts", import.meta.url));
 const ROUNDS = 12;

@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals, assertNotMatch } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { until } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
 
 const SEED = Number(Deno.env.get("OURO_TEST_SEED") ?? Date.now() % 1e6);
 const ROUNDS = 400;

@@ -5,9 +5,9 @@ import { assert, assertEquals } from "@std/assert";
 import { Block } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
-import { until } from "./support/deadline.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
-import { userProgram } from "./support/user_program.ts";
+import { until } from "../support/deadline.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { userProgram } from "../support/user_program.ts";
 
 const ROOT = Deno.uid() === 0;
 const PEER = new URL("./shm_matrix_peer.ts", import.meta.url);

@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type RunningProcess, TestNode } from "./support/node.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
 
 async function nodeWithServers(): Promise<TestNode> {
   const node = await TestNode.start();

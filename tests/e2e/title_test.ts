@@ -1,8 +1,8 @@
 /** What is proved here: what daemons and tools are called in lists of processes (`ps`, `top`, `ss -p`). */
 
 import { assertEquals } from "@std/assert";
-import { until } from "./support/deadline.ts";
-import { PATIENT, TestNode } from "./support/node.ts";
+import { until } from "../support/deadline.ts";
+import { PATIENT, TestNode } from "../support/node.ts";
 
 /** Name and words of a process as the kernel has them. */
 function titleOf(pid: number): { comm: string; words: string } {

@@ -8,9 +8,9 @@ import { createSocket } from "node:dgram";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
 import { type ToolCase, toolCases } from "../unit/tools/vectors.ts";
-import { DEADLINE_MS, until } from "./support/deadline.ts";
-import { ouro, TestNode } from "./support/node.ts";
-import { textOf } from "../unit/hex.ts";
+import { DEADLINE_MS, until } from "../support/deadline.ts";
+import { ouro, TestNode } from "../support/node.ts";
+import { textOf } from "../support/hex.ts";
 
 const cases = toolCases();
 /** How long a reply that must not come is waited for, ms. */

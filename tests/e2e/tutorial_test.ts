@@ -5,7 +5,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { runSection } from "./support/tutorial.ts";
+import { runSection } from "../support/tutorial.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 Deno.test("README begins with the two commands", async () => {

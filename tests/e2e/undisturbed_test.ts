@@ -6,12 +6,12 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { encodeIrmMsg, IrmCode } from "../../lib/irm/messages.ts";
-import { peer, serverPeer } from "../doubles/peer.ts";
-import { Puppet } from "../doubles/puppet.ts";
+import { peer, serverPeer } from "../support/peer.ts";
+import { Puppet } from "../support/puppet.ts";
 import { Prng } from "../../sim/prng.ts";
-import { Bystanders, faultPeer, STACK_TRACE } from "./fault_support.ts";
-import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
+import { Bystanders, faultPeer, STACK_TRACE } from "../support/faults.ts";
+import { until } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
 
 const SEED = Number(Deno.env.get("OURO_SEED") ?? 20261125);
 /** Whose flow goes on, and who does harm. */

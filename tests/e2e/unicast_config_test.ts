@@ -2,11 +2,11 @@
 // eth-dix, with enrol, conn, reg and autobind; the prototype's own sequence on the command line.
 
 import { assertMatch } from "@std/assert";
-import { serve } from "./nodes_support.ts";
-import { until } from "./support/deadline.ts";
-import { canMakeNetns, NetLab } from "./support/netns.ts";
-import { ouro, TestNode } from "./support/node.ts";
-import { pinged } from "./unicast_support.ts";
+import { serve } from "../support/two_nodes.ts";
+import { until } from "../support/deadline.ts";
+import { canMakeNetns, NetLab } from "../support/netns.ts";
+import { ouro, TestNode } from "../support/node.ts";
+import { pinged } from "../support/unicast_layer.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
 const canNet = canMakeNetns();

@@ -2,10 +2,10 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { until } from "./support/deadline.ts";
-import type { TestNode } from "./support/node.ts";
-import { serve } from "./nodes_support.ts";
-import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+import { until } from "../support/deadline.ts";
+import type { TestNode } from "../support/node.ts";
+import { serve } from "../support/two_nodes.ts";
+import { first, joins, Loopback, pinged, pingServer } from "../support/unicast_layer.ts";
 
 /** The layer has so many members, and will have them. */
 function members(node: TestNode, n: number): Promise<unknown> {

@@ -1,8 +1,8 @@
 // The whole way into a layer in one command, and waiting without sleep: `irm ipcp enroll … connect`, `irm wait`.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { PATIENT } from "./support/node.ts";
-import { first, joins, Loopback, pingServer } from "./unicast_support.ts";
+import { PATIENT } from "../support/node.ts";
+import { first, joins, Loopback, pingServer } from "../support/unicast_layer.ts";
 
 Deno.test("enroll … connect does it all, and what is waited for can be used at once", async () => {
   await using lab = await Loopback.make([["net.a", "net"], ["net.b"], ["net.c"]]);

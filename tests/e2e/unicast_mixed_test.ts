@@ -1,10 +1,10 @@
 // A unicast layer over lower layers of two kinds, a node that borders two layers, and what stacked layers carry.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { md5Hex } from "./ipcp_support.ts";
-import { nodeIn, serve } from "./nodes_support.ts";
-import { canMakeNetns, NetLab } from "./support/netns.ts";
-import { first, joins, pinged } from "./unicast_support.ts";
+import { md5Hex } from "../support/ipcp_pair.ts";
+import { nodeIn, serve } from "../support/two_nodes.ts";
+import { canMakeNetns, NetLab } from "../support/netns.ts";
+import { first, joins, pinged } from "../support/unicast_layer.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
 

@@ -3,9 +3,9 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { until } from "./support/deadline.ts";
-import { TestNode } from "./support/node.ts";
-import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+import { until } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
+import { first, joins, Loopback, pinged, pingServer } from "../support/unicast_layer.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
 

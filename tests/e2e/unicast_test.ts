@@ -1,9 +1,9 @@
 // Layers that recurse, live: unicast over UDP on the loopback, several nodes of one user; chains; three layers deep.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { serve } from "./nodes_support.ts";
-import { PATIENT } from "./support/node.ts";
-import { first, joins, Loopback, pinged, pingServer } from "./unicast_support.ts";
+import { serve } from "../support/two_nodes.ts";
+import { PATIENT } from "../support/node.ts";
+import { first, joins, Loopback, pinged, pingServer } from "../support/unicast_layer.ts";
 
 const THREE = /3 packets transmitted, 3 received/;
 

@@ -8,8 +8,8 @@ import {
   defaultBootstrapOptions,
   IpcpType,
 } from "../../lib/irm/mod.ts";
-import { type RunningProcess, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { script } from "../support/process.ts";
 
 /** Much longer than it takes; without the news a read waits for ever. */
 const MS = 60_000;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { FakeAdmin } from "../doubles/admin.ts";
+import { FakeAdmin } from "../support/admin.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { cliCases } from "../unit/irm/vectors.ts";
 import "../support/seed.ts";

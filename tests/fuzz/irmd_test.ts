@@ -7,8 +7,8 @@ import { instanceOf, irmSocketPath } from "../../lib/instance.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { encodeIrmMsg, flowInfoOf, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { SeqSocket } from "../../lib/sys/socket.ts";
-import { within } from "../e2e/support/deadline.ts";
-import { TestNode } from "../e2e/support/node.ts";
+import { within } from "../support/deadline.ts";
+import { TestNode } from "../support/node.ts";
 import { arbIrmMsg } from "../unit/lib/irm/arbitrary.ts";
 import "../support/seed.ts";
 

@@ -16,7 +16,7 @@ import { generatePair } from "../../security/kex/pair.ts";
 import { isOapFailure } from "../../security/oap/mod.ts";
 import { parsePem } from "../../security/pem.ts";
 import { KEXES } from "../../lib/wire/oap_ids.ts";
-import { DEFAULTS, ensure, KeptLog, SecDir } from "../unit/security/support.ts";
+import { DEFAULTS, ensure, KeptLog, SecDir } from "../support/security_dir.ts";
 import "../support/seed.ts";
 
 const vectors = JSON.parse(

@@ -12,8 +12,8 @@ import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
 import { reclaim } from "../../lib/shm/reclaim.ts";
 import { transfer } from "../../lib/shm/transfer.ts";
-import { FakeIrmd } from "../doubles/irmd.ts";
-import { removeShm } from "../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../support/memory_irmd.ts";
+import { removeShm } from "../support/shm.ts";
 import { FIRST_SEED } from "../support/seed.ts";
 
 const seed = Number(Deno.env.get("FUZZ_SEED") ?? FIRST_SEED);

@@ -2,10 +2,10 @@
 // speaks and listens. Needs OURO_PROTOTYPE and root.
 
 import { assertEquals } from "@std/assert";
-import { until } from "../e2e/support/deadline.ts";
-import type { RunningProcess } from "../e2e/support/process.ts";
+import { until } from "../support/deadline.ts";
+import type { RunningProcess } from "../support/process.ts";
 import { canRunPrototype } from "./c_host.ts";
-import { Chain, type Kind } from "./unicast_support.ts";
+import { Chain, type Kind } from "../support/mixed_chain.ts";
 
 /** Makes all hosts of a chain members of broadcast layer `all`, each enrolled with the one before it and connected. */
 async function layer(chain: Chain): Promise<void> {

@@ -5,8 +5,8 @@
  * prototype is found through `OURO_PROTOTYPE`, its installation prefix.
  */
 
-import { RunningProcess, type RunOptions, type RunResult } from "../e2e/support/process.ts";
-import { ouro } from "../e2e/support/node.ts";
+import { RunningProcess, type RunOptions, type RunResult } from "../support/process.ts";
+import { ouro } from "../support/node.ts";
 
 /** Prefix of the installed prototype, or undefined: then interop tests are ignored. */
 export const PROTOTYPE: string | undefined = Deno.env.get("OURO_PROTOTYPE") || undefined;

@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { NetLab } from "../e2e/support/netns.ts";
+import { NetLab } from "../support/netns.ts";
 import { canRunPrototype, CHost } from "./c_host.ts";
 import { OurHost } from "./our_host.ts";
 

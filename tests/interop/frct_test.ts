@@ -10,7 +10,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import type { FrctStats } from "../../lib/frct/mod.ts";
-import { ouro } from "../e2e/support/node.ts";
+import { ouro } from "../support/node.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 
 const COUNT = 5;

@@ -2,8 +2,8 @@
 // asks. Needs OURO_PROTOTYPE and root.
 
 import { assert, assertEquals } from "@std/assert";
-import { NetLab } from "../e2e/support/netns.ts";
-import type { RunResult } from "../e2e/support/process.ts";
+import { NetLab } from "../support/netns.ts";
+import type { RunResult } from "../support/process.ts";
 import { canRunPrototype, CHost, type CHostOptions } from "./c_host.ts";
 
 const ignore = !canRunPrototype;

@@ -2,7 +2,7 @@
 // applications work on our IRMd. The combination of the two C programs is the reference.
 
 import { assert, assertEquals } from "@std/assert";
-import { ouro } from "../e2e/support/node.ts";
+import { ouro } from "../support/node.ts";
 import { bindProcess, canRunPrototype, CHost, PROTOTYPE } from "./c_host.ts";
 
 const ignore = !canRunPrototype;

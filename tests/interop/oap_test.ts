@@ -8,12 +8,12 @@
 import { assert } from "@std/assert";
 import { CIPHERS, DIGESTS, KEXES } from "../../lib/wire/oap_ids.ts";
 import { init, leaf, staticKem } from "../../pki/make.ts";
-import { NetLab } from "../e2e/support/netns.ts";
-import type { RunResult } from "../e2e/support/process.ts";
-import { pkiOptions, SecDir } from "../unit/security/support.ts";
+import { NetLab } from "../support/netns.ts";
+import type { RunResult } from "../support/process.ts";
+import { pkiOptions, SecDir } from "../support/security_dir.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 import { OurHost } from "./our_host.ts";
-import { script } from "../e2e/support/process.ts";
+import { script } from "../support/process.ts";
 
 const ignore = !canRunPrototype;
 /** Names served on the prototype's host and on ours. */

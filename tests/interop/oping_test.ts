@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ouro } from "../e2e/support/node.ts";
-import type { RunningProcess } from "../e2e/support/process.ts";
+import { ouro } from "../support/node.ts";
+import type { RunningProcess } from "../support/process.ts";
 import { bindProcess, canRunPrototype, CHost } from "./c_host.ts";
 
 const ignore = !canRunPrototype;

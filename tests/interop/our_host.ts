@@ -3,8 +3,8 @@
  * prefix of its own.
  */
 
-import { ouro } from "../e2e/support/node.ts";
-import { RunningProcess, type RunResult } from "../e2e/support/process.ts";
+import { ouro } from "../support/node.ts";
+import { RunningProcess, type RunResult } from "../support/process.ts";
 
 export class OurHost implements AsyncDisposable {
   readonly #processes: RunningProcess[] = [];

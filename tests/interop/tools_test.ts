@@ -3,10 +3,10 @@
 // on random command lines without a daemon.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { RunningProcess } from "../e2e/support/process.ts";
-import { ouro } from "../e2e/support/node.ts";
-import { until } from "../e2e/support/deadline.ts";
-import { FakeAdmin } from "../doubles/admin.ts";
+import { RunningProcess } from "../support/process.ts";
+import { ouro } from "../support/node.ts";
+import { until } from "../support/deadline.ts";
+import { FakeAdmin } from "../support/admin.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { bindProcess, canRunPrototype, CHost, PROTOTYPE } from "./c_host.ts";
 

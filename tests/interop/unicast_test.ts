@@ -3,7 +3,7 @@
 
 import { assertMatch } from "@std/assert";
 import { canRunPrototype } from "./c_host.ts";
-import { Chain, type Kind } from "./unicast_support.ts";
+import { Chain, type Kind } from "../support/mixed_chain.ts";
 
 const ignore = !canRunPrototype;
 const THREE = /3 packets transmitted, 3 received/;

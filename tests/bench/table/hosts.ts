@@ -1,9 +1,9 @@
 /** Where the works of the table run: one node, or two in network namespaces joined by a veth pair; and how a pair of peers is run there. */
 
-import { md5Hex } from "../../e2e/ipcp_support.ts";
-import { NetLab } from "../../e2e/support/netns.ts";
-import { ouro, TestNode } from "../../e2e/support/node.ts";
-import { script } from "../../e2e/support/process.ts";
+import { md5Hex } from "../../support/ipcp_pair.ts";
+import { NetLab } from "../../support/netns.ts";
+import { ouro, TestNode } from "../../support/node.ts";
+import { script } from "../../support/process.ts";
 import type { Figures } from "./ends.ts";
 
 const DEADLINE_MS = 300_000;

@@ -9,7 +9,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { canMakeNetns } from "../../e2e/support/netns.ts";
+import { canMakeNetns } from "../../support/netns.ts";
 import { line } from "../figures.ts";
 import { type BenchFile, machine, readBench } from "./file.ts";
 import { canPin } from "./hosts.ts";

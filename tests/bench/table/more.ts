@@ -3,8 +3,8 @@
 import { Buffer } from "node:buffer";
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { crc32 } from "../../../lib/crc32.ts";
-import { ouro } from "../../e2e/support/node.ts";
-import { canMakeNetns } from "../../e2e/support/netns.ts";
+import { ouro } from "../../support/node.ts";
+import { canMakeNetns } from "../../support/netns.ts";
 import { canRunPrototype } from "../../interop/c_host.ts";
 import { opingRoundTrip } from "../oping.ts";
 import { onOneNode, onTwoNodes, runWork } from "./hosts.ts";

@@ -13,7 +13,7 @@ import { renew, request, signRequest } from "../../../pki/renew.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
 import { onePem } from "../../../security/pem.ts";
 import { TrustFiles } from "../../../security/trust_files.ts";
-import { KeptLog, pkiOptions, SecDir } from "../../unit/security/support.ts";
+import { KeptLog, pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
 

@@ -5,7 +5,7 @@ import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
 import { KEY_TYPES } from "../../../pki/key_types.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
 import { TrustStore } from "../../../security/trust.ts";
-import { pkiOptions, SecDir } from "../../unit/security/support.ts";
+import { pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
 

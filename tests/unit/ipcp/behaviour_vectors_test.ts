@@ -10,7 +10,7 @@ import { isWireError } from "../../../lib/wire/mod.ts";
 import { nameHash } from "../../../lib/hash.ts";
 import { HashAlgo } from "../../../lib/irm/messages.ts";
 import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
-import * as t from "./machine_support.ts";
+import * as t from "../../support/machines.ts";
 import { allIpcpVectors, unhex } from "./vectors.ts";
 
 interface BehaviourInput {

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { eidKey, EidPool } from "../../../ipcp/shim/eids.ts";
-import { seeded } from "./machine_support.ts";
+import { seeded } from "../../support/machines.ts";
 
 const LLC = { first: 2, last: 63, quarantineUs: 120e6, mplUs: 100 };
 const UDP = { first: 1, last: 0xfffffffe, quarantineUs: 120e6, mplUs: 5e6 };

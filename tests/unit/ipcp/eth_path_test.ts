@@ -9,9 +9,9 @@ import { ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { PKT } from "../../../lib/sys/netsock.ts";
-import { MemorySegment, type MemoryStation } from "../../doubles/memory_wire.ts";
-import { withShm } from "../lib/shm/support.ts";
-import { App, type AppFlow, IpcpMemory } from "./data_support.ts";
+import { MemorySegment, type MemoryStation } from "../../support/memory_wire.ts";
+import { withShm } from "../../support/shm.ts";
+import { App, type AppFlow, IpcpMemory } from "../../support/ipcp_memory.ts";
 
 const ETHERTYPE = 0xa000;
 const LOCAL = 40;

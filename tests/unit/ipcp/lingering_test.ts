@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Lingering } from "../../../ipcp/lingering.ts";
-import { drain } from "./machine_support.ts";
+import { drain } from "../../support/machines.ts";
 
 Deno.test("a flow lingers its first time, another ends at once", () => {
   const m = new Lingering();

@@ -5,7 +5,7 @@ import { QOS } from "../../../lib/qos.ts";
 import { ARRIVAL_LIFE_US, ASKING_PER_SOURCE_MAX } from "../../../ipcp/arrivals.ts";
 import { type LocalEffect, LocalMachine } from "../../../ipcp/local/machine.ts";
 import { Registrations } from "../../../ipcp/registrations.ts";
-import { drain, OAP, order, OTHER, SRV } from "./machine_support.ts";
+import { drain, OAP, order, OTHER, SRV } from "../../support/machines.ts";
 
 const NONE = new Uint8Array(0);
 

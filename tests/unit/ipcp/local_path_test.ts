@@ -4,8 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import { LocalPath } from "../../../ipcp/local/data/path.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
-import { ownerUid, withShm } from "../lib/shm/support.ts";
-import { App, type AppFlow, IpcpMemory, used } from "./data_support.ts";
+import { ownerUid, withShm } from "../../support/shm.ts";
+import { App, type AppFlow, IpcpMemory, used } from "../../support/ipcp_memory.ts";
 
 const [U, V] = [ownerUid(61001), ownerUid(61002)];
 

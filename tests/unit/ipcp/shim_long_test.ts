@@ -11,7 +11,7 @@ import { ASKING_UNPROVEN_PER_NAME_MAX } from "../../../ipcp/arrivals.ts";
 import { NETWORK_BYTES, REFLECTED_TIMES } from "../../../ipcp/shim/allowance.ts";
 import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
 import { ShimMachine } from "../../../ipcp/shim/machine.ts";
-import * as t from "./machine_support.ts";
+import * as t from "../../support/machines.ts";
 
 const LLC: ShimConfig = {
   ...t.DIX,

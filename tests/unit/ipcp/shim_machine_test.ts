@@ -15,7 +15,7 @@ import {
 import { REFLECTED_TIMES } from "../../../ipcp/shim/allowance.ts";
 import { REQUEST_LIFE_US, type ShimMachine } from "../../../ipcp/shim/machine.ts";
 import { RESOLVE_ANSWER_US } from "../../../ipcp/shim/name_cache.ts";
-import * as t from "./machine_support.ts";
+import * as t from "../../support/machines.ts";
 
 Deno.test("query() asks everybody, repeats at 50 and 100 ms, and answers all who wait", () => {
   const m = t.machine();

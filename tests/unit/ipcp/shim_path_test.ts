@@ -10,8 +10,8 @@ import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { receivingWire, SegmentWire } from "../../../ipcp/udp/data/wire.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
-import { withShm } from "../lib/shm/support.ts";
-import { App, IpcpMemory, used } from "./data_support.ts";
+import { withShm } from "../../support/shm.ts";
+import { App, IpcpMemory, used } from "../../support/ipcp_memory.ts";
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 const SPEC = { nameBytes: 16, payloadMax: 8976 } as const;

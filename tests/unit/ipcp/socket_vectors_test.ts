@@ -21,7 +21,7 @@ import { inet4OfNumber, udpSettings } from "../../../ipcp/udp/config.ts";
 import { formatInet4 } from "../../../lib/inet.ts";
 import type { Answer } from "../../../ipcp/machine.ts";
 import { QUERY_LIFE_US } from "../../../ipcp/shim/name_cache.ts";
-import * as t from "./machine_support.ts";
+import * as t from "../../support/machines.ts";
 import { allIpcpVectors, GROUPS, type IpcpVector, ipcpVectors, unhex } from "./vectors.ts";
 
 Deno.test("every group of the vectors is walked by a test", () => {

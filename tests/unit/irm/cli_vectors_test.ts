@@ -1,7 +1,7 @@
 /** The transcripts of the prototype's `irm`, in order, against a daemon in memory. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 import { fakeSystem, irm } from "./console.ts";
 import { cliCases, SECOND_LIST_ORDER, withoutPids } from "./vectors.ts";
 

@@ -1,7 +1,7 @@
 /** What `irm` does beyond the prototype: reasons on stderr, JSON, filters, enc paths, applets. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 import { fakeSystem, irm } from "./console.ts";
 
 async function withIpcps(): Promise<FakeAdmin> {

@@ -4,7 +4,7 @@ import { run } from "../../../irm/commands.ts";
 import type { Admin } from "../../../irm/admin.ts";
 import type { System } from "../../../irm/context.ts";
 import { splitFlags } from "../../../irm/flags.ts";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 
 /** What a command line did. */
 export interface Outcome {

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { COMMANDS, OWN_WORDS } from "../../../commands/table.ts";
 import { shellWord } from "../../../lib/cli/shell_word.ts";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 import { fakeSystem, irm } from "./console.ts";
 
 const ROOT = new URL("../../../", import.meta.url);

@@ -1,7 +1,7 @@
 /** `irm save`: where the text goes, and what is told. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 import { realSystem } from "../../../irm/system.ts";
 import { irm } from "./console.ts";
 

@@ -1,7 +1,7 @@
 /** `irm wait`, and `irm ipcp enroll … connect`: what they ask for, in which order, and how they fail. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { FakeAdmin } from "../../doubles/admin.ts";
+import { FakeAdmin } from "../../support/admin.ts";
 import { irm } from "./console.ts";
 
 Deno.test("wait name ends when the name is known, with 2 when it is not in time", async () => {

@@ -8,8 +8,8 @@ import type { Instance } from "../../../lib/instance.ts";
 import { Logger, nullSink } from "../../../lib/log.ts";
 import { FlowSetLayout, RbuffLayout } from "../../../lib/shm/layout.ts";
 import { Rbuff } from "../../../lib/shm/rbuff.ts";
-import { used } from "../ipcp/data_support.ts";
-import { withShm } from "../lib/shm/support.ts";
+import { used } from "../../support/ipcp_memory.ts";
+import { withShm } from "../../support/shm.ts";
 
 /** Pids of nobody. */
 const A = 4_100_001;

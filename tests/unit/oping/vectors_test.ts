@@ -10,7 +10,7 @@ import { encode, LENGTH } from "../../../lib/wire/oping_msg.ts";
 import { type ClientOptions, parseOptions } from "../../../oping/options.ts";
 import { header, PingRun } from "../../../oping/run.ts";
 import { mended, type OpingCase, opingCases, takesNonsense } from "./vectors.ts";
-import { textOf } from "../hex.ts";
+import { textOf } from "../../support/hex.ts";
 
 const cases = opingCases();
 

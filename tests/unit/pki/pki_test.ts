@@ -8,7 +8,7 @@ import { main } from "../../../pki/main.ts";
 import { check } from "../../../pki/check.ts";
 import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
 import { PkiError } from "../../../pki/files.ts";
-import { pkiOptions, SecDir } from "../security/support.ts";
+import { pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
 

@@ -8,7 +8,7 @@ import {
   type EncConfFile,
   parseEncConf,
 } from "../../../security/enc_conf.ts";
-import { ensure } from "./support.ts";
+import { ensure } from "../../support/security_dir.ts";
 
 const encoder = new TextEncoder();
 const parse = (text: string) => parseEncConf(encoder.encode(text));

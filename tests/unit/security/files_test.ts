@@ -10,7 +10,7 @@ import { isOapFailure } from "../../../security/oap/mod.ts";
 import type { NameSecurity } from "../../../security/oap/mod.ts";
 import { checkPathsReadableBy } from "../../../security/path_access.ts";
 import { nameRefusal } from "../../../security/files.ts";
-import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const NAME = "svc";
 

@@ -17,7 +17,7 @@ import { encodePem, parsePem } from "../../../security/pem.ts";
 import { Secret } from "../../../security/secret.ts";
 import { SigningKey } from "../../../security/signing_key.ts";
 import { printable } from "../../../security/printable.ts";
-import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "./support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../support/security_dir.ts";
 import rsa512 from "./rsa512.json" with { type: "json" };
 
 const NAME = "svc";

@@ -20,7 +20,7 @@ import {
   staticPublicFromRaw,
 } from "../../../security/kex/static.ts";
 import { encodePem } from "../../../security/pem.ts";
-import { ensure } from "./support.ts";
+import { ensure } from "../../support/security_dir.ts";
 
 function spki(algorithm: Uint8Array[], key: Uint8Array): Uint8Array<ArrayBuffer> {
   return tlv(

@@ -9,7 +9,7 @@ import type { Daemon } from "../../../irmd/daemon.ts";
 import { createName } from "../../../irmd/names.ts";
 import type { Asker } from "../../../irmd/registry/mod.ts";
 import { IrmCode, type NameInfo } from "../../../lib/irm/messages.ts";
-import { KeptLog, SecDir } from "./support.ts";
+import { KeptLog, SecDir } from "../../support/security_dir.ts";
 
 /** As much of a daemon as creating a name needs. */
 function daemon() {

@@ -14,7 +14,7 @@ import { encodeConfig, TestType } from "../../../tools/operf/protocol.ts";
 import { announcement, header, statistics } from "../../../tools/operf/text.ts";
 import { parseOvpn } from "../../../tools/ovpn/options.ts";
 import { type ToolCase, toolCases } from "./vectors.ts";
-import { textOf } from "../hex.ts";
+import { textOf } from "../../support/hex.ts";
 
 const cases = toolCases();
 

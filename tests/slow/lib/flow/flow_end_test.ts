@@ -4,8 +4,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Errno, Flow, OuroError, type OuroProcess, QOS } from "../../../../lib/mod.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 interface Fixture {
   readonly a: OuroProcess;

@@ -9,9 +9,9 @@ import { instanceOf } from "../../../../lib/instance.ts";
 import { type Flow, type OuroProcess, QOS, type QosSpec } from "../../../../lib/mod.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { PciFlag } from "../../../../lib/wire/frct_pci.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
 import { Prng } from "../../../../sim/prng.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 const NOW = { nonblock: true };
 let counter = 0;

@@ -7,8 +7,8 @@ import { openFlow, partsOf } from "../../../../lib/flow/flow.ts";
 import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { ask, askSync, giveBack, giveBackSync, grantTransfer } from "../../../../lib/flow/grant.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 const AES_256_GCM = 901;
 

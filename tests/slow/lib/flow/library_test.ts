@@ -15,8 +15,8 @@ import {
 import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 interface Fixture {
   irmd: FakeIrmd;

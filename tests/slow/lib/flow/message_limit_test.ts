@@ -11,8 +11,8 @@ import type { SduLimits } from "../../../../lib/irm/messages.ts";
 import { Flow, type OuroProcess, Packet, QOS, type QosSpec } from "../../../../lib/mod.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { CIPHERS } from "../../../../lib/wire/oap_ids.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 const BLOCK = 1048260;
 const NOW = { nonblock: true };

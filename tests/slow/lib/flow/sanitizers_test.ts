@@ -4,8 +4,8 @@
 import { assertEquals } from "@std/assert";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { Flow } from "../../../../lib/mod.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 async function exchange(qos: "raw" | "data", closed: boolean): Promise<void> {
   const instance = instanceOf(`/tmp/ouro-sanitizers-test-${crypto.randomUUID()}`);

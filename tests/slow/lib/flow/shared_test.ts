@@ -4,8 +4,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Worker } from "node:worker_threads";
 import { OuroError, QOS } from "../../../../lib/mod.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../../../unit/lib/shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 for (const blocking of [true, false]) {
   Deno.test({

@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
 import { Cond, COND_BYTES, CondLayout } from "../../../../lib/sys/cond.ts";
-import { until } from "../../../e2e/support/deadline.ts";
+import { until } from "../../../support/deadline.ts";
 import { withLocks } from "./lock_threads.ts";
 import { Shared } from "./lock_worker.ts";
 

@@ -3,7 +3,7 @@
  * mutex_test.ts and cond_test.ts. Answers with the number of rounds it did.
  */
 
-import { LibcCond, LibcMutex } from "../../../doubles/pthread.ts";
+import { LibcCond, LibcMutex } from "../../../support/pthread.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
 import { Cond } from "../../../../lib/sys/cond.ts";
 import { ShmObject } from "../../../../lib/sys/mman.ts";

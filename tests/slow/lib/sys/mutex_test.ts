@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { KIND_ROBUST, KIND_ROBUST_PI, MutexLayout } from "../../../../lib/sys/mutex.ts";
 import { Mutex } from "../../../../lib/sys/mutex.ts";
-import { LibcMutex } from "../../../doubles/pthread.ts";
+import { LibcMutex } from "../../../support/pthread.ts";
 import { withLocks } from "./lock_threads.ts";
 import { Shared } from "./lock_worker.ts";
 

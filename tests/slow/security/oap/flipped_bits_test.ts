@@ -3,7 +3,7 @@
 import { assert } from "@std/assert";
 import { init, leaf } from "../../../../pki/make.ts";
 import { isOapFailure } from "../../../../security/oap/mod.ts";
-import { DEFAULTS, KeptLog, pkiOptions, SecDir } from "../../../unit/security/support.ts";
+import { DEFAULTS, KeptLog, pkiOptions, SecDir } from "../../../support/security_dir.ts";
 
 const NAME = "svc";
 const HEADER_BYTES = 36;

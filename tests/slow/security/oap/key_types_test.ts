@@ -5,8 +5,8 @@ import { DIGESTS } from "../../../../lib/wire/oap_ids.ts";
 import { init, leaf } from "../../../../pki/make.ts";
 import { sha256 } from "../../../../security/digest.ts";
 import { onePem } from "../../../../security/pem.ts";
-import { agreed, allocate, NAME, refused } from "../../../unit/security/oap/support.ts";
-import { ensure, pkiOptions, SecDir } from "../../../unit/security/support.ts";
+import { agreed, allocate, NAME, refused } from "../../../support/oap_allocation.ts";
+import { ensure, pkiOptions, SecDir } from "../../../support/security_dir.ts";
 
 /** SLH-DSA signs in seconds; one small parameter set stands for the rest. */
 const KEY_TYPES = [

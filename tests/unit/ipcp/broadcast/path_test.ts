@@ -7,8 +7,8 @@ import { BroadcastNode } from "../../../../ipcp/broadcast/node.ts";
 import { Mailbox } from "../../../../ipcp/data/mailbox.ts";
 import { Counter, Order } from "../../../../ipcp/data/table.ts";
 import { ProcessParts, socketLink } from "../../../../lib/flow/process_parts.ts";
-import { App, IPCP_PID, IpcpMemory, used } from "../data_support.ts";
-import { withShm } from "../../lib/shm/support.ts";
+import { App, IPCP_PID, IpcpMemory, used } from "../../../support/ipcp_memory.ts";
+import { withShm } from "../../../support/shm.ts";
 
 Deno.test("a process that joins and writes while the worker has no processor is heard, and may be gone by then", () => {
   withShm((i, defer) => {

@@ -23,7 +23,7 @@ import {
   TWINS_MAX,
 } from "../../../../ipcp/member/connections.ts";
 import { MESSAGE_US, START_US } from "../../../../ipcp/member/enrollment.ts";
-import { CONF, Member, pair, type World } from "./world.ts";
+import { CONF, Member, pair, type World } from "../../../support/members.ts";
 
 const S = 1e6;
 

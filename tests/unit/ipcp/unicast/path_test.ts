@@ -14,8 +14,8 @@ import { DataStats } from "../../../../ipcp/unicast/stats.ts";
 import { ForwardTable, HopStates } from "../../../../ipcp/unicast/table.ts";
 import type { ProcessParts } from "../../../../lib/flow/process_parts.ts";
 import { FLAT_LAYOUT } from "../../../../lib/wire/dt_pci.ts";
-import { App, type AppFlow, IpcpMemory, used } from "../data_support.ts";
-import { withShm } from "../../lib/shm/support.ts";
+import { App, type AppFlow, IpcpMemory, used } from "../../../support/ipcp_memory.ts";
+import { withShm } from "../../../support/shm.ts";
 
 const SELF = 0x11111111;
 

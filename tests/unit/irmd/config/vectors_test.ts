@@ -8,7 +8,7 @@ import { type IrmdConfig, parseConfig, resolvePaths } from "../../../../irmd/con
 import { LB_POLICIES } from "../../../../irm/types.ts";
 import { IPCP_TYPE_WORDS } from "../../../../lib/irm/messages.ts";
 import { QOS } from "../../../../lib/qos.ts";
-import { FakeAdmin } from "../../../doubles/admin.ts";
+import { FakeAdmin } from "../../../support/admin.ts";
 import { isTaken } from "./taken.ts";
 import vectors from "../../../vectors/irmd.json" with { type: "json" };
 

@@ -23,7 +23,7 @@ import {
   reserve,
   RESPONSE,
   violations,
-} from "./support.ts";
+} from "../../../support/registry.ts";
 
 Deno.test("FlowRecord.of() takes a flow at its start only", () => {
   const good = flowInfoOf({ id: 1, nPid: 2 });

@@ -18,7 +18,7 @@ import {
   reserve,
   RESPONSE,
   violations,
-} from "./support.ts";
+} from "../../../support/registry.ts";
 
 /** Servers 10 and 12 and client 11 of root, name "n" of the policy bound to both servers, IPCP 20. */
 function node(polLb = 0) {

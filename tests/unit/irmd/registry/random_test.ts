@@ -13,7 +13,7 @@ import {
   type Reservation,
   type Waiter,
 } from "../../../../irmd/registry/mod.ts";
-import { registry, REQUEST, RESPONSE, violations } from "./support.ts";
+import { registry, REQUEST, RESPONSE, violations } from "../../../support/registry.ts";
 
 /** Pids 1 … 5 are processes, 6 … 8 IPCPs; two users. */
 const PROCS = [1, 2, 3, 4, 5];

@@ -3,8 +3,8 @@
 import { assertEquals } from "@std/assert";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { type Flow, FlowEvent, FlowSet, type OuroProcess, QOS } from "../../../../lib/mod.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
-import { removeShm } from "../shm/support.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 function setTest(
   name: string,

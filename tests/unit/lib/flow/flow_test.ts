@@ -20,9 +20,9 @@ import { FlowSetShm } from "../../../../lib/shm/flow_set.ts";
 import { Rbuff } from "../../../../lib/shm/rbuff.ts";
 import { IrmCode } from "../../../../lib/irm/messages.ts";
 import { Mapping, ShmObject } from "../../../../lib/sys/mman.ts";
-import { FakeIrmd } from "../../../doubles/irmd.ts";
+import { FakeIrmd } from "../../../support/memory_irmd.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
-import { removeShm } from "../shm/support.ts";
+import { removeShm } from "../../../support/shm.ts";
 
 let counter = 0;
 

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../../../lib/errno.ts";
 import { BlockCache } from "../../../../lib/shm/block_cache.ts";
 import { Pool } from "../../../../lib/shm/pool.ts";
-import { withShm } from "./support.ts";
+import { withShm } from "../../../support/shm.ts";
 
 function withCache(use: (cache: BlockCache, pool: Pool, used: () => number) => void): void {
   withShm((instance, defer) => {

@@ -11,7 +11,7 @@ import { transfer } from "../../../../lib/shm/transfer.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import { ShmObject } from "../../../../lib/sys/mman.ts";
-import { ownerUid, withShm } from "./support.ts";
+import { ownerUid, withShm } from "../../../support/shm.ts";
 
 const USER = ownerUid(4242);
 

@@ -14,7 +14,7 @@ import { RingReader } from "../../../../lib/shm/ring_reader.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import { ShmObject } from "../../../../lib/sys/mman.ts";
-import { withShm } from "./support.ts";
+import { withShm } from "../../../support/shm.ts";
 
 function withRbuff(use: (r: Rbuff, pool: Pool) => void): void {
   withShm((instance, defer) => {

@@ -26,7 +26,7 @@ import {
   MUTEX_BYTES,
   MutexLayout,
 } from "../../../../lib/sys/mutex.ts";
-import { hex, imageBytes, ownerUid, withShm } from "./support.ts";
+import { hex, imageBytes, ownerUid, withShm } from "../../../support/shm.ts";
 
 // deno-lint-ignore no-explicit-any -- each kind of vector has a shape of its own
 type Json = any;

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 
-const PROCESS = fromFileUrl(new URL("../../../doubles/capable_threads.ts", import.meta.url));
+const PROCESS = fromFileUrl(new URL("../../../support/capable_threads.ts", import.meta.url));
 
 Deno.test({
   name: "keepCapabilitiesEverywhere(): no thread keeps more than what is asked for",

@@ -31,7 +31,7 @@ import {
   realUid,
   userByUid,
 } from "../../../../lib/sys/users.ts";
-import { sysTest } from "./support.ts";
+import { sysTest } from "../../../support/sys.ts";
 
 sysTest("spawn() passes words and environment exactly, nothing else", async (dir) => {
   const { pid, pidfd } = spawn(["/bin/sh", "-c", 'echo "$1|$A"; env | grep -c LANG', "sh", "x y"], {

@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { ShmObject } from "../../../../lib/sys/mman.ts";
 
-const READER = fromFileUrl(new URL("../../../doubles/truncated_reader.ts", import.meta.url));
+const READER = fromFileUrl(new URL("../../../support/truncated_reader.ts", import.meta.url));
 
 async function read(): Promise<{ code: number; signal: string | null; out: string }> {
   const name = `/ouro-test-sigbus-${Deno.pid}`;

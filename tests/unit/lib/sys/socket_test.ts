@@ -6,7 +6,7 @@ import { EventFd, Fd } from "../../../../lib/sys/fd.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import { SeqListener, SeqSocket } from "../../../../lib/sys/socket.ts";
 import { Errno } from "../../../../lib/errno.ts";
-import { sysTest } from "./support.ts";
+import { sysTest } from "../../../support/sys.ts";
 
 /** A test with a listener in a directory of its own. */
 function socketTest(

@@ -8,8 +8,8 @@ import { assertEquals } from "@std/assert";
 import { CIPHERS, KEXES } from "../../../../lib/wire/oap_ids.ts";
 import { init, leaf, type MakeOptions, staticKem } from "../../../../pki/make.ts";
 import { isOapFailure } from "../../../../security/oap/mod.ts";
-import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../support.ts";
-import { agreed, allocate, NAME, refused } from "./support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../../support/security_dir.ts";
+import { agreed, allocate, NAME, refused } from "../../../support/oap_allocation.ts";
 
 for (const kex of KEXES) {
   Deno.test(`${kex.word}: both ends get one key`, async () => {

@@ -7,7 +7,7 @@ import { ClockGuard } from "../../../../security/oap/clock_guard.ts";
 import { isOapFailure, type OapService } from "../../../../security/oap/mod.ts";
 import { parse } from "../../../../lib/wire/oap_header.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
-import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../support.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../../support/security_dir.ts";
 
 const NAME = "svc";
 

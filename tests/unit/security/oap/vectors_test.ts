@@ -27,7 +27,7 @@ import type { OapPort } from "../../../../security/oap/port.ts";
 import { dhSalt } from "../../../../security/oap/session_key.ts";
 import type { SigningKey } from "../../../../security/signing_key.ts";
 import { TrustStore } from "../../../../security/trust.ts";
-import { DEFAULTS, ensure, KeptLog, SecDir } from "../support.ts";
+import { DEFAULTS, ensure, KeptLog, SecDir } from "../../../support/security_dir.ts";
 
 interface Side {
   crt: string | null;

@@ -1,10 +1,10 @@
 // deno-lint-ignore-file no-console -- what was tried again is told to whoever reads the run
 /** Unicast layers over eth-dix on a chain of hosts, each the prototype's or ours. */
 
-import { NetLab } from "../e2e/support/netns.ts";
-import { until } from "../e2e/support/deadline.ts";
-import type { RunResult } from "../e2e/support/process.ts";
-import { CHost, type CHostOptions } from "./c_host.ts";
+import { NetLab } from "./netns.ts";
+import { until } from "./deadline.ts";
+import type { RunResult } from "./process.ts";
+import { CHost, type CHostOptions } from "../interop/c_host.ts";
 
 /** Whose IRMd, IPCPs and tools a host has; or one's IRMd and tools with unicast IPCPs of the other. */
 export type Kind = "c" | "ouro" | "c irmd, our ipcps" | "our irmd, c ipcps";

@@ -1,10 +1,10 @@
 // Two nodes as two hosts: each with its IRMd and its IPCP in a network namespace, joined by a veth pair.
 
-import { md5Hex } from "./ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { NetLab } from "./support/netns.ts";
-import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
-import { run } from "./support/process.ts";
+import { md5Hex } from "./ipcp_pair.ts";
+import { until } from "./deadline.ts";
+import { NetLab } from "./netns.ts";
+import { ouro, type RunningProcess, TestNode } from "./node.ts";
+import { run } from "./process.ts";
 
 /** Start `oping -l`, bind it to a name and register that in a layer. */
 export async function serve(

@@ -1,8 +1,8 @@
 /** What the tests of system calls share. */
 
 import { assertEquals } from "@std/assert";
-import { EventSource } from "../../../../lib/sys/epoll.ts";
-import { Fd } from "../../../../lib/sys/fd.ts";
+import { EventSource } from "../../lib/sys/epoll.ts";
+import { Fd } from "../../lib/sys/fd.ts";
 
 /** A test with a directory of its own; descriptors must all be closed at the end. */
 export function sysTest(name: string, body: (dir: string) => void | Promise<void>): void {

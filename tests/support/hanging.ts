@@ -3,9 +3,9 @@
  * processes that went away from their parents.
  */
 
-import { canMakeNetns, NetLab } from "../e2e/support/netns.ts";
-import { TestNode } from "../e2e/support/node.ts";
-import { run } from "../e2e/support/process.ts";
+import { canMakeNetns, NetLab } from "./netns.ts";
+import { TestNode } from "./node.ts";
+import { run } from "./process.ts";
 
 Deno.test("hangs", async () => {
   await using net = new NetLab();

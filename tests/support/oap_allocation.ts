@@ -6,8 +6,8 @@ import {
   type OapAccepted,
   type OapCompleted,
   type OapFailure,
-} from "../../../../security/oap/mod.ts";
-import { DEFAULTS, ensure, KeptLog, type SecDir } from "../support.ts";
+} from "../../security/oap/mod.ts";
+import { DEFAULTS, ensure, KeptLog, type SecDir } from "./security_dir.ts";
 
 /** What is served. */
 export const NAME = "svc";

@@ -14,8 +14,8 @@ import {
 } from "../../lib/irm/messages.ts";
 import { SeqSocket } from "../../lib/sys/socket.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
-import { fileExists, type TestNode } from "../e2e/support/node.ts";
-import type { RunningProcess } from "../e2e/support/process.ts";
+import { fileExists, type TestNode } from "./node.ts";
+import type { RunningProcess } from "./process.ts";
 import type { Command, SendResult } from "./puppet_process.ts";
 
 const SCRIPT = fromFileUrl(new URL("./puppet_process.ts", import.meta.url));

@@ -1,10 +1,10 @@
 /** What the security tests share: a security directory in a temp directory, a log that is kept. */
 
-import { type Level, Logger } from "../../../lib/log.ts";
-import { type OapOptions, OapService } from "../../../security/oap/mod.ts";
-import type { NameSecurity } from "../../../security/oap/types.ts";
-import type { MakeOptions } from "../../../pki/make.ts";
-import { encodePem } from "../../../security/pem.ts";
+import { type Level, Logger } from "../../lib/log.ts";
+import { type OapOptions, OapService } from "../../security/oap/mod.ts";
+import type { NameSecurity } from "../../security/oap/types.ts";
+import type { MakeOptions } from "../../pki/make.ts";
+import { encodePem } from "../../security/pem.ts";
 
 /** Paths left to their defaults. */
 export const DEFAULTS: NameSecurity = {

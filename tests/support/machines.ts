@@ -1,12 +1,12 @@
 // Builders for control machines in a given state, under a fake clock and a counted "random".
 
-import { QOS } from "../../../lib/qos.ts";
-import { isWireError } from "../../../lib/wire/mod.ts";
-import type { FlowReply, ShimMgmt, ShimMgmtCodec } from "../../../lib/wire/shim_mgmt.ts";
-import { dixMgmt } from "../../../lib/wire/eth_mgmt.ts";
-import type { FlowOrder, Machine } from "../../../ipcp/machine.ts";
-import type { ShimConfig, ShimEffect } from "../../../ipcp/shim/effects.ts";
-import { ShimMachine } from "../../../ipcp/shim/machine.ts";
+import { QOS } from "../../lib/qos.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
+import type { FlowReply, ShimMgmt, ShimMgmtCodec } from "../../lib/wire/shim_mgmt.ts";
+import { dixMgmt } from "../../lib/wire/eth_mgmt.ts";
+import type { FlowOrder, Machine } from "../../ipcp/machine.ts";
+import type { ShimConfig, ShimEffect } from "../../ipcp/shim/effects.ts";
+import { ShimMachine } from "../../ipcp/shim/machine.ts";
 
 export const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 10);
 export const MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 11);

@@ -1,11 +1,11 @@
 /** Starts `flow_peer.ts`, a small application that uses the flow library, against a node under test. */
 
-import type { RunningProcess, RunOptions, TestNode } from "../e2e/support/node.ts";
-import { script } from "../e2e/support/process.ts";
+import type { RunningProcess, RunOptions, TestNode } from "./node.ts";
+import { script } from "./process.ts";
 
 /** Its command line. */
 export function peerArgv(...words: string[]): string[] {
-  return script("tests/doubles/flow_peer.ts", ...words);
+  return script("tests/support/flow_peer.ts", ...words);
 }
 
 /** Starts it with these words. */

@@ -1,21 +1,15 @@
 // A data path in one process: pools, rbuffs and flow sets of an instance of its own, "processes" that are
 // only numbers, and the loops of the data workers run turn by turn.
 
-import type { Instance } from "../../../lib/instance.ts";
-import { FlowEvent } from "../../../lib/shm/layout.ts";
-import { EVENTS_MAX, FlowSetShm } from "../../../lib/shm/flow_set.ts";
-import { Pool } from "../../../lib/shm/pool.ts";
-import { Rbuff } from "../../../lib/shm/rbuff.ts";
-import type { LongPackets } from "../../../ipcp/data/long_packets.ts";
-import { PortContext } from "../../../ipcp/data/port.ts";
-import type { ThreadParts } from "../../../ipcp/data/ports.ts";
-import {
-  Counter,
-  DATA_QUEUE,
-  FlowTable,
-  OrderRing,
-  ORDERS_FLOW,
-} from "../../../ipcp/data/table.ts";
+import type { Instance } from "../../lib/instance.ts";
+import { FlowEvent } from "../../lib/shm/layout.ts";
+import { EVENTS_MAX, FlowSetShm } from "../../lib/shm/flow_set.ts";
+import { Pool } from "../../lib/shm/pool.ts";
+import { Rbuff } from "../../lib/shm/rbuff.ts";
+import type { LongPackets } from "../../ipcp/data/long_packets.ts";
+import { PortContext } from "../../ipcp/data/port.ts";
+import type { ThreadParts } from "../../ipcp/data/ports.ts";
+import { Counter, DATA_QUEUE, FlowTable, OrderRing, ORDERS_FLOW } from "../../ipcp/data/table.ts";
 
 /** The pid of the IPCP under test; any number that is no process of this test. */
 export const IPCP_PID = 900001;

@@ -26,8 +26,8 @@ import { IPCP_BLOCKED_SIGNALS } from "../../lib/sys/signals.ts";
 import { SeqListener, SeqSocket } from "../../lib/sys/socket.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Type, type TypeName } from "../../ipcp/state.ts";
-import { DEADLINE_MS, until, within } from "../e2e/support/deadline.ts";
-import { ouro } from "../e2e/support/node.ts";
+import { DEADLINE_MS, until, within } from "./deadline.ts";
+import { ouro } from "./node.ts";
 
 /** Pids of applications: beyond what the kernel gives to processes here. */
 const APP_PIDS_FROM = 5_000_000;

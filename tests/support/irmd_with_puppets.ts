@@ -15,9 +15,9 @@ import {
 import { Logger, nullSink } from "../../lib/log.ts";
 import { QOS } from "../../lib/qos.ts";
 import { isOapFailure, OapService } from "../../security/oap/mod.ts";
-import { Puppet } from "../doubles/puppet.ts";
-import { until } from "./support/deadline.ts";
-import { PATIENCE, TestNode } from "./support/node.ts";
+import { Puppet } from "./puppet.ts";
+import { until } from "./deadline.ts";
+import { PATIENCE, TestNode } from "./node.ts";
 
 /** A node whose IPCPs are puppets. Direct flows are off, so that every flow needs one. */
 export async function puppetNode(

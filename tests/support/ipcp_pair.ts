@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { assertEquals } from "@std/assert";
 import { IpcpCode, type IpcpMsg, IrmCode } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
-import type { FakeFlow, FakeIpcp, FakeIrmd } from "../doubles/fake_irmd.ts";
-import { until } from "./support/deadline.ts";
+import type { FakeFlow, FakeIpcp, FakeIrmd } from "./scripted_irmd.ts";
+import { until } from "./deadline.ts";
 
 /** Stands for OAP data, which an IPCP does not look at. */
 export const OAP = Uint8Array.of(1, 2, 3, 4, 5);

@@ -13,7 +13,7 @@ export async function userProgram(dir: string, script: URL): Promise<string[]> {
   await Deno.chmod(runtime, 0o755);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--platform", "deno", "-o", bundle, path],
-    cwd: fromFileUrl(new URL("../../..", import.meta.url)),
+    cwd: fromFileUrl(new URL("../..", import.meta.url)),
     stdout: "null",
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));

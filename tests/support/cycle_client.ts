@@ -9,12 +9,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
-import { Errno } from "../../../lib/errno.ts";
-import { Flow } from "../../../lib/flow/flow.ts";
-import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
-import { QOS } from "../../../lib/qos.ts";
-import { Fd } from "../../../lib/sys/fd.ts";
-import { Mapping, ShmObject } from "../../../lib/sys/mman.ts";
+import { Errno } from "../../lib/errno.ts";
+import { Flow } from "../../lib/flow/flow.ts";
+import { OuroProcess, partsOfProcess } from "../../lib/flow/process.ts";
+import { QOS } from "../../lib/qos.ts";
+import { Fd } from "../../lib/sys/fd.ts";
+import { Mapping, ShmObject } from "../../lib/sys/mman.ts";
 import { until } from "./deadline.ts";
 import { descriptors } from "./process.ts";
 

@@ -4,8 +4,8 @@
  */
 
 import { fromFileUrl } from "@std/path";
-import { type Instance, instanceOf } from "../../../lib/instance.ts";
-import { AdminClient } from "../../../lib/irm/admin.ts";
+import { type Instance, instanceOf } from "../../lib/instance.ts";
+import { AdminClient } from "../../lib/irm/admin.ts";
 import { DEADLINE_MS, until } from "./deadline.ts";
 import { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
 
@@ -13,7 +13,7 @@ export { RunningProcess, type RunOptions, type RunResult } from "./process.ts";
 
 /** How long programs may take to end with their node, ms; what they leave then is removed. */
 const LEAVE_MS = 5000;
-const MAIN = fromFileUrl(new URL("../../../main.ts", import.meta.url));
+const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
 
 /** The command line of the program with the given words. */
 export function ouro(...words: string[]): string[] {

@@ -1,10 +1,10 @@
 // Unicast layers of several nodes of one user over UDP on the loopback, or of hosts as network namespaces.
 
-import { md5Hex } from "./ipcp_support.ts";
-import { until } from "./support/deadline.ts";
-import { loopbackNet } from "./support/loopback.ts";
-import { PATIENT, type RunResult, TestNode } from "./support/node.ts";
-import { serve } from "./nodes_support.ts";
+import { md5Hex } from "./ipcp_pair.ts";
+import { until } from "./deadline.ts";
+import { loopbackNet } from "./loopback.ts";
+import { PATIENT, type RunResult, TestNode } from "./node.ts";
+import { serve } from "./two_nodes.ts";
 
 /** Nodes on one UDP layer `lan`, each with an IPCP `wire` in it. */
 export class Loopback implements AsyncDisposable {

@@ -1,12 +1,12 @@
 /** Members of a layer that meet over a lower layer in virtual time: what the connection machines are tested in. */
 
-import type { Failure } from "../../../../lib/failure.ts";
-import type { IpcpConfig } from "../../../../lib/wire/ipcp_config.ts";
-import { IpcpType } from "../../../../lib/irm/messages.ts";
-import { MANAGEMENT, UNICAST_DT } from "../../../../ipcp/member/cep.ts";
-import { Connections } from "../../../../ipcp/member/connections.ts";
-import type { Connection, ConnectionEffect } from "../../../../ipcp/member/effects.ts";
-import type { Joining } from "../../../../ipcp/member/enrollment.ts";
+import type { Failure } from "../../lib/failure.ts";
+import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
+import { IpcpType } from "../../lib/irm/messages.ts";
+import { MANAGEMENT, UNICAST_DT } from "../../ipcp/member/cep.ts";
+import { Connections } from "../../ipcp/member/connections.ts";
+import type { Connection, ConnectionEffect } from "../../ipcp/member/effects.ts";
+import type { Joining } from "../../ipcp/member/enrollment.ts";
 
 export const CONF: IpcpConfig = {
   layerInfo: { name: "net", dirHashAlgo: 1 },

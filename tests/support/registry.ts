@@ -1,8 +1,8 @@
 // Builders of a registry in a given state, and the invariants every state must keep.
 
-import { FlowState, IpcpState, IpcpType } from "../../../../lib/irm/messages.ts";
-import { QOS } from "../../../../lib/qos.ts";
-import { type FlowRecord, Registry, type Reservation } from "../../../../irmd/registry/mod.ts";
+import { FlowState, IpcpState, IpcpType } from "../../lib/irm/messages.ts";
+import { QOS } from "../../lib/qos.ts";
+import { type FlowRecord, Registry, type Reservation } from "../../irmd/registry/mod.ts";
 
 export const SECURITY = "/etc/ouroboros/security";
 export const REQUEST = Uint8Array.of(1, 2, 3);

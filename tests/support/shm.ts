@@ -1,6 +1,6 @@
 /** Helpers of the shared-memory tests: an instance of their own that leaves nothing in /dev/shm. */
 
-import { type Instance, instanceOf } from "../../../../lib/instance.ts";
+import { type Instance, instanceOf } from "../../lib/instance.ts";
 
 /** Runs `use` with a fresh instance; `defer`red functions run last first, then all objects are removed. */
 export function withShm(use: (i: Instance, defer: (f: () => void) => void) => void): void {

@@ -6,11 +6,11 @@ import { OuroProcess } from "../../lib/flow/process.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { First } from "./fault_peer.ts";
-import { until } from "./support/deadline.ts";
-import { md5Hex } from "./ipcp_support.ts";
-import { NetLab } from "./support/netns.ts";
-import { ouro, type RunningProcess, TestNode } from "./support/node.ts";
-import { script } from "./support/process.ts";
+import { until } from "./deadline.ts";
+import { md5Hex } from "./ipcp_pair.ts";
+import { NetLab } from "./netns.ts";
+import { ouro, type RunningProcess, TestNode } from "./node.ts";
+import { script } from "./process.ts";
 
 /** Far less than the peer time-out of 120 s: what ends in this time ended because somebody was told. */
 export const SOON_MS = 60_000;
@@ -20,7 +20,7 @@ export const STACK_TRACE = /^\s+at .*:\d+:\d+|panicked at|Uncaught|Assertion/m;
 
 /** Command line of fault_peer.ts. */
 export function peerArgv(...words: string[]): string[] {
-  return script("tests/e2e/fault_peer.ts", ...words);
+  return script("tests/support/fault_peer.ts", ...words);
 }
 
 function asUser(uid: number): { env?: Record<string, string> } {

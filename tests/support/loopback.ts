@@ -3,8 +3,8 @@
  * has the one that is given.
  */
 
-import { SysError } from "../../../lib/sys/ffi.ts";
-import { openUdp, sockaddrIn } from "../../../lib/sys/netsock.ts";
+import { SysError } from "../../lib/sys/ffi.ts";
+import { openUdp, sockaddrIn } from "../../lib/sys/netsock.ts";
 
 /** Bound at the last host of a net by who has it, until its process ends. */
 const CLAIM_PORT = 40_001;
