@@ -7,7 +7,8 @@
  *
  * - A flow is published to the data path before its request or its acceptance leaves, so no packet meets nothing.
  * - A reply is believed once, for a requested flow. Its only proof is the random half of our EID.
- * - What the IRMd or the acceptor refuses is answered at once, with the cause for our own kind.
+ * - What the IRMd or the acceptor refuses is answered at once, with the cause in a message
+ *   of its own ahead, which prototypes ignore.
  * - A name may have several addresses: one that does not answer in {@linkcode TRY_US} is left for the next, as is one
  *   that says it does not have the name. When all say so, the directory was told lies: it is asked again.
  * - A flow that ends is told to the other end (a message that prototypes ignore).
@@ -125,6 +126,8 @@ interface Flow {
   /** When a flow that is not open is given up, µs. */
   untilUs: number;
   request: Request | undefined;
+  /** What the peer says of the refusal that it sends next. */
+  why?: string | undefined;
   /** Our acceptance, while the far end is asked whether it takes pieces. */
   answer?: { readonly token: number; readonly bytes: Uint8Array } | undefined;
 }
@@ -135,7 +138,7 @@ export interface FlowAllocCounters {
   unregistered: number;
   replayed: number;
   flooded: number;
-  /** Replies and deallocs for no flow of ours, or not in that state. */
+  /** Replies, causes and deallocs for no flow of ours, or not in that state. */
   forged: number;
 }
 
@@ -355,7 +358,8 @@ export class FlowAllocator {
 
   #refuse(to: FlowPeer, response: number, cause: string): void {
     const short = cause.slice(0, CAUSE_BYTES_MAX / 3);
-    const reply = { dstEid: to.eid, srcEid: NONE, response, data: EMPTY, cause: short };
+    if (short !== "") this.#send(to.addr, { kind: "why", dstEid: to.eid, cause: short });
+    const reply = { dstEid: to.eid, srcEid: NONE, response, data: EMPTY };
     this.#send(to.addr, { kind: "reply", ...reply });
   }
 
@@ -386,7 +390,8 @@ export class FlowAllocator {
         const peer = { addr: m.srcAddr, eid: m.srcEid, cube: qosCube(m.qos) };
         if (!this.#isRegistered(m.hash)) {
           this.counters.unregistered += 1;
-          return this.#refuse(peer, -Errno.ENAME, "the name is not registered there");
+          // The code says it all.
+          return this.#refuse(peer, -Errno.ENAME, "");
         }
         const copy = `${m.srcEid.hi} ${m.srcEid.lo}`;
         const { hash, qos, data } = m;
@@ -403,6 +408,12 @@ export class FlowAllocator {
           this.counters.flooded += 1;
           this.#refuse(peer, -Errno.EBUSY, "too many requests wait there");
         } else if (took === "replayed") this.counters.replayed += 1;
+        return;
+      }
+      case "why": {
+        const flow = this.#flowOf(m.dstEid);
+        if (flow?.state === "requested") flow.why = m.cause;
+        else this.counters.forged += 1;
         return;
       }
       case "reply":
@@ -475,7 +486,7 @@ export class FlowAllocator {
     if (m.response === -Errno.ENAME && flow.request !== undefined) {
       return this.#onMisled(nowUs, flow, flow.request);
     }
-    if (m.response !== 0) return this.#fail(flow, m.response, m.cause);
+    if (m.response !== 0) return this.#fail(flow, m.response, flow.why ?? "");
     flow.state = "open";
     flow.remoteEid = m.srcEid;
     flow.request = undefined;
@@ -544,7 +555,7 @@ export class FlowAllocator {
       this.#out.push({ kind: "release", flowId });
       return this.#answer(token, 0);
     }
-    const reply: FaMsg = { kind: "reply", dstEid, srcEid, response, data, cause: "" };
+    const reply: FaMsg = { kind: "reply", dstEid, srcEid, response, data };
     const bytes = encode(reply, TOTAL_BYTES_MAX);
     if (isWireError(bytes)) return this.#answer(token, this.#tooLong(flow));
     if (this.#goesInPieces(nowUs, peer, bytes.length)) {
@@ -618,6 +629,7 @@ export class FlowAllocator {
     this.#bySlot.delete(flow.localEid.lo);
     this.#eids.give(flow.localEid);
     flow.localEid = eid;
+    flow.why = undefined;
     flow.peer = next;
     this.#bySlot.set(eid.lo, flow);
     this.#try(nowUs, flow, request);

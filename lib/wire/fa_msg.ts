@@ -11,12 +11,14 @@
  * | 24  | 8    | bandwidth | 48  | 4    | QoS max_gap   | 60  | 1    | in_order     |
  * | 32  | 4    | response  | 52  | 4    | QoS timeout   | 61  |      | tail         |
  *
- * Request (code 0): hash of the name and OAP data as tail. Reply (1): OAP data as tail, none if refused; a refusal
- * between our own nodes has its cause there, behind a zero byte, which a prototype skips since it opens no flow.
- * Update (2): congestion experienced, no tail. Piece (4, ours): s_addr and `mgmt_piece.ts`. Dealloc (3, ours): the flow with these two ends is gone; a prototype
- * logs an unknown code and goes on (spec 60 §19). Fields that a kind does not use are written as zero and ignored.
+ * Request (code 0): hash of the name and OAP data as tail. Reply (1): OAP data as tail, none if refused: a prototype
+ * hands what stands there to its IRMd, which aborts on a refusal with data where assertions are built in. Update (2):
+ * congestion experienced, no tail. Ours: dealloc (3), the flow with these two ends is gone; piece (4), s_addr and
+ * `mgmt_piece.ts`; why (5), the cause of the refusal that follows, as tail. A prototype logs an unknown code and goes on
+ * (spec 60 §19). Fields that a kind does not use are written as zero and ignored.
  */
 
+import { printable } from "../printable.ts";
 import type { QosSpec } from "../qos.ts";
 import { dotted } from "./dt_pci.ts";
 import * as piece from "./mgmt_piece.ts";
@@ -59,7 +61,14 @@ export interface FaReply {
   readonly response: number;
   /** OAP response, opaque here; empty in a refusal. */
   readonly data: Uint8Array;
-  /** Why it was refused, for people; empty when unknown. */
+}
+
+/** Why the request is refused, sent before the {@linkcode FaReply} that refuses it. */
+export interface FaWhy {
+  readonly kind: "why";
+  /** Endpoint of who asked. */
+  readonly dstEid: Eid;
+  /** One line for people. */
   readonly cause: string;
 }
 
@@ -86,9 +95,9 @@ export interface FaPiece {
 }
 
 /** Any message of a flow allocator. */
-export type FaMsg = FaRequest | FaReply | FaUpdate | FaDealloc | FaPiece;
+export type FaMsg = FaRequest | FaReply | FaUpdate | FaDealloc | FaPiece | FaWhy;
 
-const CODE = { request: 0, reply: 1, update: 2, dealloc: 3, piece: 4 } as const;
+const CODE = { request: 0, reply: 1, update: 2, dealloc: 3, piece: 4, why: 5 } as const;
 const EMPTY = new Uint8Array(0);
 const utf8 = new TextDecoder();
 
@@ -133,10 +142,8 @@ export function parse(
     case CODE.reply: {
       const response = v.getInt32(32);
       if (response > 0) return new WireError("response", `${response}`);
-      const head = { kind: "reply" as const, dstEid: eid(8), srcEid: eid(16), response };
-      if (response === 0) return { ...head, data: b.slice(LENGTH), cause: "" };
-      const told = b.length > LENGTH && b[LENGTH] === 0 && b.length <= LENGTH + 1 + CAUSE_BYTES_MAX;
-      return { ...head, data: EMPTY, cause: told ? utf8.decode(b.subarray(LENGTH + 1)) : "" };
+      const data = response === 0 ? b.slice(LENGTH) : EMPTY;
+      return { kind: "reply", dstEid: eid(8), srcEid: eid(16), response, data };
     }
     case CODE.update:
       return { kind: "update", dstEid: eid(8), ece: v.getUint16(56) };
@@ -148,6 +155,9 @@ export function parse(
       const m = piece.parse(b, LENGTH);
       return m instanceof WireError ? m : { kind: "piece", srcAddr, piece: m };
     }
+    case CODE.why:
+      if (b.length > LENGTH + CAUSE_BYTES_MAX) return new WireError("cause", "long");
+      return { kind: "why", dstEid: eid(8), cause: utf8.decode(b.subarray(LENGTH)) };
     default:
       return new WireError("code", `unknown: ${v.getUint8(58)}`);
   }
@@ -161,11 +171,8 @@ function tailOf(m: FaMsg): readonly Uint8Array[] {
     piece.encode(m.piece, tail, 0);
     return [tail];
   }
-  if (m.kind !== "reply") return [];
-  if (m.response === 0) return [m.data];
-  if (m.cause === "") return [];
-  const cause = new TextEncoder().encode(m.cause).subarray(0, CAUSE_BYTES_MAX);
-  return [Uint8Array.of(0), cause];
+  if (m.kind === "why") return [new TextEncoder().encode(m.cause).subarray(0, CAUSE_BYTES_MAX)];
+  return m.kind === "reply" && m.response === 0 ? [m.data] : [];
 }
 
 /** The bytes of a message, or an error if they are too many; `bytesMax` as for {@linkcode parse}. */
@@ -218,6 +225,8 @@ export function describe(b: Uint8Array, hashBytes = 32): string {
       return `fa: update to ${hex(m.dstEid)}, ece ${m.ece}`;
     case "piece":
       return `fa: ${piece.describe(m.piece)}, from ${dotted(m.srcAddr)}`;
+    case "why":
+      return `fa: why ${hex(m.dstEid)} is refused: ${printable(m.cause)}`;
     case "dealloc":
       return `fa: dealloc of ${hex(m.dstEid)} by ${hex(m.srcEid)}`;
   }

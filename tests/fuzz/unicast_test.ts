@@ -53,6 +53,11 @@ Deno.test("flow allocator messages: round trip", () => {
     }),
     fc.record({ kind: fc.constant("update" as const), dstEid: eid, ece: fc.nat({ max: 8191 }) }),
     fc.record({ kind: fc.constant("dealloc" as const), dstEid: eid, srcEid: eid }),
+    fc.record({
+      kind: fc.constant("why" as const),
+      dstEid: eid,
+      cause: fc.string({ maxLength: 80 }),
+    }),
   );
   fc.assert(fc.property(message, (m) => {
     const b = faMsg.encode(m);

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
 import { Errno } from "../../../../lib/errno.ts";
 import { QOS } from "../../../../lib/qos.ts";
-import { parse } from "../../../../lib/wire/fa_msg.ts";
+import { LENGTH, parse } from "../../../../lib/wire/fa_msg.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
 
 const HASH = new Uint8Array(32).fill(3);
@@ -29,7 +29,7 @@ function asked(effects: readonly FlowEffect[]) {
 
 function deny(fa: FlowAllocator, eid: { hi: number; lo: number }): FlowEffect[] {
   const reply = { kind: "reply", dstEid: eid, srcEid: { hi: 0, lo: 0 } } as const;
-  fa.onMessage(1, { ...reply, response: -Errno.ENAME, cause: "", data: NONE });
+  fa.onMessage(1, { ...reply, response: -Errno.ENAME, data: NONE });
   return drain(fa);
 }
 
@@ -62,8 +62,35 @@ Deno.test("a refusal of the acceptor is final", () => {
   fa.request(0, 7, [10, 11], HASH, QOS.raw, NONE);
   const { eid } = asked(drain(fa));
   const reply = { kind: "reply", dstEid: eid, srcEid: { hi: 0, lo: 0 } } as const;
-  fa.onMessage(1, { ...reply, response: -Errno.EPERM, cause: "no", data: NONE });
+  fa.onMessage(1, { ...reply, response: -Errno.EPERM, data: NONE });
   assertEquals(drain(fa).map((e) => e.kind), ["alloc_reply", "release"]);
+});
+
+Deno.test("a refusal carries no data; its cause comes ahead of it, and reaches who asked", () => {
+  let n = 1;
+  const near = new FlowAllocator(99, () => n++, () => false);
+  const far = new FlowAllocator(10, () => n++, () => true);
+  const toFar = (effects: readonly FlowEffect[], to: FlowAllocator) => {
+    const got = [];
+    for (const e of effects) {
+      const m = e.kind === "send" ? parse(e.bytes, 32) : undefined;
+      if (e.kind !== "send" || m === undefined || isWireError(m)) continue;
+      got.push({ kind: m.kind, bytes: e.bytes.length });
+      to.onMessage(1, m);
+    }
+    return got;
+  };
+  near.request(0, 7, [10], HASH, QOS.raw, NONE);
+  assertEquals(toFar(drain(near), far).map((m) => m.kind), ["request"]);
+  const ask = drain(far).find((e) => e.kind === "ask_irmd")!;
+  far.asked(2, ask.ask, -Errno.EPERM, -1, "no room for you");
+  // A prototype skips the first, and hands the second to its IRMd, which takes a refusal without data only.
+  const told = toFar(drain(far), near);
+  assertEquals(told.map((m) => m.kind), ["why", "reply"]);
+  assertEquals(told[1]!.bytes, LENGTH);
+  const reply = drain(near).find((e) => e.kind === "alloc_reply")!;
+  assertEquals([reply.response, reply.cause], [-Errno.EPERM, "no room for you"]);
+  assertEquals([near.counters.forged, far.counters.forged], [0, 0]);
 });
 
 Deno.test("packets of a flow go in the cube of its request, at both ends", () => {

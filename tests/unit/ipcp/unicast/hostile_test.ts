@@ -125,7 +125,6 @@ Deno.test("W1: flow messages of every kind, cut at each byte, change nothing", (
       srcEid: { hi: 2, lo: 65 },
       response: 0,
       data: NONE,
-      cause: "",
     },
     { kind: "dealloc", dstEid: { hi: 1, lo: 64 }, srcEid: { hi: 2, lo: 65 } },
   ];
@@ -162,9 +161,10 @@ Deno.test("W3: replies, updates and deallocs to EID 0, to reserved and to unknow
     for (const lo of [0, 1, 2, 63, 4095, 4096, 0xffffffff]) {
       const dstEid = { hi, lo };
       const srcEid = { hi: 5, lo: 70 };
-      const reply = { kind: "reply", dstEid, srcEid, response: 0, data: NONE, cause: "" } as const;
+      const reply = { kind: "reply", dstEid, srcEid, response: 0, data: NONE } as const;
       node.onFlowMessage(30_000, reply);
       node.onFlowMessage(30_000, { kind: "dealloc", dstEid, srcEid });
+      node.onFlowMessage(30_000, { kind: "why", dstEid, cause: "so" });
       node.onFlowMessage(30_000, { kind: "update", dstEid, ece: 0xffff });
     }
   }

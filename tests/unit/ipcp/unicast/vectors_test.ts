@@ -43,7 +43,6 @@ const WALK: Record<string, (v: Case) => void> = {
       srcEid: eid,
       response: -1,
       data: hex(""),
-      cause: "",
     };
     const b = ok(faMsg.encode(reply as faMsg.FaMsg));
     const view = new DataView(b.buffer);
