@@ -49,6 +49,8 @@ export class CHost implements AsyncDisposable {
   readonly #dir: string;
   readonly #processes: RunningProcess[] = [];
   readonly #ours: boolean;
+  /** IPCPs that the prototype's IRMd gave up, by pid. */
+  readonly #late = new Set<string>();
   irmd!: RunningProcess;
 
   private constructor(holder: RunningProcess, dir: string, ours: boolean) {
@@ -170,19 +172,37 @@ export class CHost implements AsyncDisposable {
 
   /**
    * Makes an IPCP (`irm ipcp bootstrap|enroll …`). The prototype's IRMd gives up on an IPCP that takes more than
-   * 500 ms to start, which on a busy machine happens: then it is made again, and the test says so.
+   * 500 ms to start, which on a busy machine happens, and then waits until it has ended: so it is ended, and made
+   * again, and the test says so.
    */
   async makeIpcp(...words: string[]): Promise<void> {
     const argv = this.tool("irm", "ipcp", ...words);
     const timesFailed = () => this.irmd.out.split("failed to boot").length;
     for (let tries = 1;; tries++) {
       const before = timesFailed();
-      const r = await this.run(argv);
+      const making = this.spawn(argv);
+      const [r] = await Promise.all([making.wait(60_000), this.#endLateIpcps(making)]);
       if (r.code === 0) return;
-      if (this.#ours || tries === 5 || timesFailed() === before) {
+      if (this.#ours || tries === 20 || timesFailed() === before) {
         throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
       }
       console.log(`retry ${tries}: the prototype's IRMd did not wait for ${words.join(" ")}`);
+    }
+  }
+
+  /** Until a command has ended, ends IPCPs that started too late for the prototype's IRMd. */
+  async #endLateIpcps(command: RunningProcess): Promise<void> {
+    for (; !command.ended; await new Promise((done) => setTimeout(done, 50))) {
+      for (const [, pid] of this.irmd.out.matchAll(/IPCP (\d+) failed to boot/g)) {
+        if (pid === undefined || this.#late.has(pid)) continue;
+        this.#late.add(pid);
+        try {
+          // Its IRMd waits for it: the pid is still its own.
+          Deno.kill(Number(pid), "SIGKILL");
+        } catch {
+          // It has ended by itself.
+        }
+      }
     }
   }
 

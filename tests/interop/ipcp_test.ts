@@ -20,7 +20,7 @@ function bootstrapWords(type: ShimType, side: "A" | "B"): string[] {
     : type === "udp6"
     ? ["ip", IP6[side]]
     : ["dev", `veth${side}`];
-  return ["irm", "ipcp", "bootstrap", "type", type, "name", `n${side}`, "layer", "lay", ...device];
+  return ["bootstrap", "type", type, "name", `n${side}`, "layer", "lay", ...device];
 }
 
 function assertPinged(r: RunResult, n: number, log: () => string): void {
@@ -36,7 +36,7 @@ for (const [client, server] of [[undefined, 65534], [65534, undefined], [65534, 
     ignore,
     async fn() {
       await using host = await CHost.start({ ours: ["local"] });
-      await host.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+      await host.makeIpcp("bootstrap", "type", "local", "name", "l", "layer", "lay");
       await host.serve("srv", "lay", server);
       const r = await host.run(["oping", "-n", "srv", "-c", "5", "-i", "10"], client);
       assertPinged(r, 5, () => host.irmd.out);
@@ -55,7 +55,7 @@ for (const [client, server] of [[undefined, 65534], [65534, undefined]]) {
     ignore,
     async fn() {
       await using host = await CHost.start({ node: "ouro", cIpcps: true });
-      await host.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+      await host.makeIpcp("bootstrap", "type", "local", "name", "l", "layer", "lay");
       await host.serve("srv", "lay", server, ["oping", "-l"]);
       for (let i = 0; i < 2; i++) {
         const r = await host.run(["oping", "-n", "srv", "-c", "5", "-i", "10"], client);
@@ -71,7 +71,7 @@ Deno.test({
   ignore,
   async fn() {
     await using host = await CHost.start({ node: "ouro" });
-    await host.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l", "layer", "lay");
+    await host.makeIpcp("bootstrap", "type", "local", "name", "l", "layer", "lay");
     await host.serve("srv", "lay", 65533, ["oping", "-l"]);
     for (let i = 0; i < 2; i++) {
       const r = await host.run(["oping", "-n", "srv", "-c", "5", "-i", "10"], 65534);
@@ -97,8 +97,8 @@ async function twoHosts(
   const hosts = [`${ip.B} ${MD5.srv}`, `${ip.A} ${MD5.back}`];
   await using a = await CHost.start({ ns: ns.A, hosts, ...optionsA });
   await using b = await CHost.start({ ns: ns.B, hosts, ...optionsB });
-  await a.must(...bootstrapWords(type, "A"));
-  await b.must(...bootstrapWords(type, "B"));
+  await a.makeIpcp(...bootstrapWords(type, "A"));
+  await b.makeIpcp(...bootstrapWords(type, "B"));
   await use(a, b);
 }
 
