@@ -90,6 +90,9 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [/"\/(home|root|Users)\/(?!nonexistent)\w/, 'const p = "/home/me/ouro";'],
 ];
 
+/** What a merge leaves in a text that nobody finished. */
+const MERGE_MARK = /^(?:<{7}|>{7}) .*/m;
+
 interface Source {
   readonly path: string;
   readonly text: string;
@@ -97,12 +100,16 @@ interface Source {
   readonly code: string;
 }
 
+/** Every file of the project but vectors, and what is made or fetched. */
 function* walk(dir: string): Generator<string> {
   for (const entry of Deno.readDirSync(join(ROOT, dir))) {
     const path = dir === "" ? entry.name : `${dir}/${entry.name}`;
-    if (/^(\.git|dist|node_modules|\.coverage)$/.test(path) || path === "tests/vectors") continue;
+    if (
+      /^(\.git|dist|node_modules|\.coverage|bench\.json|.*\.log)$/.test(path) ||
+      path === "tests/vectors"
+    ) continue;
     if (entry.isDirectory) yield* walk(path);
-    else if (entry.isFile && entry.name.endsWith(".ts")) yield path;
+    else if (entry.isFile) yield path;
   }
 }
 
@@ -116,7 +123,8 @@ function withoutComments(text: string): string {
   );
 }
 
-const sources: readonly Source[] = [...walk("")].sort().map((path) => {
+const files = [...walk("")].sort();
+const sources: readonly Source[] = files.filter((path) => path.endsWith(".ts")).map((path) => {
   const text = Deno.readTextFileSync(join(ROOT, path));
   return { path, text, code: withoutComments(text) };
 });
@@ -335,6 +343,16 @@ Deno.test("tidy: no unfinished words and no paths of one machine", () => {
   const found = sources
     .filter(({ path }) => path !== "tests/unit/tidy_test.ts")
     .flatMap((source) => FORBIDDEN.flatMap(([pattern]) => places(source, "text", pattern)));
+  assertEquals(found, []);
+});
+
+Deno.test("tidy: no text has the marks of a merge", () => {
+  const mark = "<".repeat(7);
+  assert(MERGE_MARK.test(`a\n${mark} HEAD\n`) && !MERGE_MARK.test(`a ${mark} b\n=======\n`));
+  const found = files.flatMap((path) => {
+    const at = MERGE_MARK.exec(Deno.readTextFileSync(join(ROOT, path)));
+    return at === null ? [] : [`${path}: ${at[0]}`];
+  });
   assertEquals(found, []);
 });
 
