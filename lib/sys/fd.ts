@@ -7,9 +7,11 @@
  */
 
 import { Errno } from "../errno.ts";
-import { errno, lazyLibc, SysError } from "./ffi.ts";
+import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
+  // int open(const char *path, int flags);
+  open: { parameters: ["buffer", /* path */ "i32" /* flags */], result: "i32" },
   // int close(int fd);
   close: { parameters: ["i32" /* fd */], result: "i32" },
   // int fcntl(int fd, int cmd, int arg);
@@ -25,6 +27,7 @@ const TABLE = {
 const sys = lazyLibc(TABLE);
 
 // `<fcntl.h>` and `<sys/eventfd.h>` of Linux.
+const O_CLOEXEC = 0o2000000;
 const F_GETFD = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -84,6 +87,13 @@ export class Fd implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** open(2) with `O_CLOEXEC`. Throws `SysError`. */
+export function openFd(path: string, flags: number): Fd {
+  const raw = sys().open(cstr(path), flags | O_CLOEXEC);
+  if (raw < 0) throw new SysError(errno(), "open", path);
+  return new Fd(raw, path);
 }
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);

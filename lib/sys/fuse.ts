@@ -7,12 +7,10 @@
  * write beside it can put another in its place meanwhile.
  */
 
-import { Fd } from "./fd.ts";
+import { type Fd, openFd } from "./fd.ts";
 import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
-  // int open(const char *path, int flags);
-  open: { parameters: ["buffer", /* path */ "i32" /* flags */], result: "i32" },
   // int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
   mount: {
     parameters: [
@@ -33,7 +31,6 @@ const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
-const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const MS_RDONLY = 1n;
 const MS_NOSUID = 2n;
@@ -42,20 +39,14 @@ const MS_NODEV = 4n;
 /** The kernel's device for file systems that processes serve. */
 export const FUSE_DEVICE = "/dev/fuse";
 
-function open(path: string, flags: number): Fd {
-  const raw = sys().open(cstr(path), flags | O_CLOEXEC);
-  if (raw < 0) throw new SysError(errno(), "open", path);
-  return new Fd(raw, path);
-}
-
 /**
  * Mounts a file system that everybody may read on an existing directory (spec 80 §8.1). The descriptor gives the
  * kernel's requests, without waiting. Throws `SysError`.
  */
 export function mountFuse(path: string): Fd {
-  const device = open(FUSE_DEVICE, O_RDWR | O_NONBLOCK);
+  const device = openFd(FUSE_DEVICE, O_RDWR | O_NONBLOCK);
   try {
-    using directory = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    using directory = openFd(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     const data = `default_permissions,allow_other,fd=${device.raw},rootmode=40000,` +
       "user_id=0,group_id=0";
     const target = cstr(`/proc/self/fd/${directory.raw}`);

@@ -9,12 +9,10 @@
  */
 
 import { Errno } from "../errno.ts";
-import { Fd } from "./fd.ts";
+import { Fd, openFd } from "./fd.ts";
 import { errno, lazyLibc, SysError } from "./ffi.ts";
 
 const TABLE = {
-  // int open(const char *path, int flags);
-  open: { parameters: ["buffer", /* path */ "i32" /* flags */], result: "i32" },
   // int socket(int domain, int type, int protocol);
   socket: {
     parameters: ["i32", /* domain */ "i32", /* type */ "i32" /* protocol */],
@@ -29,7 +27,6 @@ const sys = lazyLibc(TABLE);
 // Platform constants of Linux, from <fcntl.h>, <linux/if_tun.h>, <linux/sockios.h>, <net/if.h>.
 const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_DGRAM = 2;
@@ -76,10 +73,7 @@ export class Tun implements Disposable {
 
   /** Makes the device, sets its addresses and brings it up. Throws `SysError`. */
   static open(options: TunOptions = {}): Tun {
-    const path = new TextEncoder().encode("/dev/net/tun\0");
-    const raw = sys().open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (raw < 0) throw new SysError(errno(), "open", "/dev/net/tun");
-    const fd = new Fd(raw, "/dev/net/tun");
+    const fd = openFd("/dev/net/tun", O_RDWR | O_NONBLOCK);
     try {
       const request = ifreq(options.device ?? "");
       view(request).setUint16(IFREQ_UNION, IFF_TUN | IFF_NO_PI, true);
