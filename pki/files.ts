@@ -4,6 +4,7 @@
  */
 
 import { fileCause } from "../lib/cli/reason.ts";
+import { nameRefusal } from "../security/files.ts";
 
 /** A file to be written. */
 export interface NewFile {
@@ -16,6 +17,14 @@ export interface NewFile {
 /** A refusal for the person at the terminal. */
 export class PkiError extends Error {
   override readonly name = "PkiError";
+}
+
+/** Throws `PkiError` for a name that cannot be a directory below `server` or `client`. */
+export function refuseBadNames(...names: readonly string[]): void {
+  for (const name of names) {
+    const reason = nameRefusal(name);
+    if (reason) throw new PkiError(reason);
+  }
 }
 
 /** Writes all files, or none when one of them exists and `force` is off. */

@@ -3,11 +3,10 @@
 import { ml_kem1024, ml_kem512, ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import { kexByWord, type KexWord } from "../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../security/certificate.ts";
-import { nameRefusal } from "../security/files.ts";
 import { concat, encodePublic, KEM_SIZES } from "../security/kex/spki.ts";
 import { encodePem } from "../security/pem.ts";
 import { oid, Tag, tlv } from "../security/der.ts";
-import { exists, type NewFile, PkiError, writeAll } from "./files.ts";
+import { exists, type NewFile, PkiError, refuseBadNames, writeAll } from "./files.ts";
 import { caKeyPath, type CaName, loadCa } from "./ca.ts";
 import { issue, keyWords, type Purpose, signerOf, type Wanted } from "./issue.ts";
 import { lock } from "./passphrase.ts";
@@ -136,10 +135,7 @@ export async function leaf(
   name: string,
   commonName: string,
 ): Promise<Report> {
-  for (const n of [name, commonName]) {
-    const reason = nameRefusal(n);
-    if (reason) throw new PkiError(reason);
-  }
+  refuseBadNames(name, commonName);
   if (
     isDigestless(o.keyType) && (o.encrypt || exists(`${o.securityDir}/${side}/${name}/enc.conf`))
   ) {
@@ -171,8 +167,7 @@ export async function leaf(
 
 /** `kem`: the server's static key, and its public half where this host's clients look for it. */
 export async function staticKem(o: MakeOptions, name: string): Promise<Report> {
-  const reason = nameRefusal(name);
-  if (reason) throw new PkiError(reason);
+  refuseBadNames(name);
   const kex = kexByWord((o.kex ?? "X25519MLKEM768") as KexWord);
   const sizes = KEM_SIZES[kex.word];
   if (!sizes) throw new PkiError(`${kex.word} is no KEM`);

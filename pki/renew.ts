@@ -5,11 +5,10 @@
 
 import { PeerCertificate } from "../security/certificate.ts";
 import { encodePem, isPemRefusal, onePem } from "../security/pem.ts";
-import { nameRefusal } from "../security/files.ts";
 import { fileCause } from "../lib/cli/reason.ts";
 import { type CaName, caPath, loadCa, readCertificate } from "./ca.ts";
 import { makeRequest, readRequest } from "./csr.ts";
-import { exists, type NewFile, PkiError, writeAll } from "./files.ts";
+import { exists, type NewFile, PkiError, refuseBadNames, writeAll } from "./files.ts";
 import { issue, type Purpose, reissue, signerOf } from "./issue.ts";
 import { generateKey } from "./key_types.ts";
 import {
@@ -27,8 +26,7 @@ import type { Report } from "./show.ts";
 /** `renew root|intermediate`, `renew server|client NAME`. */
 export async function renew(o: MakeOptions, what: Purpose, name?: string): Promise<Report> {
   const isCa = what === "root" || what === "intermediate";
-  const reason = isCa ? undefined : nameRefusal(name!);
-  if (reason) throw new PkiError(reason);
+  if (!isCa) refuseBadNames(name!);
   const path = isCa ? caPath(o, what) : `${o.securityDir}/${what}/${name}/crt.pem`;
   const signer: CaName = isCa ? "root" : "intermediate";
   const ca = await loadCa(o, signer);
@@ -55,10 +53,7 @@ export async function request(
   name: string,
   commonName: string,
 ): Promise<Report> {
-  for (const n of [name, commonName]) {
-    const reason = nameRefusal(n);
-    if (reason) throw new PkiError(reason);
-  }
+  refuseBadNames(name, commonName);
   const key = await generateKey(o.keyType);
   const { organization, altNames = [] } = o;
   const der = await makeRequest(
