@@ -9,6 +9,7 @@
 import config from "./deno.json" with { type: "json" };
 import { type Choice, choose, overview } from "./commands/choose.ts";
 import { allLinks, findCommand } from "./commands/table.ts";
+import { printable } from "./lib/printable.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
 import { setTitle } from "./lib/sys/title.ts";
 
@@ -117,13 +118,13 @@ async function man([word, dir, ...more]: readonly string[]): Promise<number> {
 }
 
 function unknown(words: string): number {
-  print(Deno.stderr, `ouro: "${printable(words)}" is not a command, try "ouro --help"\n`);
+  print(Deno.stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"\n`);
   return 2;
 }
 
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- they are what is left out
-  return text.slice(0, 255).replace(/[\x00-\x1f\x7f-\x9f]/g, "?");
+/** What others wrote, as a part of a line. */
+function shown(text: string): string {
+  return printable(text.slice(0, 255));
 }
 
 /** The last line of a process that failed in a way nobody expected. Never a stack trace. */
@@ -131,7 +132,7 @@ function fail(error: unknown): never {
   if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
   const text = error instanceof Error ? error.message || error.name : String(error);
   try {
-    print(Deno.stderr, `ouro: ${printable(text.split("\n", 1)[0]!)}\n`);
+    print(Deno.stderr, `ouro: ${shown(text.split("\n", 1)[0]!)}\n`);
     if (Deno.env.get("OURO_DEBUG") === "1" && error instanceof Error) {
       print(Deno.stderr, `${error.stack}\n`);
     }

@@ -1,10 +1,9 @@
 /** The certificates of a security directory: what `list` shows, and what `revoke` and `unrevoke` look in. */
 
 import { PeerCertificate } from "../security/certificate.ts";
-import { printable } from "../security/printable.ts";
-import { nameRefusal } from "../security/files.ts";
+import { printable } from "../lib/printable.ts";
 import { readCertificate } from "./ca.ts";
-import { exists, PkiError, writeAll } from "./files.ts";
+import { exists, PkiError, refuseBadNames, writeAll } from "./files.ts";
 import { certificate, dayOf, describe, made, type MakeOptions } from "./make.ts";
 import type { Report } from "./show.ts";
 
@@ -104,8 +103,7 @@ export function list(o: MakeOptions): Report {
 function meant(o: MakeOptions, words: readonly string[], among: () => Found[]): Found[] {
   const [first, second] = words as [string, string | undefined];
   if (second !== undefined) {
-    const reason = nameRefusal(second);
-    if (reason) throw new PkiError(reason);
+    refuseBadNames(second);
     const path = `${o.securityDir}/${first}/${second}/crt.pem`;
     const c = readCertificate(path);
     return [{ path, certificate: c, serial: c.view.serial.toHex() }];

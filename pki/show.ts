@@ -1,9 +1,7 @@
 /** `ouro pki show`: what is in a certificate file. */
 
-import { fileCause } from "../lib/cli/reason.ts";
-import { PeerCertificate } from "../security/certificate.ts";
-import { printable } from "../security/printable.ts";
-import { PkiError } from "./files.ts";
+import { printable } from "../lib/printable.ts";
+import { readCertificate } from "./ca.ts";
 import { keyWords } from "./issue.ts";
 
 /** What a command prints: for people and for programs. */
@@ -15,14 +13,7 @@ export interface Report {
 
 /** Reads one certificate. */
 export function show(path: string): Promise<Report> {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (e) {
-    throw new PkiError(`cannot read ${path}: ${fileCause(e)}`);
-  }
-  const c = PeerCertificate.readPem(text);
-  if (typeof c === "string") throw new PkiError(`${path}: ${c}`);
+  const c = readCertificate(path);
   const issuer = c.x509.issuer.typesAndValues
     .map((t) => printable(String(t.value.valueBlock.value))).join(", ");
   const json = {

@@ -3,7 +3,7 @@
 import { fileCause } from "../lib/cli/reason.ts";
 import { Logger, nullSink } from "../lib/log.ts";
 import { PeerCertificate } from "../security/certificate.ts";
-import { printable } from "../security/printable.ts";
+import { printable } from "../lib/printable.ts";
 import { TrustFiles } from "../security/trust_files.ts";
 import { nameOf } from "../security/x509/path.ts";
 import { PkiError } from "./files.ts";

@@ -21,7 +21,7 @@ import { digest } from "../digest.ts";
 import { encodePublic, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts";
 import type { KexPair } from "../kex/pair.ts";
 import type { Secret } from "../secret.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../lib/printable.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";

@@ -2,7 +2,7 @@
 
 import type { PeerCertificate } from "../certificate.ts";
 import type { Policy } from "../enc_conf.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../lib/printable.ts";
 
 /** The line that refuses a peer whose names `allow-peer` does not list; `undefined`: welcome. */
 export function checkPeerName(peer: PeerCertificate, policy: Policy): string | undefined {

@@ -18,7 +18,7 @@ import {
 } from "../../lib/wire/oap_ids.ts";
 import { digest } from "../digest.ts";
 import { isReduced, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../lib/printable.ts";
 import type { StaticKemKey } from "../kex/static.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";

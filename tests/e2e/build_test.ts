@@ -364,7 +364,7 @@ Deno.test("ouro answers --help, --version, help, completion and nonsense", async
     [["help", "irm"], 0, /^Usage: irm/, /^$/],
     [["help", "nonsense"], 2, /^$/, /^ouro: "nonsense" is not a command, try "ouro --help"\n$/],
     [["nonsense"], 2, /^$/, /^ouro: "nonsense" is not a command, try "ouro --help"\n$/],
-    [["\x1b[31m\n"], 2, /^$/, /^ouro: "\?\[31m\?" is not a command, try "ouro --help"\n$/],
+    [["\x1b[31m\n"], 2, /^$/, /^ouro: "\\x1b\[31m\\x0a" is not a command, try "ouro --help"\n$/],
     [["constructor"], 2, /^$/, /is not a command/],
     [[], 2, /^$/, /^Usage: ouro COMMAND/],
     [["completion"], 2, /^$/, /^ouro completion: .*\n$/],
