@@ -8,25 +8,10 @@ import { realSystem } from "../../irm/system.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { instanceOf } from "../../lib/instance.ts";
 import { irm } from "../unit/irm/console.ts";
-import { type CliCase, cliCases, SECOND_LIST_ORDER, withoutPids } from "../unit/irm/vectors.ts";
+import { cliCases, SECOND_LIST_ORDER, withoutPids } from "../unit/irm/vectors.ts";
 import { ouro, TestNode } from "../support/node.ts";
 import { nameInfo } from "../support/names.ts";
 import { PolLb } from "../../lib/irm/messages.ts";
-
-/** Whether unicast IPCPs start here. */
-async function canMakeUnicast(): Promise<boolean> {
-  await using node = await TestNode.start();
-  return (await node.run(["irm", "ipcp", "create", "name", "x", "type", "unicast"])).code === 0;
-}
-
-/** Names of the unicast IPCPs and their layer in the transcripts. */
-const UNICAST_WORDS = new Set(["b", "c", "c2", "uni", "unicast"]);
-
-/** Whether a case shows or uses a unicast IPCP. */
-function needsUnicast({ argv, stdout }: CliCase): boolean {
-  return [...argv, ...stdout.split(/\s+/)].some((word) => UNICAST_WORDS.has(word)) &&
-    !stdout.includes("Usage: ");
-}
 
 Deno.test("irm gives the transcripts of the prototype with an IRMd of ours", async (t) => {
   const bindir = await Deno.makeTempDir({ prefix: "ouro-bin-" });
@@ -37,14 +22,12 @@ Deno.test("irm gives the transcripts of the prototype with an IRMd of ours", asy
     cases.filter(({ order }) => order < SECOND_LIST_ORDER),
     cases.filter(({ order }) => order >= SECOND_LIST_ORDER),
   ];
-  const unicast = await canMakeUnicast();
   try {
     for (const list of lists) {
       await using node = await TestNode.start();
       const admin = node.admin(30_000);
       const nobody = new AdminClient(instanceOf(`${node.prefix}/nobody`));
       for (const one of list) {
-        const ignore = !unicast && needsUnicast(one);
         const fn = async () => {
           const got = await irm(one.argv, one.irmdRunning ? admin : nobody, system);
           const said = `${got.out}${got.err}`;
@@ -54,7 +37,7 @@ Deno.test("irm gives the transcripts of the prototype with an IRMd of ours", asy
           assertEquals(got.code, one.exit === 0 && failed ? 1 : one.exit, said);
           assertStringIncludes(got.err, one.stderr);
         };
-        await t.step({ name: one.name, ignore, fn });
+        await t.step({ name: one.name, fn });
       }
     }
   } finally {

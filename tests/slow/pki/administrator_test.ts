@@ -55,6 +55,17 @@ async function trusted(sec: SecDir, path: string): Promise<string> {
 
 const view = (sec: SecDir, path: string) => readCertificate(`${sec.dir}/${path}`).view;
 
+Deno.test({
+  name: "openssl is here and takes what these tests make (skipped: nothing below asks it)",
+  ignore: !isHere,
+  async fn() {
+    using sec = new SecDir();
+    await init(options(sec));
+    await leaf(options(sec), "server", "svc", "svc");
+    await strict(sec, "server/svc/crt.pem");
+  },
+});
+
 Deno.test("renew: leaf, intermediate and root keep key and name; what they signed stays good", async () => {
   using sec = new SecDir();
   await init(options(sec, { days: 200 }));
