@@ -5,7 +5,7 @@ import { DEADLINE_MS } from "./deadline.ts";
 
 /** A path from the root of the repository. */
 export function rooted(path: string): string {
-  return fromFileUrl(new URL(`../../../${path}`, import.meta.url));
+  return fromFileUrl(new URL(`../../${path}`, import.meta.url));
 }
 
 /** The command line of a script of the repository with the given words. */
