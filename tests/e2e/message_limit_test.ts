@@ -8,19 +8,10 @@ import { serve, type ShimType, twoNodes, TYPES } from "../support/two_nodes.ts";
 import { DEADLINE_MS, within } from "../support/deadline.ts";
 import { canMakeNetns } from "../support/netns.ts";
 import { ouro, PATIENT, TestNode } from "../support/node.ts";
+import { canMakeTun } from "../support/tun.ts";
 
 const ignore = !canMakeNetns();
 const MASK = "255.255.255.0";
-
-/** Whether this user may make TUN devices here. */
-function canMakeTun(): boolean {
-  try {
-    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Longest packet of a flow, and longest in one piece, by type and MTU. */
 const CARRIED: Record<ShimType, Record<number, [number, number]>> = {

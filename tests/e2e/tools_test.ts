@@ -10,6 +10,7 @@ import { OuroProcess } from "../../lib/flow/process.ts";
 import { type ToolCase, toolCases } from "../unit/tools/vectors.ts";
 import { DEADLINE_MS, until } from "../support/deadline.ts";
 import { ouro, TestNode } from "../support/node.ts";
+import { canMakeTun } from "../support/tun.ts";
 import { textOf } from "../support/hex.ts";
 
 const cases = toolCases();
@@ -33,17 +34,6 @@ function joinNode(node: TestNode): OuroProcess {
 /** Makes this process the server of a name. */
 async function serveName(node: TestNode, name: string): Promise<void> {
   await node.admin().bindProcess(Deno.pid, name);
-}
-
-/** Whether this user may make TUN devices here. */
-function canMakeTun(): boolean {
-  if (Deno.uid() !== 0) return false;
-  try {
-    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test("the tools end at a name that is not known as the prototype does", async (t) => {

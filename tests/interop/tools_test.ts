@@ -7,6 +7,7 @@ import { RunningProcess } from "../support/process.ts";
 import { ouro } from "../support/node.ts";
 import { until } from "../support/deadline.ts";
 import { FakeAdmin } from "../support/admin.ts";
+import { canMakeTun } from "../support/tun.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { bindProcess, canRunPrototype, CHost, PROTOTYPE } from "./c_host.ts";
 
@@ -110,20 +111,10 @@ Deno.test({
   },
 });
 
-/** Whether TUN devices can be made. */
-function hasTun(): boolean {
-  try {
-    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 for (const [client, server] of PAIRS) {
   Deno.test({
     name: `ovpn carries a datagram from a client of make ${client} to a server of make ${server}`,
-    ignore: ignore || !hasTun(),
+    ignore: ignore || !canMakeTun(),
     async fn() {
       await using host = await CHost.start();
       const net = ["-m", "255.255.255.0"];
