@@ -16,13 +16,13 @@ import { describe } from "../data/long_packets.ts";
 import { Mail, Mailbox } from "../data/mailbox.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
-import { HeldFlows } from "../held_flows.ts";
 import { Lingering } from "../lingering.ts";
 import { MachineShell } from "../machine_shell.ts";
 import type { IpcpContext } from "../type.ts";
 import type { Component } from "./cep.ts";
 import { Connections } from "./connections.ts";
 import type { Connection, ConnectionEffect } from "./effects.ts";
+import { HeldFlows } from "./held_flows.ts";
 import { leastOf, lessHead } from "./limits.ts";
 import { LowerFlows, type LowerProcess, MESSAGE_BYTES_MAX } from "./lower_flows.ts";
 

@@ -46,7 +46,6 @@ const LEVEL_OF: Readonly<Record<string, string>> = {
   // Named by what it makes: the entry of every IPCP.
   "ipcp/main.ts": "ipcp/unicast/main.ts",
   // Over the data plane, under every type.
-  "ipcp/held_flows.ts": "ipcp/shim/held_flows.ts",
   "ipcp/flow_shell.ts": "ipcp/shim/flow_shell.ts",
   "ipcp/member/shell.ts": "ipcp/shim/member_shell.ts",
 };
@@ -58,7 +57,7 @@ const PURE_ROOMS: readonly RegExp[] = [
   /^sim\//,
   /^ipcp\/(arrivals|registrations|deadlines|lingering|state|machine)\.ts$/,
   /^ipcp\/[^/]+\/machine\.ts$/,
-  /^ipcp\/member\/(?!(lower_flows|shell)\.ts)/,
+  /^ipcp\/member\/(?!(lower_flows|held_flows|shell)\.ts)/,
   /^ipcp\/unicast\/(?!ipcp\.ts|data\/|policy\/(compile|load|own)\.ts)/,
   /^ipcp\/broadcast\/(?!ipcp\.ts|data\/)/,
   /^security\/(oap|path)\/(?!mod\.ts)/,

@@ -1,7 +1,7 @@
 /** The flows that the shell of an IPCP has taken up: their memory in the data plane, and the processes above. */
 
-import type { DataPlane } from "./data/plane.ts";
-import type { FlowOrder } from "./machine.ts";
+import type { DataPlane } from "../data/plane.ts";
+import type { FlowOrder } from "../machine.ts";
 
 export class HeldFlows {
   readonly #plane: DataPlane;
