@@ -133,32 +133,28 @@ export interface User {
 
 /** The database entry of a uid, or undefined. */
 export function userByUid(uid: number): User | undefined {
-  const pw = new DataView(new ArrayBuffer(PW_BYTES));
-  result[0] = 0n;
-  const r = sys().getpwuid_r(
-    uid,
-    new Uint8Array(pw.buffer),
-    buffer(),
-    BigInt(SCRATCH_BYTES),
-    new Uint8Array(result.buffer),
-  );
-  if (r !== 0 || result[0] === 0n) return undefined;
-  return userOf(pw);
+  return userFound((...found) => sys().getpwuid_r(uid, ...found));
 }
 
 /** The database entry of a user name, or undefined. */
 export function userByName(name: string): User | undefined {
+  const text = cstr(name);
+  return userFound((...found) => sys().getpwnam_r(text, ...found));
+}
+
+/** Where a look-up puts what it finds: the entry, its texts and their room, the address of the entry. */
+type Found = [Uint8Array<ArrayBuffer>, ReturnType<typeof buffer>, bigint, Uint8Array<ArrayBuffer>];
+
+function userFound(lookUp: (...found: Found) => number): User | undefined {
   const pw = new DataView(new ArrayBuffer(PW_BYTES));
   result[0] = 0n;
-  const r = sys().getpwnam_r(
-    cstr(name),
+  const r = lookUp(
     new Uint8Array(pw.buffer),
     buffer(),
     BigInt(SCRATCH_BYTES),
     new Uint8Array(result.buffer),
   );
-  if (r !== 0 || result[0] === 0n) return undefined;
-  return userOf(pw);
+  return r !== 0 || result[0] === 0n ? undefined : userOf(pw);
 }
 
 function userOf(pw: DataView): User {

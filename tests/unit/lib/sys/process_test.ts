@@ -29,6 +29,7 @@ import {
   groupGid,
   isPrivileged,
   realUid,
+  userByName,
   userByUid,
 } from "../../../../lib/sys/users.ts";
 import { sysTest } from "../../../support/sys.ts";
@@ -175,6 +176,8 @@ sysTest("users: the database is read through libc", () => {
   assertEquals(effectiveUid(), Deno.uid());
   assertEquals(userByUid(0), { name: "root", uid: 0, gid: 0, home: "/root" });
   assertEquals(userByUid(4294967294 - 77), undefined);
+  assertEquals(userByName("root"), userByUid(0));
+  assertEquals(userByName("nobody of this name"), undefined);
   assertEquals(groupByName("root")?.gid, 0);
   assertEquals(groupGid("no-such-group-here"), undefined);
 });
