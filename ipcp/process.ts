@@ -66,8 +66,6 @@ export class IpcpProcess {
   readonly #running = new Set<Promise<void>>();
   readonly #rib = new Rib();
   #mount: RibMount | undefined;
-  /** Whether an IRMd of ours has started it. */
-  readonly #ourIrmd: boolean;
   /** Name of the layer, once it is in one. */
   #layer: string | undefined;
 
@@ -87,7 +85,6 @@ export class IpcpProcess {
     const long = Number(Deno.env.get(LONG_MESSAGES_ENV) ?? 0) >= LONG_MESSAGE_BYTES_MAX;
     const room = long ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
     this.#irm = new IrmCalls(instance, Deno.pid, room);
-    this.#ourIrmd = long;
     const words = new Uint32Array(1);
     this.#type = make({
       instance,
@@ -329,8 +326,7 @@ export class IpcpProcess {
       return refuse(-Errno.EIPCPSTATE);
     }
     this.#layer = layer.name;
-    // Under an IRMd of the prototype an interrupted thread may keep its client waiting (seen in interop tests).
-    if (this.#ourIrmd) void this.#giveUpCapabilities();
+    void this.#giveUpCapabilities();
     if (m.code === Command.enroll) {
       this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
     } else {
