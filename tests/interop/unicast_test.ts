@@ -1,7 +1,7 @@
 // Unicast layers of our nodes and the prototype's: who enrols with whom, who relays, who serves. Needs OURO_PROTOTYPE
 // and root. Where a prototype cannot do something by itself (spec 60 §17), the test says so.
 
-import { assertMatch } from "@std/assert";
+import { assertMatch, assertNotEquals } from "@std/assert";
 import { canRunPrototype } from "./c_host.ts";
 import { Chain, type Kind } from "../support/mixed_chain.ts";
 
@@ -23,6 +23,25 @@ for (const kinds of PAIRS) {
     },
   });
 }
+
+Deno.test({
+  name: "c is refused a flow by ours with a cause, and both go on",
+  ignore,
+  async fn() {
+    await using chain = await Chain.make(["c", "ouro"]);
+    await chain.layer();
+    assertMatch((await chain.ping(0, 1)).out, THREE);
+    const [c, ours] = chain.hosts;
+    // Nobody serves it.
+    await ours!.must("irm", "name", "create", "shut");
+    await ours!.must("irm", "name", "register", "shut", "layer", "net");
+    await c!.must("irm", "name", "create", "shut");
+    const refused = await c!.run(c!.tool("oping", "-n", "shut", "-c", "1"));
+    assertNotEquals(refused.code, 0, refused.out + refused.err);
+    assertMatch((await chain.ping(0, 1)).out, THREE);
+    assertMatch((await chain.ping(1, 0)).out, THREE);
+  },
+});
 
 Deno.test({
   name: "c enrols in a layer of ours that has a congestion policy from a file, and skips it",
