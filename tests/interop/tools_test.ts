@@ -70,6 +70,15 @@ for (const node of ["c", "ouro"] as const) {
             const got = await run("operf", ...words, "--json");
             const { sent, received } = JSON.parse(got.out);
             assertEquals([sent, received], [100, 100]);
+            // Without a test named a report is asked for, which the prototype does not give.
+            const plain = await run("operf", "-n", "perf", "-f", "--count", "50");
+            assertEquals(plain.code, 0, plain.err);
+            assertMatch(plain.out, /\n50 packets transmitted, time: /);
+            assertMatch(
+              plain.err,
+              /^No report from perf, which did not answer as an operf server/m,
+            );
+            await perf.waitForLine(/Doing a unidirectional test\./);
           } else {
             // The prototype sends only with a negative duration, until it is stopped.
             const words = ["operf", "-n", "perf", "-t", "bi", "-r", "4M", "-d", "-1"];
@@ -189,8 +198,12 @@ Deno.test({
         assert(ours.code !== 0 || c.code === 0, what);
         continue;
       }
-      assertEquals([ours.code, ours.out], [c.code, c.out], what);
-      assert(ours.err.includes(c.err), what);
+      // A quote that the prototype leaves open.
+      const out = c.out.replace('try "irm name list.\n', 'try "irm name list".\n');
+      assertEquals([ours.code, ours.out], [c.code, out], what);
+      // The prototype sends whoever misspells a word of names and bindings to the help of IPCPs.
+      const err = c.err.replace(/, try "irm \w+ help"/, "");
+      assert(ours.err.includes(err.trimEnd().replace(/\.$/, "")), `${what}: ${ours.err}, ${c.err}`);
     }
   },
 });
