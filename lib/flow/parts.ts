@@ -107,7 +107,13 @@ export class FlowParts implements OwnedFlow {
     } catch (e) {
       cipher?.wipe();
       if (!(e instanceof SysError)) throw e;
-      throw new OuroError(-Errno.ENOMEM, `Cannot open the flow's memory (${e.message})`);
+      // The IRMd removes it with the flow: at once when the other end dies.
+      const cause = e.errno === Errno.ENOENT ? "the flow ended before it was opened" : e.message;
+      throw new OuroError(-Errno.ENOMEM, "Cannot open the flow's memory", {
+        stage: "open",
+        process: "this process",
+        cause,
+      });
     }
     try {
       return FlowParts.#make(process, rings, info, cipher, fd);
