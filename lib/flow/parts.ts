@@ -111,7 +111,7 @@ export class FlowParts implements OwnedFlow {
       const cause = e.errno === Errno.ENOENT ? "the flow ended before it was opened" : e.message;
       throw new OuroError(-Errno.ENOMEM, "Cannot open the flow's memory", {
         stage: "open",
-        process: "this process",
+        process: "flow library",
         cause,
       });
     }
