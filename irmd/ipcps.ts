@@ -156,13 +156,17 @@ export class Ipcps {
   async destroy(msg: Having<"pid">): Promise<Outcome> {
     const stage = "destroy ipcp";
     const waits = msg.name === undefined ? undefined : this.#restarts.named(msg.name);
-    if (msg.pid === 0 && waits !== undefined) {
-      this.#restarts.forget(waits);
-      return ok();
+    let { pid } = msg;
+    if (pid === 0 && waits !== undefined) {
+      this.#forget(waits);
+      // It may have been started since its name was listed without a process.
+      const started = this.d.registry.ipcps.byName(waits.name);
+      if (started === undefined) return ok();
+      pid = started.pid;
     }
-    if (!this.d.registry.ipcps.has(msg.pid)) return unknownIpcp(stage, msg.pid, -Errno.EPERM);
-    await this.stop(msg.pid);
-    this.d.log.info(`Destroyed IPCP ${msg.pid}.`);
+    if (!this.d.registry.ipcps.has(pid)) return unknownIpcp(stage, pid, -Errno.EPERM);
+    await this.stop(pid);
+    this.d.log.info(`Destroyed IPCP ${pid}.`);
     return ok();
   }
 
@@ -170,7 +174,7 @@ export class Ipcps {
   async stop(pid: number): Promise<void> {
     this.#unwanted.add(pid);
     const plan = this.d.registry.ipcps.get(pid)?.plan;
-    if (plan !== undefined) this.#restarts.forget(plan);
+    if (plan !== undefined) this.#forget(plan);
     this.d.children.stop(pid, STOP_MS);
     await this.ended(pid);
   }
@@ -315,8 +319,14 @@ export class Ipcps {
     this.#again(plan, code > 128 ? `killed by signal ${code - 128}` : `ended with status ${code}`);
   }
 
-  /** Tries it later; `why` stands in the list. */
+  #forget(plan: IpcpPlan): void {
+    plan.wanted = false;
+    this.#restarts.forget(plan);
+  }
+
+  /** Tries it later, if it is still wanted; `why` stands in the list. */
   #again(plan: IpcpPlan, why: string): void {
+    if (!plan.wanted) return;
     const pauseMs = this.#restarts.failed(plan, this.d.nowMs());
     plan.note = why;
     this.d.ipcpLog.warn(
@@ -376,7 +386,7 @@ export class Ipcps {
   /** Nothing is made again from now on. */
   close(): void {
     clearTimeout(this.#timer);
-    for (const plan of this.#restarts.plans()) this.#restarts.forget(plan);
+    for (const plan of this.#restarts.plans()) this.#forget(plan);
   }
 }
 

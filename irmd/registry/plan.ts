@@ -48,6 +48,8 @@ export class IpcpPlan {
   policies = "";
   /** Why it reaches nothing at the moment, as it says itself; "" when it does. */
   cutOff = "";
+  /** Until it is destroyed; then no step of it is tried again, not even one that was at work. */
+  wanted = true;
 
   constructor(
     /** One of `IpcpType`. */

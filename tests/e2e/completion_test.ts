@@ -115,7 +115,7 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
         ["irm un", ["unbind"]],
         ["irm i boo name x type ud", ["udp4", "udp6"]],
         ["ouro irm wait lay", ["layer"]],
-        ["irm ipcp enroll con", ["connect"]],
+        ["irm ipcp enroll con", ["congestion", "connect"]],
         ["operf --te", ["--test"]],
         ["ouro completion f", ["fish"]],
         ["ouro bogus ", []],
