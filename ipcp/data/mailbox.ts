@@ -66,6 +66,12 @@ export class Mailbox {
     return true;
   }
 
+  /** Whether there is a record to take. For the reader. */
+  get isEmpty(): boolean {
+    const tail = this.#taken ? this.#next : Atomics.load(this.#words, TAIL);
+    return tail === Atomics.load(this.#words, HEAD);
+  }
+
   /** Takes the oldest record into `out`; false if there is none. */
   take(out: Letter): boolean {
     const words = this.#words;

@@ -184,6 +184,14 @@ export abstract class MemberLoop {
 
   // From the main thread.
 
+  /**
+   * Reads the letters that are there. A type calls it when it has seen packets and before it takes them: what the main
+   * thread had told before they were written is known then. A lower flow may be let go by it.
+   */
+  protected readLetters(): void {
+    if (!this.#mailbox.isEmpty) this.#readMail();
+  }
+
   #readMail(): void {
     const letter = this.#letter;
     while (this.#mailbox.take(letter)) {

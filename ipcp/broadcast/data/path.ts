@@ -46,11 +46,15 @@ export class BroadcastPath extends MemberLoop {
 
   // In.
 
-  // Whose letter has not been read yet is nobody: the packets wait for it in their ring.
+  // Whose letter has not been read yet is nobody: the packets wait for it in their ring. And packets are taken only as
+  // far as they were there before the letters were read: a packet goes to everybody who had joined when it was written.
 
   protected override moveDown(id: number): boolean {
+    const queued = this.ports.get(id)?.rx.queued() ?? 0;
+    this.readLetters();
     const port = this.#node.has(id) ? this.ports.get(id) : undefined;
-    return port === undefined ? false : this.#takeFrom(id, port, BURST);
+    if (port === undefined) return false;
+    return this.#takeFrom(id, port, Math.min(queued, BURST)) && port.rx.queued() > 0;
   }
 
   protected override moveLast(id: number): void {
@@ -72,13 +76,15 @@ export class BroadcastPath extends MemberLoop {
   }
 
   protected override moveLower(id: number, lower: BlockFlow): boolean {
-    if (!this.#node.has(id)) return false;
-    for (let i = 0; i < BURST; i++) {
+    const most = Math.min(lower.rxQueued, BURST);
+    this.readLetters();
+    if (!this.#node.has(id) || this.lower(id) !== lower) return false;
+    for (let i = 0; i < most; i++) {
       const off = lower.takeBlock();
       if (off < 0) return false;
       this.#arrived(id, off);
     }
-    return true;
+    return lower.rxQueued > 0;
   }
 
   protected override onLetter({ kind, b, c, bytes }: Letter): void {
