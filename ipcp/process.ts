@@ -23,7 +23,7 @@ import { LONG_MESSAGE_BYTES_MAX, LONG_MESSAGES_ENV, MESSAGE_BYTES_MAX } from "..
 import type { Logger } from "../lib/log.ts";
 import { QOS_NP1 } from "../lib/qos.ts";
 import { isWireError } from "../lib/wire/mod.ts";
-import { ribIsOn, RibMount } from "../lib/rib/mount.ts";
+import { ribIsOn, RibServer } from "../lib/rib/mount.ts";
 import { Rib } from "../lib/rib/tree.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
@@ -65,7 +65,7 @@ export class IpcpProcess {
   readonly #stop = Promise.withResolvers<number>();
   readonly #running = new Set<Promise<void>>();
   readonly #rib = new Rib();
-  #mount: RibMount | undefined;
+  #files: RibServer | undefined;
   /** Name of the layer, once it is in one. */
   #layer: string | undefined;
 
@@ -157,14 +157,15 @@ export class IpcpProcess {
   /** Before any capability is given up. */
   #mountRib(): void {
     if (!ribIsOn(this.#instance)) return;
-    const mount = RibMount.open(this.#instance, this.#name, this.#rib);
-    if (typeof mount === "string") this.#log.warn(`The RIB is not mounted: ${mount}.`);
-    else this.#mount = mount;
+    const files = new RibServer(this.#instance);
+    const mounted = files.open(this.#name, this.#rib);
+    if (typeof mounted === "string") this.#log.warn(`The RIB is not mounted: ${mounted}.`);
+    else this.#files = files;
   }
 
   /** Devices and sockets are open: what the runtime's threads had for that goes, as in the data plane's. */
   async #giveUpCapabilities(): Promise<void> {
-    await this.#mount?.serving;
+    await this.#files?.serving;
     if (await keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING)) return;
     this.#log.warn("Some threads of the runtime keep their capabilities.");
   }
@@ -215,7 +216,7 @@ export class IpcpProcess {
     clearTimeout(timer);
     if (wasOperational) this.#life.stopped();
     this.#life.fini();
-    await this.#mount?.close();
+    await this.#files?.close();
     this.#log.info(`IPCP ${Deno.pid} out.`);
     this.#irm.exit();
   }

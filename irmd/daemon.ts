@@ -11,6 +11,7 @@ import type { IpcpClient } from "./ipcp_client.ts";
 import type { Shares, Totals } from "./limits.ts";
 import type { Objects } from "./objects.ts";
 import type { Registry } from "./registry/mod.ts";
+import type { RibDir } from "./rib_dir.ts";
 import type { Upkeep } from "./upkeep.ts";
 
 /** Settings of a running daemon. */
@@ -47,6 +48,7 @@ export interface Daemon {
   readonly oap: OapService;
   readonly children: Children;
   readonly upkeep: Upkeep;
+  readonly rib: RibDir;
   /** Processes that said farewell and live on: what they still hold of the global pool comes back when they end. */
   readonly leaving: Set<number>;
   /** Monotonic, ms. */

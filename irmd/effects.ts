@@ -21,6 +21,7 @@ export function applyEffects(d: Daemon, effects: readonly Effect[]): void {
         break;
       case "flow-set-destroy":
         d.objects.removeFlowSet(e.pid);
+        d.rib.programs?.gone(e.pid);
         d.shares.processes.give(e.flowUid);
         break;
       case "pool-destroy":

@@ -37,6 +37,7 @@ export function granted(
   oap: Pick<OapAccepted, "cipherNid" | "key" | "data" | "peer">,
   asked: { readonly opts?: number | undefined; readonly name: string },
 ): Answer {
+  if (flow.qos.inOrder !== 0) d.rib.programs?.granted(pid);
   const layer = d.registry.ipcps.get(pid === flow.nPid ? flow.n1Pid : flow.nPid)?.layer;
   return ok(
     {

@@ -281,7 +281,7 @@ async function serve(
   // A defect in one callback must not take everybody's flows down.
   EventSource.onError = (e) => log.error(`Event failed: ${e instanceof Error ? e.message : e}.`);
   const life = { ending: false };
-  const { d, ipcps, rib } = assemble(instance, ownUid, options, log, objects, shares, oap, life);
+  const { d, ipcps } = assemble(instance, ownUid, options, log, objects, shares, oap, life);
 
   // From here on a signal ends the daemon in order; further ones are ignored (spec 20 §19.20).
   const { promise: stopped, resolve: stop } = Promise.withResolvers<undefined>();
@@ -309,7 +309,7 @@ async function serve(
   const sanitizer = setInterval(() => d.registry.expire(d.nowMs()), SANITIZER_MS);
   let code = 0;
   try {
-    rib.show(d.registry);
+    d.rib.show(d.registry);
     const mute = options.toStdout ? undefined : noSyslog();
     if (mute !== undefined) complain(mute);
     log.info("Ouroboros IPC Resource Manager daemon started...");
@@ -335,7 +335,7 @@ async function serve(
     d.upkeep.close();
     d.children.close();
     removeObjects(d);
-    await rib.close();
+    await d.rib.close();
     try {
       await Deno.remove(irmSocketPath(instance));
     } catch {
@@ -356,7 +356,7 @@ function assemble(
   shares: Shares,
   oap: OapService,
   life: { readonly ending: boolean },
-): { d: Daemon; ipcps: Ipcps; rib: RibDir } {
+): { d: Daemon; ipcps: Ipcps } {
   const startMs = performance.now();
   const rib = new RibDir(instance, log);
   const registry: Registry = new Registry(
@@ -382,6 +382,7 @@ function assemble(
     oap,
     children,
     upkeep: new Upkeep(children),
+    rib,
     nowMs: () => performance.now() - startMs,
   };
   const ipcps = new Ipcps(d);
@@ -399,7 +400,7 @@ function assemble(
     else if (d.leaving.has(pid)) reclaimLater(d, pid, 0);
     d.leaving.delete(pid);
   };
-  return { d, ipcps, rib };
+  return { d, ipcps };
 }
 
 /** Unlinks what processes that are still there use: their flows go down (spec 20 §15.4). */
@@ -412,6 +413,9 @@ function removeObjects(d: Daemon): void {
     }
     d.objects.removeRings(flow.id, [flow.nPid, flow.n1Pid]);
   }
-  for (const pid of d.registry.procs.keys()) d.objects.removeFlowSet(pid);
+  for (const pid of d.registry.procs.keys()) {
+    d.objects.removeFlowSet(pid);
+    d.rib.programs?.gone(pid);
+  }
   for (const pool of d.registry.pools.all()) d.objects.removePup(pool.uid);
 }

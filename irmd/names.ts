@@ -72,6 +72,7 @@ export function announce(d: Daemon, client: Client, msg: Having<"prog">): Outcom
   const { gids } = client;
   const { startTicks } = client.cred;
   d.registry.announce({ pid, prog: baseName(prog), uid, gid, gids, startTicks, flowUid });
+  if (!d.registry.ipcps.has(pid)) d.rib.programs?.announced(pid, uid, gid);
   d.children.watch(pid);
   d.log.info(`Process added: ${pid} (${prog}).`);
   return ok();

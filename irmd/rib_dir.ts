@@ -6,11 +6,12 @@
 
 import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
-import { isRibName, ribDir, ribIsOn, RibMount } from "../lib/rib/mount.ts";
+import { isRibName, ribDir, ribIsOn, RibServer } from "../lib/rib/mount.ts";
 import { Rib } from "../lib/rib/tree.ts";
 import { unmountDead } from "../lib/sys/mount.ts";
 import type { Registry } from "./registry/mod.ts";
 import { irmdComponents } from "./rib.ts";
+import { RibPrograms } from "./rib_programs.ts";
 
 /** See the file's comment. */
 export class RibDir {
@@ -18,8 +19,10 @@ export class RibDir {
   readonly #log: Logger;
   readonly #on: boolean;
   readonly #instance: Instance;
-  /** The daemon's own. */
-  #mount: RibMount | undefined;
+  /** What this daemon serves: its own, and those of programs. */
+  #files: RibServer | undefined;
+  /** What programs show; undefined where nothing is. */
+  programs: RibPrograms | undefined;
 
   constructor(instance: Instance, log: Logger) {
     this.#instance = instance;
@@ -40,14 +43,16 @@ export class RibDir {
     }
   }
 
-  /** Shows what the daemon knows, beside its processes. */
+  /** Shows what the daemon knows, beside its IPCPs, and from now on what programs say. */
   show(registry: Registry): void {
     if (!ribIsOn(this.#instance)) return;
     const rib = new Rib();
     rib.add(() => irmdComponents(registry));
-    const mount = RibMount.open(this.#instance, `proc.${Deno.pid}`, rib);
-    if (typeof mount === "string") this.#log.warn(`The RIB is not mounted: ${mount}.`);
-    else this.#mount = mount;
+    const files = new RibServer(this.#instance);
+    const mounted = files.open(`proc.${Deno.pid}`, rib);
+    if (typeof mounted === "string") return this.#log.warn(`The RIB is not mounted: ${mounted}.`);
+    this.#files = files;
+    this.programs = new RibPrograms(this.#instance, this.#log, files, registry);
   }
 
   /** A process is gone: its mount goes if it left one behind. `ipcp` is its name if it was an IPCP. */
@@ -84,7 +89,7 @@ export class RibDir {
   /** Removes the daemon's own, and the directory if nobody uses it. */
   async close(): Promise<void> {
     if (!this.#on) return;
-    await this.#mount?.close();
+    await this.#files?.close();
     try {
       Deno.removeSync(this.#dir);
     } catch {

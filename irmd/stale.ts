@@ -190,7 +190,9 @@ function removeStale(instance: Instance, log: Logger, owner: number | undefined)
     remove(`${instance.socketDir}/ipcp.${pid}.sock`);
   }
   const base = instance.shmBase.slice(1);
-  const mine = new RegExp(`^${base}\\.(gspp|pup\\.\\d+|rbuff\\.\\d+\\.\\d+|set\\.\\d+)$`);
+  const mine = new RegExp(
+    `^${base}\\.(gspp|pup\\.\\d+|rbuff\\.\\d+\\.\\d+|set\\.\\d+|frct\\.\\d+)$`,
+  );
   for (const name of entries(SHM_DIR)) {
     if (mine.test(name)) remove(`${SHM_DIR}/${name}`);
   }

@@ -206,7 +206,7 @@ export class Ending {
     events.tell(FlowEvent.DEALLOC);
     core.process.table.leave(core);
     core.process.deadlines.leave(events);
-    core.frct?.endpoint.dispose();
+    core.frct?.dispose();
     core.protection?.wipe();
     core.rings.close();
     events.wake();

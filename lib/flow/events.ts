@@ -78,7 +78,7 @@ export class FlowEvents implements Timed, Served {
     if (frct !== null) {
       frct.tick(nowNs / 1000);
       if (frct.takeEvents() !== 0) this.wake();
-      next = frct.endpoint.deadlineUs() * 1000;
+      next = frct.deadlineUs() * 1000;
     }
     const keepalive = this.keepalive;
     if (keepalive !== null) {
@@ -96,7 +96,7 @@ export class FlowEvents implements Timed, Served {
   armFrct(): void {
     const { frct, process } = this.core;
     if (frct === null) return;
-    const atNs = frct.endpoint.deadlineUs() * 1000;
+    const atNs = frct.deadlineUs() * 1000;
     if (atNs < this.heapAtNs) process.deadlines.arm(this, atNs);
   }
 

@@ -14,6 +14,7 @@ import { monotonicUs } from "../sys/clock.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Protection } from "./protection.ts";
 import type { Rings } from "./rings.ts";
+import type { FrctShow } from "./frct_show.ts";
 
 /** Copies for retransmission of all flows of this thread. */
 const buffers = new BufferPool();
@@ -49,11 +50,13 @@ export class FrctDriver {
     private readonly protection: Protection,
     reliable: boolean,
     mplMs: number,
+    private readonly show: FrctShow | null,
   ) {
     const random = new Uint32Array(1);
     crypto.getRandomValues(random);
     const room = (bytes: number) => blocksFor(pool, bytes);
     this.endpoint = createFrct(1, { reliable, mplMs, initialSeqno: random[0]!, buffers, room });
+    show?.changed(this.endpoint, monotonicUs());
   }
 
   /**
@@ -87,6 +90,7 @@ export class FrctDriver {
     const nowUs = monotonicUs();
     ep.sent(nowUs, bytes, 0, len);
     if (ep.outputDue) this.flush(nowUs);
+    this.show?.changed(ep, nowUs);
     return result < 0 && result !== -Errno.EAGAIN ? result : len;
   }
 
@@ -106,6 +110,7 @@ export class FrctDriver {
         return;
       }
       if (made !== n) this.pool.truncate(off, made);
+      this.show?.changed(ep, nowUs);
       if (this.outlet.send(off) === -Errno.EFLOWDOWN) return;
     }
   }
@@ -131,6 +136,7 @@ export class FrctDriver {
       this.outlet.counters.rxDropped += 1;
     }
     if (n !== -Errno.EINVAL) this.pool.remove(off);
+    this.show?.changed(this.endpoint, nowUs);
     return delivered;
   }
 
@@ -156,6 +162,24 @@ export class FrctDriver {
     this.pump(nowUs);
     if (this.endpoint.deadlineUs() <= nowUs) this.events |= this.endpoint.onTimer(nowUs);
     if (this.endpoint.outputDue) this.flush(nowUs);
+    this.show?.due(this.endpoint, nowUs);
+  }
+
+  /** When {@linkcode tick} is to be called again, µs. */
+  deadlineUs(): number {
+    const atUs = this.endpoint.deadlineUs();
+    return this.show === null ? atUs : Math.min(atUs, this.show.deadlineUs);
+  }
+
+  /** Something has changed that the RIB shows. */
+  changed(nowUs: number): void {
+    this.show?.changed(this.endpoint, nowUs);
+  }
+
+  /** The flow is over. */
+  dispose(): void {
+    this.endpoint.dispose();
+    this.show?.end();
   }
 
   /** Events since the last call, {@linkcode FrctEvent}. */

@@ -14,6 +14,7 @@ import { Ending } from "./ending.ts";
 import { FlowEvents } from "./events.ts";
 import type { OwnedFlow } from "./flow_table.ts";
 import { FrctDriver } from "./frct_driver.ts";
+import { FrctShow } from "./frct_show.ts";
 import { giveBackSync, wipeGrant } from "./grant.ts";
 import { InPlace } from "./in_place.ts";
 import { type FlowGrant, grantProblem } from "./irmd.ts";
@@ -137,9 +138,11 @@ export class FlowParts implements OwnedFlow {
     const layers = new Protection(pool, crc, cipher);
     const protection = crc || cipher !== null ? layers : null;
     const outlet = new Outlet(pool, blocks, rings, protection, info.id);
+    const file = qos.inOrder === 0 ? undefined : process.frctFile;
+    const show = file === undefined ? null : new FrctShow(file, info.id, fd);
     const frct = qos.inOrder === 0
       ? null
-      : new FrctDriver(pool, rings, outlet, layers, qos.loss === 0, info.mpl);
+      : new FrctDriver(pool, rings, outlet, layers, qos.loss === 0, info.mpl, show);
     const overhead = layers.overheadBytes + (frct?.endpoint.headerBytes ?? 0);
     const sdu = sduLimitsOf(info);
     // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).

@@ -15,6 +15,7 @@ import {
 import { IrmCode, type IrmMsg } from "../irm/messages.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import type { FlowSetShm } from "../shm/flow_set.ts";
+import { FrctFile } from "../shm/frct_file.ts";
 import type { Pool } from "../shm/pool.ts";
 import { Deadlines } from "./deadlines.ts";
 import { FlowTable } from "./flow_table.ts";
@@ -80,6 +81,8 @@ export class ProcessParts {
   readonly table: FlowTable = new FlowTable();
   readonly queues: Queues;
   readonly deadlines: Deadlines;
+  /** Where flows with FRCT say how they are; undefined where no RIB is shown. */
+  readonly frctFile: FrctFile | undefined;
   readonly #life: ThreadLife | undefined;
 
   constructor(memory: ProcessMemory, private readonly link: IrmdLink) {
@@ -95,6 +98,7 @@ export class ProcessParts {
     const of = { prefix: instance.prefix, pid };
     this.queues = new Queues(of, set, words, first, this.table);
     this.deadlines = new Deadlines(this.queues);
+    this.frctFile = FrctFile.open(instance, pid);
     const { hold } = link;
     this.#life = hold === undefined ? undefined : ThreadLife.of(of, words, first, hold);
   }
@@ -128,6 +132,7 @@ export class ProcessParts {
     for (const flow of [...this.table]) flow.abandon();
     this.queues.close();
     this.blocks.close();
+    this.frctFile?.[Symbol.dispose]();
     farewell();
     this.#life?.release();
     this.set.close();

@@ -176,6 +176,7 @@ export class Reader {
       if (n === pending) this.#inPieces = false;
     }
     if (frct.endpoint.outputDue) frct.flush(nowUs);
+    frct.changed(nowUs);
     this.events.armFrct();
     return n === 0 && pending === 0 ? this.#noData() : n;
   }

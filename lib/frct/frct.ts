@@ -337,6 +337,7 @@ function idleS(nowUs: number, thenUs: number): number {
   return Math.floor(nowUs / 1e6) - Math.floor(thenUs / 1e6);
 }
 
+/** 0: never. */
 function sinceNs(nowUs: number, thenUs: number): number {
-  return thenUs === -Infinity ? 0 : Math.round((nowUs - thenUs) * 1000);
+  return thenUs === -Infinity ? 0 : Math.max(1, Math.round((nowUs - thenUs) * 1000));
 }

@@ -32,6 +32,37 @@ const LINES: readonly (readonly [string, keyof FrctStats])[] = [
   ["Number of packets out of rqueue:", "outOfQueue"],
 ];
 
+/** Of them, the ages: they grow although nothing happens, unless they are 0: never. */
+const AGES: ReadonlySet<keyof FrctStats> = new Set(["sndInactiveNs", "rcvInactiveNs"]);
+
+/** The values of the lines, in their order. */
+export function frctLineValues(stats: FrctStats): number[] {
+  return LINES.map(([, key]) => stats[key]);
+}
+
+/**
+ * The values of the lines by their labels, from numbers that another process wrote `agoNs` before; whatever it wrote,
+ * they are whole numbers and not negative.
+ */
+export function frctValues(numbers: readonly number[], agoNs: number): Record<string, number> {
+  const values: Record<string, number> = {};
+  LINES.forEach(([label, key], i) => {
+    const n = numbers[i] ?? 0;
+    const said = n > 0 && n < 2 ** 63 ? Math.round(n) : 0;
+    values[label.slice(0, -1)] = AGES.has(key) && said > 0 ? said + Math.max(0, agoNs) : said;
+  });
+  return values;
+}
+
+/** The lines of {@linkcode frctValues}, as {@linkcode frctStatsText} makes them. */
+export function frctValuesText(values: Readonly<Record<string, number>>): string {
+  return LINES.map(([label]) => lineOf(label, values[label.slice(0, -1)] ?? 0)).join("");
+}
+
+function lineOf(label: string, value: number): string {
+  return `${label.padEnd(LABEL_COLUMNS)}${Math.round(value).toString().padStart(VALUE_COLUMNS)}\n`;
+}
+
 /**
  * The 22 lines, each with its newline: 1188 bytes.
  *
@@ -45,8 +76,5 @@ const LINES: readonly (readonly [string, keyof FrctStats])[] = [
  * ```
  */
 export function frctStatsText(stats: FrctStats): string {
-  return LINES.map(([label, key]) => {
-    const value = Math.round(stats[key]).toString();
-    return `${label.padEnd(LABEL_COLUMNS)}${value.padStart(VALUE_COLUMNS)}\n`;
-  }).join("");
+  return LINES.map(([label, key]) => lineOf(label, stats[key])).join("");
 }

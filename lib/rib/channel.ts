@@ -8,11 +8,13 @@
  */
 
 import type { RibAnswer, RibView } from "./file_system.ts";
-import type { Rib } from "./tree.ts";
+import type { RibTree } from "./tree.ts";
 
 /** What is asked. */
 export interface RibQuestion {
   readonly number: number;
+  /** Number of the tree. */
+  readonly tree: number;
   readonly what: "list" | "read";
   readonly component: string;
   readonly name: string;
@@ -39,7 +41,7 @@ export function ribChannel(): SharedArrayBuffer {
 }
 
 /** The end that asks. */
-export class RibAsker implements RibView {
+export class RibAsker {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bytes: Uint8Array;
   readonly #post: (question: RibQuestion) => void;
@@ -51,20 +53,20 @@ export class RibAsker implements RibView {
     this.#post = post;
   }
 
-  list(component: string): RibAnswer {
-    return this.#ask("list", component, "");
+  /** A tree as it can be asked. */
+  view(tree: number): RibView {
+    return {
+      list: (component) => this.#ask(tree, "list", component, ""),
+      read: (component, name) => this.#ask(tree, "read", component, name),
+    };
   }
 
-  read(component: string, name: string): RibAnswer {
-    return this.#ask("read", component, name);
-  }
-
-  #ask(what: RibQuestion["what"], component: string, name: string): RibAnswer {
+  #ask(tree: number, what: RibQuestion["what"], component: string, name: string): RibAnswer {
     const words = this.#words;
     const behind = Atomics.load(words, ANSWERED) !== this.#number;
     const number = this.#number = (this.#number + 1) | 0;
     Atomics.store(words, ASKED, number);
-    this.#post({ number, what, component, name });
+    this.#post({ number, tree, what, component, name });
     const patience = behind ? LATE_MS : PATIENCE_MS;
     for (;;) {
       const answered = Atomics.load(words, ANSWERED);
@@ -86,23 +88,25 @@ export class RibAsker implements RibView {
 export class RibAnswerer {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bytes: Uint8Array;
-  readonly #rib: Rib;
+  readonly #treeOf: (tree: number) => RibTree | undefined;
 
-  constructor(buffer: SharedArrayBuffer, rib: Rib) {
+  /** @param treeOf the tree of a number, while there is one */
+  constructor(buffer: SharedArrayBuffer, treeOf: (tree: number) => RibTree | undefined) {
     this.#words = new Int32Array(buffer, 0, HEAD_BYTES / 4);
     this.#bytes = new Uint8Array(buffer, HEAD_BYTES);
-    this.#rib = rib;
+    this.#treeOf = treeOf;
   }
 
   /** Answers, if it is still asked. */
-  answer({ number, what, component, name }: RibQuestion, nowSec: number): void {
+  answer({ number, tree, what, component, name }: RibQuestion, nowSec: number): void {
     const words = this.#words;
     if (Atomics.load(words, ASKED) !== number) return;
+    const rib = this.#treeOf(tree);
     if (what === "list") {
-      const names = this.#rib.list(component);
+      const names = rib?.list(component);
       this.#put(names === undefined ? "none" : "names", names?.join("\0") ?? "");
     } else {
-      const object = this.#rib.read(component, name);
+      const object = rib?.read(component, name);
       words[CHANGED] = object?.changedSec ?? nowSec;
       this.#put(object === undefined ? "none" : "text", object?.text ?? "");
     }

@@ -1,5 +1,6 @@
 /**
- * The RIB of this process as a file system under the prototype's paths (spec 80 §8), served by a thread of its own.
+ * RIBs as file systems under the prototype's paths (spec 80 §8), served by a thread of its own: each process's own, and in
+ * the IRMd those of the programs.
  *
  * On for root's processes of the system's own node where `/dev/fuse` exists. `OURO_RIB=off` turns it off, `OURO_RIB=on`
  * turns it on for nodes with a prefix, too; their files are below `PREFIX/tmp/ouroboros`. A process that cannot mount
@@ -14,8 +15,8 @@ import { WakeFd } from "../sys/netsock.ts";
 import { realUid } from "../sys/users.ts";
 import type { Instance } from "../instance.ts";
 import { RibAnswerer, ribChannel } from "./channel.ts";
-import type { FuseReport, FuseStart } from "./fuse_worker.ts";
-import type { Rib } from "./tree.ts";
+import type { FuseOrder, FuseReport } from "./fuse_worker.ts";
+import type { RibTree } from "./tree.ts";
 
 /** How long the thread may take to stop, ms. */
 const STOP_MS = 500;
@@ -42,82 +43,159 @@ export function isRibName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name);
 }
 
-/** A file system that is mounted. */
-export class RibMount {
-  readonly #path: string;
-  readonly #device: Fd;
-  readonly #wake = new WakeFd();
-  readonly #worker: Worker;
+/** Who is shown as the owner of the files. */
+export interface RibOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A tree that is mounted. */
+interface Mounted {
+  readonly path: string;
+  readonly device: Fd;
+  readonly tree: RibTree;
+  readonly stopped: PromiseWithResolvers<void>;
+}
+
+/** The file systems that a process serves, and their one thread, which starts with the first of them. */
+export class RibServer {
+  readonly #dir: string;
+  readonly #mounted = new Map<number, Mounted>();
   readonly #serving = Promise.withResolvers<void>();
-  readonly #stopped = Promise.withResolvers<void>();
+  #thread: FuseThread | undefined;
+  #nextTree = 1;
   #closed = false;
 
-  private constructor(path: string, device: Fd, rib: Rib) {
-    this.#path = path;
-    this.#device = device;
-    const channel = ribChannel();
-    const answerer = new RibAnswerer(channel, rib);
-    this.#worker = new Worker(new URL("./fuse_worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<FuseReport>) => {
-      if (data.say === "serving") this.#serving.resolve();
-      else if (data.say === "stopped") this.#stopped.resolve();
-      else answerer.answer(data.question, Date.now() / 1000);
-    };
-    // A thread that died serves nobody: the kernel must hear of it, or readers wait for ever.
-    this.#worker.onerror = (e) => {
-      e.preventDefault();
-      this.#stopped.resolve();
-      void this.close();
-    };
-    const start: FuseStart = {
-      fd: device.raw,
-      wakeFd: this.#wake.fd,
-      path,
-      channel,
-      uid: Deno.uid() ?? 0,
-      gid: Deno.gid() ?? 0,
-    };
-    this.#worker.postMessage(start);
+  constructor(instance: Instance) {
+    this.#dir = ribDir(instance);
   }
 
-  /** Mounts a tree as `name`; or says in one line why that cannot be. */
-  static open(instance: Instance, name: string, rib: Rib): RibMount | string {
+  /** How many are mounted. */
+  get size(): number {
+    return this.#mounted.size;
+  }
+
+  /** Mounts a tree as `name`: its number, or why that cannot be, in one line. */
+  open(name: string, tree: RibTree, owner?: RibOwner): number | string {
     if (!isRibName(name)) return `${JSON.stringify(name)} cannot name a directory`;
-    const path = `${ribDir(instance)}/${name}`;
+    if (this.#closed) return "it has ended";
+    const path = `${this.#dir}/${name}`;
     try {
       // What a dead process left there.
       unmountDead(path);
       makeDirectory(path);
-      return new RibMount(path, mountFuse(path), rib);
+      const device = mountFuse(path);
+      const number = this.#nextTree++;
+      this.#mounted.set(number, { path, device, tree, stopped: Promise.withResolvers() });
+      this.#thread ??= this.#start();
+      this.#thread.order({
+        order: "serve",
+        tree: number,
+        fd: device.raw,
+        path,
+        uid: owner?.uid ?? Deno.uid() ?? 0,
+        gid: owner?.gid ?? Deno.gid() ?? 0,
+      });
+      return number;
     } catch (e) {
       if (e instanceof SysError || e instanceof Error) return e.message;
       throw e;
     }
   }
 
-  /** Resolves when the thread has given up the capabilities that it does not need, or has died. */
-  get serving(): Promise<void> {
-    return Promise.race([this.#serving.promise, this.#stopped.promise]);
+  #start(): FuseThread {
+    return new FuseThread((tree) => this.#mounted.get(tree)?.tree, {
+      serving: () => this.#serving.resolve(),
+      stopped: (tree) => this.#stopped(tree),
+      // A thread that died serves nobody: the kernel must hear of it, or readers wait for ever.
+      died: () => void this.close(),
+    });
   }
 
-  /** Unmounts it and removes the directory. Idempotent, bounded. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#wake.wake();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, STOP_MS));
-    await Promise.race([this.#stopped.promise, late]);
-    clearTimeout(timer);
+  /** Resolves when the thread has given up the capabilities that it does not need, or has ended. */
+  get serving(): Promise<void> {
+    return this.#thread === undefined ? Promise.resolve() : this.#serving.promise;
+  }
+
+  /** Unmounts a tree and removes its directory, as soon as the thread gets to it. Idempotent. */
+  async unmount(tree: number): Promise<void> {
+    const mounted = this.#mounted.get(tree);
+    if (mounted === undefined || this.#thread === undefined) return;
+    this.#thread.order({ order: "stop", tree });
+    await mounted.stopped.promise;
+  }
+
+  /** The thread will not use its descriptor any more. */
+  #stopped(tree: number): void {
+    const mounted = this.#mounted.get(tree);
+    if (mounted === undefined) return;
+    this.#mounted.delete(tree);
     // Whoever still waits for an answer gets an error now.
-    this.#device.close();
-    this.#worker.terminate();
-    this.#wake.close();
+    mounted.device.close();
     try {
-      Deno.removeSync(this.#path);
+      Deno.removeSync(mounted.path);
     } catch {
       // Still mounted: the IRMd removes it when this process has ended.
     }
+    mounted.stopped.resolve();
+  }
+
+  /** Unmounts all and removes their directories. Idempotent, bounded. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, STOP_MS));
+    await Promise.race([Promise.all([...this.#mounted.keys()].map((t) => this.unmount(t))), late]);
+    clearTimeout(timer);
+    this.#thread?.end();
+    this.#serving.resolve();
+    for (const [tree, { path }] of this.#mounted) {
+      unmountDead(path);
+      this.#stopped(tree);
+    }
+  }
+}
+
+/** The thread, and how it is told something while it waits for the kernel. */
+class FuseThread {
+  readonly #wake = new WakeFd();
+  readonly #posted = new Int32Array(new SharedArrayBuffer(4));
+  readonly #worker: Worker;
+
+  constructor(
+    treeOf: (tree: number) => RibTree | undefined,
+    on: { serving(): void; stopped(tree: number): void; died(): void },
+  ) {
+    const channel = ribChannel();
+    const answerer = new RibAnswerer(channel, treeOf);
+    this.#worker = new Worker(new URL("./fuse_worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<FuseReport>) => {
+      if (data.say === "serving") on.serving();
+      else if (data.say === "stopped") on.stopped(data.tree);
+      else answerer.answer(data.question, Date.now() / 1000);
+    };
+    this.#worker.onerror = (e) => {
+      e.preventDefault();
+      on.died();
+    };
+    this.order({
+      order: "start",
+      wakeFd: this.#wake.fd,
+      channel,
+      posted: this.#posted.buffer,
+    });
+  }
+
+  order(order: FuseOrder): void {
+    Atomics.add(this.#posted, 0, 1);
+    this.#worker.postMessage(order);
+    this.#wake.wake();
+  }
+
+  end(): void {
+    this.#worker.terminate();
+    this.#wake.close();
   }
 }
 

@@ -26,8 +26,15 @@ export interface RibComponent {
   read(name: string): RibObject | undefined;
 }
 
+/** What can be shown as files. */
+export interface RibTree {
+  /** Names of components (`component` empty), or of the objects of one; undefined if there is none. */
+  list(component: string): readonly string[] | undefined;
+  read(component: string, name: string): RibObject | undefined;
+}
+
 /** The components of a process. */
-export class Rib {
+export class Rib implements RibTree {
   readonly #sources: (() => readonly RibComponent[])[] = [];
 
   /** Adds components; which ones may change with time. */

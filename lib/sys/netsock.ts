@@ -394,6 +394,41 @@ export class Poller {
   }
 }
 
+/** Blocks a thread until one of many descriptors can be read, or has ended, or a {@linkcode WakeFd} was woken. */
+export class PollSet {
+  #fds = new Uint8Array(8); // struct pollfd; the first one is the wake-up's
+  #view = new DataView(this.#fds.buffer);
+  readonly #drain = new Uint8Array(8);
+
+  constructor(private readonly wake: number) {
+    this.watch([]);
+  }
+
+  /** What is watched from now on. */
+  watch(fds: readonly number[]): void {
+    this.#fds = new Uint8Array(8 * (fds.length + 1));
+    this.#view = new DataView(this.#fds.buffer);
+    [this.wake, ...fds].forEach((fd, i) => {
+      this.#view.setInt32(i * 8, fd, true);
+      this.#view.setInt16(i * 8 + 4, POLLIN, true);
+    });
+  }
+
+  /** Waits without limit. Whether there was a wake-up, which is consumed. */
+  wait(): boolean {
+    const n = sys().poll(this.#fds, BigInt(this.#fds.length >> 3), -1);
+    if (n < 0) this.#view.setInt16(6, 0, true); // interrupted: nothing is known
+    if (n <= 0 || (this.#view.getInt16(6, true) & POLLIN) === 0) return false;
+    sys().read(this.wake, this.#drain, 8);
+    return true;
+  }
+
+  /** Whether the `i`th of the watched can be read, or has ended. */
+  isReady(i: number): boolean {
+    return this.#view.getInt16(i * 8 + 14, true) !== 0;
+  }
+}
+
 /** Whether a negative result only says "nothing now". */
 export function isAgain(result: number): boolean {
   return result === -EAGAIN;

@@ -3,7 +3,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { until } from "../support/deadline.ts";
 import { run } from "../support/process.ts";
-import { TestNode } from "../support/node.ts";
+import { type RunningProcess, TestNode } from "../support/node.ts";
+import { peerArgv } from "../support/peer.ts";
 import { first, joins, Loopback, pinged, pingServer } from "../support/unicast_layer.ts";
 
 const ignore = Deno.uid() !== 0 || !exists("/dev/fuse");
@@ -201,5 +202,104 @@ Deno.test({
     await using off = await TestNode.start({ env: { OURO_RIB: "off" } });
     await off.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
     assertEquals(mounts(off.prefix), []);
+  },
+});
+
+/** The numbers of a file, by label. */
+function numbers(text: string): Record<string, number> {
+  const lines = text.trimEnd().split("\n").map((l) => l.split(/: +/) as [string, string]);
+  return Object.fromEntries(lines.map(([label, value]) => [label, Number(value)]));
+}
+
+Deno.test({
+  name:
+    "programs of any user show their flows with FRCT, as they are, and nobody can lie about another's",
+  ignore,
+  async fn() {
+    await using n = await node();
+    const dir = `${n.prefix}/tmp/ouroboros`;
+    const server = n.spawnArgv(peerArgv("serve", "frct"));
+    await server.waitForLine(/^ready/m);
+    await n.must("irm", "name", "create", "frct");
+    await n.must("irm", "bind", "process", `${server.pid}`, "name", "frct");
+    await n.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "here");
+    await n.must("irm", "name", "reg", "frct", "layer", "here");
+    const raw = n.spawnArgv(peerArgv("hold", "frct", "1"));
+    await raw.waitForLine(/^flow/m);
+    const [mine, other] = [0, 65534].map((uid) =>
+      n.spawnArgv(peerArgv("hold", "frct", "5", "data"), { env: { OURO_TEST_UID: `${uid}` } })
+    ) as [RunningProcess, RunningProcess];
+    const holders: readonly [RunningProcess, number][] = [[mine, 0], [other, 65534]];
+    const of = new Map<RunningProcess, string>();
+    for (const [holder, uid] of holders) {
+      const id = (await holder.waitForLine(/^flow (\d+)/m))[1]!;
+      const at = `${dir}/proc.${holder.pid}`;
+      await until("it is shown", () => exists(`${at}/64/frct`));
+      assertEquals(Deno.statSync(`${at}/64/frct`).uid, uid);
+      const first = await cat(`${at}/64/frct`);
+      assertEquals(first.length, 1188, first);
+      // What was written last is told within 0.1 s, also by a program that does nothing more.
+      await until("all is acknowledged", () => {
+        const now = numbers(Deno.readTextFileSync(`${at}/64/frct`));
+        const left = now["Sender left window edge"]!;
+        return left === now["Sender current sequence number"] && now["Smoothed rtt (ns)"]! > 0;
+      });
+      of.set(holder, id);
+    }
+    // Both ends say the same. The server read five messages of each, and sent each of them back.
+    const served = `${dir}/proc.${server.pid}`;
+    const fds = [...Deno.readDirSync(served)].map((e) => e.name).sort();
+    assertEquals(fds.length, 2, "the raw flow is not among them");
+    const clients = holders.map(([holder]) =>
+      numbers(Deno.readTextFileSync(`${dir}/proc.${holder.pid}/64/frct`))
+    );
+    const ends = fds.map((fd) => numbers(Deno.readTextFileSync(`${served}/${fd}/frct`)));
+    const label = "Sender current sequence number";
+    assertEquals(
+      ends.map((e) => e["Receiver left window edge"]).sort(),
+      clients.map((c) => c[label]).sort(),
+    );
+    const ages = async () =>
+      numbers(await cat(`${dir}/proc.${mine.pid}/64/frct`))["Sender inactive (ns)"]!;
+    const age = await ages();
+    assertEquals(age > 0 && await ages() > age, true);
+    // Any user lists all of it.
+    const all = await run(["sh", "-c", `ls -lR ${dir} && cat ${dir}/*/*/frct`], {
+      uid: 65534,
+      gid: 65534,
+    });
+    assertEquals([all.code, all.err], [0, ""]);
+    // A program that says what it likes: of flows that are not its own nothing is shown, and no number is no number.
+    const file = `/dev/shm${n.instance.shmBase}.frct.${other.pid}`;
+    assertEquals(Deno.statSync(file).uid, 65534);
+    const lies = new Uint8Array(256 * 4096);
+    for (let id = 0; id < 4096; id++) {
+      const slot = new DataView(lies.buffer, 256 * id, 256);
+      slot.setInt32(0, id, true);
+      slot.setInt32(4, id === Number(of.get(other)) ? -7 : id, true);
+      for (let i = 16; i < 240; i += 8) slot.setFloat64(i, [NaN, Infinity, -1, 1e300][i >> 3 & 3]!);
+    }
+    Deno.writeFileSync(file, lies);
+    const lied = [...Deno.readDirSync(`${dir}/proc.${other.pid}`)].map((e) => e.name);
+    assertEquals(lied, [`${4096 + Number(of.get(other))}`]);
+    const shown = await cat(`${dir}/proc.${other.pid}/${lied[0]}/frct`);
+    assertEquals(shown.length, 1188, shown);
+    assertEquals(Object.values(numbers(shown)).every((v) => v >= 0), true, shown);
+    for (const spoil of [() => Deno.truncateSync(file, 3), () => Deno.removeSync(file)]) {
+      spoil();
+      assertEquals([...Deno.readDirSync(`${dir}/proc.${other.pid}`)], []);
+    }
+    Deno.mkdirSync(file);
+    assertEquals([...Deno.readDirSync(`${dir}/proc.${other.pid}`)], []);
+    assertMatch(await cat(`${dir}/proc.${mine.pid}/64/frct`), /^Maximum packet lifetime/);
+    const programs = [mine, other, raw, server];
+    for (const p of programs) await p.stop("SIGKILL");
+    await until("they are gone", () => {
+      const left = [...Deno.readDirSync(dir)].map((e) => e.name);
+      return !programs.some((p) => left.includes(`proc.${p.pid}`)) &&
+        !n.sharedMemory().some((name) => name.includes(".frct."));
+    });
+    await n.stopIrmd();
+    assertEquals(exists(dir), false);
   },
 });

@@ -1,7 +1,7 @@
 // A small application for tests of the daemon: it uses the flow library as any program does.
 //
 // argv: serve [name]             accepts flows; prints "ready", "flow ID", "closed ID"; answers every packet
-//       hold NAME [PACKETS]      allocates a flow, writes packets, prints "flow ID", stays until it is killed
+//       hold NAME [PACKETS [QOS]]  allocates a flow, writes packets, prints "flow ID", stays until it is killed
 //       churn NAME COUNT         allocates and deallocates flows, sends one packet on each; prints the summary as JSON
 //       churn NAME 0             the same until it is killed or a flow fails
 //       leave [name]             accepts one flow, leaves packets in it and closes it; prints "ready", "closed"; lives on
@@ -11,10 +11,10 @@
 
 import { deallocRequest } from "../../lib/flow/irmd.ts";
 import { partsOfProcess } from "../../lib/flow/process.ts";
-import { Flow, OuroProcess } from "../../lib/mod.ts";
+import { Flow, OuroProcess, type QosName } from "../../lib/mod.ts";
 import { becomeUser } from "../../lib/sys/users.ts";
 
-const [mode, name = "", count = "0"] = Deno.args;
+const [mode, name = "", count = "0", qos = "raw"] = Deno.args;
 
 function print(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -48,7 +48,7 @@ async function answer(flow: Flow): Promise<void> {
 }
 
 function hold(process: OuroProcess): void {
-  const flow = Flow.allocSync(process, name);
+  const flow = Flow.allocSync(process, name, { qos: qos as QosName });
   for (let i = 0; i < Number(count); i++) flow.writeSync(new Uint8Array(100));
   print(`flow ${flow.info.id}`);
   setInterval(() => {}, 1e6);

@@ -16,8 +16,10 @@ rib.add(() => [
 
 function fileSystem(): RibFileSystem {
   const channel = ribChannel();
-  const answerer = new RibAnswerer(channel, rib);
-  return new RibFileSystem(new RibAsker(channel, (q) => answerer.answer(q, 1000)), 5, 6);
+  const answerer = new RibAnswerer(channel, (tree) => tree === 7 ? rib : undefined);
+  const asker = new RibAsker(channel, (q) => answerer.answer(q, 1000));
+  assertEquals(asker.view(8).list("").kind, "none");
+  return new RibFileSystem(asker.view(7), 5, 6);
 }
 
 /** A request as the kernel writes it. */
@@ -169,7 +171,7 @@ Deno.test("parse() and describe() take anything, and answer() whatever parses", 
 
 Deno.test("a tree whose thread does not answer is late, once for a second and then for a moment", () => {
   const asked: number[] = [];
-  const asker = new RibAsker(ribChannel(), (q) => asked.push(q.number));
+  const asker = new RibAsker(ribChannel(), (q) => asked.push(q.number)).view(1);
   assertEquals(asker.list("").kind, "late");
   const from = performance.now();
   for (let i = 0; i < 5; i++) assertEquals(asker.read("a", "one").kind, "late");
