@@ -4,12 +4,13 @@
  * unit tests and simulations that import the broken file, the nearest first. A fault that no test
  * notices is printed with its place; it is a hole in the tests, or changes nothing.
  *
- *     deno task mutate [--count 100] [--seed N] [--rooms ipcp,irmd,lib/flow,security] [--tests 12]
+ *     deno task mutate [--count 100] [--seed N] [--rooms ipcp,irmd/main.ts,lib/flow] [--tests 12]
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import { Prng } from "../../sim/prng.ts";
+import { joinedModule } from "../joined.ts";
 import { filesBelow, testsByFile } from "./graph.ts";
 import { type Mutant, mutantsOf, withMutant } from "./mutants.ts";
 
@@ -32,10 +33,12 @@ async function copyOf(root: string): Promise<string> {
   return dir;
 }
 
-/** Whether the tests fail, or do not end. */
+/** Whether the tests, loaded by one process in that order, fail or do not end. */
 async function noticed(dir: string, tests: readonly string[]): Promise<boolean> {
+  const module = join(dir, "mutation_test.ts");
+  await Deno.writeTextFile(module, joinedModule(tests.map((path) => join(dir, path))));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", "--quiet", "--fail-fast", ...tests],
+    args: ["test", "-A", "--no-check", "--quiet", "--fail-fast", module],
     cwd: dir,
     stdout: "null",
     stderr: "null",
@@ -58,7 +61,11 @@ async function main(): Promise<number> {
   const reach = testsByFile(ROOT, tests);
   const places: { path: string; mutant: Mutant }[] = [];
   let unseen = 0;
-  for (const path of options.rooms.split(",").flatMap((room: string) => filesBelow(ROOT, room))) {
+  for (
+    const path of options.rooms.split(",").flatMap((room: string) =>
+      room.endsWith(".ts") ? [room] : filesBelow(ROOT, room)
+    )
+  ) {
     const mutants = mutantsOf(await Deno.readTextFile(join(ROOT, path)));
     if (reach.has(path)) places.push(...mutants.map((mutant) => ({ path, mutant })));
     else unseen += mutants.length;
