@@ -79,7 +79,8 @@ export class MemoryDaemon {
       },
       registry,
       objects: { makeRings: this.#makeRings.bind(this) },
-      oap: new OapService({ securityDir: SECURITY, log }),
+      // Requests of another daemon of the same test may be older than this one.
+      oap: new OapService({ securityDir: SECURITY, log, startedNs: 0n }),
       children: {
         startProgram: (argv: readonly string[]) => {
           if (this.cannotStart !== undefined) return this.cannotStart;
