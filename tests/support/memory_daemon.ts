@@ -31,7 +31,11 @@ export class MemoryDaemon {
   readonly asked: Asked[] = [];
   /** Words of the programs that were started, by pid. */
   readonly started = new Map<number, readonly string[]>();
-  /** Programs that were told to end. */
+  /** IPCPs that were started, by pid: type and name. */
+  readonly ipcps = new Map<number, readonly [type: number, name: string]>();
+  /** Children that have not ended. */
+  readonly running = new Set<number>();
+  /** Children that were told to end. */
   readonly stopped: number[] = [];
   /** Rings that exist, as `FLOW PID`. */
   readonly rings = new Set<string>();
@@ -82,6 +86,15 @@ export class MemoryDaemon {
       // Requests of another daemon of the same test may be older than this one.
       oap: new OapService({ securityDir: SECURITY, log, startedNs: 0n }),
       children: {
+        startIpcp: (type: number, name: string) => {
+          if (this.cannotStart !== undefined) return this.cannotStart;
+          const pid = this.#nextPid++;
+          this.ipcps.set(pid, [type, name]);
+          this.running.add(pid);
+          return pid;
+        },
+        stop: (pid: number) => this.stopped.push(pid),
+        isRunning: (pid: number) => this.running.has(pid),
         startProgram: (argv: readonly string[]) => {
           if (this.cannotStart !== undefined) return this.cannotStart;
           const pid = this.#nextPid++;
@@ -110,6 +123,7 @@ export class MemoryDaemon {
 
   /** A child ends. */
   end(pid: number, code: number): void {
+    this.running.delete(pid);
     const calls = this.#ends.get(pid) ?? [];
     this.#ends.delete(pid);
     for (const call of calls) call(code);
