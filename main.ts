@@ -7,8 +7,9 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { type Choice, choose, overview } from "./commands/choose.ts";
+import { type Choice, choose, commandWords, overview } from "./commands/choose.ts";
 import { allLinks, findCommand } from "./commands/table.ts";
+import { didYouMean } from "./lib/cli/nearest.ts";
 import { printable } from "./lib/printable.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
 import { setTitle } from "./lib/sys/title.ts";
@@ -118,7 +119,8 @@ async function man([word, dir, ...more]: readonly string[]): Promise<number> {
 }
 
 function unknown(words: string): number {
-  print(Deno.stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"\n`);
+  const meant = didYouMean(words, commandWords());
+  print(Deno.stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"${meant}\n`);
   return 2;
 }
 

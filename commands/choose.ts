@@ -73,6 +73,11 @@ function command(words: readonly string[], more: readonly string[]): Choice {
   return { kind: "command", name: name!, args, title: known ? `ipcpd-${type}` : name! };
 }
 
+/** The words that may stand first. */
+export function commandWords(): string[] {
+  return [...COMMANDS.map(({ name }) => name), ...Object.keys(OWN_WORDS)];
+}
+
 /** The text of `ouro --help`. */
 export function overview(): string {
   const line = ([name, text]: readonly [string, string]) => `  ${name.padEnd(17)}${text}`;

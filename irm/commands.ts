@@ -1,7 +1,7 @@
 /** Which words lead to which command (spec 21 A1). The order of each table decides abbreviations. */
 
 import * as bind from "./bind.ts";
-import { type Context, suggest, usage } from "./context.ts";
+import { type Context, printable, suggest, usage } from "./context.ts";
 import { matchWord } from "./grammar.ts";
 import * as ipcp from "./ipcp.ts";
 import { bootstrap } from "./ipcp_bootstrap.ts";
@@ -96,7 +96,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   const asksHelp = first === "--help" || first === "-h";
   const object = asksHelp ? "help" : matchWord(first, OBJECTS);
   if (object === undefined) {
-    ctx.complain(`"${first}" is unknown, try "irm help".`);
+    ctx.complain(`"${printable(first)}" is unknown, try "irm help".`);
     suggest(ctx, first, OBJECTS);
     return 1;
   }
@@ -115,7 +115,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   const noun = NOUNS[object];
   const verb = matchWord(second, [...Object.keys(noun.verbs), "help"]);
   if (verb === undefined) {
-    ctx.complain(`"${second}" is unknown, try "${noun.hint}".`);
+    ctx.complain(`"${printable(second)}" is unknown, try "${noun.hint}".`);
     suggest(ctx, second, Object.keys(noun.verbs));
     return 1;
   }

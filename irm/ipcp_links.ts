@@ -28,7 +28,7 @@ import { lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.t
 import { nameTooLong } from "./ipcp.ts";
 import { bindBoth } from "./ipcp_bootstrap.ts";
 import { joinLayer } from "./ipcp_join.ts";
-import { secondsOf } from "./wait.ts";
+import { secondsOf, wrongSeconds } from "./wait.ts";
 
 /** `enroll name NAME [layer LAYER] [dst DST] [type TYPE] [autobind]`; ours: `[connect] [wait SECONDS] [POLICY FILE]`. */
 export async function enroll(ctx: Context, args: readonly string[]): Promise<number> {
@@ -48,8 +48,9 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   }
   const word = lastValue(parsed.pairs, "type") ?? "unicast";
   const autobind = lastValue(parsed.pairs, "autobind") !== undefined;
-  const timeoutS = secondsOf(lastValue(parsed.pairs, "wait"));
-  if (timeoutS === undefined) return usage(ctx, "ipcp enroll", "wait is a number of seconds");
+  const wait = lastValue(parsed.pairs, "wait");
+  const timeoutS = secondsOf(wait);
+  if (timeoutS === undefined) return usage(ctx, "ipcp enroll", wrongSeconds("wait", wait));
   let policies: readonly PolicyRef[] = [];
   for (const [kind, word] of POLICY_WORDS.entries()) {
     const file = lastValue(parsed.pairs, word);

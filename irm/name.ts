@@ -1,5 +1,6 @@
 /** `irm name create | destroy | register | unregister | list` (spec 21 A3). */
 
+import { didYouMean } from "../lib/cli/nearest.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../lib/limits.ts";
 import type { IpcpListEntry } from "../lib/irm/messages.ts";
 import {
@@ -46,7 +47,8 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
   const lb = lastValue(parsed.pairs, "lb") ?? "round-robin";
   const policy = (LB_POLICIES as readonly string[]).indexOf(lb);
   if (policy < 0) {
-    const why = `"${lb}" is no load-balancing policy (${LB_POLICIES.join(" or ")})`;
+    const meant = didYouMean(lb, LB_POLICIES);
+    const why = `"${lb}" is no load-balancing policy (${LB_POLICIES.join(" or ")})${meant}`;
     return usage(ctx, "name create", why);
   }
   const paths = {

@@ -6,6 +6,7 @@
 
 import { Errno, OuroError } from "../lib/errno.ts";
 import { NOT_ENROLLED, POLICY_STAGE } from "../lib/irm/messages.ts";
+import { parseSeconds, parseWhole } from "../lib/cli/numbers.ts";
 import { reasonOf } from "../lib/cli/reason.ts";
 import { type Context, printable, tell, unknownWord, usage } from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
@@ -14,6 +15,8 @@ import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
 export const LATE = 2;
 /** How long to wait when nothing is said, s. */
 const TIMEOUT_S = 20;
+/** Members that a layer may be waited for to have: addresses have 32 bits. */
+const MEMBERS_MAX = 0xffffffff;
 /** Pauses between two looks, ms: the first, and the most. */
 const PAUSE_FIRST_MS = 10;
 const PAUSE_MAX_MS = 200;
@@ -51,11 +54,14 @@ export async function waitUntil(
   }
 }
 
-/** Seconds in words: a number of 0 or more, or undefined. */
+/** Seconds in words, with a unit or without; undefined for what is no such time. */
 export function secondsOf(word: string | undefined): number | undefined {
-  if (word === undefined) return TIMEOUT_S;
-  const s = Number(word);
-  return word !== "" && Number.isFinite(s) && s >= 0 ? s : undefined;
+  return word === undefined ? TIMEOUT_S : parseSeconds(word);
+}
+
+/** What {@linkcode secondsOf} takes, for a refusal. */
+export function wrongSeconds(key: string, word: string | undefined): string {
+  return `${key} takes seconds such as 30, or 500ms or 2m, not "${word}"`;
 }
 
 /** `name NAME [timeout SECONDS]`: a flow can be asked for. */
@@ -63,10 +69,12 @@ export async function name(ctx: Context, args: readonly string[]): Promise<numbe
   const parsed = parsePairs(args, { keys: ["name", "timeout"] });
   if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait name", parsed.known);
   const wanted = lastValue(parsed.pairs, "name");
-  const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
-  if (parsed.kind === "missing" || wanted === undefined || timeoutS === undefined) {
+  const timeout = lastValue(parsed.pairs, "timeout");
+  const timeoutS = secondsOf(timeout);
+  if (parsed.kind === "missing" || wanted === undefined) {
     return usage(ctx, "wait", whatIsMissing(parsed, [["name", "NAME"]]));
   }
+  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
   return await waitUntil(ctx, `find name "${wanted}"`, timeoutS, async () => {
     await ctx.admin.queryName(wanted);
     return undefined;
@@ -78,13 +86,15 @@ export async function layer(ctx: Context, args: readonly string[]): Promise<numb
   const parsed = parsePairs(args, { keys: ["layer", "members", "timeout"] });
   if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait layer", parsed.known);
   const wanted = lastValue(parsed.pairs, "layer");
-  const members = Number(lastValue(parsed.pairs, "members") ?? "2");
-  const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
-  if (parsed.kind === "missing" || wanted === undefined || timeoutS === undefined) {
+  const members = parseWhole(lastValue(parsed.pairs, "members") ?? "2", 1, MEMBERS_MAX);
+  const timeout = lastValue(parsed.pairs, "timeout");
+  const timeoutS = secondsOf(timeout);
+  if (parsed.kind === "missing" || wanted === undefined) {
     return usage(ctx, "wait", whatIsMissing(parsed, [["layer", "LAYER"]]));
   }
-  if (!Number.isInteger(members) || members < 1) {
-    return usage(ctx, "wait", "members is a number of 1 or more");
+  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
+  if (members === undefined) {
+    return usage(ctx, "wait", `members is a number from 1 to ${MEMBERS_MAX}`);
   }
   const what = `reach ${members} members of layer "${wanted}"`;
   return await waitUntil(ctx, what, timeoutS, async () => {
@@ -98,10 +108,12 @@ export async function ipcp(ctx: Context, args: readonly string[]): Promise<numbe
   const parsed = parsePairs(args, { keys: ["ipcp", "timeout"] });
   if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait ipcp", parsed.known);
   const wanted = lastValue(parsed.pairs, "ipcp");
-  const timeoutS = secondsOf(lastValue(parsed.pairs, "timeout"));
-  if (parsed.kind === "missing" || wanted === undefined || timeoutS === undefined) {
+  const timeout = lastValue(parsed.pairs, "timeout");
+  const timeoutS = secondsOf(timeout);
+  if (parsed.kind === "missing" || wanted === undefined) {
     return usage(ctx, "wait", whatIsMissing(parsed, [["ipcp", "NAME"]]));
   }
+  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
   return await waitUntil(ctx, `find IPCP "${wanted}" in a layer`, timeoutS, async () => {
     const found = (await ctx.admin.listIpcps()).filter((i) => i.name === wanted);
     if (found.length === 0) return "there is no IPCP of that name (irm ipcp list)";

@@ -2,6 +2,7 @@
  * `ouro irmd`: the command line, the start and the end of the daemon (spec 20 §14, §15).
  */
 
+import { didYouMean } from "../lib/cli/nearest.ts";
 import { fileCause, printable } from "../lib/cli/reason.ts";
 import { Errno } from "../lib/errno.ts";
 import { keepHeapSmall } from "../lib/heap.ts";
@@ -50,6 +51,20 @@ const USAGE = `Usage: irmd
      [--patience <n> (Wait n times as long for IPCPs and programs)]
      [--debug (Log more)]
 `;
+
+/** Its words, for those that are none. */
+const WORDS = [
+  "--config",
+  "--stdout",
+  "--version",
+  "--prefix",
+  "--no-direct",
+  "--ipcp-dir",
+  "--rib",
+  "--patience",
+  "--debug",
+  "--help",
+];
 
 /** Period of the sanitizer, ms (spec 20 §1). */
 const SANITIZER_MS = 1000;
@@ -158,7 +173,7 @@ function parse(words: readonly string[], variable: Environment): Arguments | num
         ? "--rib is on or off"
         : word === "--patience"
         ? "--patience is a number from 1 to 99"
-        : `unknown word "${word}"`;
+        : `unknown word "${word}"${didYouMean(word, WORDS)}`;
       complain(what);
       return 1;
     }

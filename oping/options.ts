@@ -6,6 +6,7 @@
 import { NAME, oneOf } from "../lib/cli/manual.ts";
 import {
   KEEPALIVE_FORM,
+  parseDecimal,
   parseKeepaliveMs,
   parseTimeMs,
   parseWhole,
@@ -138,6 +139,9 @@ const TIMES: ReadonlyMap<Key, number> = new Map<Key, number>([
   ["keepalive", 100],
 ]);
 
+/** Those of ours that make no sense when they are 0. */
+const OWN_TIMES: ReadonlySet<Key> = new Set<Key>(["timeout", "deadline", "report", "idle"]);
+
 /** One line that says what is wrong. */
 function refuse(reason: string): ExitOptions {
   return { kind: "exit", code: 1, text: "", reason };
@@ -190,6 +194,9 @@ function collect(args: readonly string[]): Words | ExitOptions {
     if ("wrong" in time) {
       return refuse(`--${key} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
     }
+    if (time.ms === 0 && OWN_TIMES.has(key)) {
+      return refuse(`--${key} takes a time above 0 such as 500ms or 2s, not "${value}"`);
+    }
     const warning = unitWarning(word, value, shortMs);
     if (warning !== undefined) words.warnings.push(warning);
     if (key === "keepalive" && parseKeepaliveMs(value) === undefined) {
@@ -206,10 +213,9 @@ function collect(args: readonly string[]): Words | ExitOptions {
 }
 
 function percentilesOf(list: string | undefined): number[] | undefined {
-  const parts = (list ?? "50,90,99,99.9").split(",").map((p) => p.trim());
-  const numbers = parts.map(Number);
-  const good = numbers.every((p, i) => parts[i] !== "" && p > 0 && p <= 100);
-  return good ? numbers : undefined;
+  const parts = (list ?? "50,90,99,99.9").split(",").map((p) => parseDecimal(p.trim(), 0, 100));
+  const numbers = parts.filter((p) => p !== undefined && p > 0) as number[];
+  return numbers.length === parts.length ? numbers : undefined;
 }
 
 /** Understands a command line. */
@@ -225,10 +231,9 @@ export function parseOptions(args: readonly string[]): OpingOptions {
   }
   for (const [key, most] of WHOLE) {
     const value = words.values.get(key);
-    if (value === undefined || parseWhole(value, key === "max-flows" ? 1 : 0, most) !== undefined) {
-      continue;
-    }
-    return refuse(`--${key} takes a whole number up to ${most}, not "${value}"`);
+    const least = key === "max-flows" ? 1 : 0;
+    if (value === undefined || parseWhole(value, least, most) !== undefined) continue;
+    return refuse(`--${key} takes a whole number from ${least} to ${most}, not "${value}"`);
   }
   return words.flags.has("listen") ? serverOptions(words, notes) : clientOptions(words, qos, notes);
 }

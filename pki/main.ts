@@ -3,7 +3,10 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { didYouMean } from "../lib/cli/nearest.ts";
+import { parseWhole } from "../lib/cli/numbers.ts";
 import { fileCause } from "../lib/cli/reason.ts";
+import { unknownOption } from "../lib/cli/words.ts";
 import { currentInstance, instanceOf } from "../lib/instance.ts";
 import { CIPHERS, KEXES } from "../lib/wire/oap_ids.ts";
 import { check } from "./check.ts";
@@ -16,6 +19,8 @@ import { PKI_STRINGS, PKI_SWITCHES } from "./manual.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
+
+const OPTION_WORDS = [...PKI_STRINGS, ...PKI_SWITCHES].map((word) => `--${word}`);
 
 /** Runs `ouro pki` with these words; returns the exit code: 0, 1 failure, 2 not understood. */
 export async function main(args: string[]): Promise<number> {
@@ -34,22 +39,24 @@ export async function main(args: string[]): Promise<number> {
     print(USAGE);
     return 0;
   }
-  if (odd !== undefined) return misused(`"${odd}" is not an option`);
+  if (odd !== undefined) return misused(unknownOption(odd, OPTION_WORDS));
   if (command === undefined) {
     complain(USAGE);
     return 2;
   }
   const key = flags.key ?? KEY_TYPE_DEFAULT;
-  const days = flags.days === undefined ? undefined : Number(flags.days);
-  if (!KEY_TYPES.includes(key)) return misused(`"${key}" is not a key type`);
-  if (days !== undefined && !(Number.isInteger(days) && days > 0 && days <= 36500)) {
+  const days = flags.days === undefined ? undefined : parseWhole(flags.days, 1, 36_500);
+  if (!KEY_TYPES.includes(key)) {
+    return misused(`"${key}" is not a key type${didYouMean(key, KEY_TYPES)}`);
+  }
+  if (flags.days !== undefined && days === undefined) {
     return misused(`--days takes 1 to 36500, not "${flags.days}"`);
   }
   if (flags.kex !== undefined && !KEXES.some((k) => k.word === flags.kex)) {
-    return misused(`"${flags.kex}" is not a key exchange: ${KEXES.map((k) => k.word).join(" ")}`);
+    return misused(notAmong(flags.kex, "a key exchange", KEXES.map((k) => k.word)));
   }
   if (flags.cipher !== undefined && !CIPHERS.some((c) => c.word === flags.cipher)) {
-    return misused(`"${flags.cipher}" is not a cipher: ${CIPHERS.map((c) => c.word).join(" ")}`);
+    return misused(notAmong(flags.cipher, "a cipher", CIPHERS.map((c) => c.word)));
   }
   const instance = flags.prefix === undefined ? currentInstance() : instanceOf(flags.prefix);
   const o: MakeOptions = {
@@ -200,6 +207,10 @@ async function verifyCommand(
 function timeOf(text: string): number {
   if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
   return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+}
+
+function notAmong(word: string, what: string, known: readonly string[]): string {
+  return `"${word}" is not ${what}: ${known.join(" ")}${didYouMean(word, known)}`;
 }
 
 function misused(reason: string): number {

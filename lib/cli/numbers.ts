@@ -32,6 +32,12 @@ export function parseTimeMs(
   return { ms };
 }
 
+/** A time in seconds where seconds are meant when there is no unit, or undefined for what is none. */
+export function parseSeconds(text: string): number | undefined {
+  const time = parseTimeMs(/[0-9]$/.test(text) ? `${text}s` : text);
+  return "ms" in time ? time.ms / 1000 : undefined;
+}
+
 /**
  * The silence after which a peer counts as gone, whole ms; 0 for never. Undefined for what is no such time: the flow
  * carries 32 bits of ms.
@@ -79,6 +85,13 @@ export function parseScaled(text: string, least: number, most: number): number |
 /** A whole number within bounds, or undefined: for the options that the prototype does not have. */
 export function parseWhole(text: string, least: number, most: number): number | undefined {
   if (!/^[0-9]{1,15}$/.test(text)) return undefined;
+  const value = Number(text);
+  return value >= least && value <= most ? value : undefined;
+}
+
+/** A number within bounds that may have decimals, or undefined. */
+export function parseDecimal(text: string, least: number, most: number): number | undefined {
+  if (!/^[0-9]{1,15}(?:\.[0-9]{1,15})?$/.test(text)) return undefined;
   const value = Number(text);
   return value >= least && value <= most ? value : undefined;
 }

@@ -20,6 +20,8 @@ export interface LinkChange {
   readonly mac: Uint8Array | undefined;
 }
 
+/** Of other families is what a bridge says: a DELLINK there is of a device that has left it and lives on. */
+const AF_UNSPEC = 0;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const HEADER_BYTES = 16;
@@ -40,7 +42,9 @@ export function parseLinks(b: Uint8Array): LinkChange[] {
     const length = v.getUint32(at, true);
     const type = v.getUint16(at + 4, true);
     if (length < HEADER_BYTES || length > b.length - at) break;
-    if ((type === RTM_NEWLINK || type === RTM_DELLINK) && length >= HEADER_BYTES + INFO_BYTES) {
+    const isLink = (type === RTM_NEWLINK || type === RTM_DELLINK) &&
+      length >= HEADER_BYTES + INFO_BYTES && b[at + HEADER_BYTES] === AF_UNSPEC;
+    if (isLink) {
       changes.push(parseOne(b, v, at, at + length, type === RTM_DELLINK));
     }
     at += (length + 3) & ~3;

@@ -46,6 +46,10 @@ const CASES: [words: string[], code: number, said: RegExp][] = [
   [["obc"], 1, /Please specify a name/],
   // Unknown words.
   [["bogus"], 2, /"bogus" is not a command/],
+  [["opign"], 2, /"opign" is not a command.*, did you mean "oping"\?/],
+  [["pki", "init", "--dasy", "9"], 2, /Unknown option: --dasy, did you mean "--days"\?/],
+  [["pki", "init", "--key", "ed2551"], 2, /did you mean "ed25519"\?/],
+  [["irmd", "--stduot"], 1, /unknown word "--stduot", did you mean "--stdout"\?/],
   [["irm", "bogus", "x"], 1, /"bogus" is unknown/],
   [["irm", "name", "bogus"], 1, /"bogus" is unknown/],
   [["irm", "bind", "program", "/no/such/file", "name", "good"], 1, /does not exist/],

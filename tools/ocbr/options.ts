@@ -1,7 +1,7 @@
 /** The command line of `ocbr` (spec 80 §4): options, their checks in the prototype's order, the usage. */
 
 import { NAME } from "../../lib/cli/manual.ts";
-import { parseScaled, parseTimeMs, parseWhole } from "../../lib/cli/numbers.ts";
+import { parseScaled, parseSeconds, parseWhole } from "../../lib/cli/numbers.ts";
 import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import {
   COMMON_TABLE,
@@ -82,9 +82,6 @@ export const OCBR_OPTIONS = {
   help: { words: ["--help"], value: false },
 } as const satisfies Record<string, OptionSpec>;
 
-/** Longest time that is taken: ten years. */
-const SECONDS_MAX = 3650 * 86400;
-
 /** The prototype floods its log with an interval of 0; ours has a floor. */
 const INTERVAL_S_MIN = 0.1;
 
@@ -114,7 +111,8 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
   const number = (key: keyof typeof OCBR_OPTIONS, preset: number) => {
     const text = last(key);
     if (text === undefined) return preset;
-    const value = parseWhole(text, 0, SECONDS_MAX) ?? wholeSeconds(text);
+    const seconds = parseSeconds(text);
+    const value = Number.isInteger(seconds) ? seconds : undefined;
     if (value === undefined) {
       wrong ??= `--${key} takes whole seconds such as 5 or 2m, not "${text}"`;
     }
@@ -152,13 +150,6 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     ? "Invalid rate.\n"
     : undefined;
   return bad === undefined ? { kind: "run", options } : { kind: "exit", code: 1, out: bad };
-}
-
-/** Seconds with a unit; undefined for a part of one. */
-function wholeSeconds(text: string): number | undefined {
-  const time = parseTimeMs(text);
-  // Without a unit it would be ms, and these are seconds.
-  return "ms" in time && /[a-z]$/.test(text) && time.ms % 1000 === 0 ? time.ms / 1000 : undefined;
 }
 
 function noServer() {

@@ -1,5 +1,6 @@
 /** The command line of `operf` (spec 80 §3.1): options, their checks in the prototype's order, the usage. */
 
+import { didYouMean } from "../../lib/cli/nearest.ts";
 import { NAME, oneOf } from "../../lib/cli/manual.ts";
 import { parseTimeMs, parseWhole, unitWarning } from "../../lib/cli/numbers.ts";
 import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
@@ -144,7 +145,10 @@ export function parseOperf(args: readonly string[]): OperfCommand {
   if (!listen && server === "") return { kind: "exit", code: 1, out: "No server specified.\n" };
   // A server of the prototype takes it for a one-directional test, one of ours tells what it received.
   const test = last("test") ?? "report";
-  if (!listen && !isTest(test)) return { kind: "exit", code: 1, out: "Invalid test type.\n" };
+  if (!listen && !isTest(test)) {
+    const err = `"${test}" is no test (${TESTS.join(", ")})${didYouMean(test, TESTS)}`;
+    return { kind: "exit", code: 1, out: "Invalid test type.\n", err };
+  }
   const size = last("size");
   if (size !== undefined && parseWhole(size, 0, 2 ** 31 - 1) === undefined) {
     const err = `-s takes a number of bytes, not "${size}"`;

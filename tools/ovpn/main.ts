@@ -35,6 +35,7 @@ export async function main(args: string[]): Promise<number> {
     if (command.err !== undefined) complain(command.err);
     return command.code;
   }
+  if (command.options.warning !== undefined) complain(command.options.warning);
   using process = openProcess("ovpn");
   if (!process) return 1;
   using stop = new Stop(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);

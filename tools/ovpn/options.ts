@@ -5,10 +5,19 @@
 
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import { DEVICE, NAME, oneOf, type Option, TEXT, type Value } from "../../lib/cli/manual.ts";
-import { KEEPALIVE_FORM, parseKeepaliveMs, parseWhole } from "../../lib/cli/numbers.ts";
+import { didYouMean } from "../../lib/cli/nearest.ts";
+import {
+  KEEPALIVE_FORM,
+  parseKeepaliveMs,
+  parseWhole,
+  unitWarning,
+} from "../../lib/cli/numbers.ts";
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
 import { versionText } from "../../lib/cli/version.ts";
+
+/** A time without unit below this was probably meant in seconds, ms. */
+const SHORT_MS = 100;
 
 /** Smallest MTU of a device with IPv4. */
 export const MTU_BYTES_MIN = 68;
@@ -39,6 +48,8 @@ export interface OvpnOptions {
   readonly keepaliveMs: number | undefined;
   /** Print one document at the end instead of text. */
   readonly json: boolean;
+  /** What is odd, for stderr. */
+  readonly warning: string | undefined;
 }
 
 /** Options, or what to print (stdout, stderr) and exit with. */
@@ -132,6 +143,9 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
       qos,
       keepaliveMs,
       json: last("json") !== undefined,
+      warning: keepalive === undefined
+        ? undefined
+        : unitWarning("--keepalive", keepalive, SHORT_MS),
     },
   };
 }
@@ -174,7 +188,10 @@ function getopt(
       const typed = word.slice(2, equals < 0 ? undefined : equals);
       const matches = LONG.filter(([long]) => long.startsWith(typed));
       const found = matches.find(([long]) => long === typed) ?? matches[0];
-      if (!found) return refuse(`unrecognized option '${word}'`);
+      if (!found) {
+        const meant = didYouMean(`--${typed}`, LONG.map(([long]) => `--${long}`));
+        return refuse(`unrecognized option '${word}'${meant}`);
+      }
       if (found[0] !== typed && matches.length > 1) return refuse(`option '${word}' is ambiguous`);
       const [long, takesValue] = found;
       if (!takesValue) {

@@ -131,6 +131,12 @@ Deno.test("parseLinks() reads index, state, MTU and MAC, of several messages in 
   ]);
 });
 
+Deno.test("parseLinks() does not take a device that leaves a bridge for one that is gone", () => {
+  const left = link(17, 9, 0x41, []);
+  left[16] = 7; // AF_BRIDGE
+  assertEquals(parseLinks(left), []);
+});
+
 Deno.test("parseLinks() stops at lengths that do not fit", () => {
   const whole = link(16, 7, 0x41, [[4, new Uint8Array(4)]]);
   for (let n = 0; n < whole.length; n++) assertEquals(parseLinks(whole.subarray(0, n)), []);

@@ -38,6 +38,17 @@ Deno.test("wait refuses words that make no sense, and an absent IRMd at once", a
   ) {
     assertEquals((await irm(["wait", ...words])).code, 1);
   }
+  for (const number of ["0x3", "1e1", " 3", "", "-1", "NaN", "Infinity", "1_0", "5x", "\u0663"]) {
+    for (const key of ["timeout", "members"]) {
+      const refused = await irm(["wait", "layer", "l", key, number], new FakeAdmin());
+      assertEquals(refused.code, 1, `${key} ${number}`);
+      assertMatch(refused.err, new RegExp(`${key} (takes seconds|is a number)`), refused.err);
+    }
+    const enroll = ["ipcp", "enroll", "name", "b", "layer", "l", "connect", "wait", number];
+    assertMatch((await irm(enroll, new FakeAdmin())).err, /wait takes seconds/);
+  }
+  const short = await irm(["wait", "name", "y", "timeout", "5ms"], new FakeAdmin());
+  assertMatch(short.err, /within 0.005 s/);
   const admin = new FakeAdmin();
   admin.running = false;
   const gone = await irm(["wait", "name", "x"], admin);

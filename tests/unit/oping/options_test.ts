@@ -1,6 +1,6 @@
 /** Command lines of oping beyond the vectors. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import { type ClientOptions, parseOptions, type ServerOptions } from "../../../oping/options.ts";
 import { header, PingRun } from "../../../oping/run.ts";
@@ -76,8 +76,17 @@ Deno.test("parseOptions() gives a flood a duration instead of a count", () => {
 Deno.test("parseOptions() wants percentiles above 0 up to 100", () => {
   assertEquals(client("--percentiles", "50,99.99").percentiles, [50, 99.99]);
   assertEquals(client("--stats").percentiles, [50, 90, 99, 99.9]);
-  for (const list of ["0", "101", "x", "", "50,"]) {
+  for (const list of ["0", "101", "x", "", "50,", "0x32", "5e1", "+5", "50,0x5f", "1_0"]) {
     assertEquals(parseOptions(["-n", "srv", "--percentiles", list]).kind, "exit", list);
+  }
+});
+
+Deno.test("parseOptions() refuses a time of 0 for our own options", () => {
+  for (const option of ["--timeout", "--deadline", "--report", "--idle"]) {
+    for (const zero of ["0", "0s", "0.0ms"]) {
+      const got = parseOptions(["-n", "srv", option, zero]);
+      assertMatch(got.kind === "exit" ? got.reason ?? "" : "", /takes a time above 0/, option);
+    }
   }
 });
 

@@ -245,8 +245,26 @@ Deno.test("parseOvpn() takes abbreviations, bundles, words in between and a /32 
   assertEquals(ip6.kind === "run" && ip6.options.ip6?.prefixBits, 48);
   const bad = parseOvpn(["--bogus"]);
   assertEquals(bad.kind === "exit" && bad.err, "ovpn: unrecognized option '--bogus'");
+  const near = parseOvpn(["--keepalvie", "5"]);
+  assertEquals(
+    near.kind === "exit" && near.err,
+    `ovpn: unrecognized option '--keepalvie', did you mean "--keepalive"?`,
+  );
+  const brief = parseOvpn(["-i", "10.0.0.1", "-m", "255.0.0.0", "--keepalive", "5"]);
+  assertEquals(
+    brief.kind === "run" && brief.options.warning,
+    "--keepalive 5 means 5 ms here; write 5s for seconds",
+  );
   const silent = parseOvpn(["-C"]);
   assertEquals(silent, { kind: "exit", code: 1, out: "" });
+});
+
+Deno.test("parseOperf() names the nearest test", () => {
+  const got = parseOperf(["-n", "srv", "-t", "revers"]);
+  assertEquals(
+    got.kind === "exit" && got.err,
+    `"revers" is no test (uni, bi, report, reverse), did you mean "reverse"?`,
+  );
 });
 
 Deno.test("the tools take any words without throwing", () => {
