@@ -19,7 +19,12 @@ import {
   type LayerInfo,
   WireValueError,
 } from "../lib/irm/messages.ts";
-import { LONG_MESSAGE_BYTES_MAX, LONG_MESSAGES_ENV, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
+import {
+  FLOW_IDS_MAX,
+  LONG_MESSAGE_BYTES_MAX,
+  LONG_MESSAGES_ENV,
+  MESSAGE_BYTES_MAX,
+} from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS_NP1 } from "../lib/qos.ts";
 import { isWireError } from "../lib/wire/mod.ts";
@@ -266,6 +271,12 @@ export class IpcpProcess {
       const response = this.#type.countMembers!();
       return { code: IpcpCode.IPCP_REPLY, result: 0, response };
     }
+    if (m.code === Command.flowLosses) {
+      if (m.flowId === undefined || m.flowId < 1 || m.flowId >= FLOW_IDS_MAX) {
+        return this.#refusal(m.code, -Errno.EINVAL);
+      }
+      return { code: IpcpCode.IPCP_REPLY, result: 0, losses: this.#type.flowLosses(m.flowId) };
+    }
     const r = await this.#operate(m);
     if (typeof r === "number") return { code: IpcpCode.IPCP_REPLY, result: r };
     return this.#refusal(m.code, r.code, r.cause, r.stage);
@@ -403,7 +414,7 @@ export class IpcpProcess {
   async #flowCommand(m: IpcpMsg, hash: Uint8Array): Promise<number | Failure> {
     const t = this.#type;
     const log = this.#log;
-    if (m.flowId === undefined || m.flowId < 1 || m.flowId >= 10240) return -Errno.EINVAL;
+    if (m.flowId === undefined || m.flowId < 1 || m.flowId >= FLOW_IDS_MAX) return -Errno.EINVAL;
     const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };
     if (m.code === Command.flowAllocResp) {
       const response = m.response ?? -Errno.EPERM;

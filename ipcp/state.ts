@@ -55,6 +55,8 @@ export const Command = {
   disconnect: 11,
   /** Ours. */
   countMembers: 100,
+  /** Ours. */
+  flowLosses: 101,
 } as const;
 
 const SHIM: ReadonlySet<number> = new Set([
@@ -65,6 +67,7 @@ const SHIM: ReadonlySet<number> = new Set([
   Command.flowAlloc,
   Command.flowAllocResp,
   Command.flowDealloc,
+  Command.flowLosses,
 ]);
 
 const SUPPORTED: Record<TypeName, ReadonlySet<number>> = {
@@ -78,6 +81,7 @@ const SUPPORTED: Record<TypeName, ReadonlySet<number>> = {
     Command.enroll,
     Command.flowJoin,
     Command.flowDealloc,
+    Command.flowLosses,
     Command.connect,
     Command.disconnect,
   ]),
@@ -106,7 +110,7 @@ const REGISTERS: ReadonlySet<number> = new Set([Command.reg, Command.unreg]);
  * type does not have, -1004 in the wrong state.
  */
 export function admit(type: TypeName, state: StateName, code: number): number {
-  const ours = code === Command.countMembers && type === "unicast";
+  const ours = code === Command.flowLosses || code === Command.countMembers && type === "unicast";
   if (!ours && (code < Command.bootstrap || code > Command.disconnect)) return -Errno.EPERM;
   if (!SUPPORTED[type].has(code)) return -Errno.ENOTSUP;
   const ok = state === "operational"

@@ -6,7 +6,7 @@
  */
 
 import type { Instance } from "../lib/instance.ts";
-import type { IpcpConfig, LayerInfo, PolicyRef } from "../lib/irm/messages.ts";
+import type { FlowLosses, IpcpConfig, LayerInfo, PolicyRef } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import type { QosSpec } from "../lib/qos.ts";
 import type { RibComponent } from "../lib/rib/tree.ts";
@@ -62,6 +62,8 @@ export interface IpcpType {
   ): Promise<number | Failure>;
   /** Answered at once; the flow goes `lingerSec` seconds later. */
   flowDealloc(flowId: number, lingerSec: number): number;
+  /** What was dropped of a flow that it has. */
+  flowLosses(flowId: number): FlowLosses;
   connect?(dst: string, comp: string, qos: QosSpec): Promise<number | Failure>;
   /** How many members of the layer can be reached, this one included. */
   countMembers?(): number;

@@ -26,6 +26,7 @@ export const REPLY_MS = {
   join: 500,
   alloc_resp: 500,
   dealloc: 4,
+  losses: 500,
 } as const;
 
 /** Answers that may need pieces, and the time that they have, ms. */
@@ -39,7 +40,7 @@ const DEALLOC_RETRY_MS = 30_000;
 export type IpcpCall = keyof typeof REPLY_MS;
 
 /** Calls whose time-out is nothing to report. */
-const SILENT: ReadonlySet<IpcpCall> = new Set(["query", "dealloc"]);
+const SILENT: ReadonlySet<IpcpCall> = new Set(["query", "dealloc", "losses"]);
 
 /** The reply, or why there is none. */
 export type IpcpReply =

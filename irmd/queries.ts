@@ -1,4 +1,4 @@
-/** What can be reached now: IRM_QUERY_NAME and IRM_COUNT_MEMBERS, which are ours. */
+/** What IPCPs know: IRM_QUERY_NAME, IRM_COUNT_MEMBERS and IRM_FLOW_LOSSES, which are ours. */
 
 import { Errno } from "../lib/errno.ts";
 import { IpcpCode } from "../lib/irm/messages.ts";
@@ -31,4 +31,26 @@ export async function countMembers(d: Daemon, { layer }: Having<"layer">): Promi
   }
   if (most >= 0) return ok({ response: most });
   return failed(-Errno.ENOTSUP, stage, `the IPCP of layer "${layer}" does not count its members`);
+}
+
+/**
+ * What the IPCP below a flow of the process dropped of it; without `losses` it does not say, as one of the prototype. Below
+ * a direct flow is nobody who drops.
+ */
+export async function flowLosses(
+  d: Daemon,
+  { flowInfo: { id, nPid } }: Having<"flowInfo">,
+): Promise<Outcome> {
+  const stage = "flow losses";
+  const flow = d.registry.flows.get(id);
+  if (flow === undefined || (flow.nPid !== nPid && flow.n1Pid !== nPid)) {
+    return failed(-Errno.ENOTALLOC, stage, `process ${nPid} has no flow ${id}`);
+  }
+  if (!d.registry.ipcps.has(flow.n1Pid)) return ok({ losses: { sent: 0, received: 0 } });
+  const reply = await d.ipcpClient.call(flow.n1Pid, "losses", {
+    code: IpcpCode.IPCP_FLOW_LOSSES,
+    flowId: id,
+  });
+  const losses = reply.kind === "reply" && reply.result === 0 ? reply.msg.losses : undefined;
+  return ok(losses === undefined ? {} : { losses });
 }

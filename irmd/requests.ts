@@ -17,7 +17,7 @@ import { dealloc, join } from "./flow_end.ts";
 import { allocReplied, deallocConfirmed, requestArrived } from "./ipcp_flows.ts";
 import type { Ipcps } from "./ipcps.ts";
 import * as names from "./names.ts";
-import { countMembers, queryName } from "./queries.ts";
+import { countMembers, flowLosses, queryName } from "./queries.ts";
 import { saveState } from "./save.ts";
 import { forThread, watchThread } from "./threads.ts";
 
@@ -238,6 +238,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
   [
     IrmCode.IRM_FLOW_DEALLOC,
     request("flow dealloc", "upper", ["flowInfo"], ({ d }, m) => dealloc(d, m)),
+  ],
+  [
+    IrmCode.IRM_FLOW_LOSSES,
+    request("flow losses", "upper", ["flowInfo"], ({ d }, m) => flowLosses(d, m)),
   ],
   // Flows at IPCPs.
   [

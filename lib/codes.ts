@@ -44,6 +44,8 @@ export const IrmCode = {
   IRM_SAVE: 104,
   /** Ours: a thread of a process; there is no answer, and the flows that name it end when the connection does. */
   IRM_THREAD: 105,
+  /** Ours: how many packets of a flow the IPCP below it dropped. */
+  IRM_FLOW_LOSSES: 106,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */
@@ -62,6 +64,8 @@ export const IpcpCode = {
   IPCP_REPLY: 12,
   /** Ours: how many members of its layer the IPCP can reach, itself included; the count is the response. */
   IPCP_COUNT_MEMBERS: 100,
+  /** Ours: how many packets of a flow it dropped. */
+  IPCP_FLOW_LOSSES: 101,
 } as const;
 
 /** IPCP types; the order is the order in which the IRMd asks IPCPs for a destination. */

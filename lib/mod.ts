@@ -57,7 +57,7 @@ export type {
   PeerInfo,
   SharedFlow,
 } from "./flow/options.ts";
-export type { FlowInfo, SduLimits } from "./irm/messages.ts";
+export type { FlowInfo, FlowLosses, SduLimits } from "./irm/messages.ts";
 export type { GrantOptions } from "./flow/grant.ts";
 export type { FlowCounters } from "./flow/outlet.ts";
 export { type FlowHandler, type FlowServer, type ServeOptions } from "./flow/serve.ts";

@@ -9,7 +9,12 @@ import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
 import { nameHash } from "../../lib/hash.ts";
 import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
-import { HashAlgo, IpcpType as TypeNumber, type LayerInfo } from "../../lib/irm/messages.ts";
+import {
+  type FlowLosses,
+  HashAlgo,
+  IpcpType as TypeNumber,
+  type LayerInfo,
+} from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { LENGTH as HEADER_BYTES } from "../../lib/wire/broadcast_pci.ts";
 import type { WorkerSpec } from "../data/plane.ts";
@@ -110,6 +115,10 @@ export class BroadcastIpcp implements IpcpType {
 
   flowDealloc(flowId: number, lingerSec: number): number {
     return this.#shell.flowDealloc(flowId, lingerSec);
+  }
+
+  flowLosses(flowId: number): FlowLosses {
+    return this.#shell.layer!.plane.table.losses(flowId);
   }
 
   #up({ flow, address }: Connection): void {

@@ -8,6 +8,7 @@
  * before each use, so it never mixes two flows that had the same id.
  */
 
+import type { FlowLosses } from "../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 
 /** Queue of the own flow set that the data path waits at; index 0 is the library's (spec 10 §6.4). */
@@ -22,6 +23,9 @@ const W = {
   next: 15,
   localEidHi: 16,
   remoteEidHi: 17,
+  /** What was dropped of it: of what the process above wrote, and of what was for it. */
+  lostSent: 18,
+  lostReceived: 19,
 };
 /** Bytes of a peer's address, at most. */
 const PEER_BYTES_MAX = (W.next - W.peer) * 4;
@@ -72,7 +76,12 @@ export class FlowTable {
     const at = flowId * ROW_WORDS;
     const rows = this.#rows;
     if (row.peer.length > PEER_BYTES_MAX) throw new RangeError(`peer of ${row.peer.length} bytes`);
-    const before = (rows[at + W.gen]! & 1) === 1 ? rows[at + W.localEid]! : 0;
+    const isNew = (rows[at + W.gen]! & 1) === 0;
+    const before = isNew ? 0 : rows[at + W.localEid]!;
+    if (isNew) {
+      Atomics.store(rows, at + W.lostSent, 0);
+      Atomics.store(rows, at + W.lostReceived, 0);
+    }
     if (before !== 0 && before !== (row.localEid | 0)) this.#unlink(flowId, before);
     rows[at + W.pid] = row.pid;
     rows[at + W.uid] = row.uid;
@@ -118,6 +127,23 @@ export class FlowTable {
     if (rows[at + W.localEid] !== 0) this.#unlink(flowId, rows[at + W.localEid]!);
     Atomics.store(rows, at + W.gen, gen + 1);
     Atomics.sub(this.#size, 0, 1);
+  }
+
+  /** A packet that the process above wrote was dropped. */
+  lostSent(flowId: number): void {
+    Atomics.add(this.#rows, flowId * ROW_WORDS + W.lostSent, 1);
+  }
+  /** A packet for the process above was dropped. */
+  lostReceived(flowId: number): void {
+    Atomics.add(this.#rows, flowId * ROW_WORDS + W.lostReceived, 1);
+  }
+  /** What was dropped of a flow since it began. */
+  losses(flowId: number): FlowLosses {
+    const at = flowId * ROW_WORDS;
+    return {
+      sent: Atomics.load(this.#rows, at + W.lostSent) >>> 0,
+      received: Atomics.load(this.#rows, at + W.lostReceived) >>> 0,
+    };
   }
 
   /** Change the other side of a local flow; 0 is none. */

@@ -5,6 +5,7 @@
 
 import { Errno } from "../../lib/errno.ts";
 import {
+  type FlowLosses,
   HASH_BYTES,
   type IpcpConfig,
   type LayerInfo,
@@ -95,6 +96,10 @@ export class LocalIpcp implements IpcpType {
 
   flowDealloc(flowId: number, lingerSec: number): number {
     return this.#shell!.flowDealloc(flowId, lingerSec);
+  }
+
+  flowLosses(flowId: number): FlowLosses {
+    return this.#plane!.table.losses(flowId);
   }
 
   async stop(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 
 import { Errno } from "../../lib/errno.ts";
-import type { IpcpConfig, LayerInfo, SduLimits } from "../../lib/irm/messages.ts";
+import type { FlowLosses, IpcpConfig, LayerInfo, SduLimits } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { NetSocket } from "../../lib/sys/netsock.ts";
 import { describe } from "../data/long_packets.ts";
@@ -176,6 +176,10 @@ export abstract class ShimIpcp implements IpcpType {
   }
   flowDealloc(flowId: number, lingerSec: number): number {
     return this.#layer!.shell.flowDealloc(flowId, lingerSec);
+  }
+
+  flowLosses(flowId: number): FlowLosses {
+    return this.#plane!.table.losses(flowId);
   }
 
   /** Answer what waits, stop the data path. */

@@ -13,7 +13,7 @@ import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
 import { HASH_BYTES, POLICY_STAGE, POLICY_WORDS, PolicyKind } from "../../lib/codes.ts";
 import type { IpcpConfig, PolicyRef } from "../../lib/wire/ipcp_config.ts";
-import { IpcpType as TypeNumber, type LayerInfo } from "../../lib/irm/messages.ts";
+import { type FlowLosses, IpcpType as TypeNumber, type LayerInfo } from "../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import type { RibComponent } from "../../lib/rib/tree.ts";
@@ -40,7 +40,7 @@ import {
 } from "./policy/mod.ts";
 import { unicastComponents, type UnicastState } from "./rib.ts";
 import { isBadSetting, readSettings, type Settings } from "./settings.ts";
-import { DataStats } from "./stats.ts";
+import { Above, DataStats } from "./stats.ts";
 import { BUCKETS_LIVE, ForwardTable, HopState, HopStates } from "./table.ts";
 
 const WORKER: WorkerSpec = {
@@ -313,6 +313,14 @@ export class UnicastIpcp implements IpcpType {
     return this.#shell.flowDealloc(flowId, lingerSec);
   }
 
+  flowLosses(flowId: number): FlowLosses {
+    const { stats } = this.#layer!.rib;
+    return {
+      sent: stats.counted(flowId, Above.sendFailed)[0],
+      received: stats.counted(flowId, Above.receiveFailed)[0],
+    };
+  }
+
   // Connections.
 
   #up({ component, address, flow }: Connection): void {
@@ -384,6 +392,8 @@ export class UnicastIpcp implements IpcpType {
         return this.#shell.answer(e.token, e.result);
       case "publish": {
         const { flowId, localEid, remoteEid, peer, cube } = e.flow;
+        // The worker looks at a flow with its first packet only.
+        if (!this.#sinceSec.has(flowId)) layer.rib.stats.clearAbove(flowId);
         this.#begins(flowId);
         return layer.plane.publish(flowId, {
           localEid: localEid.lo,

@@ -8,7 +8,7 @@
 
 import { Errno } from "../errno.ts";
 import type { FrctStats } from "../frct/mod.ts";
-import type { FlowInfo } from "../irm/messages.ts";
+import type { FlowInfo, FlowLosses } from "../irm/messages.ts";
 import type { QosSpec } from "../qos.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import { ask, askSync } from "./grant.ts";
@@ -23,6 +23,7 @@ import type {
   SharedFlow,
 } from "./options.ts";
 import { awaitRequest, type FlowRequest } from "./flow_request.ts";
+import { limited } from "./limited.ts";
 import { untilEnd } from "./listen.ts";
 import type { FlowCounters } from "./outlet.ts";
 import type { Packet } from "./packet.ts";
@@ -329,6 +330,26 @@ export class Flow implements Disposable, AsyncDisposable {
     return this.#parts.core.counters;
   }
 
+  /**
+   * Packets of this flow that the IPCP below dropped on this host since the flow began: no room in a ring or a pool, no
+   * route, refused by the network. Counts retransmissions and acknowledgements too, as they are packets. Resolves to
+   * zeros on a direct flow, below which nobody drops; to undefined where it is not known: an IRMd or IPCP of the
+   * prototype does not say. What is lost further on shows as `missing` in {@linkcode frctStats}. Rejects with
+   * `OuroError` -ENOTALLOC, -EIRMD, or the signal's reason.
+   *
+   * @example
+   * ```ts
+   * import { Flow } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo");
+   * assertEquals(await flow.lossesBelow(), { sent: 0, received: 0 });
+   * ```
+   */
+  lossesBelow(options: AsyncCallOptions = {}): Promise<FlowLosses | undefined> {
+    return this.#parts.lossesBelow(options);
+  }
+
   /** Packets waiting in the receive ring. */
   get rxQueued(): number {
     return this.#parts.core.rxQueued;
@@ -466,7 +487,8 @@ export class Flow implements Disposable, AsyncDisposable {
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
    * -EINVAL (not a Uint8Array), -EPERM (read-only access), -EPIPE (after closeWrite), -EAGAIN (would wait: for the peer to read, or for a free block), -ETIMEDOUT,
    * -EFLOWDOWN, -EFLOWPEER (would wait for a peer that timed out), -ENOTALLOC (flow closed, or the peer made the ring
-   * read-only). Empty bytes are a sign of life that the peer doesn't see.
+   * read-only). No bytes are a message as well on a flow with FRCT; on a raw one a sign of life that the peer doesn't
+   * see.
    *
    * @example
    * ```ts
@@ -576,9 +598,9 @@ export class Flow implements Disposable, AsyncDisposable {
     second: AsyncCallOptions = {},
   ): Promise<Uint8Array<ArrayBuffer> | number> {
     const { asyncReader } = this.#parts;
-    return await (ArrayBuffer.isView(first)
-      ? asyncReader.read(first, second)
-      : asyncReader.read(undefined, first));
+    return await (isOptions(first)
+      ? asyncReader.read(undefined, first)
+      : asyncReader.read(first, second));
   }
 
   /**
@@ -702,7 +724,11 @@ export class Flow implements Disposable, AsyncDisposable {
    * ```
    */
   closeWrite(options: AsyncCallOptions = {}): Promise<void> {
-    return this.#parts.closeWrite(options.signal);
+    return limited(
+      options,
+      "Cannot close the writing side",
+      (signal) => this.#parts.closeWrite(signal),
+    );
   }
 
   /**
@@ -804,4 +830,11 @@ export class Flow implements Disposable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dealloc();
   }
+}
+
+/** Whether the first argument of a read is no buffer of any kind. */
+function isOptions(first: Uint8Array<ArrayBuffer> | AsyncCallOptions): first is AsyncCallOptions {
+  return typeof first === "object" && first !== null && !ArrayBuffer.isView(first) &&
+    !Array.isArray(first) && !(first instanceof ArrayBuffer) &&
+    !(first instanceof SharedArrayBuffer);
 }

@@ -67,6 +67,11 @@ export function deallocRequest(pid: number, flowId: number, lingerS: number): Ir
   };
 }
 
+/** The question what the IPCP below a flow dropped of it. */
+export function lossesRequest(pid: number, flowId: number): IrmMsg {
+  return { code: IrmCode.IRM_FLOW_LOSSES, flowInfo: flowInfoOf({ id: flowId, nPid: pid }) };
+}
+
 /** Result of a reply, -EIRMD when it has none. */
 export function resultOf(reply: IrmMsg): number {
   return reply.result ?? -Errno.EIRMD;

@@ -5,7 +5,7 @@
 
 import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
-import { type FlowInfo, sduLimitsOf } from "../irm/messages.ts";
+import { type FlowInfo, type FlowLosses, sduLimitsOf } from "../irm/messages.ts";
 import { SysError } from "../sys/ffi.ts";
 import { AsyncReader } from "./async_reader.ts";
 import { AsyncWriter } from "./async_writer.ts";
@@ -17,10 +17,11 @@ import { FrctDriver } from "./frct_driver.ts";
 import { FrctShow } from "./frct_show.ts";
 import { giveBackSync, wipeGrant } from "./grant.ts";
 import { InPlace } from "./in_place.ts";
-import { type FlowGrant, grantProblem } from "./irmd.ts";
+import { type FlowGrant, grantProblem, lossesRequest, resultOf } from "./irmd.ts";
 import { Keepalive } from "./keepalive.ts";
+import { limited } from "./limited.ts";
 import { messageLimit, pieceBytes } from "./message_limit.ts";
-import type { SharedFlow } from "./options.ts";
+import type { AsyncCallOptions, SharedFlow } from "./options.ts";
 import { Outlet } from "./outlet.ts";
 import { PacketWait } from "./packet_wait.ts";
 import type { ProcessParts } from "./process_parts.ts";
@@ -161,6 +162,20 @@ export class FlowParts implements OwnedFlow {
   async closeWrite(signal: AbortSignal | undefined): Promise<void> {
     await this.asyncWriter.sayEnd(signal);
     await this.ending.acknowledged(signal);
+  }
+
+  /** What the IPCP below dropped of the flow; see `Flow.lossesBelow`. */
+  async lossesBelow(options: AsyncCallOptions): Promise<FlowLosses | undefined> {
+    const { id, over, process } = this.core;
+    const action = "Cannot ask what was lost";
+    if (over) throw new OuroError(-Errno.ENOTALLOC, action);
+    const request = lossesRequest(process.pid, id);
+    const reply = await limited(options, action, (signal) => process.request(request, signal));
+    const result = resultOf(reply);
+    // An IRMd of the prototype does not know the question.
+    if (result === -Errno.EPERM) return undefined;
+    if (result !== 0) throw new OuroError(result, action, reply.error);
+    return reply.losses;
   }
 
   /** What another thread needs to use the flow beside this one. Throws `OuroError` -ENOTSUP unless raw and plain. */

@@ -154,6 +154,14 @@ export interface FlowPeer {
   how: string;
 }
 
+/** Packets of a flow that the IPCP below it dropped (our addition). */
+export interface FlowLosses {
+  /** Of those that the process above wrote. */
+  sent: number;
+  /** Of those that were for it. */
+  received: number;
+}
+
 /** `irm_msg`. */
 export interface IrmMsg {
   /** One of `IrmCode`; unknown numbers are accepted. */
@@ -203,6 +211,8 @@ export interface IrmMsg {
   config?: string | undefined;
   /** What of the state is not in it, sentences without full stop. */
   unsaved?: string[] | undefined;
+  /** What the IPCP below dropped of the flow; absent: it does not say (our addition). */
+  losses?: FlowLosses | undefined;
   /** Enrollment: policies of the layer as files (our addition). */
   policies?: PolicyRef[] | undefined;
 }
@@ -229,6 +239,8 @@ export interface IpcpMsg {
   error?: ErrorDetail | undefined;
   /** Enrollment: policies of the layer as files; in the reply, those that it runs with (our addition). */
   policies?: PolicyRef[] | undefined;
+  /** What was dropped of a flow (our addition). */
+  losses?: FlowLosses | undefined;
 }
 
 /** Longest hash of a name, bytes (SHA3-512). */
@@ -318,6 +330,11 @@ const flowPeer = new Schema<FlowPeer>("flow_peer_msg", [
   str(3, "how", NAME_BYTES_MAX),
 ]);
 
+const flowLosses = new Schema<FlowLosses>("flow_losses_msg", [
+  num(1, "sent", "uint32"),
+  num(2, "received", "uint32"),
+]);
+
 const userUse = new Schema<UserUse>("user_use_msg", [
   num(1, "uid", "uint32"),
   num(2, "connections", "uint32"),
@@ -364,6 +381,7 @@ const irmMsg = new Schema<IrmMsg>("irm_msg", [
   str(1012, "config", CONFIG_TEXT_BYTES_MAX, "optional"),
   str(1013, "unsaved", MESSAGE_BYTES_MAX, "repeated"),
   sub(1020, "policies", policySchema, "repeated"),
+  sub(1030, "losses", flowLosses, "optional"),
 ]);
 
 const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
@@ -384,6 +402,7 @@ const ipcpMsg = new Schema<IpcpMsg>("ipcp_msg", [
   num(15, "uid", "uint32", "optional"),
   sub(1000, "error", errorDetail, "optional"),
   sub(1020, "policies", policySchema, "repeated"),
+  sub(1030, "losses", flowLosses, "optional"),
 ]);
 
 /** The bytes of an `irm_msg`, as the prototype's encoder writes them. */

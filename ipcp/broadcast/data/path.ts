@@ -69,8 +69,11 @@ export class BroadcastPath extends MemberLoop {
       const off = port.rx.read();
       if (off < 0) return false;
       const own = port.uid === this.process.uid ? off : transfer(port.pool, off, this.process.pool);
-      if (own < 0) this.count(Counter.badPackets);
-      else this.#arrived(id, own);
+      if (own >= 0) this.#arrived(id, own);
+      else {
+        this.count(Counter.badPackets);
+        this.parts.table.lostSent(id);
+      }
     }
     return true;
   }
@@ -163,6 +166,7 @@ export class BroadcastPath extends MemberLoop {
     if (to.kind === "application") {
       const port = this.ports.get(to.id);
       const given = port !== undefined && port.write(u8, at, at + n) === 0;
+      if (!given) this.parts.table.lostReceived(to.id);
       return this.count(given ? Counter.received : Counter.notDelivered);
     }
     if (this.#viaMain[to.id] === 1) return this.#giveMain(to, at, n);

@@ -45,11 +45,13 @@ export class LocalPath extends FlowLoop {
     if (n < 0) {
       if (n === -Errno.EMSGSIZE) pool.remove(off); // Held, but with forged bounds.
       this.#counters[Counter.badPackets]!++;
+      this.#lost(from, undefined);
       return;
     }
     if (to === undefined || to.isFull()) {
       pool.remove(off);
       this.#counters[Counter.notDelivered]!++;
+      this.#lost(from, to);
       return;
     }
     let give = off;
@@ -57,10 +59,20 @@ export class LocalPath extends FlowLoop {
       give = transfer(pool, off, to.pool);
       if (give >= 0) this.#counters[Counter.copies]!++;
     }
+    if (give >= 0 && to.deliver(give) === 0) {
+      this.#counters[Counter.received]!++;
+      return;
+    }
+    this.#lost(from, to);
     if (give === -Errno.EMSGSIZE) {
       this.#counters[Counter.tooLong]!++;
       this.#longPackets.add(from.flowId, n, to.pool.payloadBytesMax);
-    } else if (give >= 0 && to.deliver(give) === 0) this.#counters[Counter.received]!++;
-    else this.#counters[Counter.notDelivered]!++;
+    } else this.#counters[Counter.notDelivered]!++;
+  }
+
+  /** A packet was dropped: each end hears of it as its own. */
+  #lost(from: Port, to: Port | undefined): void {
+    this.#table.lostSent(from.flowId);
+    if (to !== undefined) this.#table.lostReceived(to.flowId);
   }
 }

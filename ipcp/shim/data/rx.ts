@@ -126,6 +126,7 @@ export class ShimRx {
       this.#counters[Counter.received]!++;
     } else {
       this.#counters[Counter.notDelivered]!++;
+      this.#table.lostReceived(flowId);
     }
   }
 

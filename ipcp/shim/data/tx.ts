@@ -23,6 +23,8 @@ export class ShimTx extends FlowLoop {
   readonly #batch: MessageBatch;
   /** Where the payload of message i goes. */
   readonly #slots: Uint8Array<ArrayBuffer>[] = [];
+  /** Whose message i is. */
+  readonly #flows = new Int32Array(BATCH);
   #filled = 0;
   readonly #longPackets: LongPacketReports;
 
@@ -56,15 +58,18 @@ export class ShimTx extends FlowLoop {
       }
       if (length === -Errno.EMSGSIZE || length > payloadMax) {
         this.#counters[Counter.tooLong]!++;
+        this.#table.lostSent(port.flowId);
         const bytes = length > payloadMax ? length : port.tooLongBytes;
         this.#longPackets.add(port.flowId, bytes, payloadMax);
         continue;
       }
       if (length < 0) {
         this.#counters[Counter.badPackets]!++;
+        this.#table.lostSent(port.flowId);
         continue;
       }
       this.#framing.wrap(this.#table, port.flowId, this.#batch, i, length);
+      this.#flows[i] = port.flowId;
       this.#filled++;
     }
     return true;
@@ -78,6 +83,7 @@ export class ShimTx extends FlowLoop {
       const sent = this.#wire.send(this.#batch, from, n - from);
       if (sent <= 0) {
         this.#counters[Counter.sendFailed]!++;
+        this.#table.lostSent(this.#flows[from]!);
         from++; // The first one is refused: no route, link down, too long. The others get their try.
       } else {
         this.#counters[Counter.sent]! += sent;

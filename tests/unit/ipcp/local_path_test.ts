@@ -93,6 +93,9 @@ Deno.test("a process that does not read loses packets and keeps no more blocks t
     assertEquals(b.rx.queued(), QUEUED_MAX);
     assertEquals(used(a.app.pool), QUEUED_MAX);
     assertEquals(m.counters[Counter.notDelivered], 700 - QUEUED_MAX);
+    const lost = 700 - QUEUED_MAX;
+    assertEquals(m.table.losses(1), { sent: lost, received: 0 });
+    assertEquals(m.table.losses(2), { sent: 0, received: lost });
     b.write(Uint8Array.of(1));
     path.turn(0);
     assertEquals(a.read()?.bytes, Uint8Array.of(1));

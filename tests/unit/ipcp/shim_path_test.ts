@@ -190,6 +190,12 @@ Deno.test("one stuck reader does not stop another flow", () => {
     }
     assertEquals(stuck.rx.queued(), QUEUED_MAX);
     assertEquals(m.counters[Counter.notDelivered], 960 - QUEUED_MAX);
+    assertEquals(m.table.losses(7), { sent: 0, received: 960 - QUEUED_MAX });
+    assertEquals(m.table.losses(8), { sent: 0, received: 0 });
+    // The next flow of the id begins anew.
+    m.table.close(7);
+    m.publish(app, 7, { localEid: LOCAL + 2, remoteEid: REMOTE, peer: peer.name });
+    assertEquals(m.table.losses(7), { sent: 0, received: 0 });
   });
 });
 
@@ -218,6 +224,7 @@ Deno.test("packets above the payload limit are dropped and counted, the limit it
     tx.turn(0);
     assertEquals(peer.receive().map((d) => d.length), [8980]);
     assertEquals([m.counters[Counter.tooLong], m.counters[Counter.badPackets]], [2, 0]);
+    assertEquals(m.table.losses(7), { sent: 2, received: 0 });
     // Reported once, then there is silence for a while.
     assertEquals(m.long, [{ way: "out", flowId: 7, bytes: 8977, limitBytes: 8976, count: 1 }]);
     assertEquals(used(app.pool), 0);
