@@ -4,6 +4,7 @@
  */
 
 import { Errno, OuroError } from "../errno.ts";
+import { CallOrder } from "./call_order.ts";
 import type { FlowCore } from "./core.ts";
 import type { FlowEvents } from "./events.ts";
 import { type AsyncCallOptions, NO_WAIT } from "./options.ts";
@@ -13,10 +14,18 @@ import { AT_ONCE_MASK, eventLoopTurn, leftMs, untilNs } from "./turns.ts";
 /** A message, or a number as of a blocking read. */
 type Got = Uint8Array<ArrayBuffer> | number;
 
+const NOT_BYTES = {
+  stage: "read",
+  process: "flow library",
+  cause: "a message is read into a Uint8Array of some bytes",
+};
+
 /** See the head of this file. */
 export class AsyncReader {
   /** Calls that had nothing to wait for. */
   #atOnce = 0;
+  /** Reads that wait. */
+  readonly #order = new CallOrder();
 
   constructor(
     private readonly core: FlowCore,
@@ -26,7 +35,7 @@ export class AsyncReader {
 
   /** The next message if it is there and the event loop has had its turn; the caller goes on with {@linkcode read} otherwise. */
   takeNow(): Uint8Array<ArrayBuffer> | undefined {
-    if (((this.#atOnce + 1) & AT_ONCE_MASK) === 0) return undefined;
+    if (this.#order.isBusy || ((this.#atOnce + 1) & AT_ONCE_MASK) === 0) return undefined;
     const message = this.reader.takeMessage();
     if (typeof message === "number") return undefined;
     this.#atOnce += 1;
@@ -35,22 +44,28 @@ export class AsyncReader {
 
   /** The next message, or as much of it as `into` takes: then its bytes. */
   async read(into: Uint8Array<ArrayBuffer> | undefined, options: AsyncCallOptions): Promise<Got> {
-    const got = this.#try(into);
-    if (typeof got !== "number" || got >= 0) {
-      if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
-      return got;
+    const { core, events } = this;
+    const { signal } = options;
+    if (!this.#order.isBusy && signal?.aborted !== true) {
+      const got = this.#try(into);
+      if (typeof got !== "number" || got >= 0) {
+        if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+        return got;
+      }
     }
-    const until = untilNs(options, this.core.rcvTimeoutMs);
-    for (;;) {
-      options.signal?.throwIfAborted();
-      if (!this.core.over) this.events.listen();
-      const message = this.#try(into);
-      if (typeof message !== "number" || message >= 0) return message;
-      if (message !== -Errno.EAGAIN) throw new OuroError(message, "Cannot read");
-      const left = leftMs(until);
-      if (left <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot read");
-      await this.events.wait(left, options.signal);
-    }
+    signal?.throwIfAborted();
+    const until = untilNs(options, core.rcvTimeoutMs);
+    const attempt = (first: boolean) => {
+      if (!core.over) events.listen();
+      const got = first ? this.#try(into) : -Errno.EAGAIN;
+      if (typeof got !== "number" || got >= 0) return got;
+      if (got !== -Errno.EAGAIN) throw cannotRead(got);
+      if (leftMs(until) > 0) return undefined;
+      throw cannotRead(-Errno.ETIMEDOUT);
+    };
+    return await this.#order.run(() => leftMs(until), signal, attempt, (left) => {
+      return events.wait(left, signal);
+    });
   }
 
   #try(into: Uint8Array<ArrayBuffer> | undefined): Got {
@@ -60,11 +75,15 @@ export class AsyncReader {
   /** Up to `most` messages that are there, at least one. */
   async readBatch(most: number, options: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>[]> {
     const messages = [await this.read(undefined, options) as Uint8Array<ArrayBuffer>];
-    while (messages.length < most) {
+    while (messages.length < most && !this.#order.isBusy) {
       const next = this.reader.takeMessage();
       if (typeof next === "number") break;
       messages.push(next);
     }
     return messages;
   }
+}
+
+function cannotRead(code: number): OuroError {
+  return new OuroError(code, "Cannot read", code === -Errno.EINVAL ? NOT_BYTES : undefined);
 }

@@ -6,6 +6,7 @@
 import { Errno, OuroError } from "../errno.ts";
 import type { FlowCore } from "./core.ts";
 import type { FlowEvents } from "./events.ts";
+import { CallOrder } from "./call_order.ts";
 import { tooLongText } from "./message_limit.ts";
 import { type AsyncCallOptions, NO_WAIT } from "./options.ts";
 import {
@@ -25,33 +26,12 @@ const NOT_BYTES = {
   cause: "a message is a Uint8Array; make one of other views and buffers first",
 };
 
-/** A write that waits for those before it. */
-interface Turn {
-  go: (() => void) | undefined;
-}
-
-/** Resolves when the writes before this one are through, after `ms`, or when the signal aborts. */
-function itsTurn(turn: Turn, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const go = () => {
-      turn.go = undefined;
-      if (timer !== undefined) clearTimeout(timer);
-      signal?.removeEventListener("abort", go);
-      resolve();
-    };
-    turn.go = go;
-    if (ms !== Infinity) timer = setTimeout(go, Math.min(ms, 0x7fffffff));
-    signal?.addEventListener("abort", go, { once: true });
-  });
-}
-
 /** See the head of this file. */
 export class AsyncWriter {
   /** Calls that had nothing to wait for. */
   #atOnce = 0;
   /** Writes that wait, in the order they were asked for: none overtakes another. */
-  readonly #turns: Turn[] = [];
+  readonly #order = new CallOrder();
 
   constructor(
     private readonly core: FlowCore,
@@ -61,12 +41,12 @@ export class AsyncWriter {
 
   /** Sends one message; see `Flow.write`. */
   write(bytes: Uint8Array, options: AsyncCallOptions): Promise<number> {
-    if (this.#turns.length > 0 || options.signal?.aborted === true) {
+    if (this.#order.isBusy || options.signal?.aborted === true) {
       return this.#writeInTurn(bytes, options);
     }
     const n = this.writer.write(bytes, NO_WAIT);
     if (n === -Errno.EAGAIN) return this.#writeInTurn(bytes, options);
-    if (n < 0) return Promise.reject(this.#error(n, bytes.length));
+    if (n < 0) return Promise.reject(this.#error(n, bytes));
     if ((++this.#atOnce & AT_ONCE_MASK) !== 0) return Promise.resolve(n);
     return eventLoopTurn().then(() => n);
   }
@@ -75,32 +55,19 @@ export class AsyncWriter {
     const { signal } = options;
     signal?.throwIfAborted();
     const until = untilNs(options, this.core.sndTimeoutMs);
-    const turn: Turn = { go: undefined };
-    this.#turns.push(turn);
     let pauseMs = ROOM_PAUSE_FIRST_MS;
-    try {
-      for (;;) {
-        const first = this.#turns[0] === turn;
-        if (first) {
-          const n = this.writer.write(bytes, NO_WAIT);
-          if (n >= 0) return n;
-          if (n !== -Errno.EAGAIN) throw this.#error(n, bytes.length);
-        }
-        const left = leftMs(until);
-        if (left <= 0) throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
-        if (first) {
-          // A peer that takes packets out of a full ring tells nobody: look again soon.
-          await this.#pause(Math.min(left, pauseMs), signal);
-          pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
-        } else {
-          await itsTurn(turn, left, signal);
-        }
-        signal?.throwIfAborted();
-      }
-    } finally {
-      this.#turns.splice(this.#turns.indexOf(turn), 1);
-      this.#turns[0]?.go?.();
-    }
+    const attempt = (first: boolean) => {
+      const n = first ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
+      if (n >= 0) return n;
+      if (n !== -Errno.EAGAIN) throw this.#error(n, bytes);
+      if (leftMs(until) > 0) return undefined;
+      throw new OuroError(-Errno.ETIMEDOUT, "Cannot write");
+    };
+    return await this.#order.run(() => leftMs(until), signal, attempt, async (left) => {
+      // A peer that takes packets out of a full ring tells nobody: look again soon.
+      await this.#pause(Math.min(left, pauseMs), signal);
+      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    });
   }
 
   #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -112,7 +79,7 @@ export class AsyncWriter {
   async writeBatch(messages: Iterable<Uint8Array>, options: AsyncCallOptions): Promise<number> {
     let n = 0;
     for (const bytes of messages) {
-      const sent = this.#turns.length === 0 ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
+      const sent = !this.#order.isBusy ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
       if (sent < 0) await this.write(bytes, options);
       n += 1;
     }
@@ -123,7 +90,7 @@ export class AsyncWriter {
   async writePieces(bytes: Uint8Array, most: number, options: AsyncCallOptions): Promise<void> {
     for (let at = 0; at < bytes.length; at += most) {
       const piece = bytes.subarray(at, at + most);
-      const now = this.#turns.length === 0 && options.signal?.aborted !== true;
+      const now = !this.#order.isBusy && options.signal?.aborted !== true;
       // Only a write that has to wait costs a promise.
       if (!now || this.writer.write(piece, NO_WAIT) < 0) await this.write(piece, options);
       else if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
@@ -136,23 +103,28 @@ export class AsyncWriter {
     if (!core.isReliable) {
       throw new OuroError(-Errno.ENOTSUP, "Cannot close one side of a flow without retransmission");
     }
-    while (this.#turns.length > 0) await this.events.wait(ROOM_PAUSE_MAX_MS, signal);
+    signal?.throwIfAborted();
     let pauseMs = ROOM_PAUSE_FIRST_MS;
-    while (!core.over && !core.writesDone) {
-      signal?.throwIfAborted();
-      const n = this.writer.writeFrct(NO_BYTES, NO_WAIT);
-      if (n >= 0) core.writesDone = true;
-      else if (n !== -Errno.EAGAIN) throw new OuroError(n, "Cannot close the writing side");
-      else {
-        await this.#pause(pauseMs, signal);
-        pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
-      }
-    }
+    const attempt = (first: boolean) => {
+      if (core.over || core.writesDone) return 0;
+      const n = first ? this.writer.writeFrct(NO_BYTES, NO_WAIT, true) : -Errno.EAGAIN;
+      if (n === -Errno.EAGAIN) return undefined;
+      if (n < 0) throw new OuroError(n, "Cannot close the writing side");
+      core.writesDone = true;
+      return 0;
+    };
+    await this.#order.run(() => Infinity, signal, attempt, async () => {
+      await this.#pause(pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
+    });
   }
 
-  #error(code: number, bytes: number): OuroError {
+  #error(code: number, bytes: Uint8Array): OuroError {
     if (code === -Errno.EMSGSIZE) {
-      return new OuroError(code, `Cannot write ${tooLongText(bytes, this.core.messageBytesMax)}`);
+      return new OuroError(
+        code,
+        `Cannot write ${tooLongText(bytes.length, this.core.messageBytesMax)}`,
+      );
     }
     const detail = code === -Errno.EINVAL ? NOT_BYTES : undefined;
     return new OuroError(code, "Cannot write", detail);

@@ -60,11 +60,11 @@ export class FrctDriver {
   }
 
   /**
-   * Sends one message. -EAGAIN when the window is closed or the class of blocks is exhausted;
+   * Sends one message, or with `end` none: that no more comes. -EAGAIN when the window is closed or the class of blocks is exhausted;
    * otherwise bytes, or what the machine or the ring says. A full ring is not an error for a reliable
    * flow: the packet is sent again later.
    */
-  write(bytes: Uint8Array): number {
+  write(bytes: Uint8Array, end = false): number {
     const ep = this.endpoint;
     if (!ep.writable()) {
       // Lets the machine know that data waits: it says why, and may send copies or a rendez-vous.
@@ -79,7 +79,8 @@ export class FrctDriver {
     const at = off + Block.DATA + HEAD_SPACE;
     this.pool.u8.set(bytes, at);
     // The time matters to a refusal only, and that was asked for above.
-    const n = ep.begin(0, this.pool.u8, at - ep.headerBytes);
+    const empty = len === 0 && !end;
+    const n = ep.begin(0, this.pool.u8, at - ep.headerBytes, empty);
     if (n < 0) {
       this.pool.remove(off);
       return n;
@@ -88,7 +89,7 @@ export class FrctDriver {
     const result = this.outlet.send(off);
     // The packet is on its way: what follows no longer delays it.
     const nowUs = monotonicUs();
-    ep.sent(nowUs, bytes, 0, len);
+    ep.sent(nowUs, bytes, 0, len, empty);
     if (ep.outputDue) this.flush(nowUs);
     this.show?.changed(ep, nowUs);
     return result < 0 && result !== -Errno.EAGAIN ? result : len;

@@ -181,9 +181,9 @@ export class Reader {
     return n === 0 && pending === 0 ? this.#noData() : n;
   }
 
-  /** An empty message of FRCT: only closeWrite sends one on a reliable flow. */
+  /** A packet of FRCT without payload: an empty message, or the peer's closeWrite. */
   #noData(): number {
-    if (!this.core.isReliable) return 0;
+    if (!this.core.frct!.endpoint.ended) return 0;
     this.core.peerDone = true;
     return -Errno.ENODATA;
   }

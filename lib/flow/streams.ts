@@ -76,8 +76,10 @@ function flowWritable(parts: FlowParts): WritableStream<Uint8Array> {
   return new WritableStream({
     async write(chunk, { signal }) {
       const most = parts.core.streamBytes;
-      if (chunk.length <= most) {
-        if (chunk.length > 0) await parts.asyncWriter.write(chunk, { signal });
+      // Anything else is refused there.
+      const isBytes = chunk instanceof Uint8Array;
+      if (!isBytes || chunk.length <= most) {
+        if (!isBytes || chunk.length > 0) await parts.asyncWriter.write(chunk, { signal });
         return;
       }
       // Aborting must not wait for a peer that does not read.

@@ -3,6 +3,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { Errno, OuroError } from "../errno.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import type { AsyncCallOptions } from "./options.ts";
 
@@ -21,6 +22,7 @@ export function eventLoopTurn(): Promise<void> {
 /** When an asynchronous call gives up, ns; `ownMs` is the flow's time-out. */
 export function untilNs(options: AsyncCallOptions, ownMs: number | undefined): number {
   const timeoutMs = options.timeoutMs ?? options.timeout ?? ownMs;
+  if (Number.isNaN(timeoutMs)) throw new OuroError(-Errno.EINVAL, "Cannot wait until NaN");
   return timeoutMs === undefined ? Infinity : monotonicNs() + timeoutMs * 1e6;
 }
 

@@ -37,8 +37,9 @@ export class SpinBudget {
 /** Looks between two looks at the clock. */
 export const SPIN_BATCH = 64;
 
-/** Deadline on the monotonic clock for a relative time in ms; undefined: never. */
+/** Deadline on the monotonic clock for a relative time in ms; undefined: never, NaN: now. */
 export function deadlineNs(timeoutMs: number | undefined): number {
+  if (Number.isNaN(timeoutMs)) return 0;
   return timeoutMs === undefined || timeoutMs === Infinity
     ? Infinity
     : monotonicNs() + timeoutMs * 1e6;

@@ -29,6 +29,16 @@ const UNREAD_LOOK = 16;
 /** First pause of a wait for a block, ns; it doubles up to RETRY_NS. */
 const WAIT_FIRST_NS = 20e3;
 
+/** Whether an array without bytes has none on purpose: one whose buffer was moved away or shrunk looks the same. */
+function isUsable(bytes: Uint8Array): boolean {
+  try {
+    bytes.fill(0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** See the head of this file. */
 export class Writer {
   /** Packets until the peer's unread ones are counted again. */
@@ -40,10 +50,11 @@ export class Writer {
     private readonly wait: PacketWait,
   ) {}
 
-  /** Whether a message may be written at all: 0, or -ENOTALLOC, -EPERM, -EPIPE, -EMSGSIZE. */
+  /** Whether a message may be written at all: 0, or -ENOTALLOC, -EINVAL (no length), -EPERM, -EPIPE, -EMSGSIZE. */
   refusal(len: number): number {
     const { core } = this;
     if (core.over) return -Errno.ENOTALLOC;
+    if (!Number.isInteger(len) || len < 0) return -Errno.EINVAL;
     if ((core.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     if (core.writesDone) return -Errno.EPIPE;
     return len > core.messageBytesMax ? -Errno.EMSGSIZE : 0;
@@ -55,8 +66,9 @@ export class Writer {
     const len = bytes.length;
     const refused = this.refusal(len);
     if (refused < 0) return refused;
+    if (len === 0 && !isUsable(bytes)) return -Errno.EINVAL;
     const { core } = this;
-    if (core.frct !== null && len > 0) return this.writeFrct(bytes, options);
+    if (core.frct !== null) return this.writeFrct(bytes, options);
     const off = this.block(len, options);
     if (off < 0) return off;
     core.pool.u8.set(bytes, off + PAYLOAD_AT);
@@ -165,13 +177,13 @@ export class Writer {
     }
   }
 
-  /** Sends a message through FRCT; an empty one says that no more comes. */
-  writeFrct(bytes: Uint8Array, options: CallOptions | undefined): number {
+  /** Sends a message through FRCT, or with `end` and no bytes: that no more comes. */
+  writeFrct(bytes: Uint8Array, options: CallOptions | undefined, end = false): number {
     const { core, events } = this;
     const frct = core.frct!;
     let until = 0;
     for (;;) {
-      const n = frct.write(bytes);
+      const n = frct.write(bytes, end);
       if (n !== -Errno.EAGAIN) {
         if (n > 0) core.counters.txBytes += n;
         events.armFrct();
@@ -182,7 +194,7 @@ export class Writer {
         frct.pump(monotonicUs());
         if (core.noBlock(options, FlowFlag.WNoBlock)) {
           if (frct.endpoint.writable()) {
-            const again = frct.write(bytes);
+            const again = frct.write(bytes, end);
             events.armFrct();
             return again;
           }

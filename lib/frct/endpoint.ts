@@ -143,6 +143,9 @@ export interface FrctEndpoint {
   /** {@linkcode FrctFlag} bits in force. */
   readonly flags: number;
 
+  /** The reader has had everything: the peer said that no more comes (reliable flows). */
+  readonly ended: boolean;
+
   /** Whether `write` would be accepted now. */
   writable(): boolean;
   /**
@@ -160,11 +163,12 @@ export interface FrctEndpoint {
   /**
    * First half of `write` for callers that place the payload themselves and want the packet on its way before the
    * bookkeeping: puts the header of the next data packet at `out[at]`. Nothing changes until {@linkcode sent}.
+   * @param empty the packet is a message of no bytes; one without payload says otherwise that no more comes
    * @returns `headerBytes`, or as `write`
    */
-  begin(nowUs: number, out: Uint8Array, at: number): number;
+  begin(nowUs: number, out: Uint8Array, at: number, empty?: boolean): number;
   /** Second half: the packet of `begin` went out with this payload (or was lost: a reliable flow sends it again). */
-  sent(nowUs: number, src: Uint8Array, from: number, len: number): void;
+  sent(nowUs: number, src: Uint8Array, from: number, len: number, empty?: boolean): void;
 
   /** Takes the packet `b[at, end)`; keeps no reference to `b`. @returns {@linkcode FrctEvent} bits */
   onPacket(nowUs: number, b: Uint8Array, at: number, end: number): number;

@@ -9,8 +9,10 @@
  */
 import { Errno } from "../errno.ts";
 import {
+  EMPTY_MESSAGE,
   encodeFrctPci,
   FRCT_PCI_LENGTH,
+  isEmptyMessage,
   newFrctPci,
   parseFrctPci,
   PciError,
@@ -27,6 +29,7 @@ import {
 } from "./endpoint.ts";
 import { Accept, Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
+import { EMPTY } from "./sent_ring.ts";
 
 const { DATA, DRF, ACK, FC, RDVS } = PciFlag;
 
@@ -98,17 +101,18 @@ export class Frct implements FrctEndpoint {
     return FRCT_PCI_LENGTH + len;
   }
 
-  begin(nowUs: number, out: Uint8Array, at: number): number {
+  begin(nowUs: number, out: Uint8Array, at: number, empty = false): number {
     if (at + FRCT_PCI_LENGTH > out.length) return -Errno.EMSGSIZE;
     const refused = this.#refuse(nowUs);
     if (refused !== 0) return refused;
-    this.#header(out, at, this.#dataFlags(), this.#snd.seqno);
+    this.#header(out, at, this.#dataFlags(empty), this.#snd.seqno);
     return FRCT_PCI_LENGTH;
   }
 
-  sent(nowUs: number, src: Uint8Array, from: number, len: number): void {
-    this.#told();
-    this.#snd.sent(nowUs, this.#dataFlags(), src, from, len);
+  sent(nowUs: number, src: Uint8Array, from: number, len: number, empty = false): void {
+    const flags = this.#dataFlags(empty);
+    this.#told(flags);
+    this.#snd.sent(nowUs, flags, src, from, len);
   }
 
   onPacket(nowUs: number, b: Uint8Array, at: number, end: number): number {
@@ -165,9 +169,14 @@ export class Frct implements FrctEndpoint {
     const seqno = snd.nextResend();
     snd.resent(nowUs, seqno);
     snd.ring.resend(seqno, nowUs, out, at + FRCT_PCI_LENGTH);
-    this.#header(out, at, snd.ring.flags(seqno), seqno);
-    this.#told();
+    const flags = snd.ring.flags(seqno);
+    this.#header(out, at, flags, seqno);
+    this.#told(flags);
     return need;
+  }
+
+  get ended(): boolean {
+    return this.#rcv.ended;
   }
 
   pendingBytes(): number {
@@ -258,21 +267,25 @@ export class Frct implements FrctEndpoint {
     return -Errno.EAGAIN;
   }
 
-  #dataFlags(): number {
-    return !this.#reliable || this.#snd.seqno === this.#snd.lwe ? DATA | DRF : DATA;
+  /** Without retransmission nobody says that no more comes: a packet without payload is a message there. */
+  #dataFlags(empty: boolean): number {
+    if (!this.#reliable) return DATA | DRF;
+    const flags = this.#snd.seqno === this.#snd.lwe ? DATA | DRF : DATA;
+    return empty ? flags | EMPTY : flags;
   }
 
   /** The header of a data packet, with acknowledgement and window as they are now. */
   #header(out: Uint8Array, at: number, flags: number, seqno: number): void {
     const rcv = this.#rcv;
-    if (!rcv.open) encodeFrctPci(out, at, flags, 0, seqno, 0);
+    if ((flags & EMPTY) !== 0) encodeFrctPci(out, at, flags & ~EMPTY, EMPTY_MESSAGE, seqno, 0);
+    else if (!rcv.open) encodeFrctPci(out, at, flags, 0, seqno, 0);
     else if (this.#reliable) encodeFrctPci(out, at, flags | ACK | FC, rcv.edge, seqno, rcv.nextSeq);
     else encodeFrctPci(out, at, flags | FC, rcv.edge, seqno, 0);
   }
 
-  /** A data packet carried what the receiver owed. */
-  #told(): void {
-    if (this.#rcv.open) this.#rcv.told(this.#reliable, true, false);
+  /** A data packet carried what the receiver owed, unless it is a message of no bytes. */
+  #told(flags: number): void {
+    if (this.#rcv.open && (flags & EMPTY) === 0) this.#rcv.told(this.#reliable, true, false);
   }
 
   #bare(out: Uint8Array, at: number, kind: number): number {
@@ -314,7 +327,9 @@ export class Frct implements FrctEndpoint {
     }
     if (!data) return false;
     const payload = at + FRCT_PCI_LENGTH;
-    const result = rcv.accept(nowUs, pci.seqno, b, payload, end - payload, max);
+    const len = end - payload;
+    const last = this.#reliable && len === 0 && !isEmptyMessage(pci, len);
+    const result = rcv.accept(nowUs, pci.seqno, b, payload, len, max, last);
     if (result === Accept.Ready && rcv.ready > 0) this.#events |= FrctEvent.Readable;
     return rcv.direct;
   }

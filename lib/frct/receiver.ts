@@ -81,6 +81,8 @@ export class Receiver {
   /** Position of the next message to read, and of the next expected packet. */
   #read = 0;
   #next = 0;
+  /** Position of the packet that says that no more comes. */
+  #end = Infinity;
   /** Bytes of the message at `#read` already taken. */
   #taken = 0;
   /** Packets queued beyond `#next`. */
@@ -106,6 +108,11 @@ export class Receiver {
     this.#room = room;
   }
 
+  /** Whether everything was read: the peer said that no more comes. */
+  get ended(): boolean {
+    return this.#read > this.#end;
+  }
+
   /** Messages ready for the reader. */
   get ready(): number {
     return this.#next - this.#read;
@@ -126,6 +133,7 @@ export class Receiver {
   /** A packet with DRF begins a run at `seqno`; unread messages of an older run stay readable. */
   begin(seqno: number): void {
     this.#dropAhead();
+    if (this.#end >= this.#next) this.#end = Infinity;
     this.open = true;
     this.nextSeq = this.acked = seqno;
     this.edgeSent = plus(seqno, START_WINDOW_PACKETS);
@@ -154,6 +162,7 @@ export class Receiver {
   /**
    * Takes a data packet.
    * @param max what a waiting reader has room for, or -1; `direct` tells whether the packet is its to take
+   * @param end it says that no more comes
    */
   accept(
     nowUs: number,
@@ -162,6 +171,7 @@ export class Receiver {
     from: number,
     len: number,
     max: number,
+    end = false,
   ): number {
     this.direct = false;
     if (!this.open) {
@@ -180,6 +190,7 @@ export class Receiver {
       return Accept.Outside;
     }
     this.dataUs = nowUs;
+    if (end) this.#end = Math.min(this.#end, this.#next + gap);
     if (len > this.#longest) this.#fitWindow(len);
     const last = plus(seqno, 1) === this.edgeSent;
     if (this.#reliable && gap > 0) {

@@ -11,6 +11,8 @@ import { WINDOW_PACKETS } from "./constants.ts";
 const CAPACITY_FIRST = 8;
 /** Beside the packet's flags, all below it: sent again because it seemed lost. */
 const RESENT = 0x80;
+/** In the place of a flag that is never sent: a message of no bytes. */
+export const EMPTY = 0x40;
 
 /** Retransmission copies, by sequence number. */
 export class SentRing {

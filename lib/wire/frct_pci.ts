@@ -14,6 +14,9 @@
  * Flag 0x80 is unused and the two fragment flags are never sent: a packet with one of them is refused. A field whose
  * flag is absent is 0 on transmission and ignored on reception. A payload needs DATA (and may then be empty). The
  * smallest packet is the header alone; there is no largest here. The empty packet is the keepalive and not FRCT.
+ *
+ * Ours, on reliable flows: DATA without payload says that no more comes, unless FC is absent and window is
+ * {@linkcode EMPTY_MESSAGE}: then it is a message of no bytes. The prototype gives a read of 0 for both.
  */
 
 /** Bytes of the header. */
@@ -36,6 +39,9 @@ export const PciFlag = {
   /** More fragments; defined, never sent. */
   MFGM: 0x40,
 } as const;
+
+/** What stands for the window in a packet without FC that carries a message of no bytes. */
+export const EMPTY_MESSAGE = 1;
 
 const REFUSED_FLAGS = 0x80 | PciFlag.FFGM | PciFlag.MFGM;
 const AT = { flags: 0, window: 1, seqno: 4, ackno: 8 } as const;
@@ -67,6 +73,12 @@ export const PciError = {
 /** A record to parse into. */
 export function newFrctPci(): FrctPci {
   return { flags: 0, window: 0, seqno: 0, ackno: 0 };
+}
+
+/** Whether a packet with so much payload is a message of no bytes, and not the end of the messages. */
+export function isEmptyMessage({ flags, window }: FrctPci, payloadBytes: number): boolean {
+  return payloadBytes === 0 && (flags & (PciFlag.DATA | PciFlag.FC)) === PciFlag.DATA &&
+    window === EMPTY_MESSAGE;
 }
 
 /** Reads the header of the packet `b[at, end)` into `out`. @returns a {@linkcode PciError}, 0 for good */
@@ -137,6 +149,7 @@ export function describeFrct(b: Uint8Array, at = 0, end = b.length): string {
   if ((pci.flags & PciFlag.ACK) !== 0) text += ` ack ${hex(pci.ackno, 8)}`;
   if ((pci.flags & PciFlag.FC) !== 0) text += ` window ${hex(pci.window, 6)}`;
   if ((pci.flags & PciFlag.DATA) !== 0) text += ` +${bytes - FRCT_PCI_LENGTH}`;
+  if (isEmptyMessage(pci, bytes - FRCT_PCI_LENGTH)) text += " (message)";
   return text;
 }
 

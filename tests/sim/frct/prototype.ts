@@ -33,6 +33,7 @@ export class Prototype implements FrctEndpoint {
   readonly version = 1;
   readonly headerBytes = 12;
   readonly flags = 7;
+  readonly ended = false;
   down = false;
   readonly #reliable: boolean;
   readonly #initial: number;

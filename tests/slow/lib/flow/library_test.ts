@@ -9,9 +9,11 @@ import {
   FlowSet,
   OuroError,
   type OuroProcess,
+  Packet,
   QOS,
   type QosName,
 } from "../../../../lib/mod.ts";
+import { Buffer } from "node:buffer";
 import { partsOfProcess } from "../../../../lib/flow/process.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
@@ -81,16 +83,93 @@ libraryTest(
   },
 );
 
+/** A Uint8Array whose buffer was moved away, and one that lies beyond the end of its buffer. */
+function unusable(): [Uint8Array, Uint8Array] {
+  const moved = new Uint8Array(4);
+  structuredClone(moved, { transfer: [moved.buffer] });
+  const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
+  const beyond = new Uint8Array(buffer, 4, 4);
+  buffer.resize(2);
+  return [moved, beyond];
+}
+
+const WRONG_BUFFERS: readonly unknown[] = [
+  new Uint16Array(4),
+  new Int8Array(4),
+  new Uint8ClampedArray(4),
+  new ArrayBuffer(4),
+  new SharedArrayBuffer(4),
+  new DataView(new ArrayBuffer(4)),
+  [1, 2, 3],
+  "x",
+  "a longer text than a message holds".repeat(50_000),
+  7,
+  null,
+];
+
+libraryTest(
+  "an array whose buffer is gone is refused, and is no message of no bytes",
+  async ({ pair }) => {
+    for (const qos of ["raw", "data"] as const) {
+      const [x] = pair(qos);
+      for (const bytes of unusable()) {
+        assertEquals(x.writeSync(bytes), -Errno.EINVAL);
+        assertEquals((await assertRejects(() => x.write(bytes), OuroError)).code, -Errno.EINVAL);
+      }
+      assertEquals(x.counters.txPackets, 0);
+      using packet = new Packet();
+      for (const len of [-1, 1.5, NaN]) assertEquals(x.reserve(packet, len), -Errno.EINVAL);
+    }
+  },
+);
+
+libraryTest("every kind of Uint8Array is taken: of a pool, shared, growing", async ({ pair }) => {
+  const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(5);
+  const growing = new Uint8Array(new ArrayBuffer(3, { maxByteLength: 9 })).fill(5);
+  for (const qos of ["raw", "data"] as const) {
+    const [x, y] = pair(qos);
+    for (const bytes of [Buffer.from([5, 5, 5]), shared, growing]) {
+      await x.write(bytes as Uint8Array<ArrayBuffer>);
+      assertEquals(await y.read(LONG), Uint8Array.of(5, 5, 5));
+      await x.write(Uint8Array.of(7, 7, 7));
+      assertEquals(await y.read(bytes.slice() as Uint8Array<ArrayBuffer>, LONG), 3);
+      assertEquals(y.readSync(bytes as Uint8Array<ArrayBuffer>, { nonblock: true }), -Errno.EAGAIN);
+    }
+    await x.write(Uint8Array.of(9, 9, 9));
+    assertEquals(await y.read(shared as unknown as Uint8Array<ArrayBuffer>, LONG), 3);
+    assertEquals([...shared], [9, 9, 9]);
+    shared.fill(5);
+  }
+});
+
+libraryTest("a time that is none has passed, and is refused with await", async ({ pair }) => {
+  const [x] = pair("raw");
+  assertEquals(x.readSync(new Uint8Array(1), { timeoutMs: NaN }), -Errno.ETIMEDOUT);
+  const error = await assertRejects(() => x.read({ timeoutMs: NaN }), OuroError);
+  assertEquals(error.code, -Errno.EINVAL);
+  assertEquals(x.readSync(new Uint8Array(1), { timeoutMs: -1 }), -Errno.ETIMEDOUT);
+});
+
 libraryTest("what is not a Uint8Array is refused, by code and by name", async ({ pair }) => {
   const [x, y] = pair("data");
   for (
-    const wrong of [new Uint16Array(4), new ArrayBuffer(4), new DataView(new ArrayBuffer(4)), "x"]
+    const wrong of WRONG_BUFFERS
   ) {
     const bytes = wrong as unknown as Uint8Array<ArrayBuffer>;
     assertEquals(x.writeSync(bytes), -Errno.EINVAL);
     assertEquals(y.readSync(bytes), -Errno.EINVAL);
     const error = await assertRejects(() => x.write(bytes), OuroError, "Uint8Array");
     assertEquals(error.code, -Errno.EINVAL);
+    const unread = await assertRejects(() => y.read(bytes), OuroError, "Uint8Array");
+    assertEquals(unread.code, -Errno.EINVAL);
+    const batch = await assertRejects(() => x.writeBatch([bytes]), OuroError, "Uint8Array");
+    assertEquals(batch.code, -Errno.EINVAL);
+  }
+  for (const wrong of WRONG_BUFFERS) {
+    const writer = pair("data")[0].writable.getWriter();
+    const error = await assertRejects(() => writer.write(wrong as Uint8Array), OuroError);
+    assertEquals(error.code, -Errno.EINVAL);
+    await writer.closed.catch(() => {});
   }
   assertEquals(x.counters.txPackets, 0);
 });
@@ -139,6 +218,73 @@ libraryTest(
     await x.closeWrite(); // again: nothing happens
   },
 );
+
+libraryTest(
+  "messages of no bytes are delivered where FRCT is, each as a message",
+  async ({ pair }) => {
+    for (const qos of ["data", "best"] as const) {
+      const [x, y] = pair(qos);
+      const sent = [0, 3, 0, 0, 1];
+      for (const n of sent) assertEquals(await x.write(new Uint8Array(n)), n);
+      const got = [(await y.read(LONG)).length, (await y.read(LONG)).length];
+      got.push(await y.read(new Uint8Array(9), LONG), y.readSync(new Uint8Array(9), LONG));
+      got.push((await y.readBatch(9, LONG))[0]!.length);
+      assertEquals(x.writeSync(new Uint8Array(0)), 0);
+      assert(y.hasMessage());
+      assertEquals([...got, y.readSync(new Uint8Array(0), LONG)], [...sent, 0], qos);
+      assertEquals(y.readSync(new Uint8Array(9), { nonblock: true }), -Errno.EAGAIN);
+      using packet = new Packet();
+      assertEquals(x.reserve(packet, 0), 0);
+      assertEquals(x.commit(packet), 0);
+      assertEquals(y.receive(packet, LONG), 0);
+    }
+  },
+);
+
+libraryTest("a message of no bytes is no end, and none follows the end", async ({ pair }) => {
+  const [x, y] = pair("data");
+  const ended = y.read(LONG).then((m) => m.length);
+  await x.write(new Uint8Array(0));
+  assertEquals(await ended, 0);
+  // Nobody reads just now: what came before the end is read before it.
+  for (const n of [0, 1, 0]) await x.write(new Uint8Array(n));
+  const closed = x.closeWrite();
+  const late = await assertRejects(() => x.write(new Uint8Array(0)), OuroError);
+  assertEquals(late.code, -Errno.EPIPE);
+  const chunks: number[] = [];
+  for await (const m of y.readable) chunks.push(m.length);
+  assertEquals(chunks, [1], "a byte stream has no empty chunks");
+  await closed;
+});
+
+libraryTest("a raw flow takes a write of no bytes for a sign of life", async ({ pair }) => {
+  const [x, y] = pair("raw");
+  assertEquals(await x.write(new Uint8Array(0)), 0);
+  await x.write(Uint8Array.of(1));
+  assertEquals(await y.read(LONG), Uint8Array.of(1));
+});
+
+libraryTest("reads that wait are served in the order of their calls", async ({ pair }) => {
+  for (const qos of ["raw", "data"] as const) {
+    const [x, y] = pair(qos);
+    const stop = new AbortController();
+    const order: string[] = [];
+    const reads = ["a", "b", "c", "d"].map((who) =>
+      y.read(who === "b" ? { signal: stop.signal } : LONG).then(
+        (m) => order.push(`${who}${m[0]}`),
+        (e) => order.push(`${who} ${e}`),
+      )
+    );
+    stop.abort("left");
+    for (const k of [1, 2, 3]) await x.write(Uint8Array.of(k));
+    // Asked for while the others wait: it gets what comes behind theirs.
+    const late = y.read(LONG);
+    await x.write(Uint8Array.of(4));
+    await Promise.all(reads);
+    assertEquals(order, ["b left", "a1", "c2", "d3"], qos);
+    assertEquals(await late, Uint8Array.of(4));
+  }
+});
 
 libraryTest("closeWrite() is refused where nothing is retransmitted", async ({ pair }) => {
   for (const qos of ["raw", "best"] as const) {
