@@ -85,6 +85,7 @@ function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
     connections: total("connections"),
     processes: total("processes"),
     memory: total("memory-mib", 2 ** 20),
+    exchanges: total("exchanges"),
   };
   const totals = Object.fromEntries(Object.entries(said).filter(([, n]) => n !== undefined));
   reader.finish();

@@ -7,6 +7,7 @@ import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
 import type { OapService } from "../security/oap/mod.ts";
 import type { Children } from "./children.ts";
+import type { Costly } from "./costly.ts";
 import type { IpcpClient } from "./ipcp_client.ts";
 import type { Shares, Totals } from "./limits.ts";
 import type { Objects } from "./objects.ts";
@@ -46,6 +47,8 @@ export interface Daemon {
   readonly objects: Objects;
   readonly shares: Shares;
   readonly oap: OapService;
+  /** Does what of OAP is costly. */
+  readonly costly: Costly;
   readonly children: Children;
   readonly upkeep: Upkeep;
   readonly rib: RibDir;

@@ -8,6 +8,7 @@ import {
   FlowState,
   IpcpCode,
   IrmCode,
+  OTHER_HOSTS,
   timeoMs,
 } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
@@ -17,6 +18,7 @@ import { encode as encodeRefusal } from "../lib/wire/refusal.ts";
 import { isOapFailure, type PeerIdentity } from "../security/oap/mod.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
+import type { Asker } from "./costly.ts";
 import type { Daemon } from "./daemon.ts";
 import {
   DATA_BYTES_MAX,
@@ -84,7 +86,13 @@ async function acceptOne(
     await refuse(d, flow, direct, -Errno.EAUTH, noKeys);
     return failed(-Errno.EAUTH, "oap", noKeys);
   }
-  const oap = await d.oap.serve(securityOf(d, record, name), name, request, data);
+  const oap = await d.oap.serve(
+    securityOf(d, record, name),
+    name,
+    request,
+    data,
+    d.costly.for(askerOf(d, flow, direct)),
+  );
   if (isOapFailure(oap)) {
     await refuse(d, flow, direct, oap.code, oap.reason);
     // Of what an asker does wrong the log has the reason.
@@ -117,6 +125,14 @@ async function acceptOne(
     logFlow(d, flow, `accepted by ${flow.nPid} for ${name} (uid ${flow.uid})`, oap.said);
   }
   return granted(d, flow, flow.nPid, oap, { opts: msg.opts, name });
+}
+
+/** Who pays for what is costly of an answer: whoever asked. */
+function askerOf(d: Daemon, flow: FlowRecord, direct: boolean): Asker {
+  const wanted = () => d.registry.flows.holds(flow) && (!direct || flow.wait.kind === "response");
+  if (!direct) return { uid: OTHER_HOSTS, wanted };
+  const uid = d.registry.procs.get(flow.n1Pid)?.uid ?? OTHER_HOSTS;
+  return { uid: uid === d.ownUid ? 0 : uid, wanted };
 }
 
 /** The acceptor wants the flow. */

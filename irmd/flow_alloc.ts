@@ -11,6 +11,7 @@ import { isOapFailure } from "../security/oap/mod.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
+import type { Asker } from "./costly.ts";
 import type { Daemon } from "./daemon.ts";
 import {
   ALLOC_MS,
@@ -87,9 +88,15 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     if (found.kind !== "reserved") return "elsewhere";
     const { reservation } = found;
     const { flow } = reservation;
-    const oap = await d.oap.prepare(securityOf(d, q.record, dst, proc), dst, q.data);
+    const oap = await d.oap.prepare(
+      securityOf(d, q.record, dst, proc),
+      dst,
+      q.data,
+      d.costly.for(askerOf(d, q)),
+    );
     if (isOapFailure(oap)) {
       d.registry.release(reservation);
+      if (d.nowMs() >= q.endMs) return timedOut(dst);
       return failed(oap.code, "oap", oap.reason);
     }
     if (!d.registry.stillReserved(reservation)) continue;
@@ -132,6 +139,15 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
   }
 }
 
+/** Who pays for what is costly of a request and its completion. */
+function askerOf(d: Daemon, q: AllocRequest): Asker {
+  const { uid } = q.proc;
+  return {
+    uid: uid === d.ownUid ? 0 : uid,
+    wanted: () => !q.client.gone && d.nowMs() < q.endMs,
+  };
+}
+
 /** Goes over a layer (spec 20 §8.4). */
 async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const { proc, dst } = q;
@@ -150,8 +166,15 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
         : failed(-Errno.EIPCP, "query", unreachable(d, q, ipcp)),
     );
   }
-  const oap = await d.oap.prepare(securityOf(d, q.record, dst, proc), dst, q.data);
-  if (isOapFailure(oap)) return abandon(failed(oap.code, "oap", oap.reason));
+  const oap = await d.oap.prepare(
+    securityOf(d, q.record, dst, proc),
+    dst,
+    q.data,
+    d.costly.for(askerOf(d, q)),
+  );
+  if (isOapFailure(oap)) {
+    return abandon(d.nowMs() >= q.endMs ? timedOut(dst) : failed(oap.code, "oap", oap.reason));
+  }
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
   if (!d.registry.flows.holds(flow)) return undefined;

@@ -15,10 +15,12 @@ export interface Totals {
   readonly processes: number;
   /** Bytes in /dev/shm: pools of users, flow sets, ring buffers. */
   readonly memory: number;
+  /** Costly signatures and key exchanges that wait for their turn or are under way. */
+  readonly exchanges: number;
 }
 
 /** Totals when nothing is said. */
-export const TOTALS = { connections: 4096, processes: 4096 } as const;
+export const TOTALS = { connections: 4096, processes: 4096, exchanges: 64 } as const;
 
 /** Of a total, what only administrators get: 1 of 16 parts. */
 const KEPT = 16;
@@ -31,6 +33,8 @@ export interface Shares {
   readonly processes: Share;
   /** Counted by `Objects`. */
   readonly memory: Share;
+  /** Counted by `Costly`. */
+  readonly exchanges: Share;
 }
 
 /**
@@ -50,5 +54,6 @@ export function sharesOf(
     connections: share(Math.min(all.connections, room)),
     processes: share(all.processes),
     memory: share(all.memory),
+    exchanges: share(all.exchanges),
   };
 }

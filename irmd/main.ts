@@ -21,6 +21,7 @@ import { effectiveGid, effectiveUid, groupGid } from "../lib/sys/users.ts";
 import { OapService } from "../security/oap/mod.ts";
 import { applyConfig, loadConfig, type LoadedConfig, Reread } from "./apply_config.ts";
 import { Children } from "./children.ts";
+import { Costly } from "./costly.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { dispatch } from "./dispatch.ts";
 import { applyEffects, reclaimLater } from "./effects.ts";
@@ -321,7 +322,10 @@ async function serve(
     shares.connections,
     (uid) => uid === ownUid ? 0 : uid,
   );
-  const sanitizer = setInterval(() => d.registry.expire(d.nowMs()), SANITIZER_MS);
+  const sanitizer = setInterval(() => {
+    d.registry.expire(d.nowMs());
+    d.costly.sweep();
+  }, SANITIZER_MS);
   let code = 0;
   try {
     d.rib.show(d.registry);
@@ -348,6 +352,7 @@ async function serve(
     clearInterval(sanitizer);
     server.close();
     d.upkeep.close();
+    d.costly[Symbol.dispose]();
     d.children.close();
     removeObjects(d);
     await d.rib.close();
@@ -395,6 +400,7 @@ function assemble(
     objects,
     shares,
     oap,
+    costly: new Costly(shares.exchanges),
     children,
     upkeep: new Upkeep(children),
     rib,

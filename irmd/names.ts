@@ -275,10 +275,10 @@ function more(msg: IrmMsg, state: number, plan: IpcpPlan): Partial<IpcpListEntry
 
 /** IRM_LIST_USERS. */
 export function listUsers(d: Daemon): Outcome {
-  const { connections, processes, memory } = d.shares;
+  const { connections, processes, memory, exchanges } = d.shares;
   const { flows } = d.registry;
   const uids = new Set<number>();
-  for (const share of [connections, processes, memory]) {
+  for (const share of [connections, processes, memory, exchanges]) {
     for (const uid of share.users().keys()) uids.add(uid);
   }
   for (const flow of flows.all()) uids.add(flow.uid);
@@ -288,6 +288,7 @@ export function listUsers(d: Daemon): Outcome {
     processes: processes.heldBy(uid),
     flows: flows.countOfUser(uid),
     memoryKib: Math.ceil(memory.heldBy(uid) / 1024),
+    exchanges: exchanges.heldBy(uid),
   }));
   const totals = {
     uid: 0,
@@ -295,6 +296,7 @@ export function listUsers(d: Daemon): Outcome {
     processes: processes.total,
     flows: FLOW_IDS_MAX - 1,
     memoryKib: Math.floor(memory.total / 1024),
+    exchanges: exchanges.total,
   };
   return ok({ users: users.slice(0, USERS_LISTED_MAX), totals });
 }

@@ -11,6 +11,7 @@ import { p521 } from "@noble/curves/nist.js";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { createHash, createPublicKey, type KeyObject, verify as nodeVerify } from "node:crypto";
+import { type CostlyWork, verifiesSlowly } from "./costly_work.ts";
 import { children, contents, readTlv, Tag, unsigned } from "./der.ts";
 import { digestWord, type KeyKind, keyKind, P521_DIGEST_BYTES_MIN } from "./key_kind.ts";
 import { parseSpki } from "./kex/spki.ts";
@@ -66,14 +67,22 @@ export class VerifyKey {
     return kind && new VerifyKey(kind, spki.slice());
   }
 
-  /** Verifies an OAP signature under the sender's digest id (0: default of the key type). */
-  async verify(digestNid: number, data: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  /**
+   * Verifies an OAP signature under the sender's digest id (0: default of the key type).
+   * @param work does it where it is costly; without it is done here
+   */
+  async verify(
+    digestNid: number,
+    data: Uint8Array,
+    signature: Uint8Array,
+    work?: CostlyWork,
+  ): Promise<boolean> {
     const word = digestWord(this.kind, digestNid);
     if (word === undefined) return false;
     const pss = this.kind.type === "rsa-pss" && word !== null
       ? { digest: word, maskDigest: word, saltBytes: undefined }
       : undefined;
-    return await this.verifyDigest(word, pss, data, signature);
+    return await this.verifyDigest(word, pss, data, signature, work);
   }
 
   /** Verifies under a digest by name; `pss` is the padding of RSA keys, PKCS#1 v1.5 when absent. */
@@ -82,9 +91,16 @@ export class VerifyKey {
     pss: PssParams | undefined,
     data: Uint8Array,
     signature: Uint8Array,
+    work?: CostlyWork,
   ): Promise<boolean> {
     const { kind } = this;
     if (signature.length === 0) return false;
+    if (work !== undefined && verifiesSlowly(kind)) {
+      const { spki } = this;
+      const [bytes, mark] = [data.slice(), signature.slice()];
+      const job = { kind: "verify", spki, word, pss, data: bytes, signature: mark } as const;
+      return (await work.run(job)).length > 0;
+    }
     try {
       switch (kind.type) {
         case "ml-dsa":

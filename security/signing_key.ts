@@ -15,6 +15,7 @@ import {
   type KeyObject,
   sign as nodeSign,
 } from "node:crypto";
+import { type CostlyWork, signsSlowly } from "./costly_work.ts";
 import { oid, Tag, tlv } from "./der.ts";
 import {
   digestWord,
@@ -33,12 +34,30 @@ const ML_DSA: Record<string, typeof ml_dsa65> = {
   "ML-DSA-87": ml_dsa87,
 };
 
+/** A private key as in its file. */
+interface KeyFile {
+  readonly label: string;
+  readonly der: Uint8Array<ArrayBuffer>;
+}
+
 /** A private key that signs. */
 export class SigningKey {
   private constructor(
     readonly kind: KeyKind,
     readonly key: KeyObject | CryptoKey | Uint8Array,
+    /** Only of keys that sign slowly: what those need who do it elsewhere. */
+    readonly file: KeyFile | undefined,
   ) {}
+
+  static #of(
+    kind: KeyKind,
+    key: KeyObject | CryptoKey | Uint8Array,
+    label: string,
+    der: Uint8Array<ArrayBuffer>,
+  ): SigningKey {
+    const slow = signsSlowly(kind, key instanceof Uint8Array);
+    return new SigningKey(kind, key, slow ? { label, der: der.slice() } : undefined);
+  }
 
   /**
    * Takes a private key as DER.
@@ -51,11 +70,11 @@ export class SigningKey {
     const pkcs8 = type === "pkcs8" ? parsePkcs8(der) : undefined;
     const name = pkcs8 && pqName(pkcs8.oid);
     try {
-      if (name) return await SigningKey.#lattice(name, pkcs8.key, der);
+      if (name) return await SigningKey.#lattice(name, pkcs8.key, label, der);
       const key = createPrivateKey({ key: der as unknown as Buffer, format: "der", type });
       const spki = createPublicKey(key).export({ format: "der", type: "spki" });
       const kind = keyKind(new Uint8Array(spki));
-      return kind ? new SigningKey(kind, key) : "key type not supported for signatures";
+      return kind ? SigningKey.#of(kind, key, label, der) : "key type not supported for signatures";
     } catch (e) {
       return `damaged private key (${e instanceof Error ? e.message : e})`;
     }
@@ -64,28 +83,38 @@ export class SigningKey {
   static async #lattice(
     name: string,
     key: Uint8Array,
+    label: string,
     der: Uint8Array<ArrayBuffer>,
   ): Promise<SigningKey | string> {
     if (!name.startsWith("ML-DSA")) {
       const slh = await pqSubtle.importKey("pkcs8", der, name, false, ["sign"]);
-      return new SigningKey({ type: "slh-dsa", name }, slh);
+      return SigningKey.#of({ type: "slh-dsa", name }, slh, label, der);
     }
     const ml = ML_DSA[name]!;
     const forms = latticeKey(key, 32, ml.lengths.secretKey!);
     if (!forms) return "damaged private key";
     const kind: KeyKind = { type: "ml-dsa", name };
-    if (!forms.seed) return new SigningKey(kind, forms.expanded!.slice());
+    if (!forms.seed) return SigningKey.#of(kind, forms.expanded!.slice(), label, der);
     const bare = seedPkcs8(name, forms.seed);
-    return new SigningKey(kind, await pqSubtle.importKey("pkcs8", bare, name, false, ["sign"]));
+    const made = await pqSubtle.importKey("pkcs8", bare, name, false, ["sign"]);
+    return SigningKey.#of(kind, made, label, der);
   }
 
   /**
    * Signs `data` with a digest id (0: the key type's default).
+   * @param work does it where it is costly; without it is done here
    * @returns `undefined` where the prototype fails too: EdDSA with a digest, RSA with BLAKE2
    */
-  async sign(digestNid: number, data: Uint8Array): Promise<Uint8Array | undefined> {
-    const { kind, key } = this;
+  async sign(
+    digestNid: number,
+    data: Uint8Array,
+    work?: CostlyWork,
+  ): Promise<Uint8Array | undefined> {
+    const { kind, key, file } = this;
     const owned = data.slice();
+    if (work !== undefined && file !== undefined) {
+      return (await work.run({ kind: "sign", ...file, digestNid, data: owned }))[0];
+    }
     try {
       if (kind.type === "ml-dsa" || kind.type === "slh-dsa") {
         if (key instanceof Uint8Array) return ML_DSA[kind.name]!.sign(owned, key);

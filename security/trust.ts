@@ -7,6 +7,7 @@
  */
 
 import { certificateAlgorithm } from "./certificate_algorithm.ts";
+import type { CostlyWork } from "./costly_work.ts";
 import { VerifyKey } from "./signature.ts";
 import type { PeerCertificate } from "./certificate.ts";
 import { sha256 } from "./digest.ts";
@@ -15,6 +16,14 @@ import type { X509 } from "./x509/parse.ts";
 
 /** Good verdicts remembered. */
 const VERDICTS_MAX = 1024;
+
+/** Signatures of a chain that are checked in a row; most chains have fewer. */
+const SIGNATURES_AT_ONCE = 8;
+
+/** Lets the thread do what else it has to. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
 
 /** A verdict on a chain: good, with the weakest link's names for strict checks, or the reason. */
 export type ChainVerdict =
@@ -38,14 +47,15 @@ function keyOf(c: X509): VerifyKey | undefined {
 }
 
 /** Whether the key of `issuer` made the signature of `subject`. */
-async function isSignedBy(subject: X509, issuer: X509): Promise<boolean> {
+async function isSignedBy(subject: X509, issuer: X509, work?: CostlyWork): Promise<boolean> {
   const algorithm = algorithmOf(subject);
   const key = keyOf(issuer);
   if (algorithm === undefined || key === undefined) return false;
   const { type } = key.kind;
   // A key for PSS alone signs PSS alone; one for RSA signs both.
   if (type !== algorithm.type && !(type === "rsa" && algorithm.type === "rsa-pss")) return false;
-  return await key.verifyDigest(algorithm.word, algorithm.pss, subject.tbs, subject.signature);
+  const { word, pss } = algorithm;
+  return await key.verifyDigest(word, pss, subject.tbs, subject.signature, work);
 }
 
 function algorithmOf(c: X509) {
@@ -100,19 +110,27 @@ export class TrustStore {
     return this.#revoked.size > 0 && marksOf(c).some((m) => this.#revoked.has(m));
   }
 
-  /** Verifies the chain of a leaf at a time. */
-  async verify(leaf: PeerCertificate, nowMs: number): Promise<ChainVerdict> {
+  /**
+   * Verifies the chain of a leaf at a time.
+   * @param work does what of it is costly; then the rest pauses now and then, too, for what else the thread has to do
+   */
+  async verify(leaf: PeerCertificate, nowMs: number, work?: CostlyWork): Promise<ChainVerdict> {
     const { view } = leaf;
     if (this.#isRevoked(view)) return { ok: false, reason: "it is revoked" };
     const hash = sha256(leaf.der).toHex();
     const known = this.#verdicts.get(hash);
     if (known && nowMs >= known.notBeforeMs && nowMs < known.notAfterMs) return known.verdict;
     const stock = { anchors: this.#anchors, others: this.#others };
+    let checked = 0;
+    const check = async (subject: X509, issuer: X509) => {
+      if (work !== undefined && ++checked % SIGNATURES_AT_ONCE === 0) await pause();
+      return await isSignedBy(subject, issuer, work);
+    };
     const found: PathResult = await findPath(
       view,
       stock,
       nowMs,
-      isSignedBy,
+      check,
       (c) => this.#isRevoked(c),
     );
     if (!found.ok) return found;

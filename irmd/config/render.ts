@@ -38,7 +38,7 @@ interface Table {
 /** The table `[irmd]`; "" when it says nothing. */
 export function renderDaemon(daemon: DaemonConfig): string {
   const { direct, askLayers, retry, totals } = daemon;
-  const { connections, processes, memory } = totals;
+  const { connections, processes, memory, exchanges } = totals;
   const lines = keys({
     direct,
     "ask-layers": askLayers,
@@ -46,6 +46,7 @@ export function renderDaemon(daemon: DaemonConfig): string {
     connections,
     processes,
     "memory-mib": memory === undefined ? undefined : Math.round(memory / 2 ** 20),
+    exchanges,
   });
   return lines === "" ? "" : `[irmd]\n${lines}`;
 }

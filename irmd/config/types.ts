@@ -21,7 +21,7 @@ export interface DaemonConfig {
   readonly askLayers: boolean | undefined;
   /** `retry`: whether an IPCP that cannot be made as told is tried again, instead of ending the daemon. */
   readonly retry: boolean | undefined;
-  /** `connections`, `processes`, `memory-mib`: what users share. */
+  /** `connections`, `processes`, `memory-mib`, `exchanges`: what users share. */
   readonly totals: Partial<Totals>;
 }
 

@@ -120,9 +120,12 @@ export interface NameInfo {
   cenc?: string | undefined;
 }
 
+/** Other hosts as a user among users: the number that no user can have. */
+export const OTHER_HOSTS = 0xffff_ffff;
+
 /** What a user holds, or what there is, of what users share (our addition). */
 export interface UserUse {
-  /** The user. */
+  /** The user, or {@linkcode OTHER_HOSTS}. */
   uid: number;
   /** Connections to the IRMd. */
   connections: number;
@@ -132,6 +135,8 @@ export interface UserUse {
   flows: number;
   /** KiB in /dev/shm. */
   memoryKib: number;
+  /** Costly signatures and key exchanges that wait or are under way; absent: none. */
+  exchanges?: number | undefined;
 }
 
 /** Whose processes a binding is for (our addition); one of them. Users and groups by name or number. */
@@ -341,6 +346,7 @@ const userUse = new Schema<UserUse>("user_use_msg", [
   num(3, "processes", "uint32"),
   num(4, "flows", "uint32"),
   num(5, "memory_kib", "uint32", "required", "memoryKib"),
+  num(6, "exchanges", "uint32", "optional"),
 ]);
 
 const irmMsg = new Schema<IrmMsg>("irm_msg", [

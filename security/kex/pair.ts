@@ -165,33 +165,56 @@ export class WebPair implements KexPair {
   }
 }
 
+function groupOf(kex: KexInfo): DiffieHellman {
+  return createDiffieHellman(
+    bigintBytes(ffdhePrime(kex.word)),
+    new Uint8Array(bigintBytes(GENERATOR)),
+  );
+}
+
+/** The secret of a private exponent and a peer's public number; undefined when there is no usable one. */
+export function groupSecret(
+  kex: KexInfo,
+  exponent: Uint8Array,
+  peer: Uint8Array,
+): Secret | undefined {
+  const dh = groupOf(kex);
+  dh.setPrivateKey(exponent);
+  return secretWith(dh, kex, peer);
+}
+
+function secretWith(dh: DiffieHellman, kex: KexInfo, peer: Uint8Array): Secret | undefined {
+  const y = BigInt("0x0" + peer.toHex());
+  // 0, 1 and p-1 give a secret that anybody knows; the groups are of safe primes, so no others.
+  if (y < 2n || y > ffdhePrime(kex.word) - 2n) return undefined;
+  const secret = new Uint8Array(dh.computeSecret(peer));
+  // Spec 40 §9, "Trap": the secret is the number without leading zero bytes.
+  const at = secret.findIndex((x) => x !== 0);
+  return at < 0 ? undefined : usable(secret.slice(at));
+}
+
 /** A pair of a finite-field group. */
 export class GroupPair implements KexPair {
   readonly wire: Uint8Array<ArrayBuffer>;
-  readonly #p: bigint;
   readonly #dh: DiffieHellman;
 
   /** Generates, or takes a given private exponent (for tests and vectors). */
   constructor(readonly kex: KexInfo, exponent?: Uint8Array) {
-    this.#p = ffdhePrime(kex.word);
-    this.#dh = createDiffieHellman(
-      bigintBytes(this.#p),
-      new Uint8Array(bigintBytes(GENERATOR)),
-    );
+    this.#dh = groupOf(kex);
     if (exponent) this.#dh.setPrivateKey(exponent);
     this.#dh.generateKeys();
     this.wire = encodePublic(kex, new Uint8Array(this.#dh.getPublicKey()));
   }
 
+  /** The private exponent. */
+  get exponent(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#dh.getPrivateKey());
+  }
+
   derive(peer: PeerKey): Promise<Secret | undefined> {
-    if (peer.kex !== this.kex) return Promise.resolve(undefined);
-    const y = BigInt("0x" + peer.raw.toHex());
-    // 0, 1 and p-1 give a secret that anybody knows; the groups are of safe primes, so no others.
-    if (y < 2n || y > this.#p - 2n) return Promise.resolve(undefined);
-    const secret = new Uint8Array(this.#dh.computeSecret(peer.raw));
-    // Spec 40 §9, "Trap": the secret is the number without leading zero bytes.
-    const at = secret.findIndex((x) => x !== 0);
-    return Promise.resolve(at < 0 ? undefined : usable(secret.slice(at)));
+    return Promise.resolve(
+      peer.kex === this.kex ? secretWith(this.#dh, this.kex, peer.raw) : undefined,
+    );
   }
 
   decapsulate(): Promise<undefined> {

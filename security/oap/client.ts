@@ -99,7 +99,7 @@ export class OapClient {
         data: input.data,
       },
       input.credentials,
-      log,
+      port,
     );
     if (typeof bytes === "string") return fail("Failed to create OAP request header.", bytes);
     log.dbg(`${tag} OAP request prepared for ${dst}.`);

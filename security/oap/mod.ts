@@ -10,6 +10,8 @@ import type { Logger } from "../../lib/log.ts";
 import { ID_BYTES, idTag } from "../../lib/wire/oap_header.ts";
 import { kexByNid, type KexInfo } from "../../lib/wire/oap_ids.ts";
 import { PeerCertificate } from "../certificate.ts";
+import { generatePairBy } from "../costly.ts";
+import type { CostlyWork } from "../costly_work.ts";
 import { sha256 } from "../digest.ts";
 import type { EncConf, Policy } from "../enc_conf.ts";
 import { isFileRefusal, SecurityFiles, type Side, type SideFiles } from "../files.ts";
@@ -76,6 +78,7 @@ export interface OapClientSession {
 /** The OAP half of an IRMd. */
 export class OapService {
   readonly #log: Logger;
+  readonly #options: OapOptions;
   readonly #port: OapPort;
   readonly #newId: (dst: string) => Uint8Array;
   readonly #memory: ServerMemory;
@@ -88,6 +91,7 @@ export class OapService {
 
   constructor(options: OapOptions) {
     const log = this.#log = options.log;
+    this.#options = options;
     const nowNs = options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n);
     const startedMs = performance.now();
     // Whole ms and one more, because timestamps are cut to whole ms.
@@ -129,11 +133,38 @@ export class OapService {
     return reason === undefined ? undefined : new OapFailure(-Errno.EAUTH, reason);
   }
 
-  /** Makes the request for a flow to `dst`; a failure has code -9 (spec 40 §5). */
+  /** For one flow: who does what is costly of it. */
+  #portOf(work: CostlyWork | undefined): OapPort {
+    if (work === undefined) return this.#port;
+    const { generatePair: given } = this.#options;
+    return {
+      ...this.#port,
+      work,
+      generatePair: given ?? ((kex) => generatePairBy(work, kex)),
+      verifyPeer: (signed, role, policy) => this.#verifyPeer(signed, role, policy, work),
+    };
+  }
+
+  /** Where costly work was not done nothing is good; the failure says why. */
+  #unlessRefused<T>(
+    outcome: T | OapFailure,
+    work: CostlyWork | undefined,
+    code: number,
+  ): T | OapFailure {
+    if (work?.refusal === undefined) return outcome;
+    this.#log.warn(`Refused: ${work.refusal}.`);
+    return new OapFailure(outcome instanceof OapFailure ? outcome.code : code, work.refusal);
+  }
+
+  /**
+   * Makes the request for a flow to `dst`; a failure has code -9 (spec 40 §5).
+   * @param work does what is costly of this and of the completion; without, this thread does
+   */
   async prepare(
     sec: NameSecurity,
     dst: string,
     data: Uint8Array = NONE,
+    work?: CostlyWork,
   ): Promise<OapClientSession | OapFailure> {
     const id = this.#newId(dst);
     if (this.#own.size < OWN_MAX) this.#own.add(id.toHex());
@@ -156,15 +187,27 @@ export class OapService {
       this.#log.info(`${serverKey.path}: ${serverKey.reason}.`);
       return fail("Failed to load server KEM pk.", `${serverKey.path}: ${serverKey.reason}`);
     }
-    return await OapClient.prepare(this.#port, { ...own, id, dst, data, serverKey });
+    const port = this.#portOf(work);
+    const input = { ...own, id, dst, data, serverKey };
+    const made = this.#unlessRefused(await OapClient.prepare(port, input), work, -Errno.EBADF);
+    if (made instanceof OapFailure) return made;
+    return {
+      request: made.request,
+      complete: async (response) =>
+        this.#unlessRefused(await made.complete(response), work, -Errno.ECRYPT),
+    };
   }
 
-  /** Answers a request for the registered name `name`; -1008 or -1009 on failure (spec 40 §6). */
+  /**
+   * Answers a request for the registered name `name`; -1008 or -1009 on failure (spec 40 §6).
+   * @param work does what is costly; without, this thread does
+   */
   async serve(
     sec: NameSecurity,
     name: string,
     request: Uint8Array,
     data: Uint8Array = NONE,
+    work?: CostlyWork,
   ): Promise<OapAccepted | OapFailure> {
     const fail = (code: number, line: string, reason: string) => {
       this.#log.error(line);
@@ -179,13 +222,14 @@ export class OapService {
         ? fail(-Errno.EAUTH, noKeys, own.reason)
         : fail(-Errno.ECRYPT, `Failed to load KEX config for ${name}.`, own.reason);
     }
-    return await serveRequest(this.#port, this.#memory, {
+    const served = await serveRequest(this.#portOf(work), this.#memory, {
       ...own,
       name,
       request,
       data,
       staticKey: (raw) => this.#staticKey(files, raw),
     });
+    return this.#unlessRefused(served, work, -Errno.ECRYPT);
   }
 
   async #load(
@@ -242,6 +286,7 @@ export class OapService {
     signed: SignedHeader,
     role: Side,
     policy: Policy,
+    work?: CostlyWork,
   ): Promise<PeerCertificate | PeerRefusal> {
     const hash = sha256(signed.crt).toHex();
     const certificate = this.#peers.get(hash) ?? PeerCertificate.read(signed.crt);
@@ -252,7 +297,7 @@ export class OapService {
     if (!certificate.key) {
       return { line: "Failed to get pubkey from crt.", reason: certificate.keyReason };
     }
-    if (!await certificate.key.verify(signed.digestNid, signed.signed, signed.signature)) {
+    if (!await certificate.key.verify(signed.digestNid, signed.signed, signed.signature, work)) {
       return { line: "Failed to verify signature.", reason: "the signature is wrong" };
     }
     const untrusted = (reason: string) => ({
@@ -261,7 +306,7 @@ export class OapService {
     });
     const store = await this.#trust.current();
     if (typeof store === "string") return untrusted(store);
-    const verdict = await store.verify(certificate, Date.now());
+    const verdict = await store.verify(certificate, Date.now(), work);
     if (!verdict.ok) return untrusted(verdict.reason);
     if (!this.#peers.has(hash)) {
       if (this.#peers.size >= PEERS_MAX) this.#peers.delete(this.#peers.keys().next().value!);

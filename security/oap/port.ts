@@ -5,6 +5,7 @@ import { describeLines, encode, encodedLength, parse } from "../../lib/wire/oap_
 import { isWireError } from "../../lib/wire/mod.ts";
 import type { KexInfo } from "../../lib/wire/oap_ids.ts";
 import type { PeerCertificate } from "../certificate.ts";
+import type { CostlyWork } from "../costly_work.ts";
 import type { EncConf, Policy } from "../enc_conf.ts";
 import type { Credentials } from "../credentials.ts";
 import type { Encapsulated, KexPair } from "../kex/pair.ts";
@@ -41,6 +42,8 @@ export interface SignedHeader {
 /** Effects of the procedures. */
 export interface OapPort {
   readonly log: OapLog;
+  /** Does what is costly; without, it is done in place. */
+  readonly work?: CostlyWork;
   /** Wall clock, ns since the epoch. */
   nowNs(): bigint;
   generatePair(kex: KexInfo): Promise<KexPair>;
@@ -93,7 +96,7 @@ export function bareHeader(id: Uint8Array, timestampNs: bigint): OapHeader {
 export async function encodeSigned(
   header: OapHeader,
   credentials: Credentials | null,
-  log: OapLog,
+  { log, work }: OapPort,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
   const h = credentials ? { ...header, crt: credentials.certificate.der } : header;
   const signed = new Uint8Array(encodedLength(h));
@@ -101,8 +104,9 @@ export async function encodeSigned(
   if (isWireError(n)) return `${n}`;
   let bytes = signed;
   if (credentials) {
-    const signature = await credentials.key.sign(h.digestNid, signed);
+    const signature = await credentials.key.sign(h.digestNid, signed, work);
     if (!signature) {
+      if (work?.refusal !== undefined) return work.refusal;
       const digest = h.digestNid === 0 ? "its default digest" : `digest ${h.digestNid}`;
       return `the ${credentials.key.kind.type} key cannot sign with ${digest}`;
     }

@@ -106,7 +106,7 @@ export async function serveRequest(
       reqHash,
     },
     input.credentials,
-    log,
+    port,
   );
   if (typeof response === "string") {
     log.error(`${tag} Failed to create OAP response header.`);

@@ -161,6 +161,17 @@ Deno.test("settings change without restarting anything: the next flow has them",
   await until("no key exchange", () => lab.log.slice(before).includes("No key exchange."));
 });
 
+Deno.test("keys that sign slowly: flows come about, and the IRMd lists what was shared for it", async () => {
+  await using lab = await Lab.start();
+  await lab.node.must("pki", "init");
+  await lab.node.must("pki", "server", "srv", "--key", "slh-dsa-sha2-128f");
+  await lab.node.must("pki", "client", "srv", "--as", "alice", "--key", "rsa4096");
+  await Promise.all([lab.good(1), lab.good(1)]);
+  const { users, totals } = await lab.node.admin().listUsers();
+  assertEquals(totals.exchanges, 64);
+  assert(users.every((u) => (u.exchanges ?? 0) === 0), "something waits still");
+});
+
 Deno.test("refusals: each end's code, and the server goes on accepting (spec 40 §11, §18.14)", async () => {
   await using lab = await Lab.start();
   lab.write("server/srv/enc.conf", "kex=X448\n");

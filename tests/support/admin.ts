@@ -12,6 +12,7 @@ import {
   type IpcpListEntry,
   IpcpType,
   NOT_ENROLLED,
+  OTHER_HOSTS,
 } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 
@@ -121,9 +122,19 @@ export class FakeAdmin implements Admin {
 
   async listUsers() {
     this.#request("list users");
-    const use = { connections: 1, processes: 2, flows: 3, memoryKib: 4 };
-    const totals = { uid: 0, connections: 16, processes: 32, flows: 64, memoryKib: 128 };
-    return { users: [{ uid: 0, ...use }, { uid: 1000, ...use }], totals };
+    const use = { connections: 1, processes: 2, flows: 3, memoryKib: 4, exchanges: 5 };
+    const totals = {
+      uid: 0,
+      connections: 16,
+      processes: 32,
+      flows: 64,
+      memoryKib: 128,
+      exchanges: 256,
+    };
+    return {
+      users: [{ uid: 0, ...use }, { uid: 1000, ...use }, { uid: OTHER_HOSTS, ...use }],
+      totals,
+    };
   }
 
   async saveConfig() {

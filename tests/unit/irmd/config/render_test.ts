@@ -127,11 +127,14 @@ Deno.test("renderDaemon() is the other way round of parseConfig()", () => {
   const flag = maybe(fc.boolean());
   const number = maybe(fc.integer({ min: 16, max: 2 ** 32 }));
   const daemon = fc.record({ direct: flag, askLayers: flag, retry: flag }).chain((flags) =>
-    fc.tuple(number, number, maybe(fc.integer({ min: 16, max: 2 ** 20 }))).map(([c, p, mib]) => ({
+    fc.tuple(number, number, number, maybe(fc.integer({ min: 16, max: 2 ** 20 }))).map((
+      [c, p, e, mib],
+    ) => ({
       ...flags,
       totals: {
         ...(c === undefined ? {} : { connections: c }),
         ...(p === undefined ? {} : { processes: p }),
+        ...(e === undefined ? {} : { exchanges: e }),
         ...(mib === undefined ? {} : { memory: mib * 2 ** 20 }),
       },
     }))
