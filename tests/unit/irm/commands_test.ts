@@ -242,13 +242,13 @@ Deno.test("user list: a line a user and what there is, as a table and as JSON", 
   assertMatch(lines[5]!, /^\| +other hosts \| +1 \| +2 \| +3 \| +4 \| +5 \|$/);
   assertMatch(lines[6]!, /^\| +there are \| +16 \| +32 \| +64 \| +128 \| +256 \|$/);
   const { users, totals } = JSON.parse((await irm(["user", "list", "--json"], admin)).out);
-  const use = { connections: 1, processes: 2, flows: 3, memory_kib: 4, exchanges: 5 };
+  const use = { connections: 1, processes: 2, flows: 3, "memory_kib": 4, exchanges: 5 };
   assertEquals(users.slice(1), [{ uid: 1000, ...use }, { uid: null, ...use }]);
   assertEquals(totals, {
     connections: 16,
     processes: 32,
     flows: 64,
-    memory_kib: 128,
+    "memory_kib": 128,
     exchanges: 256,
   });
 });
