@@ -9,10 +9,15 @@ import type { FlowCore } from "./core.ts";
 import type { FlowEvents } from "./events.ts";
 import { type AsyncCallOptions, NO_WAIT } from "./options.ts";
 import type { Reader } from "./reader.ts";
+import { Slab } from "./slab.ts";
 import { AT_ONCE_MASK, eventLoopTurn, leftMs, untilNs } from "./turns.ts";
 
+type Message = Uint8Array<ArrayBuffer>;
 /** A message, or a number as of a blocking read. */
-type Got = Uint8Array<ArrayBuffer> | number;
+type Got = Message | number;
+
+/** For the batches of all flows of this thread. */
+const slab = new Slab();
 
 const NOT_BYTES = {
   stage: "read",
@@ -74,12 +79,22 @@ export class AsyncReader {
 
   /** Up to `most` messages that are there, at least one. */
   async readBatch(most: number, options: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>[]> {
-    const messages = [await this.read(undefined, options) as Uint8Array<ArrayBuffer>];
+    const turnDue = ((this.#atOnce + 1) & AT_ONCE_MASK) === 0;
+    if (!turnDue && options.signal?.aborted !== true) {
+      const messages = this.#takeSome([], most);
+      if (messages.length > 0) return messages;
+    }
+    return this.#takeSome([await this.read(undefined, options) as Message], most);
+  }
+
+  /** Adds to `messages` what is there, until they are `most`. */
+  #takeSome(messages: Message[], most: number): Message[] {
     while (messages.length < most && !this.#order.isBusy) {
-      const next = this.reader.takeMessage();
+      const next = this.reader.takeMessage(slab);
       if (typeof next === "number") break;
       messages.push(next);
     }
+    if (messages.length > 0) this.#atOnce += 1;
     return messages;
   }
 }

@@ -8,7 +8,7 @@ import { FrctFlag } from "../frct/mod.ts";
 import type { FlowInfo } from "../irm/messages.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
-import { RingReader } from "../shm/ring_reader.ts";
+import type { RingReader } from "../shm/ring_reader.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
@@ -25,6 +25,8 @@ const IDLE_CALLS_MASK = 0xff;
 export interface CoreParts {
   readonly process: ProcessParts;
   readonly rings: Rings;
+  /** The one reader of the receive ring. */
+  readonly reader: RingReader;
   readonly info: FlowInfo;
   readonly fd: number;
   readonly outlet: Outlet;
@@ -92,7 +94,7 @@ export class FlowCore {
     this.plain = frct === null && protection === null;
     this.messageBytesMax = parts.messageBytesMax;
     this.streamBytes = parts.streamBytes;
-    this.reader = new RingReader(rings.rx, process.pool);
+    this.reader = parts.reader;
   }
 
   /** Whether everything that is written arrives, in order (FRCT with retransmission). */

@@ -604,7 +604,9 @@ export class Flow implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Up to `most` messages that are there, at least one: waits for the first as {@linkcode read} does.
+   * Up to `most` messages that are there, at least one: waits for the first as {@linkcode read} does. For many short
+   * messages: those of one batch may lie in one buffer, so do not transfer or keep `message.buffer` of one of them
+   * (`message.slice()` has a buffer of its own).
    *
    * @example
    * ```ts

@@ -10,10 +10,10 @@ import { Errno } from "../errno.ts";
 import { BufferPool, createFrct, type FrctEndpoint, FrctEvent } from "../frct/mod.ts";
 import { Block, HEAD_SPACE } from "../shm/layout.ts";
 import type { Pool } from "../shm/pool.ts";
+import type { RingReader } from "../shm/ring_reader.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Protection } from "./protection.ts";
-import type { Rings } from "./rings.ts";
 import type { FrctShow } from "./frct_show.ts";
 
 /** Copies for retransmission of all flows of this thread. */
@@ -38,14 +38,17 @@ export class FrctDriver {
   readonly endpoint: FrctEndpoint;
   /** {@linkcode FrctEvent} bits since the owner looked. */
   events = 0;
+  /** Whether the block that {@linkcode accept} looked at last is ours to give back. */
+  ours = false;
 
   /**
+   * @param reader the one reader of the receive ring
    * @param outlet where packets leave, with what protects them
    * @param protection opens what comes
    */
   constructor(
     private readonly pool: Pool,
-    private readonly rings: Rings,
+    private readonly reader: RingReader,
     private readonly outlet: Outlet,
     private readonly protection: Protection,
     reliable: boolean,
@@ -116,11 +119,18 @@ export class FrctDriver {
     }
   }
 
-  /**
-   * Takes one packet from the ring's offset `off`. With `into`, a message that is next in order goes
-   * straight there. Returns bytes delivered to `into`, or -1.
-   */
+  /** As {@linkcode accept} for a packet that was taken out of the ring; frees its block. */
   take(off: number, nowUs: number, into: Uint8Array | null): number {
+    const delivered = this.accept(off, nowUs, into);
+    if (this.ours) this.pool.remove(off);
+    return delivered;
+  }
+
+  /**
+   * Feeds the packet at `off` to the machine; its block stays, see {@linkcode ours}. With `into`, a message that is next
+   * in order goes straight there. Returns bytes delivered to `into`, or -1.
+   */
+  accept(off: number, nowUs: number, into: Uint8Array | null): number {
     const p = this.protection;
     const n = p.open(off);
     let delivered = -1;
@@ -136,7 +146,8 @@ export class FrctDriver {
     } else if (n < 0) {
       this.outlet.counters.rxDropped += 1;
     }
-    if (n !== -Errno.EINVAL) this.pool.remove(off);
+    // A block without a reference was freed by its sender: it isn't ours to free (spec 10 §4.6).
+    this.ours = n !== -Errno.EINVAL;
     this.show?.changed(this.endpoint, nowUs);
     return delivered;
   }
@@ -150,11 +161,14 @@ export class FrctDriver {
 
   /** Feeds everything in the ring to the machine and sends its answers. */
   pump(nowUs: number): void {
+    const { reader } = this;
     for (let k = 0; k < PUMP_MAX; k++) {
-      const off = this.rings.rx.read();
+      const off = reader.read();
       if (off < 0) break;
-      if (off > 0) this.take(off, nowUs, null);
+      if (off > 0) this.accept(off, nowUs, null);
+      reader.done(off, off > 0 && this.ours);
     }
+    reader.flush();
     if (this.endpoint.outputDue) this.flush(nowUs);
   }
 

@@ -6,6 +6,7 @@
 import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, type FlowLosses, sduLimitsOf } from "../irm/messages.ts";
+import { RingReader } from "../shm/ring_reader.ts";
 import { SysError } from "../sys/ffi.ts";
 import { AsyncReader } from "./async_reader.ts";
 import { AsyncWriter } from "./async_writer.ts";
@@ -141,9 +142,10 @@ export class FlowParts implements OwnedFlow {
     const outlet = new Outlet(pool, blocks, rings, protection, info.id);
     const file = qos.inOrder === 0 ? undefined : process.frctFile;
     const show = file === undefined ? null : new FrctShow(file, info.id, fd);
+    const reader = new RingReader(rings.rx, pool);
     const frct = qos.inOrder === 0
       ? null
-      : new FrctDriver(pool, rings, outlet, layers, qos.loss === 0, info.mpl, show);
+      : new FrctDriver(pool, reader, outlet, layers, qos.loss === 0, info.mpl, show);
     const overhead = layers.overheadBytes + (frct?.endpoint.headerBytes ?? 0);
     const sdu = sduLimitsOf(info);
     // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).
@@ -154,7 +156,17 @@ export class FlowParts implements OwnedFlow {
       ? new Keepalive(qos.timeout, rings, process, info.id, outlet)
       : null;
     const limits = { messageBytesMax, streamBytes };
-    const core = new FlowCore({ process, rings, info, fd, outlet, frct, protection, ...limits });
+    const core = new FlowCore({
+      process,
+      rings,
+      reader,
+      info,
+      fd,
+      outlet,
+      frct,
+      protection,
+      ...limits,
+    });
     return new FlowParts(core, keepalive);
   }
 

@@ -14,6 +14,7 @@ import { FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
 import type { CallOptions } from "./options.ts";
 import type { PacketWait } from "./packet_wait.ts";
+import type { Slab } from "./slab.ts";
 import { deadlineNs } from "./wait.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -134,7 +135,8 @@ export class Reader {
       const pending = ep.pendingBytes();
       if (pending >= 0) return this.#readPending(into, pending, whole);
       if (frct.down) return -Errno.EFLOWDOWN;
-      let off = core.reader.take();
+      let off = core.reader.read();
+      const inRing = off >= 0;
       if (off === -Errno.EAGAIN) {
         if (ep.outputDue) frct.flush(monotonicUs());
         this.events.armFrct();
@@ -142,8 +144,11 @@ export class Reader {
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? core.rcvTimeoutMs);
         off = this.wait.packet(until, Infinity);
       }
+      if (off === 0 && inRing) core.reader.done(off, false);
       if (off > 0) {
-        const n = frct.take(off, monotonicUs(), into);
+        const nowUs = monotonicUs();
+        const n = inRing ? frct.accept(off, nowUs, into) : frct.take(off, nowUs, into);
+        if (inRing) core.reader.done(off, frct.ours);
         if (n >= 0) {
           if (ep.outputDue) frct.flush(monotonicUs());
           this.events.armFrct();
@@ -201,8 +206,11 @@ export class Reader {
     return core.rings.rx.queued() > 0;
   }
 
-  /** The next whole message as a new array, without waiting; or -EAGAIN and the other errors of a read. */
-  takeMessage(): Uint8Array<ArrayBuffer> | number {
+  /**
+   * The next whole message as a new array, without waiting; or -EAGAIN and the other errors of a read.
+   * @param slab where the array lies; in memory of its own when absent
+   */
+  takeMessage(slab?: Slab): Uint8Array<ArrayBuffer> | number {
     const { core } = this;
     if (core.over) return -Errno.ENOTALLOC;
     this.#endOfMessage = false;
@@ -211,12 +219,13 @@ export class Reader {
       this.#rest = NO_BYTES;
       return rest;
     }
-    if (core.frct !== null) return this.#takeFrctMessage(core.frct);
+    if (core.frct !== null) return this.#takeFrctMessage(core.frct, slab);
     for (;;) {
       const off = core.reader.read();
       if (off < 0) return off;
-      const bytes = new Uint8Array(Math.max(0, core.pool.inspect(off)));
+      const bytes = newBytes(Math.max(0, core.pool.inspect(off)), slab);
       const n = this.#deliver(off, bytes);
+      if (n > 0) slab?.keep(n);
       core.reader.done(off, this.#ours);
       this.#endOfMessage = false;
       // Protection makes a message shorter than its packet.
@@ -224,27 +233,35 @@ export class Reader {
     }
   }
 
-  #takeFrctMessage(frct: FrctDriver): Uint8Array<ArrayBuffer> | number {
+  #takeFrctMessage(
+    frct: FrctDriver,
+    slab: Slab | undefined,
+  ): Uint8Array<ArrayBuffer> | number {
     const { core, events } = this;
     if (core.peerDone) return -Errno.ENODATA;
     const ep = frct.endpoint;
     let pending = ep.pendingBytes();
     while (pending < 0) {
-      const off = core.reader.take();
+      const off = core.reader.read();
       if (off < 0) {
         if (ep.outputDue) frct.flush(monotonicUs());
         events.armFrct();
         return frct.down ? -Errno.EFLOWDOWN : off;
       }
-      if (off === 0) continue;
+      if (off === 0) {
+        core.reader.done(off, false);
+        continue;
+      }
       const room = core.pool.inspect(off) - ep.headerBytes;
       // A packet in order goes straight into its message; others (and acknowledgements) are kept by the machine.
-      const message = room > 0 ? new Uint8Array(room) : null;
-      const n = frct.take(off, monotonicUs(), message);
+      const message = room > 0 ? newBytes(room, slab) : null;
+      const n = frct.accept(off, monotonicUs(), message);
+      core.reader.done(off, frct.ours);
       if (n > 0) {
         if (ep.outputDue) frct.flush(monotonicUs());
         events.armFrct();
         core.counters.rxBytes += n;
+        slab?.keep(n);
         return n === room ? message! : message!.subarray(0, n);
       }
       if (n === 0) {
@@ -253,8 +270,13 @@ export class Reader {
       }
       pending = ep.pendingBytes();
     }
-    const bytes = new Uint8Array(pending);
+    const bytes = newBytes(pending, slab);
     const n = this.#readPending(bytes, pending, true);
+    if (n > 0) slab?.keep(n);
     return n < 0 ? n : bytes;
   }
+}
+
+function newBytes(n: number, slab: Slab | undefined): Uint8Array<ArrayBuffer> {
+  return slab === undefined ? new Uint8Array(n) : slab.next(n);
 }

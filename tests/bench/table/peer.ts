@@ -198,7 +198,7 @@ async function takeMessages(end: End): Promise<void> {
   let start = 0;
   try {
     for (;;) {
-      bytes += (await end.receiveSome(size)).length;
+      bytes += await end.receiveSome(size);
       if (start === 0) start = performance.now();
     }
   } catch {
