@@ -96,6 +96,18 @@ export class IrmCalls {
     return this.#told;
   }
 
+  /** A UDP IPCP has moved to another address, at which it is to be made again after a crash. */
+  moved(
+    type: number,
+    name: string,
+    to: { readonly family: 4 | 6; readonly ip: Uint8Array },
+  ): Promise<void> {
+    const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.OPERATIONAL };
+    const m = { code: IrmCode.IPCP_MOVED, ipcpInfo, hash: to.ip };
+    this.#told = this.#told.then(() => this.#call(m).then(() => {}));
+    return this.#told;
+  }
+
   /** Somebody asks for the name with this hash; the layer carries `sdu` of the flow. */
   async flowReqArr(
     hash: Uint8Array,

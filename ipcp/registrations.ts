@@ -39,6 +39,10 @@ export class Registrations {
   has(hash: Uint8Array): boolean {
     return this.#hashes.has(hash.toHex());
   }
+  /** All of them. */
+  list(): Uint8Array[] {
+    return [...this.#hashes].map((key) => Uint8Array.fromHex(key));
+  }
   get size(): number {
     return this.#hashes.size;
   }

@@ -3,6 +3,7 @@
 import { Errno } from "../lib/errno.ts";
 import { shellWord } from "../lib/cli/shell_word.ts";
 import { Exit } from "../lib/exit.ts";
+import { withAddress } from "../lib/irm/bootstrap_options.ts";
 import {
   IPCP_TYPE_WORDS,
   IpcpCode,
@@ -149,6 +150,17 @@ export class Ipcps {
     const ipcp = this.d.registry.ipcps.get(ipcpInfo.pid);
     if (ipcp === undefined) return unknownIpcp("status", ipcpInfo.pid);
     ipcp.plan.cutOff = error?.cause ?? "";
+    return ok();
+  }
+
+  /** IPCP_MOVED from the IPCP itself: made again after a crash, it is to be where it is now. */
+  moved({ ipcpInfo, hash }: Having<"ipcpInfo" | "hash">): Outcome {
+    const ipcp = this.d.registry.ipcps.get(ipcpInfo.pid);
+    if (ipcp === undefined) return unknownIpcp("moved", ipcpInfo.pid);
+    const { plan } = ipcp;
+    const conf = plan.join.kind === "bootstrap" ? withAddress(plan.join.conf, hash) : undefined;
+    if (conf === undefined) return failed(-Errno.EINVAL, "moved", "it has no such address");
+    plan.join = { kind: "bootstrap", conf };
     return ok();
   }
 

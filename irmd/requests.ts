@@ -84,6 +84,10 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
     request("status", "ipcp-info", ["ipcpInfo"], ({ ipcps }, m) => ipcps.status(m)),
   ],
   [
+    IrmCode.IPCP_MOVED,
+    request("moved", "ipcp-info", ["ipcpInfo", "hash"], ({ ipcps }, m) => ipcps.moved(m)),
+  ],
+  [
     IrmCode.IRM_DESTROY_IPCP,
     request("destroy ipcp", "administrator", ["pid"], ({ ipcps }, m) => ipcps.destroy(m)),
   ],

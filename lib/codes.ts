@@ -46,6 +46,8 @@ export const IrmCode = {
   IRM_THREAD: 105,
   /** Ours: how many packets of a flow the IPCP below it dropped. */
   IRM_FLOW_LOSSES: 106,
+  /** Ours: a UDP IPCP is at another address now (the bytes in `hash`). */
+  IPCP_MOVED: 107,
 } as const;
 
 /** `ipcp_msg.code`. IPCP_FLOW_DEALLOC is 9 here and 24 towards the IRMd. */

@@ -149,6 +149,16 @@ export abstract class ShimIpcp implements IpcpType {
     layer?.shell.feed(() => layer.machine.endFlows());
   }
 
+  /** The socket is another one now: workers that wait for it have to look. */
+  protected poke(): void {
+    this.#plane?.poke();
+  }
+
+  /** Hashes of the names that are registered here. */
+  protected registered(): Uint8Array[] {
+    return this.#names.list();
+  }
+
   // Commands of the IRMd.
 
   register(hash: Uint8Array): number {

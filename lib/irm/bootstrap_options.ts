@@ -166,6 +166,17 @@ export function bootstrapConfig(
   }
 }
 
+/** A configuration with another own address; undefined where there is none, or none of that length. */
+export function withAddress(conf: IpcpConfig, ip: Uint8Array): IpcpConfig | undefined {
+  if (conf.ipcpType === IpcpType.UDP4 && ip.length === 4) {
+    return { ...conf, udp4: { ...conf.udp4, ipAddr: wordOf(ip) } };
+  }
+  if (conf.ipcpType === IpcpType.UDP6 && ip.length === 16) {
+    return { ...conf, udp6: { ...conf.udp6, ipAddr: ip } };
+  }
+  return undefined;
+}
+
 function unicastConfig(o: BootstrapOptions) {
   return {
     dt: {

@@ -1,7 +1,7 @@
 /**
  * Datagram sockets for the shim IPCPs: UDP and AF_PACKET, read and written in batches.
  *
- * C: `socket`, `bind`, `setsockopt`, `getsockname`, `sendto`, `sendmmsg`, `recvmmsg`, `poll`, `ioctl`,
+ * C: `socket`, `bind`, `setsockopt`, `getsockname`, `sendto`, `sendmmsg`, `recvmmsg`, `poll`, `ioctl`, `dup3`,
  * `eventfd`, `if_nametoindex` of <sys/socket.h>, <poll.h>, <net/if.h>, checked with glibc 2.36 on Linux
  * (x86-64 and aarch64 share the structures used here). Sizes are declared u32 and ssize_t results i32: no
  * message here comes near 2 GiB.
@@ -44,6 +44,8 @@ const TABLE = {
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
+  // int dup3(int from, int to, int flags)
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // unsigned int if_nametoindex(const char *name)
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
 } as const;
@@ -236,6 +238,15 @@ export class NetSocket implements Disposable {
     if (sys().bind(this.fd, local as Uint8Array<ArrayBuffer>, local.length) < 0) {
       fail("bind", `fd ${this.fd}`);
     }
+  }
+
+  /**
+   * Becomes `other`, which is closed; the descriptor stays the same. A thread that waits for the old socket has to be
+   * woken. Throws a SysError.
+   */
+  become(other: NetSocket): void {
+    if (sys().dup3(other.fd, this.fd, SOCK_CLOEXEC) < 0) fail("dup3", `fd ${this.fd}`);
+    other.close();
   }
 
   /** Receive one message without blocking: bytes, or a negative errno. */

@@ -381,6 +381,44 @@ for (const type of ["udp4", "udp6"] as const) {
   });
 }
 
+for (const type of ["udp4", "udp6"] as const) {
+  Deno.test({
+    name:
+      `${type}: an address that the device has got in place of the lost one is used from then on`,
+    ignore,
+    async fn() {
+      await using lab = await Lab.start(type);
+      const prefixBits = type === "udp4" ? "/24" : "/64";
+      const noDad = type === "udp4" ? [] : ["nodad"];
+      const old = type === "udp4" ? IP.A : IP6.A;
+      const other = type === "udp4" ? "10.77.0.77" : "fd77::77";
+      const change = (verb: "add" | "del", address: string) =>
+        lab.ip(
+          "A",
+          "addr",
+          verb,
+          `${address}${prefixBits}`,
+          "dev",
+          "vethA",
+          ...verb === "add" ? noDad : [],
+        );
+      const [c, s] = await lab.connect();
+      await ping(c, s, filled(3));
+      await change("del", old);
+      await until("the flow is down", () => (c.rx.acl() & 2) !== 0);
+      await change("add", other);
+      const moved = `This host has no address ${old} any more: at ${other} from now on.`;
+      await until("moved", () => lab.irmd.log(lab.a).includes(moved));
+      // No peer knows the flow by that address.
+      const isEnd = ([, event]: [number, number]) => event === FlowEvent.DEALLOC;
+      await until("ended", () => lab.irmd.clearEvents(c.pid).some(isEnd));
+      const [c2, s2] = await lab.connect();
+      await ping(c2, s2, filled(5));
+      await ping(s2, c2, filled(6));
+    },
+  });
+}
+
 /** A raw socket of the test on its own end of a veth, as a station of the network. */
 class Station implements Disposable {
   readonly dev: string;

@@ -11,6 +11,8 @@ import { saveState } from "../../../irmd/save.ts";
 import { Exit } from "../../../lib/exit.ts";
 import { Errno } from "../../../lib/errno.ts";
 import { nameHash } from "../../../lib/hash.ts";
+import { parseInet6 } from "../../../lib/inet.ts";
+import { bootstrapConfig, defaultBootstrapOptions } from "../../../lib/irm/bootstrap_options.ts";
 import {
   COMP_DATA_TRANSFER,
   COMP_MANAGEMENT,
@@ -387,4 +389,28 @@ Deno.test("saveState() gives a file that makes the same node, and names what it 
   assertEquals([...third.d.registry.procs.get(third.latest)!.names].sort(), ["i", "lay"]);
   m.admin.close();
   assertEquals(m.d.registry.ipcps.byName("i")?.layer ?? NOT_ENROLLED, NOT_ENROLLED);
+});
+
+Deno.test("a UDP IPCP that says where it has moved to is made again and saved with that address", async () => {
+  const m = new Node();
+  for (
+    const [type, ip, text] of [
+      [IpcpType.UDP4, Uint8Array.of(10, 0, 0, 9), "10.0.0.9"],
+      [IpcpType.UDP6, parseInet6("fd00::9")!, "fd00::9"],
+    ] as const
+  ) {
+    await m.create(text, type);
+    const pid = m.latest;
+    const { plan } = m.d.registry.ipcps.get(pid)!;
+    const info = { type, name: text, pid, state: 0 };
+    const move = (hash: Uint8Array) =>
+      m.admin.moved({ code: IrmCode.IPCP_MOVED, ipcpInfo: info, hash });
+    assertEquals(refusalOf(move(ip))[0], -Errno.EINVAL);
+    const options = { ...defaultBootstrapOptions(), ip: ip.map((byte) => byte ^ 1) };
+    plan.join = { kind: "bootstrap", conf: bootstrapConfig(type, "l", options)! };
+    assertEquals(refusalOf(move(ip.slice(1)))[0], -Errno.EINVAL);
+    assertEquals(refusalOf(move(ip)), [0, ""]);
+    const conf = bootstrapConfig(type, "l", { ...options, ip });
+    assertEquals(plan.join, { kind: "bootstrap", conf: conf! });
+  }
 });
