@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { FakeAdmin } from "../support/admin.ts";
+import { anyText } from "../support/text.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { cliCases } from "../unit/irm/vectors.ts";
 import "../support/seed.ts";
@@ -18,7 +19,7 @@ const known = [
 
 const word = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(...known) },
-  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 300 }) },
+  { weight: 1, arbitrary: anyText(300) },
   {
     weight: 2,
     arbitrary: fc.tuple(fc.constantFrom(...known), fc.nat(12)).map(([w, n]) => w.slice(0, n)),

@@ -4,6 +4,7 @@ import { assert } from "@std/assert";
 import fc from "fast-check";
 import { parseConfig } from "../../irmd/config.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
+import { anyText } from "../support/text.ts";
 import "../support/seed.ts";
 
 const NUM_RUNS = 4000;
@@ -17,7 +18,7 @@ const piece = fc.oneof(
   fc.constantFrom(
     ...["[", "]", "[[", '"""', "'''", "=", "\n", ",", "{", "}", "\\", "\0", "#", "\r\n", "."],
   ),
-  fc.string({ unit: "binary", maxLength: 20 }),
+  anyText(20),
   fc.integer().map(String),
   fc.constantFrom('hash="SHA3_224"', "ethertype=1", 'dev="lo"', 'conn=["a"]', "args=[[1]]"),
 );
@@ -26,7 +27,7 @@ const file = fc.oneof(
   fc.array(piece, { maxLength: 12 }).chain((pieces) =>
     fc.constantFrom("", "\n", " ").map((glue) => pieces.join(glue))
   ),
-  fc.tuple(fc.constantFrom(...files), fc.nat(), fc.string({ unit: "binary", maxLength: 3 }))
+  fc.tuple(fc.constantFrom(...files), fc.nat(), anyText(3))
     .map(([text, at, noise]) => {
       const cut = at % (text.length + 1);
       return text.slice(0, cut) + noise + text.slice(cut + 1);

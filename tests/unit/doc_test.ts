@@ -1,22 +1,16 @@
-/** The documentation of the flow library is complete: every public symbol and member says what it is, every value has an example. */
+/** Every value of the flow library has an example. That every symbol says what it is, is in lib/mod_test.ts. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 
 const MOD = fromFileUrl(new URL("../../lib/mod.ts", import.meta.url));
 
-function denoDoc(...args: string[]): string {
-  const { stdout, stderr } = new Deno.Command(Deno.execPath(), {
-    args: ["doc", ...args, MOD],
+function denoDoc(): string {
+  const { stdout } = new Deno.Command(Deno.execPath(), {
+    args: ["doc", MOD],
     env: { NO_COLOR: "1" },
   }).outputSync();
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return new TextDecoder().decode(stdout);
 }
-
-Deno.test("every public symbol of lib/mod.ts is documented", () => {
-  const lines = denoDoc("--lint").split("\n");
-  const missing = lines.filter((_, i) => lines[i - 1]?.includes("missing-jsdoc"));
-  assertEquals(missing, []);
-});
 
 Deno.test("every class, function and constant of lib/mod.ts has an example", () => {
   const text = denoDoc();
