@@ -331,6 +331,12 @@ Deno.test("the tools tell results in JSON, ends by deadline and failures by --st
   assertEquals(JSON.parse((await echo.waitForLine(/\{.*\}\n/))[0]).message, "Client says hi!");
   const sent = await untilJson(node, ["ocbr", "-n", "cbr", "--json", "--count", "7", "-r", "1M"]);
   assertEquals([sent.packets, sent.bytes], [7, 7000]);
+  const { received, loss_pct, receiver } = sent;
+  assertEquals([received, loss_pct], [7, 0]);
+  assertEquals((receiver as { bytes: number }).bytes, 7000);
+  const shown = await node.run(["ocbr", "-n", "cbr", "--count", "5", "-f"]);
+  assertEquals(shown.code, 0);
+  assertMatch(shown.err, /^received by the server: 5 packets, 5000 bytes, 0% packet loss, /m);
   assertEquals(JSON.parse((await cbr.waitForLine(/\{.*\}\n/))[0]).packets, 7);
   const long = await node.run(
     ["operf", "-n", "perf", "-t", "bi", "-d", "1h", "-r", "1M", "--deadline", "400ms", "--json"],

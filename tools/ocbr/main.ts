@@ -3,10 +3,12 @@
 
 import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
+import { printable } from "../../lib/printable.ts";
 import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
-import { fixed } from "../../lib/cli/numbers.ts";
+import { exactLoss, fixed } from "../../lib/cli/numbers.ts";
 import { complain, fail, print, reason, reasonOf } from "../console.ts";
+import { encodeGreeting, isEnd } from "../operf/protocol.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
   breathe,
@@ -19,9 +21,10 @@ import {
   stopAfter,
   tooLongFor,
 } from "../session.ts";
-import { type CbrReport, Meter, reportLine, sentLine } from "./meter.ts";
+import { type CbrReport, Meter, receivedLine, reportLine, sentLine } from "./meter.ts";
 import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
 import { Pacer } from "./pacer.ts";
+import { mayBeOurs, totalOf } from "./report.ts";
 
 /** Exit code when there is no flow, or one that does not carry the packets. */
 const FAILED = 255;
@@ -67,6 +70,8 @@ export async function main(args: string[]): Promise<number> {
 /** One flow at the server. */
 class Receiver implements Conversation {
   readonly #meter: Meter;
+  /** Whether the client may be one of ours; undefined before its first packet. */
+  #greeted: boolean | undefined;
 
   constructor(readonly flow: Flow, nowUs: number, readonly options: OcbrOptions) {
     if (!options.json) print("New flow.\n");
@@ -79,8 +84,19 @@ class Receiver implements Conversation {
   }
 
   onPacket(packet: Uint8Array<ArrayBuffer>, nowUs: number): "go on" | "done" {
-    this.#meter.onPacket(packet.length, nowUs);
+    if (this.#greeted === undefined) {
+      this.#greeted = mayBeOurs(packet);
+      if (this.#greeted) this.#answer(encodeGreeting());
+    }
+    if (this.#greeted && isEnd(packet)) {
+      this.#answer(new TextEncoder().encode(JSON.stringify(this.#meter.total())));
+    } else this.#meter.onPacket(packet.length, nowUs);
     return this.onTick(nowUs);
+  }
+
+  /** To a client of ours; one that does not read has no room for more than a few of them. */
+  #answer(packet: Uint8Array<ArrayBuffer>): void {
+    this.flow.writeSync(packet, { nonblock: true });
   }
 
   onTick(nowUs: number): "go on" | "done" {
@@ -141,6 +157,11 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
   const startNs = monotonicNs();
   const { sent, failed } = await send(flow, options, startNs, stop);
   const elapsedUs = (monotonicNs() - startNs) / 1000;
+  const stopped = stop.requested;
+  const total = stopped || failed !== 0 ? undefined : await totalOf(flow, startNs / 1000, stop);
+  if (total === undefined && !stopped && failed === 0) {
+    complain(`No report from ${printable(server)}: what it received is not known`);
+  }
   if (options.json) {
     const document = {
       tool: "ocbr",
@@ -151,16 +172,21 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
       bytes: sent * sizeBytes,
       elapsed_us: Math.round(elapsedUs),
       bits_per_second: elapsedUs > 0 ? Math.round(sent * sizeBytes * 8e6 / elapsedUs) : 0,
+      received: total?.received ?? null,
+      loss_pct: total === undefined ? null : exactLoss(sent, total.received),
+      receiver: total ?? null,
       error: failed,
       ...(failed === 0 ? {} : { failure: `Failed to send packet: ${reasonOf(failed)}` }),
-      complete: failed === 0 && !stop.requested,
+      complete: failed === 0 && !stopped,
     };
     print(`${JSON.stringify(document)}\n`);
   } else {
     print(sentLine(sent, sizeBytes, elapsedUs));
+    // On stdout is what the prototype prints.
+    if (total !== undefined) complain(receivedLine(sent, total));
   }
   await leave(flow, stop);
-  if (failed === 0) return 0;
+  if (failed === 0) return total?.received === 0 && sent > 0 ? 1 : 0;
   return options.strictExit ? 2 : 1;
 }
 

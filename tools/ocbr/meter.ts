@@ -1,9 +1,10 @@
+// deno-lint-ignore-file camelcase -- totals travel as JSON
 /**
  * What a server of `ocbr` counts of one flow and when it reports (spec 80 §4). Pure: time is given in
  * µs. Reports follow the interval's own grid, so none is lost when one comes late.
  */
 
-import { fixed } from "../../lib/cli/numbers.ts";
+import { exactLoss, fixed } from "../../lib/cli/numbers.ts";
 import { right } from "../format.ts";
 
 /** How a flow is measured. */
@@ -18,6 +19,14 @@ export interface MeterOptions {
 
 /** A report comes when the interval is over by this much. */
 const LATE_US = 1000;
+
+/** What came in all, as the client is told. */
+export interface CbrTotal {
+  readonly received: number;
+  readonly bytes: number;
+  /** From the first packet to the last, µs. */
+  readonly elapsed_us: number;
+}
 
 /** Numbers of one interval. */
 export interface CbrReport {
@@ -35,6 +44,10 @@ export class Meter {
   #bytes = 0;
   #intervalStartUs: number;
   #aliveUs: number;
+  #received = 0;
+  #receivedBytes = 0;
+  #firstUs = 0;
+  #lastUs = 0;
   #timedOut = false;
 
   constructor(options: MeterOptions) {
@@ -54,6 +67,19 @@ export class Meter {
     this.#packets++;
     this.#bytes += bytes;
     this.#aliveUs = nowUs;
+    if (this.#received === 0) this.#firstUs = nowUs;
+    this.#lastUs = nowUs;
+    this.#received++;
+    this.#receivedBytes += bytes;
+  }
+
+  /** All that came so far. */
+  total(): CbrTotal {
+    return {
+      received: this.#received,
+      bytes: this.#receivedBytes,
+      elapsed_us: Math.round(this.#lastUs - this.#firstUs),
+    };
   }
 
   /** The report that is due, if one is. After the final one, which silence brings, there is none. */
@@ -106,4 +132,11 @@ export function sentLine(packets: number, sizeBytes: number, elapsedUs: number):
   const mbps = ms > 0 ? packets / (ms * 1000) * sizeBytes * 8 : 0;
   return `sent statistics: ${right(packets, 9)} packets, ${right(packets * sizeBytes, 12)} bytes ` +
     `in ${right(ms, 9)} ms, ${fixed(mbps, 4)} Mb/s\n`;
+}
+
+/** The line of what the server received of `sent` packets. */
+export function receivedLine(sent: number, { received, bytes, elapsed_us }: CbrTotal): string {
+  const mbps = elapsed_us > 0 ? bytes * 8 / elapsed_us : 0;
+  return `received by the server: ${received} packets, ${bytes} bytes, ` +
+    `${exactLoss(sent, received)}% packet loss, ${fixed(mbps, 4)} Mb/s`;
 }

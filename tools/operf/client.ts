@@ -211,7 +211,10 @@ async function isGreeted(flow: Flow, timeoutMs: number, stop: Stop): Promise<boo
 /** Tells the end, which may be lost as anything else, until the server has said what it received. */
 async function reportOf(o: OperfOptions, flow: Flow, stop: Stop): Promise<Report | undefined> {
   for (let n = 0; n < ENDS && !flow.isClosed && !stop.signal.aborted; n++) {
-    if (flow.writeSync(encodeEnd(), { timeoutMs: 1000 }) < 0) return undefined;
+    // Without blocking: a signal has its turn.
+    const told = await flow.write(encodeEnd(), { timeoutMs: 1000, signal: stop.signal })
+      .catch(() => -1);
+    if (told < 0) return undefined;
     const packet = await receive(flow, silenceMs(o) / ENDS, stop);
     if (packet !== undefined) {
       return parseNumbers(packet, ["received", "bytes", "elapsed_us", "out_of_order"]);
