@@ -12,7 +12,7 @@ import type { FlowInfo, FlowLosses } from "../irm/messages.ts";
 import type { QosSpec } from "../qos.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import { ask, askSync } from "./grant.ts";
-import type { FlowCall, FlowGrant } from "./irmd.ts";
+import { actionOf, type FlowCall, type FlowGrant } from "./irmd.ts";
 import type {
   AsyncCallOptions,
   CallOptions,
@@ -27,9 +27,10 @@ import { limited } from "./limited.ts";
 import { untilEnd } from "./listen.ts";
 import type { FlowCounters } from "./outlet.ts";
 import type { Packet } from "./packet.ts";
-import { FlowParts } from "./parts.ts";
+import { FlowParts, freeFd, NO_DESCRIPTOR, noDescriptor } from "./parts.ts";
 import { OuroProcess, partsOfProcess } from "./process.ts";
 import { type FlowHandler, type FlowServer, serveName, type ServeOptions } from "./serve.ts";
+import type { ProcessParts } from "./process_parts.ts";
 import { FlowStreams } from "./streams.ts";
 
 /** How the runtime asks for the text of a value. */
@@ -193,8 +194,7 @@ export class Flow implements Disposable, AsyncDisposable {
    */
   static requests(options: FlowOptions = {}): AsyncGenerator<FlowRequest, void, void> {
     return untilEnd(options, (o) => {
-      const owner = partsOfProcess(o.process ?? OuroProcess.current());
-      return awaitRequest(owner, o, (grant) => Flow.#opened(FlowParts.open(owner, grant, o)));
+      return Flow.#asked(partsOfProcess(o.process ?? OuroProcess.current()), o);
     });
   }
 
@@ -226,6 +226,7 @@ export class Flow implements Disposable, AsyncDisposable {
 
   static #makeSync(call: FlowCall, process: OuroProcess, dst: string, o: FlowOptions): Flow {
     const owner = partsOfProcess(process);
+    if (call !== "accept") freeFd(owner, actionOf(call, dst));
     return new Flow(FlowParts.open(owner, askSync(owner, call, dst, o), o));
   }
 
@@ -236,8 +237,23 @@ export class Flow implements Disposable, AsyncDisposable {
     o: FlowOptions,
   ): Promise<Flow> {
     const owner = partsOfProcess(process ?? o.process ?? OuroProcess.current());
-    const parts = FlowParts.open(owner, await ask(owner, call, dst, o), o);
-    return Flow.#opened(parts);
+    if (owner.table.freeFd() < 0) {
+      if (call === "accept") return await Flow.#acceptIfRoom(owner, o);
+      freeFd(owner, actionOf(call, dst));
+    }
+    return Flow.#opened(FlowParts.open(owner, await ask(owner, call, dst, o), o));
+  }
+
+  static #asked(owner: ProcessParts, o: FlowOptions): Promise<FlowRequest> {
+    return awaitRequest(owner, o, (grant) => Flow.#opened(FlowParts.open(owner, grant, o)));
+  }
+
+  /** The next request is refused unless a descriptor has become free by then: its client hears why. */
+  static async #acceptIfRoom(owner: ProcessParts, o: FlowOptions): Promise<Flow> {
+    const request = await Flow.#asked(owner, o);
+    if (owner.table.freeFd() >= 0) return await request.accept();
+    await request.refuse({ code: -Errno.EMFILE, reason: NO_DESCRIPTOR });
+    throw noDescriptor(actionOf("accept", ""));
   }
 
   static #opened(parts: FlowParts): Flow {

@@ -13,6 +13,7 @@ import { giveBack, requestOf } from "./grant.ts";
 import { type FlowGrant, grantOf } from "./irmd.ts";
 import type { FlowOptions, PeerInfo } from "./options.ts";
 import type { ProcessParts } from "./process_parts.ts";
+import { Rings } from "./rings.ts";
 
 /** Why a request is refused. */
 export interface RefuseOptions {
@@ -128,7 +129,10 @@ export class FlowRequest implements AsyncDisposable {
     this.#decide();
     const { pid } = this.#process;
     if (this.#grant !== undefined) {
-      await giveBack(this.#process, this.#grant.info.id);
+      const { instance, peerSets } = this.#process;
+      const { id, nPid, n1Pid } = this.#grant.info;
+      Rings.tellEnd(instance, peerSets, nPid, n1Pid, id);
+      await giveBack(this.#process, id);
       return;
     }
     const error = { stage: "flow accept", process: "the server", cause: reason };

@@ -82,9 +82,7 @@ export function resultOf(reply: IrmMsg): number {
  * right (then nothing is known to be allocated).
  */
 export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number): FlowGrant {
-  const action = call === "accept"
-    ? "Cannot accept a flow"
-    : `Cannot ${call === "join" ? "join" : "allocate a flow to"} ${JSON.stringify(dst)}`;
+  const action = actionOf(call, dst);
   const result = resultOf(reply);
   if (result !== 0) throw new OuroError(result, action, reply.error);
   const info = reply.flowInfo;
@@ -100,6 +98,12 @@ export function grantOf(reply: IrmMsg, call: FlowCall, dst: string, pid: number)
   reply.symKey?.fill(0);
   const about = aboutOf(reply, call, dst);
   return { info, about, cipherNid: reply.cipherNid ?? 0, symKey };
+}
+
+/** What failed, for an error's message. */
+export function actionOf(call: FlowCall, dst: string): string {
+  if (call === "accept") return "Cannot accept a flow";
+  return `Cannot ${call === "join" ? "join" : "allocate a flow to"} ${JSON.stringify(dst)}`;
 }
 
 /** What the reply says of names, layer and peer. */

@@ -31,6 +31,9 @@ import { Reader } from "./reader.ts";
 import { Rings } from "./rings.ts";
 import { Writer } from "./writer.ts";
 
+/** Why a process gets no more flows. */
+export const NO_DESCRIPTOR = "all flow descriptors of the process are in use";
+
 /** See the head of this file. */
 export class FlowParts implements OwnedFlow {
   readonly events: FlowEvents;
@@ -65,7 +68,7 @@ export class FlowParts implements OwnedFlow {
     try {
       const problem = grantProblem(grant);
       if (problem < 0) throw new OuroError(problem, "Cannot use the flow: bad key from the IRMd");
-      const fd = freeFd(process, "use the flow");
+      const fd = freeFd(process, "Cannot use the flow");
       const cipher = grant.cipherNid === 0
         ? null
         : cipherOf(PacketCipher.create(grant.cipherNid, grant.symKey));
@@ -74,7 +77,9 @@ export class FlowParts implements OwnedFlow {
       parts.core.lingerMs = options.lingerMs;
       return parts;
     } catch (e) {
-      giveBackSync(process, grant.info.id);
+      const { id, nPid, n1Pid } = grant.info;
+      Rings.tellEnd(process.instance, process.peerSets, nPid, n1Pid, id);
+      giveBackSync(process, id);
       throw e;
     } finally {
       wipeGrant(grant);
@@ -85,7 +90,7 @@ export class FlowParts implements OwnedFlow {
   static attach(process: ProcessParts, shared: SharedFlow): FlowParts {
     const { cipher: state, info } = shared;
     try {
-      const fd = freeFd(process, "attach");
+      const fd = freeFd(process, "Cannot attach");
       const cipher = state === undefined ? null : cipherOf(PacketCipher.fromState(state));
       const timeout = shared.whole === true ? info.qos.timeout : 0;
       const own = { ...info, qos: { ...info.qos, timeout } };
@@ -217,10 +222,17 @@ export class FlowParts implements OwnedFlow {
   }
 }
 
-function freeFd(process: ProcessParts, what: string): number {
+/** A place for a flow in the process's table. Throws `OuroError` -EMFILE. */
+export function freeFd(process: ProcessParts, action: string): number {
   const fd = process.table.freeFd();
   if (fd >= 0) return fd;
-  throw new OuroError(fd, `Cannot ${what}: all descriptors are in use`);
+  throw noDescriptor(action);
+}
+
+/** The error of a process that has no place for a flow. */
+export function noDescriptor(action: string): OuroError {
+  const detail = { stage: "open", process: "flow library", cause: NO_DESCRIPTOR };
+  return new OuroError(-Errno.EMFILE, action, detail);
 }
 
 function cipherOf(made: PacketCipher | number): PacketCipher {

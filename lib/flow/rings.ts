@@ -5,7 +5,9 @@
 
 import type { Instance } from "../instance.ts";
 import { FlowSetShm } from "../shm/flow_set.ts";
+import { Acl, FlowEvent } from "../shm/layout.ts";
 import { Rbuff } from "../shm/rbuff.ts";
+import { SysError } from "../sys/ffi.ts";
 
 /** Flow sets of peers, one mapping a peer pid, closed with its last user. */
 export class PeerSets {
@@ -63,6 +65,27 @@ export class Rings {
       rx.close();
       throw e;
     }
+  }
+
+  /** Tells the peer of a flow that is not used here that it is over; nothing where its memory is gone. */
+  static tellEnd(
+    instance: Instance,
+    sets: PeerSets,
+    ownPid: number,
+    peerPid: number,
+    flowId: number,
+  ): void {
+    let rings: Rings;
+    try {
+      rings = Rings.open(instance, sets, ownPid, peerPid, flowId);
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return;
+    }
+    rings.rx.setAcl(Acl.FLOWDOWN);
+    rings.tx.setAcl(Acl.FLOWDOWN);
+    rings.peerSet.notify(flowId, FlowEvent.DEALLOC);
+    rings.close();
   }
 
   /** Unmaps everything. */

@@ -2,10 +2,12 @@
 /**
  * Decides on requests for flows by the name that is asked for, for flow_request_test.ts: `open` is taken and echoed, `shut`
  * refused with a code and a reason, `bare` without either; `later` is kept until somebody asks for `release`. With the word
- * `guard` it serves the name `guarded` instead, for reliable flows alone.
+ * `guard` it serves the name `guarded` instead, for reliable flows alone; with `full` the name `small`, and has no
+ * descriptor for the first flow.
  */
 
-import { Flow, type FlowRequest, OuroError, OuroProcess } from "../../lib/mod.ts";
+import { Errno, Flow, type FlowRequest, OuroError, OuroProcess } from "../../lib/mod.ts";
+import { partsOfProcess } from "../../lib/flow/process.ts";
 
 const EACCES = 13;
 const process = OuroProcess.open({ prog: "decider" });
@@ -38,6 +40,16 @@ async function decide(request: FlowRequest): Promise<void> {
   await using _undecided = request;
 }
 
+if (Deno.args[0] === "full") {
+  // As if 4032 flows were open when the first request comes.
+  const { table } = partsOfProcess(process);
+  const freeFd = table.freeFd.bind(table);
+  let looks = 0;
+  table.freeFd = () => ++looks <= 2 ? -Errno.EMFILE : freeFd();
+  await Flow.serve("small", echo, { process, layers: [], lingerMs: 0 });
+  console.log("serving");
+  await new Promise(() => {});
+}
 if (Deno.args[0] === "guard") {
   const admit = ({ qos }: FlowRequest) => qos.inOrder === 1 || "reliable flows only";
   await Flow.serve("guarded", echo, { process, layers: [], lingerMs: 0, admit });

@@ -1,7 +1,7 @@
 // A server sees who wants a flow before it takes it: it refuses with a code and a reason, or thinks it over meanwhile.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
+import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import {
   AdminClient,
   bootstrapConfig,
@@ -100,6 +100,18 @@ Deno.test("a name is served for those whom a function admits", async () => {
     await using flow = await Flow.alloc(process, "guarded", { ...options, qos: QOS.data });
     await echoes(flow);
   }
+});
+
+Deno.test("a flow for which the server has no descriptor is refused with the reason, the server goes on", async () => {
+  await using node = await TestNode.start();
+  const server = node.spawnArgv(script("tests/e2e/flow_request_peer.ts", "full"));
+  await server.waitForLine(/^serving$/m);
+  using process = OuroProcess.open({ instance: node.instance, prog: "client" });
+  const options = { qos: QOS.data, timeoutMs: MS, lingerMs: 0 } as const;
+  const e = await assertRejects(() => Flow.alloc(process, "small", options), OuroError);
+  assertEquals([e.code, /all flow descriptors/.test(e.message)], [-Errno.EMFILE, true]);
+  await using flow = await Flow.alloc(process, "small", options);
+  await echoes(flow);
 });
 
 Deno.test("a request for a flow over a layer is refused with its reason, or thought over", async () => {

@@ -15,6 +15,7 @@ import {
 } from "../../../../lib/mod.ts";
 import { Buffer } from "node:buffer";
 import { partsOfProcess } from "../../../../lib/flow/process.ts";
+import { IrmCode } from "../../../../lib/codes.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
 import { FakeIrmd } from "../../../support/memory_irmd.ts";
@@ -381,7 +382,14 @@ libraryTest(
     })();
     const surplus = await Flow.alloc(a, "peer");
     while (irmd.deallocs.size === 0) await new Promise((r) => setTimeout(r, 1));
+    await surplus.closed; // it hears at once that nobody has it
+    assert(surplus.hasEnded());
+    const asked = irmd.log.length;
+    const none = await assertRejects(() => Flow.alloc(b, "peer"), OuroError, "descriptors");
+    assertEquals([none.code, irmd.log.length], [-Errno.EMFILE, asked]);
     full = false;
+    const accepts = () => irmd.log.at(-1)!.code === IrmCode.IRM_FLOW_ACCEPT;
+    while (!accepts()) await new Promise((r) => setTimeout(r, 1));
     const flow = await Flow.alloc(a, "peer");
     while (heard.length === 0) await new Promise((r) => setTimeout(r, 1));
     stop.abort();
