@@ -43,7 +43,7 @@ import {
   wildcardMatch,
 } from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
-import { BOOTSTRAP_TYPES, HASH_ALGOS, ipcpTypeNumber } from "./types.ts";
+import { BOOTSTRAP_TYPES, HASH_ALGOS, ipcpTypeNumber, ipcpTypeWord } from "./types.ts";
 
 /** Keys in match order. */
 export const BOOTSTRAP_KEYS = [
@@ -142,6 +142,10 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
     ctx.print("Layer name too long.\n\n");
     return usage(ctx, "ipcp bootstrap");
   }
+  if (layer === "") {
+    ctx.complain("Failed to bootstrap IPCP: -22: the layer name is empty");
+    return 1;
+  }
   if (!target) {
     const made = await makeCandidate(ctx, name, type, listed);
     if (typeof made === "number") return made;
@@ -149,6 +153,8 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
   }
   if (type !== undefined && target.type !== type) {
     ctx.print("Types do not match.\n\n");
+    const there = `there is an IPCP "${target.name}" of type ${ipcpTypeWord(target.type)}`;
+    ctx.complain(printable(`Failed to bootstrap IPCP "${name}": -22: ${there} (irm ipcp list)`));
     return 1;
   }
   let autobind = request.autobind;

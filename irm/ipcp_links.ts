@@ -3,7 +3,7 @@
 import { resolve } from "@std/path";
 import { withPolicy } from "../lib/irm/bootstrap_options.ts";
 import { ipcpNamed } from "./target.ts";
-import { OuroError } from "../lib/errno.ts";
+import { Errno, OuroError } from "../lib/errno.ts";
 import {
   COMP_DATA_TRANSFER,
   COMP_MANAGEMENT,
@@ -13,6 +13,7 @@ import {
   type PolicyRef,
 } from "../lib/irm/messages.ts";
 import { didYouMean } from "../lib/cli/nearest.ts";
+import { qosRefusal } from "../lib/cli/words.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
 import {
   attempt,
@@ -172,9 +173,21 @@ export async function disconnect(ctx: Context, args: readonly string[]): Promise
   const pattern = lastValue(parsed.pairs, "component") ?? "*";
   const action = `disconnect IPCP "${name}" from "${dst}"`;
   const components = COMPONENTS.toReversed();
-  return await ofComponents(ctx, name, action, components, pattern, (pid, { component }) => {
-    return ctx.admin.disconnectIpcp(pid, dst, component);
+  let ended = false;
+  let none: OuroError | undefined;
+  const code = await ofComponents(ctx, name, action, components, pattern, async (pid, of) => {
+    try {
+      await ctx.admin.disconnectIpcp(pid, dst, of.component);
+      ended = true;
+    } catch (error) {
+      // Of two components one may have been connected.
+      if (!(error instanceof OuroError) || error.code !== -Errno.ENOENT) throw error;
+      none = error;
+    }
   });
+  if (code !== 0 || ended || none === undefined) return code;
+  tell(ctx, action, none);
+  return 1;
 }
 
 /** Requests about the components that a pattern names, one after the other, of the last IPCP of that name. */
@@ -204,5 +217,6 @@ async function ofComponents(
 function qosOf(ctx: Context, word: string): QosSpec {
   if (isQosWord(word)) return QOS[word];
   ctx.print("Unknown QoS cube, defaulting to raw.\n");
+  ctx.complain(printable(qosRefusal(word)));
   return QOS.raw;
 }

@@ -3,10 +3,12 @@
 import { didYouMean } from "../lib/cli/nearest.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../lib/limits.ts";
 import type { IpcpListEntry } from "../lib/irm/messages.ts";
+import { shellWord } from "../lib/cli/shell_word.ts";
 import {
   attempt,
   attemptList,
   type Context,
+  listOrError,
   printable,
   unknownWord,
   unreachable,
@@ -69,6 +71,19 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
     ctx.print("Name too long.\n");
     return usage(ctx, "name create");
   }
+  const action = `create name "${name}"`;
+  // The IRMd leaves a name that is there as it is.
+  if (parsed.pairs.length > 0) {
+    const known = await listOrError(ctx.admin.listNames());
+    const there = Array.isArray(known) ? known.find((n) => n.name === name) : undefined;
+    if (
+      there !== undefined && (there.polLb !== policy || parsed.pairs.some((p) => p.key !== "lb"))
+    ) {
+      const again = `irm name destroy ${shellWord(name)}`;
+      ctx.complain(printable(`Failed to ${action}: -17: it exists and stays as it is (${again})`));
+      return 1;
+    }
+  }
   const request = ctx.admin.createName({
     name,
     polLb: policy,
@@ -79,7 +94,7 @@ export async function create(ctx: Context, args: readonly string[]): Promise<num
     ccrt: paths.ccrtpath,
     ckey: paths.ckeypath,
   });
-  return await attempt(ctx, `create name "${name}"`, request, unreachable) ? 1 : 0;
+  return await attempt(ctx, action, request, unreachable) ? 1 : 0;
 }
 
 /** Error sentences of the C library for what can go wrong with a path. */

@@ -271,15 +271,18 @@ export class Ipcps {
       return failed(-Errno.EIPCP, stage, "only unicast and broadcast IPCPs have connections");
     }
     if (on) return await this.#connect(ipcp, { dst, comp, qos: qos ?? QOS.raw });
-    ipcp.plan.disconnected(dst, comp);
+    const wanted = ipcp.plan.disconnected(dst, comp);
     const reply = await this.d.ipcpClient.call(pid, "disconnect", {
       code: IpcpCode.IPCP_DISCONNECT,
       dst,
       comp,
       pid,
     });
-    if (resultOf(reply) !== 0) {
-      return failed(-Errno.EPERM, stage, causeOf(reply), processOf(reply, describe(ipcp)));
+    const result = resultOf(reply);
+    // One that was to be made again is not there yet, and will not be.
+    if (result !== 0 && !(result === -Errno.ENOENT && wanted)) {
+      const code = result === -Errno.ENOENT ? result : -Errno.EPERM;
+      return failed(code, stage, causeOf(reply), processOf(reply, describe(ipcp)));
     }
     this.d.log.info(`${comp} connection between IPCP ${pid} and ${dst} torn down.`);
     return ok();

@@ -174,7 +174,7 @@ export class Connections {
   }
 
   /**
-   * DISCONNECT: the connection that was made to `dst`, or one that the other side made, by its address. Succeeds if
+   * DISCONNECT: the connection that was made to `dst`, or one that the other side made, by its address; -ENOENT if
    * there is none.
    */
   disconnect(_nowUs: number, dst: string, name: string, token: number): void {
@@ -188,15 +188,19 @@ export class Connections {
       this.#drop(wish, `disconnected from "${dst}"`);
       return this.#answer(token);
     }
+    let found = false;
     for (const link of [...this.#links.values()]) {
       const c = link.connection;
       if (c === undefined || c.component !== component || !component.addressed) continue;
       if (c.address === 0) continue;
       if (dst === dotted(c.address) || dst === `${c.address}`) {
+        found = true;
         this.#leave(link, `disconnected from ${dst}`);
       }
     }
-    this.#answer(token);
+    if (found) return this.#answer(token);
+    const cause = `it is not connected to "${dst}"`;
+    this.#answer(token, { code: -Errno.ENOENT, stage: "disconnect", cause });
   }
 
   // What happens below.

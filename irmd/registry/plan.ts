@@ -63,11 +63,13 @@ export class IpcpPlan {
     this.connections.push(c);
   }
 
-  /** Forgets one. */
-  disconnected(dst: string, comp: string): void {
+  /** Forgets one; whether it was asked for. */
+  disconnected(dst: string, comp: string): boolean {
     const other = (c: PlannedConnection) => c.dst !== dst || c.comp !== comp;
+    const before = this.connections.length;
     this.connections = this.connections.filter(other);
     this.missing = this.missing.filter(other);
+    return this.connections.length < before;
   }
 }
 

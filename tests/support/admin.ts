@@ -35,6 +35,7 @@ export class FakeAdmin implements Admin {
   readonly bindings = new Set<string>();
   /** Every request in order, as `verb arguments`. */
   readonly log: string[] = [];
+  readonly #connections = new Set<string>();
   #nextPid = 4001;
 
   #request(text: string): void {
@@ -96,11 +97,15 @@ export class FakeAdmin implements Admin {
     this.#request(`connect ${pid} ${dst} ${component} ${qos.delay}`);
     this.#neighbour(pid);
     if (!this.names.some(({ name }) => name === dst)) throw fail(-1, `no such name: ${dst}`);
+    this.#connections.add(`${pid} ${dst} ${component}`);
   }
 
   async disconnectIpcp(pid: number, dst: string, component: string): Promise<void> {
     this.#request(`disconnect ${pid} ${dst} ${component}`);
     this.#neighbour(pid);
+    if (!this.#connections.delete(`${pid} ${dst} ${component}`)) {
+      throw fail(-2, `it is not connected to "${dst}"`);
+    }
   }
 
   #neighbour(pid: number): void {

@@ -207,6 +207,48 @@ Deno.test("unbind program --all drops every binding", async () => {
   assertEquals(admin.programs.size, 0);
 });
 
+Deno.test("name create with settings refuses a name that is there and would stay as it is", async () => {
+  const admin = new FakeAdmin();
+  const system = fakeSystem({ "/k": false });
+  assertEquals((await irm(["name", "create", "a b", "lb", "spillover"], admin)).code, 0);
+  for (const words of [[], ["lb", "spillover"]]) {
+    assertEquals((await irm(["name", "create", "a b", ...words], admin)).code, 0);
+  }
+  for (const words of [["lb", "round-robin"], ["skeypath", "/k"]]) {
+    const got = await irm(["name", "create", "a b", ...words], admin, system);
+    assertEquals([got.code, got.out], [1, ""]);
+    assertStringIncludes(got.err, "-17: it exists and stays as it is (irm name destroy 'a b')");
+  }
+});
+
+Deno.test("disconnect says that there was no connection, unless one of the components had one", async () => {
+  const admin = await withIpcps();
+  await irm(["name", "create", "x"], admin);
+  const u = "b"; // The unicast one.
+  const none = await irm(["ipcp", "disconnect", "name", u, "dst", "x"], admin);
+  assertEquals(none.code, 1);
+  assertStringIncludes(none.err, `disconnect IPCP "${u}" from "x": -2: it is not connected to "x"`);
+  await irm(["ipcp", "connect", "name", u, "dst", "x", "comp", "dt"], admin);
+  assertEquals((await irm(["ipcp", "disconnect", "name", u, "dst", "x"], admin)).code, 0);
+  const odd = await irm(["ipcp", "connect", "name", u, "dst", "x", "qos", "vidoe"], admin);
+  assertStringIncludes(odd.err, 'did you mean "video"?');
+});
+
+Deno.test("bootstrap makes nothing for a layer without a name, and says of which type an IPCP is", async () => {
+  const admin = new FakeAdmin();
+  const words = ["ipcp", "bootstrap", "name", "a", "type", "local", "layer"];
+  const empty = await irm([...words, ""], admin);
+  assertEquals([empty.code, admin.ipcps.length], [1, 0]);
+  assertStringIncludes(empty.err, "the layer name is empty");
+  await irm([...words, "l"], admin);
+  const other = await irm(
+    ["ipcp", "bootstrap", "name", "a", "type", "unicast", "layer", "l"],
+    admin,
+  );
+  assertEquals([other.code, other.out], [1, "Types do not match.\n\n"]);
+  assertStringIncludes(other.err, 'there is an IPCP "a" of type local');
+});
+
 Deno.test("commands that do nothing say so", async () => {
   const admin = await withIpcps();
   for (

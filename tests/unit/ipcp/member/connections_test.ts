@@ -236,12 +236,15 @@ Deno.test("disconnect() ends what the other side made, by its address, and it st
   assertEquals([a.names(), b.names()], [["Management"], ["Management"]]);
 });
 
-Deno.test("disconnect() of nothing succeeds", () => {
+Deno.test("disconnect() of nothing says that there is nothing", () => {
   const { world, b } = pair();
   b.machine.disconnect(0, "nobody", "Management", 1);
   world.run(S);
-  assert(b.answers.has(1));
-  assertEquals(b.answers.get(1), undefined);
+  assertEquals(b.answers.get(1), {
+    code: -Errno.ENOENT,
+    stage: "disconnect",
+    cause: 'it is not connected to "nobody"',
+  });
 });
 
 Deno.test("a connection that breaks is made again, with growing pauses while it fails", () => {
