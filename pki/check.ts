@@ -28,8 +28,8 @@ export async function check(securityDir: string, only: string | undefined): Prom
   const log = new Logger(sink, "pki");
   const trust = new TrustFiles(securityDir, log);
   const findings: Finding[] = [];
-  const failed = await trust.load();
-  const store = await trust.current();
+  const failed = trust.load();
+  const store = trust.current();
   findings.push({
     what: "trust store",
     ok: failed === undefined,
@@ -91,7 +91,7 @@ async function checkName(
     if (side === "server" && !certificate.isFor(name, conf.policy.strictCrt)) {
       return bad(`the certificate is for "${certificate.name}"`);
     }
-    const store = await trust.current();
+    const store = trust.current();
     const verdict = typeof store === "string"
       ? { ok: false as const, reason: store }
       : await store.verify(certificate, Date.now());

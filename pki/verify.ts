@@ -54,12 +54,12 @@ export async function verify(o: VerifyOptions): Promise<Report> {
     ...(o.untrusted === undefined ? {} : { untrusted: o.untrusted }),
     ...(o.revoked === undefined ? {} : { revoked: o.revoked }),
   });
-  const store = await files.current();
+  const store = files.current();
   if (typeof store === "string") return refused(store);
   if (leaf.key === undefined) return refused(leaf.keyReason);
   const verdict = await store.verify(leaf, o.atMs);
   if (!verdict.ok) return refused(printable(verdict.reason));
-  const named = verdict.commonNameAllowed ? leaf : leaf.withoutCommonName();
+  const named = leaf.without(verdict.excludedNames);
   const names = [...new Set([...named.altNames, named.commonName ?? ""])].filter((n) => n !== "");
   if (o.name !== undefined && !named.isFor(o.name, false)) {
     const has = names.length === 0 ? "no name that counts" : `the name ${names.join(", ")}`;

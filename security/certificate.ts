@@ -5,9 +5,8 @@
 
 import { Certificate } from "pkijs";
 import { isPemRefusal, onePem, readPem } from "./pem.ts";
-import { algorithmName, keyKind } from "./key_kind.ts";
+import { keyKind, unsupportedKey } from "./key_kind.ts";
 import { VerifyKey } from "./signature.ts";
-import { parseSpki } from "./kex/spki.ts";
 import { commonNames } from "./x509/name_constraints.ts";
 import { parseX509, type X509 } from "./x509/parse.ts";
 
@@ -84,10 +83,14 @@ export class PeerCertificate {
     return typeof c === "string" ? undefined : c;
   }
 
-  /** The same certificate, whose common name is no name to be believed (a CA of its path may not give it). */
-  withoutCommonName(): PeerCertificate {
-    const { der, view, key, firstName, altNames } = this;
-    return new PeerCertificate(der, view, key, undefined, firstName, altNames);
+  /** The same certificate without names that are not to be believed (a CA of its path may not give them). */
+  without(names: readonly string[]): PeerCertificate {
+    if (names.length === 0) return this;
+    const { der, view, key, commonName, firstName, altNames } = this;
+    const believed = (n: string | undefined) => n !== undefined && !names.includes(n);
+    const alt = altNames.filter(believed);
+    const common = believed(commonName) ? commonName : undefined;
+    return new PeerCertificate(der, view, key, common, firstName, alt);
   }
 
   /** The certificate as pkijs shows it. */
@@ -97,8 +100,7 @@ export class PeerCertificate {
 
   /** Why the key cannot be used, with the name of its algorithm. */
   get keyReason(): string {
-    const oid = parseSpki(this.view.spki)?.oid;
-    return `its key type is not supported (${oid === undefined ? "damaged" : algorithmName(oid)})`;
+    return `its key type is not supported (${unsupportedKey(this.view.spki)})`;
   }
 
   /** For logs: the first CN, else the first alternative name, else nothing. Never to be trusted. */

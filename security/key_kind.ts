@@ -19,6 +19,9 @@ export const RSA_PSS = "1.2.840.113549.1.1.10";
 export const ED25519 = "1.3.101.112";
 export const ED448 = "1.3.101.113";
 
+/** Longest modulus of RSA, bits (as OpenSSL). */
+export const RSA_BITS_MAX = 16384;
+
 /** Curves on which signatures are verified, by object identifier; the first three sign, too. */
 const CURVES: Readonly<Record<string, { readonly word: string; readonly bits: number }>> = {
   "1.2.840.10045.3.1.7": { word: "prime256v1", bits: 256 },
@@ -116,12 +119,35 @@ export function keyWords(kind: KeyKind): string {
   }
 }
 
+/** What a key that is not supported is, for people: its algorithm, and the curve or length that is at fault. */
+export function unsupportedKey(spki: Uint8Array): string {
+  const parsed = parseSpki(spki);
+  if (parsed === undefined) return "damaged";
+  const name = algorithmName(parsed.oid);
+  if (parsed.oid === Oid.ecPublicKey) {
+    const curve = parsed.params && oidText(parsed.params);
+    return curve ? `${name} ${algorithmName(curve)}` : `${name} with parameters of its own`;
+  }
+  const kind = keyKind(spki);
+  if (kind === undefined || !("bits" in kind)) return name;
+  return `${name} of ${kind.bits} bits${kind.bits <= RSA_BITS_MAX ? " with this exponent" : ""}`;
+}
+
 /** Which key and signature algorithm a name for people is of, or the identifier itself. */
 export function algorithmName(id: string): string {
   return ALGORITHM_NAMES[id] ?? pqName(id) ?? CURVES[id]?.word ?? `algorithm ${id}`;
 }
 
 const ALGORITHM_NAMES: Record<string, string> = {
+  "1.2.840.10045.3.1.1": "prime192v1",
+  "1.3.132.0.31": "secp192k1",
+  "1.3.132.0.32": "secp224k1",
+  "1.3.36.3.3.2.8.1.1.5": "brainpoolP224r1",
+  "1.3.36.3.3.2.8.1.1.8": "brainpoolP256t1",
+  "1.3.36.3.3.2.8.1.1.9": "brainpoolP320r1",
+  "1.3.36.3.3.2.8.1.1.12": "brainpoolP384t1",
+  "1.3.36.3.3.2.8.1.1.14": "brainpoolP512t1",
+  "1.2.156.10197.1.301": "SM2",
   [RSA]: "RSA",
   [RSA_PSS]: "RSA-PSS",
   [ED25519]: "Ed25519",

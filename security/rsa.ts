@@ -9,9 +9,10 @@
 import { createHash } from "node:crypto";
 import { children, contents, readTlv, Tag } from "./der.ts";
 import { parseSpki } from "./kex/spki.ts";
+import { RSA_BITS_MAX } from "./key_kind.ts";
 
-/** Longest modulus, bits (as OpenSSL). */
-export const RSA_BITS_MAX = 16384;
+/** Longest public exponent, bits (FIPS 186-5 §A.1.1). */
+const EXPONENT_BITS_MAX = 256;
 
 /** DigestInfo up to the digest, by digest (RFC 8017 §9.2, note 1). */
 const DIGEST_INFO: Readonly<Record<string, string>> = {
@@ -42,6 +43,7 @@ export interface RsaKey {
   readonly n: bigint;
   readonly e: bigint;
   readonly bits: number;
+  readonly exponentBits: number;
 }
 
 /** The RSA key in a SubjectPublicKeyInfo, or undefined. */
@@ -55,9 +57,10 @@ export function rsaKeyOf(spki: Uint8Array): RsaKey | undefined {
   const e = BigInt("0x0" + contents(eTlv).toHex());
   const bits = n === 0n ? 0 : n.toString(2).length;
   if (bits < 512 || bits > RSA_BITS_MAX || (e & 1n) === 0n || e < 3n || e >= n) return undefined;
-  // Large exponents cost seconds with large moduli (OpenSSL has the same bound).
-  if (bits > 3072 && e.toString(2).length > 64) return undefined;
-  return { n, e, bits };
+  // Large exponents cost seconds with large moduli (OpenSSL has the same bound), and above FIPS 186-5's nobody has one.
+  const exponentBits = e.toString(2).length;
+  if (exponentBits > (bits > 3072 ? 64 : EXPONENT_BITS_MAX)) return undefined;
+  return { n, e, bits, exponentBits };
 }
 
 function power(base: bigint, exponent: bigint, modulus: bigint): bigint {

@@ -1,8 +1,8 @@
 /**
  * Verifying signatures of OAP and of certificates: RSA, RSA-PSS, ECDSA, EdDSA, ML-DSA, SLH-DSA (spec 40 §4).
  *
- * `node:crypto` for the classical ones (all eight digests), WebCrypto for the post-quantum ones, `@noble` for curves
- * that the runtime does not know, and for P-521 with a digest below 33 bytes.
+ * `node:crypto` for the classical ones (all eight digests), WebCrypto for the post-quantum ones and for P-521 with SHA-1
+ * and SHA-256, `@noble` for curves that the runtime does not know, and for P-521 with other digests below 33 bytes.
  */
 
 import { ecdsa, weierstrass } from "@noble/curves/abstract/weierstrass.js";
@@ -16,14 +16,7 @@ import { children, contents, readTlv, Tag, unsigned } from "./der.ts";
 import { digestWord, type KeyKind, keyKind, P521_DIGEST_BYTES_MIN } from "./key_kind.ts";
 import { parseSpki } from "./kex/spki.ts";
 import { pqSubtle } from "./pq_subtle.ts";
-import {
-  type PssParams,
-  RSA_BITS_MAX,
-  type RsaKey,
-  rsaKeyOf,
-  verifyPkcs1,
-  verifyPss,
-} from "./rsa.ts";
+import { type PssParams, type RsaKey, rsaKeyOf, verifyPkcs1, verifyPss } from "./rsa.ts";
 
 /** P-224 (FIPS 186-4 D.1.2.2), which the library does not ship. */
 const p224 = ecdsa(
@@ -52,6 +45,7 @@ const CURVES: Readonly<Record<string, ReturnType<typeof ecdsa>>> = {
 /** A public key that verifies, made once for a certificate. */
 export class VerifyKey {
   #pq: CryptoKey | undefined;
+  #web: CryptoKey | undefined;
   #node: KeyObject | undefined;
   #rsa: RsaKey | undefined;
 
@@ -63,8 +57,31 @@ export class VerifyKey {
   /** Takes a SubjectPublicKeyInfo; `undefined` for key types that sign nothing here. */
   static of(spki: Uint8Array): VerifyKey | undefined {
     const kind = keyKind(spki);
-    if (kind !== undefined && "bits" in kind && kind.bits > RSA_BITS_MAX) return undefined;
-    return kind && new VerifyKey(kind, spki.slice());
+    if (kind === undefined) return undefined;
+    const made = new VerifyKey(kind, spki.slice());
+    if (kind.type !== "rsa" && kind.type !== "rsa-pss") return made;
+    made.#rsa = rsaKeyOf(spki);
+    return made.#rsa && made;
+  }
+
+  /** What one verification costs, in verifications on P-256 (a millisecond of a slow machine). */
+  cost(word: string | null): number {
+    const { kind } = this;
+    switch (kind.type) {
+      case "rsa":
+      case "rsa-pss": {
+        const { bits, exponentBits } = this.#rsa!;
+        return (bits / 4096) ** 2 * exponentBits / 40;
+      }
+      case "ec":
+        return kind.curve === "secp521r1" && isShort(word) && !(word! in WEB_DIGESTS)
+          ? 12
+          : EC_COSTS[kind.curve] ?? 1;
+      case "slh-dsa":
+        return kind.name.endsWith("f") ? 8 : 3;
+      default:
+        return 0.5;
+    }
   }
 
   /**
@@ -109,7 +126,7 @@ export class VerifyKey {
           return await pqSubtle.verify(kind.name, this.#pq, signature.slice(), data.slice());
         case "rsa":
         case "rsa-pss": {
-          const key = this.#rsa ??= rsaKeyOf(this.spki);
+          const key = this.#rsa;
           if (key === undefined || word === null) return false;
           return pss === undefined
             ? verifyPkcs1(key, word, data, signature)
@@ -117,7 +134,7 @@ export class VerifyKey {
         }
         case "ec":
           if (word === null) return false;
-          return this.#verifyEc(kind.curve, word, data, signature);
+          return await this.#verifyEc(kind.curve, word, data, signature);
         case "ed448":
           // Bits 448 to 455 of both halves but the sign are zero (RFC 8032 §5.2.7).
           if (signature.length !== 114 || (signature[56]! & 0x7f) !== 0 || signature[113] !== 0) {
@@ -140,21 +157,65 @@ export class VerifyKey {
     });
   }
 
-  #verifyEc(curve: string, word: string, data: Uint8Array, signature: Uint8Array): boolean {
+  async #verifyEc(
+    curve: string,
+    word: string,
+    data: Uint8Array,
+    signature: Uint8Array,
+  ): Promise<boolean> {
     if (!isEcdsaSignature(signature)) return false;
-    const hash = createHash(word).update(data).digest();
-    const short = curve === "secp521r1" && hash.length < P521_DIGEST_BYTES_MIN;
     const native = curve === "prime256v1" || curve === "secp384r1" || curve === "secp521r1";
+    const short = curve === "secp521r1" && isShort(word);
     if (native && !short) return nodeVerify(word, data, this.#nodeKey(), signature);
+    const hash = WEB_DIGESTS[word];
+    if (short && hash !== undefined) {
+      const raw = plainSignature(signature, 66);
+      if (raw === undefined) return false;
+      const algorithm = { name: "ECDSA", namedCurve: "P-521", hash };
+      this.#web ??= await crypto.subtle.importKey("spki", this.spki, algorithm, false, ["verify"]);
+      return await crypto.subtle.verify(algorithm, this.#web, raw, data.slice());
+    }
     const known = CURVES[curve];
     const point = parseSpki(this.spki)?.key;
     if (known === undefined || point === undefined) return false;
-    return known.verify(signature, hash, point, {
+    return known.verify(signature, createHash(word).update(data).digest(), point, {
       prehash: false,
       lowS: false,
       format: "der",
     });
   }
+}
+
+/** Digests of WebCrypto that are too short for P-521 elsewhere in the runtime. */
+const WEB_DIGESTS: Readonly<Record<string, string>> = { sha1: "SHA-1", sha256: "SHA-256" };
+
+/** Costs of curves, as {@linkcode VerifyKey.cost}. */
+const EC_COSTS: Readonly<Record<string, number>> = {
+  prime256v1: 1,
+  secp384r1: 2,
+  secp521r1: 3,
+  secp224r1: 4,
+  secp256k1: 4,
+  brainpoolP256r1: 4,
+  brainpoolP384r1: 7,
+  brainpoolP512r1: 7,
+};
+
+/** Whether a digest is shorter than what the runtime's own verification takes on P-521. */
+function isShort(word: string | null): boolean {
+  return word !== null && createHash(word).digest().length < P521_DIGEST_BYTES_MIN;
+}
+
+/** Both numbers of a signature one after the other, each of so many bytes; undefined if one is longer. */
+function plainSignature(signature: Uint8Array, bytes: number): Uint8Array<ArrayBuffer> | undefined {
+  const raw = new Uint8Array(2 * bytes);
+  for (const [i, part] of (children(readTlv(signature)!) ?? []).entries()) {
+    const value = contents(part);
+    const from = value[0] === 0 ? 1 : 0;
+    if (value.length - from > bytes) return undefined;
+    raw.set(value.subarray(from), (i + 1) * bytes - (value.length - from));
+  }
+  return raw;
 }
 
 /** Whether bytes are one SEQUENCE of two positive INTEGERs in their shortest form, and nothing else. */

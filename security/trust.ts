@@ -8,10 +8,11 @@
 
 import { certificateAlgorithm } from "./certificate_algorithm.ts";
 import type { CostlyWork } from "./costly_work.ts";
-import { VerifyKey } from "./signature.ts";
 import type { PeerCertificate } from "./certificate.ts";
 import { sha256 } from "./digest.ts";
-import { findPath, isSelfIssued, keyIdsFit, type PathResult } from "./x509/path.ts";
+import { algorithmName, unsupportedKey } from "./key_kind.ts";
+import { VerifyKey } from "./signature.ts";
+import { findPath, nameOf, type PathResult } from "./x509/path.ts";
 import type { X509 } from "./x509/parse.ts";
 
 /** Good verdicts remembered. */
@@ -33,8 +34,8 @@ export type ChainVerdict =
     readonly path: readonly X509[];
     readonly sha1: boolean;
     readonly weakRsaBits: number | undefined;
-    /** The common name may be used as a name; see {@linkcode PathResult}. */
-    readonly commonNameAllowed: boolean;
+    /** Names of the leaf that are not to be believed; see {@linkcode PathResult}. */
+    readonly excludedNames: readonly string[];
   }
   | { readonly ok: false; readonly reason: string };
 
@@ -46,16 +47,50 @@ function keyOf(c: X509): VerifyKey | undefined {
   return key ?? undefined;
 }
 
-/** Whether the key of `issuer` made the signature of `subject`. */
-async function isSignedBy(subject: X509, issuer: X509, work?: CostlyWork): Promise<boolean> {
-  const algorithm = algorithmOf(subject);
+/** Verdicts on certificates' signatures by their own keys, which are asked for by every search that meets a root. */
+const ownSignatures = new WeakMap<X509, boolean | string>();
+
+/** Whether the key of `issuer` made the signature of `subject`, or why that cannot be said. */
+async function isSignedBy(
+  subject: X509,
+  issuer: X509,
+  work?: CostlyWork,
+): Promise<boolean | string> {
+  const known = subject === issuer ? ownSignatures.get(subject) : undefined;
+  if (known !== undefined) return known;
+  const verdict = await checkSignature(subject, issuer, work);
+  // A bad one may be one that nobody had time to check.
+  if (subject === issuer && verdict !== false) ownSignatures.set(subject, verdict);
+  return verdict;
+}
+
+async function checkSignature(
+  subject: X509,
+  issuer: X509,
+  work?: CostlyWork,
+): Promise<boolean | string> {
   const key = keyOf(issuer);
-  if (algorithm === undefined || key === undefined) return false;
+  if (key === undefined) {
+    return `the key of ${nameOf(issuer)} is of a type that is not supported (${
+      unsupportedKey(issuer.spki)
+    })`;
+  }
+  const algorithm = algorithmOf(subject);
+  if (algorithm === undefined) {
+    const name = algorithmName(subject.signatureOid);
+    return `${nameOf(subject)} is signed in a way that is not supported (${name})`;
+  }
   const { type } = key.kind;
   // A key for PSS alone signs PSS alone; one for RSA signs both.
   if (type !== algorithm.type && !(type === "rsa" && algorithm.type === "rsa-pss")) return false;
   const { word, pss } = algorithm;
   return await key.verifyDigest(word, pss, subject.tbs, subject.signature, work);
+}
+
+/** What a check costs, in verifications on P-256. */
+function costOf(subject: X509, issuer: X509): number {
+  const word = algorithmOf(subject)?.word;
+  return (word === undefined ? undefined : keyOf(issuer)?.cost(word)) ?? 0;
 }
 
 function algorithmOf(c: X509) {
@@ -73,8 +108,7 @@ function marksOf(c: X509): string[] {
 
 /** The certificates that are trusted, and the chains found so far. */
 export class TrustStore {
-  readonly #anchors: X509[] = [];
-  readonly #others: X509[] = [];
+  readonly #certificates: readonly X509[];
   readonly #revoked: ReadonlySet<string>;
   /** Good verdicts by hash of the leaf, valid until the first certificate of the chain expires. */
   readonly #verdicts = new Map<
@@ -82,28 +116,21 @@ export class TrustStore {
     { verdict: ChainVerdict; notBeforeMs: number; notAfterMs: number }
   >();
 
-  private constructor(revoked: readonly PeerCertificate[]) {
-    this.#revoked = new Set(revoked.flatMap((c) => marksOf(c.view)));
-  }
-
-  /** Makes a store; a certificate that is signed with its own key is an anchor (spec 40 §14). */
-  static async of(
+  /**
+   * Makes a store; a certificate that is signed with its own key is an anchor (spec 40 §14). That is found out when a
+   * search meets it: a store of a hundred certificates costs no hundred signatures.
+   */
+  constructor(
     certificates: readonly PeerCertificate[],
     revoked: readonly PeerCertificate[] = [],
-  ): Promise<TrustStore> {
-    const store = new TrustStore(revoked);
-    for (const { view } of certificates) {
-      if (store.#isRevoked(view)) continue;
-      // One whose key identifier contradicts itself is no root (RFC 5280 §4.2.1.1).
-      const own = isSelfIssued(view) && keyIdsFit(view, view) && await isSignedBy(view, view);
-      (own ? store.#anchors : store.#others).push(view);
-    }
-    return store;
+  ) {
+    this.#revoked = new Set(revoked.flatMap((c) => marksOf(c.view)));
+    this.#certificates = certificates.map((c) => c.view).filter((c) => !this.#isRevoked(c));
   }
 
   /** Certificates held. */
   get size(): number {
-    return this.#anchors.length + this.#others.length;
+    return this.#certificates.length;
   }
 
   #isRevoked(c: X509): boolean {
@@ -120,27 +147,27 @@ export class TrustStore {
     const hash = sha256(leaf.der).toHex();
     const known = this.#verdicts.get(hash);
     if (known && nowMs >= known.notBeforeMs && nowMs < known.notAfterMs) return known.verdict;
-    const stock = { anchors: this.#anchors, others: this.#others };
     let checked = 0;
     const check = async (subject: X509, issuer: X509) => {
       if (work !== undefined && ++checked % SIGNATURES_AT_ONCE === 0) await pause();
       return await isSignedBy(subject, issuer, work);
     };
+    const signatures = { check, cost: costOf };
     const found: PathResult = await findPath(
       view,
-      stock,
+      this.#certificates,
       nowMs,
-      check,
+      signatures,
       (c) => this.#isRevoked(c),
     );
     if (!found.ok) return found;
-    const { path, commonNameAllowed } = found;
+    const { path, excludedNames } = found;
     const verdict: ChainVerdict = {
       ok: true,
       path,
       sha1: path.slice(0, -1).some((c) => ["sha1", "md5"].includes(algorithmOf(c)?.word ?? "")),
       weakRsaBits: path.map(rsaBits).find((bits) => bits !== undefined && bits < 2048),
-      commonNameAllowed,
+      excludedNames,
     };
     if (this.#verdicts.size >= VERDICTS_MAX) {
       this.#verdicts.delete(this.#verdicts.keys().next().value!);

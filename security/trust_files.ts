@@ -42,7 +42,7 @@ export class TrustFiles {
   }
 
   /** Loads the store; the reason when it cannot be loaded. */
-  async load(): Promise<string | undefined> {
+  load(): string | undefined {
     const stamp = this.#stampNow();
     const certificates: PeerCertificate[] = [];
     const revoked: PeerCertificate[] = [];
@@ -58,7 +58,7 @@ export class TrustFiles {
         return this.#failure = reason;
       }
     }
-    this.#store = await TrustStore.of(certificates, revoked);
+    this.#store = new TrustStore(certificates, revoked);
     this.#stamp = stamp;
     this.#failure = "";
     return undefined;
@@ -68,9 +68,9 @@ export class TrustFiles {
    * The store as the files are now. After a change that cannot be loaded there is none: an operator
    * who took a root away must not be left with it.
    */
-  async current(): Promise<TrustStore | string> {
+  current(): TrustStore | string {
     const loaded = this.#store !== undefined || this.#failure !== "";
-    if (!loaded || this.#stampNow() !== this.#stamp) await this.load();
+    if (!loaded || this.#stampNow() !== this.#stamp) this.load();
     return this.#store ?? `the trust store cannot be loaded: ${this.#failure}`;
   }
 

@@ -128,8 +128,8 @@ export class OapService {
   }
 
   /** Loads the trust store; a failure means that the IRMd must not start (spec 40 §13.2). */
-  async start(): Promise<OapFailure | undefined> {
-    const reason = await this.#trust.load();
+  start(): OapFailure | undefined {
+    const reason = this.#trust.load();
     return reason === undefined ? undefined : new OapFailure(-Errno.EAUTH, reason);
   }
 
@@ -304,7 +304,7 @@ export class OapService {
       line: "Failed to verify peer with CA store.",
       reason,
     });
-    const store = await this.#trust.current();
+    const store = this.#trust.current();
     if (typeof store === "string") return untrusted(store);
     const verdict = await store.verify(certificate, Date.now(), work);
     if (!verdict.ok) return untrusted(verdict.reason);
@@ -323,7 +323,7 @@ export class OapService {
       if (reason) return untrusted(`${reason} (strict-crt)`);
     }
     this.#log.dbg("Successfully verified peer crt.");
-    return verdict.commonNameAllowed ? certificate : certificate.withoutCommonName();
+    return certificate.without(verdict.excludedNames);
   }
 }
 

@@ -6,6 +6,7 @@
  * intersects them; a form that nobody processes refuses. Common names that look like DNS names are constrained as such.
  */
 
+import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import {
   type GeneralName,
   type Name,
@@ -16,8 +17,13 @@ import {
   type X509,
 } from "./parse.ts";
 
-/** Comparisons that one certificate may cost. */
+/** Comparisons that one search may cost. */
 export const COMPARISONS_MAX = 1 << 18;
+
+/** What is left of them. */
+export interface Comparisons {
+  left: number;
+}
 
 /** What a single comparison says. */
 type Match = "inside" | "outside" | "unsupported";
@@ -39,16 +45,12 @@ function namesOf(c: X509): GeneralName[] {
   const names: GeneralName[] = [...c.altNames];
   const none = new Uint8Array(0);
   if (c.subject.rdns.length > 0) {
-    names.push({ form: 4, text: undefined, name: c.subject, bytes: none });
+    names.push({ form: 4, text: undefined, lower: undefined, name: c.subject, bytes: none });
     for (const rdn of c.subject.rdns) {
       for (const a of rdn) {
         if (a.oid !== OID_EMAIL) continue;
-        names.push({
-          form: 1,
-          text: a.tag === 0x16 ? a.text : undefined,
-          name: undefined,
-          bytes: none,
-        });
+        const text = a.tag === 0x16 ? a.text : undefined;
+        names.push({ form: 1, text, lower: text?.toLowerCase(), name: undefined, bytes: none });
       }
     }
   }
@@ -67,9 +69,14 @@ export function looksLikeDns(text: string): boolean {
 }
 
 /** Why a certificate breaks constraints from above, for a person; undefined if it keeps to them. */
-export function violation(c: X509, isLeaf: boolean, above: NameConstraints): string | undefined {
+export function violation(
+  c: X509,
+  isLeaf: boolean,
+  above: NameConstraints,
+  comparisons: Comparisons,
+): string | undefined {
   const names = namesOf(c);
-  // Beside DNS names a common name is none: whether it may be used as a peer's name, `allowsCommonName` says.
+  // Beside DNS names a common name is none: whether it may be used as a peer's name, `allowsPeerName` says.
   if (isLeaf && !c.altNames.some((n) => n.form === 2)) {
     for (const cn of commonNames(c).map((n) => n.replace(/\0+$/, ""))) {
       if (cn.includes("\0")) return "its common name holds a NUL and cannot be compared";
@@ -77,13 +84,8 @@ export function violation(c: X509, isLeaf: boolean, above: NameConstraints): str
     }
   }
   const constraints = above.permitted.length + above.excluded.length;
-  if (names.length * constraints > COMPARISONS_MAX) return "its names and constraints are too many";
-  for (const { base } of [...above.permitted, ...above.excluded]) {
-    // RFC 5280 §4.2.1.10: a critical constraint of a form that is not processed must not be passed over.
-    if (above.critical && [0, 3, 5, 8].includes(base.form)) {
-      return `names are constrained by a form that is not supported (${FORMS[base.form]})`;
-    }
-  }
+  comparisons.left -= names.length * constraints;
+  if (comparisons.left < 0) return "its names and constraints are too many";
   for (const name of names) {
     const reason = nameViolation(name, above);
     if (reason !== undefined) return reason;
@@ -92,38 +94,56 @@ export function violation(c: X509, isLeaf: boolean, above: NameConstraints): str
 }
 
 function dnsName(text: string): GeneralName {
-  return { form: 2, text, name: undefined, bytes: new Uint8Array(0) };
+  const bytes = new Uint8Array(0);
+  return { form: 2, text, lower: text.toLowerCase(), name: undefined, bytes };
 }
 
-/** Whether a common name that is used as a name may be: where DNS names are constrained, it is one of them. */
-export function allowsCommonName(cn: string, above: readonly NameConstraints[]): boolean {
-  return above.every((nc) => nameViolation(dnsName(cn), nc) === undefined);
+/** What a peer may be called by a certificate: its common names and DNS names. */
+export function peerNames(c: X509): string[] {
+  return [...commonNames(c), ...c.altNames.flatMap((n) => n.form === 2 ? [n.text ?? ""] : [])];
+}
+
+/**
+ * Whether a name may be used as a peer's: where DNS names are constrained, it is one of those, whether it stands in an
+ * alternative name or is a common name; the same of addresses, if it is written as one.
+ */
+export function allowsPeerName(text: string, above: readonly NameConstraints[]): boolean {
+  const bytes = parseInet4(text) ?? parseInet6(text);
+  const names = [
+    dnsName(text),
+    ...(bytes === undefined ? [] : [{ ...dnsName(text), form: 7, bytes }]),
+  ];
+  return above.every((nc) => names.every((n) => nameViolation(n, nc) === undefined));
 }
 
 function nameViolation(name: GeneralName, above: NameConstraints): string | undefined {
-  const form = FORMS[name.form]!;
+  const fault = faultOf(name, above);
+  if (fault === undefined || fault === "limited") {
+    return fault && "a constraint has a minimum or maximum";
+  }
   const shown = name.text ?? name.name?.canonical ?? name.bytes.toHex();
+  return `the ${FORMS[name.form]} "${shown}" ${fault}`;
+}
+
+function faultOf(name: GeneralName, above: NameConstraints): string | undefined {
+  const INCOMPARABLE = "cannot be compared with its constraints";
   let permitted: "none" | "no" | "yes" = "none";
   for (const subtree of above.permitted) {
     if (subtree.base.form !== name.form) continue;
-    if (subtree.limited) return "a constraint has a minimum or maximum";
+    if (subtree.limited) return "limited";
     if (permitted === "yes") continue;
     permitted = "no";
     const m = match(name, subtree);
-    if (m === "unsupported") {
-      return `the ${form} "${shown}" cannot be compared with its constraints`;
-    }
+    if (m === "unsupported") return INCOMPARABLE;
     if (m === "inside") permitted = "yes";
   }
-  if (permitted === "no") return `the ${form} "${shown}" is not among those permitted`;
+  if (permitted === "no") return "is not among those permitted";
   for (const subtree of above.excluded) {
     if (subtree.base.form !== name.form) continue;
-    if (subtree.limited) return "a constraint has a minimum or maximum";
+    if (subtree.limited) return "limited";
     const m = match(name, subtree);
-    if (m === "unsupported") {
-      return `the ${form} "${shown}" cannot be compared with its constraints`;
-    }
-    if (m === "inside") return `the ${form} "${shown}" is excluded`;
+    if (m === "unsupported") return INCOMPARABLE;
+    if (m === "inside") return "is excluded";
   }
   return undefined;
 }
@@ -133,7 +153,7 @@ function match(name: GeneralName, { base }: Subtree): Match {
     case 1:
       return matchMail(name.text, base.text);
     case 2:
-      return matchDns(name.text, base.text);
+      return matchDns(name.lower, base.lower);
     case 4:
       return matchDirectory(name.name, base.name);
     case 6:
@@ -147,14 +167,12 @@ function match(name: GeneralName, { base }: Subtree): Match {
 
 const lower = (s: string) => s.toLowerCase();
 
+/** Of names in small letters. */
 function matchDns(name: string | undefined, base: string | undefined): Match {
   if (name === undefined || base === undefined) return "unsupported";
-  if (base === "") return "inside";
-  const n = lower(name);
-  const b = lower(base);
-  if (n === b) return "inside";
-  const under = b.startsWith(".") ? b : `.${b}`;
-  return n.endsWith(under) ? "inside" : "outside";
+  if (base === "" || name === base) return "inside";
+  if (!name.endsWith(base)) return "outside";
+  return base.startsWith(".") || name[name.length - base.length - 1] === "." ? "inside" : "outside";
 }
 
 function matchMail(name: string | undefined, base: string | undefined): Match {

@@ -40,6 +40,8 @@ export interface GeneralName {
   readonly form: number;
   /** Text of forms 1, 2 and 6; undefined if it is not ASCII. */
   readonly text: string | undefined;
+  /** The text in small letters. */
+  readonly lower: string | undefined;
   /** Name of form 4. */
   readonly name: Name | undefined;
   readonly bytes: Uint8Array;
@@ -54,7 +56,6 @@ export interface Subtree {
 
 /** nameConstraints. */
 export interface NameConstraints {
-  readonly critical: boolean;
   readonly permitted: readonly Subtree[];
   readonly excluded: readonly Subtree[];
 }
@@ -178,13 +179,7 @@ function read(der: Uint8Array): X509 {
   }
   const serial = contents(expect(fields[i++], Tag.integer, "the serial number"));
   if (serial.length === 0) refuse("its serial number is empty");
-  // X.690 §8.3.2: the first nine bits are not all the same.
-  if (
-    serial.length > 1 &&
-    (serial[0] === 0 ? serial[1]! < 0x80 : serial[0] === 0xff && serial[1]! >= 0x80)
-  ) {
-    refuse("its serial number is not in its shortest form");
-  }
+  if (!isShortest(serial)) refuse("its serial number is not in its shortest form");
   const inner = expect(fields[i++], Tag.sequence, "the inner signature algorithm");
   if (!sameBytes(slice(inner), slice(algorithm!))) {
     refuse("the signature algorithm outside is not the one inside");
@@ -219,6 +214,12 @@ function read(der: Uint8Array): X509 {
   };
 }
 
+/** Whether the contents of an INTEGER are: the first nine bits are not all the same (X.690 §8.3.2). */
+function isShortest(c: Uint8Array): boolean {
+  if (c.length < 2) return c.length === 1;
+  return c[0] === 0 ? c[1]! >= 0x80 : c[0] !== 0xff || c[1]! < 0x80;
+}
+
 function slice(t: Tlv): Uint8Array {
   return t.bytes.subarray(t.at, t.to);
 }
@@ -238,12 +239,19 @@ const STRING_TAGS: Readonly<Record<number, string>> = {
   0x13: "ascii",
   0x14: "latin1",
   0x16: "ascii",
-  0x1a: "ascii",
   0x1c: "ucs-4",
   0x1e: "utf-16be",
 };
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf16 = new TextDecoder("utf-16be", { fatal: true, ignoreBOM: true });
+
+/** Tags of values that are no text and may be in a name: BIT STRING, SEQUENCE, and strings of 7 bits that have more. */
+const OTHER_VALUES: ReadonlySet<number> = new Set([0x03, 0x12, 0x13, 0x16, 0x30]);
+
+function unreadable(value: Tlv): never {
+  const is = value.tag in STRING_TAGS ? "is not in its encoding" : "is of no type of names";
+  return refuse(`a value in a name ${is}`);
+}
 
 /** The text of a string value, undefined if it is none. */
 function textOf(t: Tlv): string | undefined {
@@ -297,7 +305,7 @@ export function readName(t: Tlv): Name {
       if (oid === undefined || value === undefined || more.length > 0) {
         refuse("a name cannot be read");
       }
-      const text = textOf(value);
+      const text = textOf(value) ?? (OTHER_VALUES.has(value.tag) ? undefined : unreadable(value));
       const how = text === undefined ? `#${slice(value).toHex()}` : JSON.stringify(fold(text));
       return { oid, tag: value.tag, text, canonical: `${oid}=${how}` };
     });
@@ -336,9 +344,7 @@ function readExtensions(t: Tlv, version: number, into: Map<string, Extension>): 
     const oid = (parts[0] && oidText(parts[0])) ?? refuse("an extension has no identifier");
     let critical = false;
     if (parts[1]?.tag === 0x01) {
-      const b = contents(parts[1]);
-      if (b.length !== 1 || (b[0] !== 0 && b[0] !== 0xff)) refuse("a BOOLEAN is not 00 or ff");
-      critical = b[0] === 0xff;
+      critical = readBoolean(parts[1]);
       parts.splice(1, 1);
     }
     const octets = expect(parts[1], Tag.octetString, `extension ${oid}`);
@@ -351,6 +357,12 @@ function readExtensions(t: Tlv, version: number, into: Map<string, Extension>): 
       into.set(oid, { oid, critical, value: octets });
     } else into.set(oid, { oid, critical, value });
   }
+}
+
+function readBoolean(t: Tlv): boolean {
+  const b = contents(t);
+  if (b.length !== 1 || (b[0] !== 0 && b[0] !== 0xff)) refuse("a BOOLEAN is not 00 or ff");
+  return b[0] === 0xff;
 }
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(Ext));
@@ -384,7 +396,7 @@ function readKnown(extensions: ReadonlyMap<string, Extension>): Known {
   return {
     altNames,
     nameConstraints: names &&
-      readNameConstraints(names, extensions.get(Ext.nameConstraints)!.critical),
+      readNameConstraints(names),
     ...readBasic(basic),
     keyUsage: usage && readUsage(usage),
     purposes: purposes &&
@@ -400,11 +412,13 @@ function readBasic(t: Tlv | undefined): Pick<X509, "ca" | "pathLength"> {
   if (t === undefined) return { ca: undefined, pathLength: undefined };
   const parts = inside(t, "basicConstraints");
   let ca = false;
-  if (parts[0]?.tag === 0x01) ca = contents(parts.shift()!)[0] === 0xff;
+  if (parts[0]?.tag === 0x01) ca = readBoolean(parts.shift()!);
   let pathLength: number | undefined;
   if (parts[0]?.tag === Tag.integer) {
     const c = contents(parts.shift()!);
-    if (c.length === 0 || c[0]! >= 0x80 || c.length > 4) refuse("its path length is no number");
+    if (!isShortest(c) || c[0]! >= 0x80) {
+      refuse("its path length is no number in its shortest form");
+    }
     pathLength = c.reduce((n, b) => n * 256 + b, 0);
   }
   if (parts.length > 0) refuse("basicConstraints cannot be read");
@@ -415,7 +429,9 @@ function readBasic(t: Tlv | undefined): Pick<X509, "ca" | "pathLength"> {
 function readUsage(t: Tlv): number {
   const c = contents(t);
   if (c.length < 2 || c.length > 3 || c[0]! > 7) refuse("keyUsage cannot be read");
-  return (c[1]! << 8) | (c[2] ?? 0);
+  const usage = ((c[1]! << 8) | (c[2] ?? 0)) &
+    (c.length === 2 ? 0xff << (8 + c[0]!) : 0xffff << c[0]!);
+  return usage === 0 ? refuse("its key usage allows nothing") : usage;
 }
 
 function readAuthority(t: Tlv): AuthorityKey {
@@ -433,20 +449,35 @@ function readAuthority(t: Tlv): AuthorityKey {
   return { keyId, issuer, serial };
 }
 
+/** Whether the contents of an OBJECT IDENTIFIER are (X.690 §8.19). */
+function isOid(c: Uint8Array): boolean {
+  return c.length > 0 && c.at(-1)! < 0x80 &&
+    c.every((x, i) => x !== 0x80 || (i > 0 && c[i - 1]! >= 0x80));
+}
+
 /** A GeneralName. */
 function readGeneralName(t: Tlv): GeneralName {
   const form = t.tag & 0x1f;
   if ((t.tag & 0xc0) !== 0x80 || form > 8) refuse("an alternative name is of no known form");
+  const isConstructed = [0, 3, 4, 5].includes(form);
+  if (((t.tag & 0x20) !== 0) !== isConstructed) refuse("an alternative name is of another form");
+  if (form === 0) {
+    const [id, value, ...more] = inside(t, "another name");
+    if (id === undefined || oidText(id) === undefined || value?.tag !== 0xa0 || more.length > 0) {
+      refuse("another name cannot be read");
+    }
+  } else if (form === 3 || form === 5) inside(t, "an alternative name");
+  else if (form === 8 && !isOid(contents(t))) refuse("a registered id cannot be read");
   const bytes = contents(t);
   const isText = form === 1 || form === 2 || form === 6;
   const text = isText && !bytes.some((b) => b > 0x7f || b === 0) ? latin1(bytes) : undefined;
   if (isText && text === undefined) refuse("an alternative name is not ASCII");
   let name: Name | undefined;
   if (form === 4) name = readName(expect(inside(t, "a name")[0], Tag.sequence, "a name"));
-  return { form, text, name, bytes };
+  return { form, text, lower: text?.toLowerCase(), name, bytes };
 }
 
-function readNameConstraints(t: Tlv, critical: boolean): NameConstraints {
+function readNameConstraints(t: Tlv): NameConstraints {
   const lists: { permitted: Subtree[]; excluded: Subtree[] } = { permitted: [], excluded: [] };
   for (const part of inside(t, "nameConstraints")) {
     const list = part.tag === 0xa0
@@ -462,5 +493,5 @@ function readNameConstraints(t: Tlv, critical: boolean): NameConstraints {
       list.push({ base: readGeneralName(base ?? refuse("a subtree is empty")), limited });
     }
   }
-  return { critical, ...lists };
+  return lists;
 }

@@ -8,14 +8,25 @@
  * that came farthest. What is accepted is what `openssl verify` accepts, with the exceptions in `docs/security.md`.
  */
 
-import { allowsCommonName, commonNames, violation } from "./name_constraints.ts";
+import {
+  allowsPeerName,
+  commonNames,
+  type Comparisons,
+  COMPARISONS_MAX,
+  peerNames,
+  violation,
+} from "./name_constraints.ts";
 import { Ext, type NameConstraints, sameBytes, type X509 } from "./parse.ts";
 
 /** Longest path, certificates. */
 export const PATH_MAX = 16;
-/** Budget of one search: signatures checked, and certificates looked at. */
-export const SIGNATURES_MAX = 96;
+/** Budget of one search: signatures checked, what they cost, and certificates looked at. */
+export const SIGNATURES_MAX = 48;
 export const STEPS_MAX = 4096;
+/** What the signatures of one search may cost, in verifications on P-256 (about a millisecond). */
+export const COST_MAX = 24;
+/** Signatures that a search may check whatever they cost: the longest chains that are in use. */
+const SIGNATURES_FREE = 5;
 
 /** Extensions whose meaning is enforced, or that OpenSSL takes too; others must not be critical. */
 const MAY_BE_CRITICAL: ReadonlySet<string> = new Set([
@@ -48,10 +59,12 @@ const BROKEN_DIGESTS: ReadonlySet<string> = new Set([
   "1.2.840.10045.4.1",
 ]);
 
-/** Certificates that a search may use. */
-export interface Stock {
-  readonly anchors: readonly X509[];
-  readonly others: readonly X509[];
+/** How signatures are checked. */
+export interface Signatures {
+  /** Whether `issuer`'s key made the signature of `subject`; a string says why that cannot be checked. */
+  check(subject: X509, issuer: X509): Promise<boolean | string>;
+  /** What a check with this issuer's key costs, in verifications on P-256. */
+  cost(subject: X509, issuer: X509): number;
 }
 
 /** What a search says: the path, leaf first, or why there is none. */
@@ -59,13 +72,10 @@ export type PathResult =
   | {
     readonly ok: true;
     readonly path: readonly X509[];
-    /** The common name may be used as a name: no constraint on DNS names of the path is against it. */
-    readonly commonNameAllowed: boolean;
+    /** Names of the leaf that are not to be believed: constraints of the path are against their use as a peer's name. */
+    readonly excludedNames: readonly string[];
   }
   | { readonly ok: false; readonly reason: string };
-
-/** Checks that `issuer`'s key made the signature of `subject`. */
-export type SignatureCheck = (subject: X509, issuer: X509) => Promise<boolean>;
 
 /** Whether a certificate names itself as issuer. */
 export function isSelfIssued(c: X509): boolean {
@@ -84,6 +94,12 @@ export function keyIdsFit(c: X509, issuer: X509): boolean {
   return a.issuer === undefined || a.issuer.canonical === issuer.issuer.canonical;
 }
 
+/** Whether a certificate may be a root; it is one if its own key made its signature, too. */
+function mayBeAnchor(c: X509): boolean {
+  // One whose key identifier contradicts itself is no root (RFC 5280 §4.2.1.1).
+  return isSelfIssued(c) && keyIdsFit(c, c);
+}
+
 /** A short name of a certificate for people. */
 export function nameOf(c: X509): string {
   const cn = commonNames(c)[0] ?? c.altNames.find((n) => n.text !== undefined)?.text;
@@ -94,32 +110,33 @@ export function nameOf(c: X509): string {
 }
 
 class Search {
-  readonly #stock: Stock;
+  readonly #stock: readonly X509[];
   readonly #nowMs: number;
-  readonly #check: SignatureCheck;
+  readonly #signatures: Signatures;
   readonly #revoked: (c: X509) => boolean;
   /** Verdicts by subject and issuer. */
-  readonly #signatures = new Map<X509, Map<X509, boolean>>();
-  #signaturesLeft = SIGNATURES_MAX;
+  readonly #verdicts = new Map<X509, Map<X509, boolean | string>>();
+  #checked = 0;
+  #costLeft = COST_MAX;
   #stepsLeft = STEPS_MAX;
+  readonly #comparisons = { left: COMPARISONS_MAX };
   /** The reason of the path that came farthest. */
   #reason = "";
   #farthest = -1;
   readonly #bySubject = new Map<string, X509[]>();
 
   constructor(
-    stock: Stock,
+    stock: readonly X509[],
     nowMs: number,
-    check: SignatureCheck,
+    signatures: Signatures,
     revoked: (c: X509) => boolean,
   ) {
     this.#stock = stock;
     this.#nowMs = nowMs;
-    this.#check = check;
+    this.#signatures = signatures;
     this.#revoked = revoked;
-    const anchors = new Set(stock.anchors);
     // Anchors first: the shortest path is the one that most peers would find.
-    for (const c of [...stock.anchors, ...stock.others.filter((o) => !anchors.has(o))]) {
+    for (const c of [...stock.filter(mayBeAnchor), ...stock.filter((c) => !mayBeAnchor(c))]) {
       const list = this.#bySubject.get(c.subject.canonical);
       if (list === undefined) this.#bySubject.set(c.subject.canonical, [c]);
       else list.push(c);
@@ -138,11 +155,15 @@ class Search {
     const own = ownReason(leaf, this.#nowMs) ??
       (this.#revoked(leaf) ? `${nameOf(leaf)} is revoked` : undefined);
     if (own !== undefined) return { ok: false, reason: own };
-    const anchor = this.#stock.anchors.find((a) => sameBytes(a.der, leaf.der));
-    if (anchor !== undefined) return { ok: true, path: [leaf], commonNameAllowed: true };
+    const same = this.#bySubject.get(leaf.subject.canonical)?.find((a) =>
+      sameBytes(a.der, leaf.der)
+    );
+    if (same !== undefined && await this.#isAnchor(same)) {
+      return { ok: true, path: [leaf], excludedNames: [] };
+    }
     const found = await this.#extend([leaf]);
     if (found !== undefined) return found;
-    if (this.#signaturesLeft <= 0 || this.#stepsLeft <= 0) {
+    if (this.#isSpent()) {
       return { ok: false, reason: "its paths are too many to try (cross-signed CAs?)" };
     }
     return { ok: false, reason: this.#reason };
@@ -158,21 +179,31 @@ class Search {
       );
       return !inPath && keyIdsFit(top, c);
     });
-    const good = (c: X509) => issuerReason(c, this.#isAnchor(c), this.#nowMs) === undefined;
-    return [...fit.filter(good), ...fit.filter((c) => !good(c))];
+    // Those whose key identifier is the one asked for before those that have none.
+    const id = top.authorityKey?.keyId;
+    const isAsked = (c: X509) => id !== undefined && c.subjectKeyId !== undefined;
+    const good = (c: X509) => issuerReason(c, mayBeAnchor(c), this.#nowMs) === undefined;
+    const rank = (c: X509) => (good(c) ? 0 : 2) + (isAsked(c) ? 0 : 1);
+    return fit.map((c) => ({ c, rank: rank(c) })).sort((a, b) => a.rank - b.rank).map((x) => x.c);
   }
 
-  #isAnchor(c: X509): boolean {
-    return this.#stock.anchors.includes(c);
+  async #isAnchor(c: X509): Promise<boolean> {
+    return mayBeAnchor(c) && await this.#signed(c, c) === true;
   }
 
-  async #signed(subject: X509, issuer: X509): Promise<boolean> {
-    let of = this.#signatures.get(subject);
-    if (of === undefined) this.#signatures.set(subject, of = new Map());
+  #isSpent(): boolean {
+    return this.#stepsLeft <= 0 || this.#checked >= SIGNATURES_MAX ||
+      (this.#costLeft <= 0 && this.#checked >= SIGNATURES_FREE);
+  }
+
+  async #signed(subject: X509, issuer: X509): Promise<boolean | string> {
+    let of = this.#verdicts.get(subject);
+    if (of === undefined) this.#verdicts.set(subject, of = new Map());
     let good = of.get(issuer);
     if (good === undefined) {
-      this.#signaturesLeft -= 1;
-      good = await this.#check(subject, issuer);
+      this.#checked += 1;
+      this.#costLeft -= this.#signatures.cost(subject, issuer);
+      good = await this.#signatures.check(subject, issuer);
       of.set(issuer, good);
     }
     return good;
@@ -183,18 +214,26 @@ class Search {
     const top = path.at(-1)!;
     if (depth >= PATH_MAX) return this.#fail(depth, `its chain is longer than ${PATH_MAX}`);
     const issuers = this.#issuers(path);
-    if (issuers.length === 0) return this.#fail(depth, this.#whyNoIssuer(top));
+    if (issuers.length === 0) return this.#fail(depth, await this.#whyNoIssuer(top));
     for (const issuer of issuers) {
-      if (--this.#stepsLeft < 0 || this.#signaturesLeft <= 0) return undefined;
-      const isAnchor = this.#isAnchor(issuer);
-      const reason = issuerReason(issuer, isAnchor, this.#nowMs) ??
+      if (this.#isSpent()) return undefined;
+      this.#stepsLeft -= 1;
+      const reason = issuerReason(issuer, mayBeAnchor(issuer), this.#nowMs) ??
         (this.#revoked(issuer) ? `${nameOf(issuer)} is revoked` : undefined);
       if (reason !== undefined) {
         this.#fail(depth + 0.5, reason);
         continue;
       }
-      if (!await this.#signed(top, issuer)) {
-        this.#fail(depth + 0.25, `the signature of ${nameOf(top)} is not by ${nameOf(issuer)}`);
+      const signed = await this.#signed(top, issuer);
+      if (signed !== true) {
+        const why = signed || `the signature of ${nameOf(top)} is not by ${nameOf(issuer)}`;
+        this.#fail(depth + 0.25, why);
+        continue;
+      }
+      const isAnchor = await this.#isAnchor(issuer);
+      const lesser = isAnchor ? undefined : issuerReason(issuer, false, this.#nowMs);
+      if (lesser !== undefined) {
+        this.#fail(depth + 0.5, lesser);
         continue;
       }
       const longer = [...path, issuer];
@@ -203,21 +242,29 @@ class Search {
         if (found !== undefined) return found;
         continue;
       }
-      const broken = pathReason(longer);
+      const broken = pathReason(longer, this.#comparisons);
       if (broken === undefined) {
-        return { ok: true, path: longer, commonNameAllowed: allowsCn(longer) };
+        return { ok: true, path: longer, excludedNames: excludedNames(longer) };
       }
       this.#fail(depth + 0.75, broken);
     }
     return undefined;
   }
 
-  #whyNoIssuer(top: X509): string {
+  async #whyNoIssuer(top: X509): Promise<string> {
+    if (mayBeAnchor(top) && this.#stock.includes(top)) {
+      const own = await this.#signed(top, top);
+      return `${nameOf(top)} is no root: ${own || "its own signature is wrong"}`;
+    }
     const named = this.#bySubject.get(top.issuer.canonical) ?? [];
     if (named.some((c) => !keyIdsFit(top, c))) {
       return `${nameOf(top)} was issued with another key than that of ${nameOf(named[0]!)}`;
     }
-    if (this.#stock.anchors.length === 0) return "no trusted root certificate is installed";
+    if (this.#stock.length === 0) return "no trusted root certificate is installed";
+    if (!this.#stock.some(mayBeAnchor)) {
+      const n = this.#stock.length;
+      return `none of the ${n} certificates installed is a trusted root: each names another as its issuer`;
+    }
     if (isSelfIssued(top)) return `${nameOf(top)} is not among the trusted roots`;
     return "no chain to a trusted root (is its intermediate in untrusted/ and its root in cacert/?)";
   }
@@ -226,12 +273,12 @@ class Search {
 /** A path for a leaf at a time, or why there is none. */
 export function findPath(
   leaf: X509,
-  stock: Stock,
+  stock: readonly X509[],
   nowMs: number,
-  check: SignatureCheck,
+  signatures: Signatures,
   revoked: (c: X509) => boolean = () => false,
 ): Promise<PathResult> {
-  return new Search(stock, nowMs, check, revoked).run(leaf);
+  return new Search(stock, nowMs, signatures, revoked).run(leaf);
 }
 
 /** What is wrong with a certificate by itself. */
@@ -271,7 +318,7 @@ function issuerReason(c: X509, isAnchor: boolean, nowMs: number): string | undef
 }
 
 /** What is wrong with a path as a whole. */
-function pathReason(path: readonly X509[]): string | undefined {
+function pathReason(path: readonly X509[], comparisons: Comparisons): string | undefined {
   // Certificates below that count: CAs that are not self-issued.
   let below = 0;
   for (const [i, c] of path.entries()) {
@@ -282,7 +329,7 @@ function pathReason(path: readonly X509[]): string | undefined {
     // Self-issued CAs are not looked at, a leaf always is.
     if (i > 0 && isSelfIssued(c)) continue;
     for (const nc of constraintsAbove(path, i)) {
-      const broken = violation(c, i === 0, nc);
+      const broken = violation(c, i === 0, nc, comparisons);
       if (broken !== undefined) return `${nameOf(c)}: ${broken}`;
     }
   }
@@ -295,7 +342,7 @@ function constraintsAbove(path: readonly X509[], i: number): NameConstraints[] {
   );
 }
 
-function allowsCn(path: readonly X509[]): boolean {
+function excludedNames(path: readonly X509[]): string[] {
   const above = constraintsAbove(path, 0);
-  return commonNames(path[0]!).every((cn) => allowsCommonName(cn, above));
+  return above.length === 0 ? [] : peerNames(path[0]!).filter((n) => !allowsPeerName(n, above));
 }

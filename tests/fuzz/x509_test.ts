@@ -9,11 +9,11 @@ import { assert } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
 import { PeerCertificate } from "../../security/certificate.ts";
 import { sha1 } from "@noble/hashes/legacy.js";
-import { encodePem } from "../../security/pem.ts";
 import { TrustStore } from "../../security/trust.ts";
 import { sameBytes } from "../../security/x509/parse.ts";
 import { isSelfIssued, keyIdsFit } from "../../security/x509/path.ts";
 import * as make from "../support/certificates.ts";
+import { hasOpenssl, openssl, pem } from "../support/openssl_verify.ts";
 
 /** The moment at which everything is verified. */
 const AT_MS = Date.UTC(2030, 5, 1);
@@ -27,19 +27,7 @@ const STRICTER: readonly RegExp[] = [
   /is a CA certificate signed with a digest that is broken/,
   /may not sign certificates that authenticate \(extended key usage\)/,
   /it has extensions and is of version 1/,
-  /names are constrained by a form that is not supported/,
 ];
-
-const opensslBin = Deno.env.get("OURO_OPENSSL") ?? "openssl";
-
-function hasOpenssl(): boolean {
-  try {
-    const { code, stdout } = new Deno.Command(opensslBin, { args: ["version"] }).outputSync();
-    return code === 0 && /^OpenSSL [3-9]/.test(new TextDecoder().decode(stdout));
-  } catch {
-    return false;
-  }
-}
 
 /** A small seeded generator (mulberry32). */
 class Random {
@@ -337,39 +325,6 @@ function makeWorld(r: Random): World {
   return { trusted, untrusted, leaves };
 }
 
-const pem = (der: Uint8Array) => encodePem("CERTIFICATE", der.slice());
-
-/** What `openssl verify` says of each leaf: `undefined` is good, else its reason. */
-async function openssl(
-  dir: string,
-  trusted: readonly Uint8Array[],
-  untrusted: readonly Uint8Array[],
-  leaves: readonly Uint8Array[],
-): Promise<(string | undefined)[]> {
-  await Deno.writeTextFile(`${dir}/trusted.pem`, trusted.map(pem).join(""));
-  await Deno.writeTextFile(`${dir}/untrusted.pem`, untrusted.map(pem).join(""));
-  const files = leaves.map((leaf, i) => {
-    Deno.writeTextFileSync(`${dir}/leaf${i}.pem`, pem(leaf));
-    return `${dir}/leaf${i}.pem`;
-  });
-  const { stdout, stderr } = await new Deno.Command(opensslBin, {
-    args: [
-      ...["verify", "-no-CApath", "-no-CAstore", "-attime", String(AT_MS / 1000)],
-      ...["-CAfile", `${dir}/trusted.pem`],
-      ...(untrusted.length > 0 ? ["-untrusted", `${dir}/untrusted.pem`] : []),
-      ...files,
-    ],
-  }).output();
-  const out = new TextDecoder().decode(stdout);
-  const err = new TextDecoder().decode(stderr);
-  return files.map((f) => {
-    if (out.includes(`${f}: OK`)) return undefined;
-    const above = err.split(`error ${f}: verification failed`);
-    const told = above.length > 1 ? above[0]!.match(/error \d+ at[^\n]*/g)?.at(-1) : undefined;
-    return told ?? `refused (${err.split("\n")[0]})`;
-  });
-}
-
 /** Paths of a leaf by names alone, leaf first, shorter ones first; no subject and key twice. */
 function* pathsOf(world: World, leaf: PeerCertificate): Generator<PeerCertificate[]> {
   const stock = [...world.trusted, ...world.untrusted].map((m) => PeerCertificate.read(m.der))
@@ -407,10 +362,10 @@ async function whyStricter(
   for (const path of pathsOf(world, leaf)) {
     if (path.length > shortest) break;
     const ders = path.map((c) => c.der);
-    const [theirs] = await openssl(dir, [ders.at(-1)!], ders.slice(1, -1), [der]);
+    const [theirs] = await openssl(dir, AT_MS, [ders.at(-1)!], ders.slice(1, -1), [der]);
     if (theirs !== undefined) continue;
     shortest = path.length;
-    const ours = await (await TrustStore.of(path.slice(1))).verify(leaf, AT_MS);
+    const ours = await (new TrustStore(path.slice(1))).verify(leaf, AT_MS);
     reasons.push(ours.ok ? "a path that is good alone is not found" : ours.reason);
   }
   return reasons.length === 0 ? [reason] : reasons;
@@ -431,10 +386,10 @@ Deno.test({
         const world = makeWorld(r);
         const read = (made: readonly Made[]) =>
           made.map((m) => PeerCertificate.read(m.der)).filter((c) => typeof c !== "string");
-        const store = await TrustStore.of([...read(world.trusted), ...read(world.untrusted)]);
+        const store = new TrustStore([...read(world.trusted), ...read(world.untrusted)]);
         const trusted = world.trusted.map((m) => m.der);
         const untrusted = world.untrusted.map((m) => m.der);
-        const theirs = await openssl(dir, trusted, untrusted, world.leaves);
+        const theirs = await openssl(dir, AT_MS, trusted, untrusted, world.leaves);
         for (const [i, der] of world.leaves.entries()) {
           const leaf = PeerCertificate.read(der);
           const ours = typeof leaf === "string"
@@ -444,7 +399,7 @@ Deno.test({
           if (ours.ok && theirs[i] !== undefined) {
             const path = ours.path.map((c) => c.der);
             const anchor = path.length > 1 ? [path.at(-1)!] : trusted;
-            const [again] = await openssl(dir, anchor, path.slice(1, -1), [der]);
+            const [again] = await openssl(dir, AT_MS, anchor, path.slice(1, -1), [der]);
             // It takes a self-issued certificate for a self-signed one, or its namesake for the issuer.
             const selfIssued = path.length > 2 && ours.path.slice(1, -1).some(isSelfIssued);
             if (again === undefined || (selfIssued && /error (7|19) /.test(again))) counts.gaveUp++;

@@ -171,6 +171,10 @@ export interface Shape {
   readonly signature: SignatureWord;
   /** Another algorithm outside than inside. */
   readonly outer?: SignatureWord;
+  /** Changes the fields of the signed part before they are signed. */
+  readonly fields?: (fields: Bytes[]) => Bytes[];
+  /** Changes what is around: signed part, algorithm, signature. */
+  readonly parts?: (parts: Bytes[]) => Bytes[];
 }
 
 function algorithm(word: SignatureWord): Bytes {
@@ -181,8 +185,7 @@ function algorithm(word: SignatureWord): Bytes {
 /** Makes a certificate, DER. */
 export function certificate(c: Shape): Bytes {
   const version = c.version ?? 3;
-  const tbs = tlv(
-    Tag.sequence,
+  const fields = [
     ...(version === 1 ? [] : [tlv(0xa0, tlv(Tag.integer, Uint8Array.of(version - 1)))]),
     tlv(Tag.integer, c.serial.slice()),
     algorithm(c.signature),
@@ -193,7 +196,9 @@ export function certificate(c: Shape): Bytes {
     ...(c.extensions.length > 0
       ? [tlv(0xa3, tlv(Tag.sequence, ...c.extensions.map((e) => e.slice())))]
       : []),
-  );
+  ];
+  const tbs = tlv(Tag.sequence, ...(c.fields?.(fields) ?? fields));
   const made = sign(SIGNATURES[c.signature].digest, tbs, c.signer.privateKey);
-  return tlv(Tag.sequence, tbs, algorithm(c.outer ?? c.signature), bits(new Uint8Array(made)));
+  const parts = [tbs, algorithm(c.outer ?? c.signature), bits(new Uint8Array(made))];
+  return tlv(Tag.sequence, ...(c.parts?.(parts) ?? parts));
 }

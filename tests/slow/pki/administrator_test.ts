@@ -47,7 +47,7 @@ async function strict(sec: SecDir, path: string): Promise<void> {
 }
 
 async function trusted(sec: SecDir, path: string): Promise<string> {
-  const store = await new TrustFiles(sec.dir, new KeptLog().logger).current();
+  const store = new TrustFiles(sec.dir, new KeptLog().logger).current();
   if (typeof store === "string") return store;
   const verdict = await store.verify(readCertificate(`${sec.dir}/${path}`), Date.now());
   return verdict.ok ? "ok" : verdict.reason;

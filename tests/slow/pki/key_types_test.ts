@@ -24,16 +24,16 @@ for (const keyType of KEY_TYPES.filter((t) => !/slh|rsa[34]/.test(t))) {
     assertEquals(crt.strictReason("server"), undefined);
     assert(crt.strictReason("client")?.includes("clientAuth"));
     assertEquals([crt.commonName, crt.altNames], ["svc", ["svc"]]);
-    const store = await TrustStore.of([root, im]);
+    const store = new TrustStore([root, im]);
     assertEquals((await store.verify(crt, now)).ok, true);
     const later = await store.verify(crt, now + 3 * 86_400_000);
     assert(!later.ok && later.reason.includes("expired"));
     const early = await store.verify(crt, now - 3_600_000);
     assert(!early.ok && early.reason.includes("not valid before"));
-    const alone = await (await TrustStore.of([root])).verify(crt, now);
+    const alone = await (new TrustStore([root])).verify(crt, now);
     assert(!alone.ok && alone.reason.includes("no chain"));
     // The leaf is no CA: nothing below it is trusted.
-    const below = await TrustStore.of([im]);
+    const below = new TrustStore([im]);
     assert(!(await below.verify(crt, now)).ok, "an intermediate alone is no anchor");
   });
 }

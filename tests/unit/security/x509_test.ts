@@ -1,12 +1,15 @@
 // Certificate paths: what failed in trials (tests/vectors/x509.json), and the rules one by one.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import fc from "fast-check";
+import { generateKeyPairSync } from "node:crypto";
 import { PeerCertificate } from "../../../security/certificate.ts";
 import { parsePem } from "../../../security/pem.ts";
 import { TrustStore } from "../../../security/trust.ts";
-import { parseX509 } from "../../../security/x509/parse.ts";
+import { parseX509, type X509 } from "../../../security/x509/parse.ts";
+import { findPath } from "../../../security/x509/path.ts";
+import * as make from "../../support/certificates.ts";
 
 interface Case {
   readonly kind: string;
@@ -31,10 +34,10 @@ function readAll(pems: readonly string[]): PeerCertificate[] {
 async function verdictOf(v: Case, revoked: readonly PeerCertificate[] = []): Promise<string> {
   const leaf = PeerCertificate.readPem(v.leaf);
   if (typeof leaf === "string") return "reject";
-  const store = await TrustStore.of(readAll([...v.trusted, ...v.untrusted]), revoked);
+  const store = new TrustStore(readAll([...v.trusted, ...v.untrusted]), revoked);
   const found = await store.verify(leaf, v.at ? Date.parse(v.at) : Date.now());
   if (!found.ok) return "reject";
-  const named = found.commonNameAllowed ? leaf : leaf.withoutCommonName();
+  const named = leaf.without(found.excludedNames);
   return v.peer === "" || named.isFor(v.peer, false) ? "accept" : "reject-name";
 }
 
@@ -103,4 +106,111 @@ Deno.test("parseX509: never throws on damaged bytes, and takes no other form of 
     }),
     { numRuns: 2000 },
   );
+});
+
+const ed = () => generateKeyPairSync("ed25519");
+const DAY_MS = 86_400_000;
+
+/** A CA or leaf that says no more than it must. */
+function plain(name: string, issuer: string, key: make.Pair, signer: make.Pair, ca: boolean): X509 {
+  const made = parseX509(make.certificate({
+    serial: Uint8Array.of(1),
+    issuer: make.dn(`CN=${issuer}`),
+    subject: make.dn(`CN=${name}`),
+    notBefore: make.timeOf(Date.now() - DAY_MS),
+    notAfter: make.timeOf(Date.now() + DAY_MS),
+    key,
+    extensions: ca ? [make.basicConstraints(true)] : [],
+    signer,
+    signature: "ed25519",
+  }));
+  if (typeof made === "string") throw new Error(made);
+  return made;
+}
+
+Deno.test("findPath: signatures are counted by what they cost, and a chain of five is always checked", async () => {
+  const key = ed();
+  const leaf = plain("leaf", "CA", key, key, false);
+  const stock = Array.from({ length: 100 }, () => plain("CA", "CA", ed(), ed(), true));
+  for (const [cost, most] of [[0.1, 48], [1, 24], [12, 5]] as const) {
+    let asked = 0;
+    const signatures = { check: () => Promise.resolve(++asked < 0), cost: () => cost };
+    const found = await findPath(leaf, stock, Date.now(), signatures);
+    assertMatch(found.ok ? "accepted" : found.reason, /its paths are too many to try/);
+    assertEquals(asked, most);
+  }
+});
+
+Deno.test("findPath: a store's own signatures are checked only where a path meets a root", async () => {
+  const root = ed();
+  const key = ed();
+  const others = Array.from({ length: 50 }, (_, i) => plain(`R${i}`, `R${i}`, key, key, true));
+  const stock = [...others, plain("Root", "Root", root, root, true)];
+  let asked = 0;
+  const signatures = { check: () => Promise.resolve(++asked > 0), cost: () => 1 };
+  const found = await findPath(
+    plain("leaf", "Root", key, root, false),
+    stock,
+    Date.now(),
+    signatures,
+  );
+  assert(found.ok);
+  assertEquals(asked, 2);
+});
+
+Deno.test("TrustStore: the reason names what is not supported, and tells no lie of roots", async () => {
+  const weak = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const key = ed();
+  // The same key with the identifier of P-192.
+  const p192 = Uint8Array.fromHex("2a8648ce3d030101");
+  const odd = (place: number) => (fields: Uint8Array<ArrayBuffer>[]) =>
+    fields.with(place, ((spki) => (spki.set(p192, 15), spki))(fields[place]!.slice()));
+  const shape = {
+    serial: Uint8Array.of(1),
+    notBefore: make.timeOf(Date.now() - DAY_MS),
+    notAfter: make.timeOf(Date.now() + DAY_MS),
+    extensions: [make.basicConstraints(true)],
+  };
+  const read = (der: Uint8Array) => {
+    const c = PeerCertificate.read(der);
+    if (typeof c === "string") throw new Error(c);
+    return c;
+  };
+  const CA = make.dn("CN=CA");
+  const TOP = make.dn("CN=Top");
+  const leaf = read(make.certificate({
+    ...shape,
+    issuer: CA,
+    subject: make.dn("CN=leaf"),
+    key,
+    extensions: [],
+    signer: key,
+    signature: "ed25519",
+  }));
+  const made = (issuer: Uint8Array, pair: make.Pair, more: Partial<make.Shape>) =>
+    read(make.certificate({
+      ...shape,
+      issuer,
+      subject: CA,
+      key: pair,
+      signer: key,
+      signature: "ed25519",
+      ...more,
+    }));
+  const reasonOf = async (...certificates: PeerCertificate[]) => {
+    const verdict = await new TrustStore(certificates).verify(leaf, Date.now());
+    return verdict.ok ? "accepted" : verdict.reason;
+  };
+  assertMatch(await reasonOf(), /^no trusted root certificate is installed$/);
+  assertMatch(
+    await reasonOf(made(TOP, key, {})),
+    /^none of the 1 certificates installed is a trusted root/,
+  );
+  assertMatch(
+    await reasonOf(made(CA, weak, { fields: odd(6) })),
+    /not supported \(EC prime192v1\)/,
+  );
+  const damaged = made(CA, key, { signer: ed() });
+  assertMatch(await reasonOf(damaged), /"CA" is no root: its own signature is wrong/);
+  assertEquals(await reasonOf(made(CA, key, {})), "accepted");
 });

@@ -403,7 +403,7 @@ async function clientOf(c: Case, sec: SecDir, request: Uint8Array): Promise<OapC
   const anchors = (input.store as string[]).map((n) =>
     PeerCertificate.parse(bytes(file.pki[n]!.crt_der))!
   );
-  const trust = await TrustStore.of(anchors);
+  const trust = new TrustStore(anchors);
   const port: OapPort = {
     log: new KeptLog().logger,
     nowNs: () => BigInt(input.request_time_ns),
