@@ -43,7 +43,10 @@ export const COMMANDS: readonly Command[] = [
     summary: "administer names, bindings and IPCPs of the running IRMd",
     links: link("irm", "sbin"),
     section: 8,
-    load: async () => (await import("../irm/main.ts")).main,
+    load: async () => {
+      const { main } = await import("../irm/main.ts");
+      return (args) => main(args, tools());
+    },
     manual: async () => (await import("../irm/manual.ts")).MANUAL,
   },
   {
@@ -145,6 +148,11 @@ export const OWN_WORDS: Readonly<Record<string, string>> = {
 /** The command of that name, if there is one. */
 export function findCommand(name: string): Command | undefined {
   return COMMANDS.find((command) => command.name === name);
+}
+
+/** Names of the commands that people run for themselves, and bind to names. */
+export function tools(): string[] {
+  return allLinks().filter(({ dir }) => dir === "bin").map(({ name }) => name);
 }
 
 /** All links. */

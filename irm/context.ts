@@ -23,6 +23,8 @@ export interface System {
   processExists(pid: number): boolean;
   /** Writes a file as a whole or not at all; why it could not. */
   writeFile(path: string, text: string): string | undefined;
+  /** Tools of this binary, which can be bound without a path. */
+  readonly ownTools: readonly string[];
   /** Directory of the running ouro binary and of the links to it, if it is known. */
   readonly binaryDir: string | undefined;
 }

@@ -29,8 +29,11 @@ function limitMs(code: number): number {
   return WORK.includes(code) ? WORK_MS : ANSWER_MS;
 }
 
-/** Runs `irm` with these words; returns the exit code (0, 1, or 255 without words). */
-export async function main(args: string[]): Promise<number> {
+/**
+ * Runs `irm` with these words; returns the exit code (0, 1, or 255 without words).
+ * @param ownTools names of the tools that are in this binary
+ */
+export async function main(args: string[], ownTools: readonly string[]): Promise<number> {
   const words = splitFlags(args);
   if (words.missingPrefix) {
     complain("--prefix needs a directory.");
@@ -39,7 +42,7 @@ export async function main(args: string[]): Promise<number> {
   if (words.prefix !== undefined) Deno.env.set("OURO_PREFIX", words.prefix);
   const context: Context = {
     admin: new AdminClient(undefined, { limitMs }),
-    system: realSystem,
+    system: { ...realSystem, ownTools },
     json: words.json,
     print: (text) => writeAll(Deno.stdout, text),
     complain,

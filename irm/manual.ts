@@ -89,8 +89,8 @@ The filters act with --json, which prints an array of objects with pid, name, ty
 layer (null before it is in one), hash_algo and hash.
 `,
   "bind program": `
-A program is found by path or in PATH. oping, operf, oecho, ocbr, obc and ovpn that are
-not found there are those of this binary.
+A program is found by path or in PATH. A tool of this binary (oping, ocat, …) that is not
+found there is the one in it.
   irm bind program oping name oping auto -- --listen
 The name is for processes of the user who binds; user U, group G or any say otherwise. A
 program that is started runs as that user (with group and any, as the one who binds).

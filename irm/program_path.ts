@@ -2,7 +2,7 @@
  * Finding the program that `irm bind program` names (spec 21 A4.1).
  *
  * Like the prototype: a word that is a path (from the working directory too) stands for that file;
- * otherwise it is looked up in PATH. Beyond it: a word that is one of our own programs and is not
+ * otherwise it is looked up in PATH. Beyond it: a word that is one of our own tools and is not
  * found stands for the link beside the ouro binary, or for the bare word, which the IRMd starts as
  * an applet of its own binary.
  */
@@ -11,9 +11,6 @@ import { Errno } from "../lib/errno.ts";
 import { byteLength } from "./grammar.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import type { System } from "./context.ts";
-
-/** Our programs that take flows, by the names people bind. */
-export const APPLETS = ["oping", "operf", "oecho", "ocbr", "obc", "ovpn"] as const;
 
 /** The executable to bind, or a negative error number and why. */
 export type Program =
@@ -29,7 +26,7 @@ export function findProgram(word: string, system: System): Program {
     }
     return program;
   }
-  if (program.code !== -Errno.ENOENT || !(APPLETS as readonly string[]).includes(word)) {
+  if (program.code !== -Errno.ENOENT || !system.ownTools.includes(word)) {
     return program;
   }
   const beside = system.binaryDir === undefined ? undefined : `${system.binaryDir}/${word}`;
@@ -59,7 +56,7 @@ function lookUp(word: string, system: System): Program {
  */
 function ownName(word: string, real: string, system: System): string {
   const name = word.slice(word.lastIndexOf("/") + 1);
-  if (real.endsWith(`/${name}`) || !(APPLETS as readonly string[]).includes(name)) return real;
+  if (real.endsWith(`/${name}`) || !system.ownTools.includes(name)) return real;
   const directory = system.realPath(word.slice(0, -name.length) || ".");
   return "path" in directory ? `${directory.path}/${name}` : real;
 }

@@ -5,8 +5,8 @@ import { fileCause } from "../lib/cli/reason.ts";
 import { selfFile } from "../lib/self.ts";
 import type { System } from "./context.ts";
 
-/** Looks at the running system each time it is asked. */
-export const realSystem: System = {
+/** Looks at the running system each time it is asked; the tools of the binary are for its caller to name. */
+export const realSystem: Omit<System, "ownTools"> = {
   get path() {
     return Deno.env.get("PATH");
   },

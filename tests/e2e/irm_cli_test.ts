@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { tools } from "../../commands/table.ts";
 import { realSystem } from "../../irm/system.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { instanceOf } from "../../lib/instance.ts";
@@ -13,10 +14,12 @@ import { ouro, TestNode } from "../support/node.ts";
 import { nameInfo } from "../support/names.ts";
 import { PolLb } from "../../lib/irm/messages.ts";
 
+const SYSTEM = { ...realSystem, ownTools: tools() };
+
 Deno.test("irm gives the transcripts of the prototype with an IRMd of ours", async (t) => {
   const bindir = await Deno.makeTempDir({ prefix: "ouro-bin-" });
   await Deno.writeTextFile(`${bindir}/oping`, "#!/bin/sh\n", { mode: 0o755 });
-  const system = { ...realSystem, path: `${bindir}:/usr/bin:/bin` };
+  const system = { ...SYSTEM, path: `${bindir}:/usr/bin:/bin` };
   const cases = cliCases(bindir);
   const lists = [
     cases.filter(({ order }) => order < SECOND_LIST_ORDER),
@@ -82,7 +85,7 @@ Deno.test("irm survives bad names and a list longer than one classic packet", as
   await using node = await TestNode.start();
   const admin = node.admin(30_000);
   for (const name of ["n".repeat(256), "\ud800", "é".repeat(128)]) {
-    const got = await irm(["name", "create", name], admin, realSystem);
+    const got = await irm(["name", "create", name], admin, SYSTEM);
     assertEquals(got.code, 1);
     assert(got.err + got.out !== "");
   }
@@ -95,7 +98,7 @@ Deno.test("irm survives bad names and a list longer than one classic packet", as
   for (const name of names) {
     await admin.createName(nameInfo(name, PolLb.SPILLOVER));
   }
-  const got = await irm(["name", "list", "--json"], admin, realSystem);
+  const got = await irm(["name", "list", "--json"], admin, SYSTEM);
   const listed = JSON.parse(got.out).map((entry: { name: string }) => entry.name);
   assertEquals(listed.sort(), names.sort());
 });

@@ -153,10 +153,18 @@ Deno.test("bind program carries arguments, also words that look like flags", asy
 
 Deno.test("bind program finds an applet of ours that is not in PATH", async () => {
   const admin = new FakeAdmin();
-  await irm(["bind", "program", "oping", "name", "n"], admin, fakeSystem());
+  for (const tool of ["oping", "ocat"]) {
+    await irm(["bind", "program", tool, "name", "n"], admin, fakeSystem());
+  }
+  // What nobody binds is no tool.
+  assertEquals((await irm(["bind", "program", "irmd", "name", "n"], admin, fakeSystem())).code, 1);
   const linked = fakeSystem({ "/opt/o/operf": true }, { binaryDir: "/opt/o" });
   await irm(["bind", "program", "operf", "name", "n"], admin, linked);
-  assertEquals(admin.log, ["bind program oping to n", "bind program /opt/o/operf to n"]);
+  assertEquals(admin.log, [
+    "bind program oping to n",
+    "bind program ocat to n",
+    "bind program /opt/o/operf to n",
+  ]);
 });
 
 Deno.test("bind program looks past a directory of the same name to PATH", async () => {

@@ -1,5 +1,6 @@
 /** Runs `irm` command lines in memory and keeps what they print. */
 
+import { tools } from "../../../commands/table.ts";
 import { run } from "../../../irm/commands.ts";
 import type { Admin } from "../../../irm/admin.ts";
 import type { System } from "../../../irm/context.ts";
@@ -21,6 +22,7 @@ export function fakeSystem(
   return {
     path: "/usr/bin:/bin",
     binaryDir: undefined,
+    ownTools: tools(),
     realPath: (path) =>
       path in files ? { path } : path === "/loop" ? { errno: "ELOOP" } : { errno: "ENOENT" },
     stat: (path) =>
