@@ -16,7 +16,7 @@ export const DATA_QUEUE = 1;
 /** Flow id, of no flow, whose events mean "look at the orders". */
 export const ORDERS_FLOW = 0;
 
-const ROW_WORDS = 20;
+const ROW_WORDS = 22;
 const W = {
   ...{ gen: 0, pid: 1, uid: 2, localEid: 3, remoteEid: 4, partner: 5, peerBytes: 6, peer: 7 },
   /** The next flow at the same place of the index. */
@@ -26,6 +26,9 @@ const W = {
   /** What was dropped of it: of what the process above wrote, and of what was for it. */
   lostSent: 18,
   lostReceived: 19,
+  /** Whether anything came from the peer, and whether anything was sent to it; each written by one thread. */
+  heard: 20,
+  spoke: 21,
 };
 /** Bytes of a peer's address, at most. */
 const PEER_BYTES_MAX = (W.next - W.peer) * 4;
@@ -81,6 +84,8 @@ export class FlowTable {
     if (isNew) {
       Atomics.store(rows, at + W.lostSent, 0);
       Atomics.store(rows, at + W.lostReceived, 0);
+      Atomics.store(rows, at + W.heard, 0);
+      Atomics.store(rows, at + W.spoke, 0);
     }
     if (before !== 0 && before !== (row.localEid | 0)) this.#unlink(flowId, before);
     rows[at + W.pid] = row.pid;
@@ -137,6 +142,21 @@ export class FlowTable {
   lostReceived(flowId: number): void {
     Atomics.add(this.#rows, flowId * ROW_WORDS + W.lostReceived, 1);
   }
+  /** A packet of the peer came. */
+  hear(flowId: number): void {
+    this.#rows[flowId * ROW_WORDS + W.heard] = 1;
+  }
+  /** A packet goes to the peer. */
+  speak(flowId: number): void {
+    this.#rows[flowId * ROW_WORDS + W.spoke] = 1;
+  }
+  /** Whether packets of a flow have come and gone since it began, where the data path notes that. */
+  traffic(flowId: number): { readonly heard: boolean; readonly spoke: boolean } {
+    const at = flowId * ROW_WORDS;
+    const word = (w: number) => Atomics.load(this.#rows, at + w) !== 0;
+    return { heard: word(W.heard), spoke: word(W.spoke) };
+  }
+
   /** What was dropped of a flow since it began. */
   losses(flowId: number): FlowLosses {
     const at = flowId * ROW_WORDS;

@@ -50,6 +50,8 @@ export type ShimOnly =
   | { readonly kind: "resolve"; readonly hash: Uint8Array }
   /** Why nothing can be reached from now on; undefined if something can. */
   | { readonly kind: "reach"; readonly cutOff: string | undefined }
+  /** Answered with {@linkcode ShimMachine.traffic}. */
+  | { readonly kind: "traffic"; readonly flowId: number }
   /** Packets may flow, both ways; in a requested flow (remote id unknown yet) only from the peer. */
   | { readonly kind: "open"; readonly flow: OpenFlow };
 
@@ -63,4 +65,6 @@ export interface ShimCounters {
   flooded: number;
   forged: number;
   unasked: number;
+  /** Accepted flows that ended because who asked never showed that it receives. */
+  unheard: number;
 }

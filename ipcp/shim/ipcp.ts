@@ -124,6 +124,10 @@ export abstract class ShimIpcp implements IpcpType {
       case "reach":
         void this.context.irm.status(Type[this.type], this.context.name, e.cutOff);
         return;
+      case "traffic": {
+        const traffic = plane.table.traffic(e.flowId);
+        return layer.shell.feed((nowUs) => layer.machine.traffic(nowUs, e.flowId, traffic));
+      }
       case "open": {
         const { flowId, localEid, remoteEid, peer } = e.flow;
         return plane.publish(flowId, { localEid, remoteEid, partner: 0, peer });

@@ -16,6 +16,7 @@
  *   to FLOW_REQ_ARR is kept with it (R2); what the IRMd refuses is answered to the peer (R3).
  * - What is too long for the lower layer goes in pieces, which our own nodes rejoin; who does not is refused, and the
  *   acceptor hears that its answer did not leave.
+ * - Of accepted flows whose asker may be forged and was not heard of since, only some stay (`half_open.ts`).
  * - Nothing stays for ever: a requested or arrived flow that is not settled is released (R4).
  *
  * Left to the shell: sockets, shared memory, the data path, resolving names over DNS.
@@ -28,6 +29,7 @@ import { isWireError } from "../../lib/wire/mod.ts";
 import { isPieceMsg } from "../../lib/wire/mgmt_piece.ts";
 import type {
   FlowEndMsg,
+  FlowHereMsg,
   FlowReply,
   FlowReq,
   FlowWhy,
@@ -48,6 +50,7 @@ import {
   sameAddr,
 } from "./name_cache.ts";
 import { EidPool } from "./eids.ts";
+import { HalfOpen, SILENT_US } from "./half_open.ts";
 import { Allowance, REFLECTED_TIMES } from "./allowance.ts";
 import type {
   ShimAsker,
@@ -109,6 +112,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     flooded: 0,
     forged: 0,
     unasked: 0,
+    unheard: 0,
   };
   readonly #config: ShimConfig;
   readonly names: Registrations;
@@ -121,6 +125,9 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly #arrivals = new Arrivals<ShimAsker>();
   readonly #allowance = new Allowance();
   readonly #deadlines = new Deadlines<number>();
+  readonly #halfOpen: HalfOpen;
+  /** When to see whether our process has written to a flow that it asked for. */
+  readonly #silence = new Deadlines<number>();
   readonly #out: ShimEffect[] = [];
   readonly #random: () => number;
   /** Made when the first of them comes or goes. */
@@ -137,6 +144,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#rules = RULES[config.names];
     this.#queries = new Queries(this.#rules);
     this.#eids = new EidPool(config.eids, random);
+    this.#halfOpen = new HalfOpen(config.eids.last - config.eids.first + 1);
   }
 
   poll(): ShimEffect | undefined {
@@ -260,6 +268,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   dealloc(nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) return -Errno.EPERM;
+    this.#silence.delete(flowId);
     if (lingerSec === 0 && flow.leaving !== "drains") this.#drain(flow);
     else if (flow.leaving === undefined) {
       flow.leaving = "lingers";
@@ -349,6 +358,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
         return this.#onFlowWhy(nowUs, from, m);
       case "flow_end":
         return this.#onFlowEnd(nowUs, from, m);
+      case "flow_here":
+        return this.#onFlowHere(from, m);
       case "name_query":
         if (this.names.has(m.hash)) this.#send(from, { kind: "name_reply", hash: m.hash });
         return;
@@ -455,6 +466,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     flow.remoteEid = m.responderEid;
     this.#long?.cancel(flowId);
     this.#open(flow);
+    this.#silence.set(flowId, nowUs + SILENT_US);
     const peer = { addr: flow.peer, eid: m.responderEid };
     this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data, peer });
   }
@@ -493,6 +505,27 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       return;
     }
     this.#end(flow);
+  }
+
+  #onFlowHere(from: Addr, m: FlowHereMsg): void {
+    const flow = this.#byEid.get(m.receiverEid);
+    const ours = flow?.state === "open" && flow.remoteEid === m.senderEid;
+    if (ours && sameAddr(flow.peer, from)) this.#halfOpen.delete(flow.flowId);
+    else this.counters.forged++;
+  }
+
+  /** What has been heard and said on a flow, as was asked. */
+  traffic(_nowUs: number, flowId: number, now: { heard: boolean; spoke: boolean }): void {
+    const flow = this.#flows.get(flowId);
+    if (flow?.state !== "open" || flow.leaving !== undefined) return;
+    const { localEid: senderEid, remoteEid: receiverEid, peer } = flow;
+    if (flow.hash !== EMPTY) {
+      if (!now.spoke) this.#send(peer, { kind: "flow_here", senderEid, receiverEid });
+    } else if (!now.heard) {
+      this.counters.unheard++;
+      this.#tellEnd(flow);
+      this.#end(flow);
+    }
   }
 
   /**
@@ -585,7 +618,10 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
     const accepted = response === 0;
     // Open first: the peer's first packet may be faster than we are after the reply.
-    if (accepted) this.#open(flow);
+    if (accepted) {
+      this.#open(flow);
+      if (flow.freeBytes !== Infinity) this.#halfOpen.add(nowUs, flow.flowId);
+    }
     if (!accepted && response === verdict.response && refusalText(verdict.data) !== undefined) {
       const why = { requesterEid: flow.remoteEid, response, data: verdict.data };
       this.#send(flow.peer, { kind: "flow_why", ...why });
@@ -620,6 +656,11 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
     this.#long?.onTimer(nowUs);
     this.#doLong(nowUs);
+    for (const due of [this.#silence, this.#halfOpen]) {
+      for (let flowId = due.take(nowUs); flowId !== undefined; flowId = due.take(nowUs)) {
+        this.#out.push({ kind: "traffic", flowId });
+      }
+    }
     for (;;) {
       const flowId = this.#deadlines.take(nowUs);
       if (flowId === undefined) return;
@@ -635,7 +676,14 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   deadlineUs(): number {
     const { nextUs } = this.#deadlines;
     const longUs = this.#long?.deadlineUs() ?? Infinity;
-    return Math.min(this.#queries.deadlineUs(), this.#arrivals.deadlineUs(), nextUs, longUs);
+    return Math.min(
+      this.#queries.deadlineUs(),
+      this.#arrivals.deadlineUs(),
+      nextUs,
+      longUs,
+      this.#halfOpen.deadlineUs(),
+      this.#silence.nextUs,
+    );
   }
 
   close(nowUs: number): void {
@@ -665,6 +713,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#flows.delete(flow.flowId);
     this.#byEid.delete(flow.localEid);
     this.#deadlines.delete(flow.flowId);
+    this.#silence.delete(flow.flowId);
+    this.#halfOpen.delete(flow.flowId);
     if (flow.state === "requested" || flow.state === "arrived") this.#long?.cancel(flow.flowId);
     this.#eids.give(nowUs, flow.localEid);
     if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);

@@ -29,6 +29,7 @@ import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
 import {
   CODE_FLOW_END,
+  CODE_FLOW_HERE,
   CODE_FLOW_WHY,
   CODE_PIECE,
   type ShimMgmt,
@@ -107,9 +108,10 @@ function parse(l: Layout, b: Uint8Array, hashBytes: number): ShimMgmt | WireErro
       data: b.slice(l.length),
     };
   }
-  if (code === CODE_FLOW_END) {
+  if (code === CODE_FLOW_END || code === CODE_FLOW_HERE) {
     const receiverEid = l.wideIds ? v.getUint16(l.receiver) : v.getUint8(l.receiver);
-    return { kind: "flow_end", senderEid: sender, receiverEid };
+    const kind = code === CODE_FLOW_END ? "flow_end" : "flow_here";
+    return { kind, senderEid: sender, receiverEid };
   }
   if (code === CODE_PIECE) return piece.parse(b, l.length);
   if (code > Code.nameReply) return new WireError("code", `unknown: ${code}`);
@@ -147,6 +149,7 @@ const CODE_OF: Record<Exclude<ShimMgmt["kind"], piece.PieceMsg["kind"]>, number>
   flow_reply: Code.flowReply,
   flow_why: CODE_FLOW_WHY,
   flow_end: CODE_FLOW_END,
+  flow_here: CODE_FLOW_HERE,
   name_query: Code.nameQuery,
   name_reply: Code.nameReply,
 };
@@ -168,7 +171,7 @@ function encode(l: Layout, m: ShimMgmt, into: Uint8Array, at: number): number | 
     receiver = m.requesterEid;
   }
   if (m.kind === "flow_why") receiver = m.requesterEid;
-  if (m.kind === "flow_end") {
+  if (m.kind === "flow_end" || m.kind === "flow_here") {
     sender = m.senderEid;
     receiver = m.receiverEid;
   }

@@ -72,6 +72,19 @@ export interface FlowWhy {
   readonly data: Uint8Array;
 }
 
+/**
+ * "Who asked for this flow is there", of a process that has not written to it yet. Ours: a prototype logs an unknown code
+ * and goes on.
+ */
+export interface FlowHereMsg {
+  readonly kind: "flow_here";
+  /** Endpoint ids that sender and receiver of this message read from. */
+  readonly senderEid: number;
+  readonly receiverEid: number;
+}
+
+/** Code of {@linkcode FlowHereMsg}, in every layout. */
+export const CODE_FLOW_HERE = 45;
 /** Code of {@linkcode FlowWhy}, in every layout. */
 export const CODE_FLOW_WHY = 44;
 /** Code of pieces of longer messages (`mgmt_piece.ts`), in every layout. */
@@ -83,6 +96,7 @@ export type ShimMgmt =
   | FlowReply
   | FlowWhy
   | FlowEndMsg
+  | FlowHereMsg
   | NameQuery
   | NameReply
   | PieceMsg;

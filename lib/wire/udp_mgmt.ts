@@ -18,7 +18,7 @@
  *
  * Request (code 1): s_eid is the requester's, then the 16-byte hash, then OAP. Reply (code 2): s_eid
  * is again the **requester's**, d_eid the responder's, no hash. End (code 42, ours): s_eid is the sender's, d_eid the
- * receiver's, nothing follows. Piece (code 43, ours): `mgmt_piece.ts` follows. Refusal (code 44, ours): as a reply, `refusal.ts` follows. Fields that a kind does not use are
+ * receiver's, nothing follows. Here (code 45, ours): as an end. Piece (code 43, ours): `mgmt_piece.ts` follows. Refusal (code 44, ours): as a reply, `refusal.ts` follows. Fields that a kind does not use are
  * written as zero and ignored on receipt. At most 2048 bytes: longer ones overflow a C peer's heap.
  */
 
@@ -27,9 +27,11 @@ import { WireError } from "./mod.ts";
 import { QOS_ZERO } from "../qos.ts";
 import {
   CODE_FLOW_END,
+  CODE_FLOW_HERE,
   CODE_FLOW_WHY,
   CODE_PIECE,
   type FlowEndMsg,
+  type FlowHereMsg,
   type FlowReply,
   type FlowReq,
   type FlowWhy,
@@ -89,7 +91,7 @@ export function parse(
   b: Uint8Array,
   hashBytes = HASH_BYTES,
   bytesMax = MGMT_BYTES_MAX,
-): FlowReq | FlowReply | FlowWhy | FlowEndMsg | piece.PieceMsg | WireError {
+): FlowReq | FlowReply | FlowWhy | FlowEndMsg | FlowHereMsg | piece.PieceMsg | WireError {
   if (b.length < LENGTH) return new WireError("length", `short: ${b.length} of ${LENGTH} bytes`);
   if (b.length > bytesMax) return new WireError("length", `long: ${b.length} bytes`);
   const v = new DataView(b.buffer, b.byteOffset, b.length);
@@ -112,9 +114,9 @@ export function parse(
       data: b.slice(LENGTH),
     };
   }
-  if (code === CODE_FLOW_END) {
+  if (code === CODE_FLOW_END || code === CODE_FLOW_HERE) {
     return {
-      kind: "flow_end",
+      kind: code === CODE_FLOW_END ? "flow_end" : "flow_here",
       senderEid: v.getUint32(AT.sEid),
       receiverEid: v.getUint32(AT.dEid),
     };
@@ -170,7 +172,7 @@ export function encode(
   }
   const qos = m.kind === "flow_req" ? m.qos : QOS_ZERO;
   v.setUint32(AT.eid, MGMT_EID);
-  v.setUint32(AT.sEid, m.kind === "flow_end" ? m.senderEid : m.requesterEid);
+  v.setUint32(AT.sEid, "senderEid" in m ? m.senderEid : m.requesterEid);
   v.setUint32(AT.dEid, receiverOf(m));
   v.setInt32(AT.response, "response" in m ? m.response : 0);
   v.setBigUint64(AT.bandwidth, qos.bandwidth);
@@ -196,13 +198,15 @@ const CODES = {
   flow_reply: CODE_FLOW_REPLY,
   flow_why: CODE_FLOW_WHY,
   flow_end: CODE_FLOW_END,
+  flow_here: CODE_FLOW_HERE,
 };
 
-function receiverOf(m: FlowReq | FlowReply | FlowWhy | FlowEndMsg): number {
+function receiverOf(m: FlowReq | FlowReply | FlowWhy | FlowEndMsg | FlowHereMsg): number {
   switch (m.kind) {
     case "flow_reply":
       return m.responderEid;
     case "flow_end":
+    case "flow_here":
       return m.receiverEid;
     default:
       return 0;

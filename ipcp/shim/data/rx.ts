@@ -120,6 +120,7 @@ export class ShimRx {
   }
 
   #deliver(flowId: number): void {
+    this.#table.hear(flowId);
     const port = this.#ports.get(flowId);
     const data = this.#batch.data as Uint8Array<ArrayBuffer>;
     if (port !== undefined && port.write(data, this.#framing.start, this.#framing.end) === 0) {

@@ -68,6 +68,7 @@ export class ShimTx extends FlowLoop {
         this.#table.lostSent(port.flowId);
         continue;
       }
+      this.#table.speak(port.flowId);
       this.#framing.wrap(this.#table, port.flowId, this.#batch, i, length);
       this.#flows[i] = port.flowId;
       this.#filled++;
