@@ -16,7 +16,7 @@ export interface Peer extends PeerCred {
   readonly startTicks: number | undefined;
 }
 
-/** Who is at the other end of a connection that has just come. Throws `SysError`. */
+/** Who is at the other end of a connection; of one that {@linkcode isPinned} at any time. Throws `SysError`. */
 export function peerOf(socket: SeqSocket): Peer {
   const cred = socket.peerCred();
   const startTicks = procStat(cred.pid)?.startTicks;
@@ -32,6 +32,14 @@ export function peerOf(socket: SeqSocket): Peer {
   } finally {
     pidfd.close();
   }
+}
+
+/** Whether the kernel says later, too, who connected. */
+export function isPinned(socket: SeqSocket): boolean {
+  const pidfd = socket.peerPidfd();
+  if (typeof pidfd === "number") return pidfd === -Errno.ESRCH || pidfd === -Errno.EINVAL;
+  pidfd.close();
+  return true;
 }
 
 /** See the file's comment. Made for each request; the server owns the socket. */

@@ -3,7 +3,7 @@
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
 import type { RingId, UnreadPackets } from "./objects.ts";
-import type { Effect } from "./registry/mod.ts";
+import type { Effect, ProcRecord } from "./registry/mod.ts";
 import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
 /** Does what a call of the registry has left to do. */
@@ -67,8 +67,13 @@ function rings(d: Daemon, flowUid: number): RingId[] {
 }
 
 /** Takes back the blocks of a dead process a moment later. */
-export function reclaimLater(d: Daemon, pid: number, flowUid: number): void {
+export function reclaimLater(
+  d: Daemon,
+  { pid, flowUid, hadFlow }: Pick<ProcRecord, "pid" | "flowUid" | "hadFlow">,
+): void {
   if (flowUid !== 0) {
+    // Blocks without a flow are taken by who means harm, to its own pool; a child for each such death costs others.
+    if (!hadFlow) return;
     // Without processes the user has no pool any more.
     if (!d.registry.pools.has(flowUid)) return;
     return d.upkeep.reclaim(flowUid, d.objects.gidOf(flowUid), pid, rings(d, flowUid));

@@ -417,8 +417,8 @@ function assemble(
     }
     ipcps.onEnded(pid, code);
     rib.forget(pid, gone?.ipcp?.name);
-    if (gone?.proc !== undefined) reclaimLater(d, pid, gone.proc.flowUid);
-    else if (d.leaving.has(pid)) reclaimLater(d, pid, 0);
+    if (gone?.proc !== undefined) reclaimLater(d, gone.proc);
+    else if (d.leaving.has(pid)) reclaimLater(d, { pid, flowUid: 0, hadFlow: true });
     d.leaving.delete(pid);
   };
   return { d, ipcps };

@@ -14,7 +14,7 @@ import { SysError } from "../lib/sys/ffi.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
 import type { Outcome } from "./answer.ts";
-import { Client, type Peer, peerOf } from "./client.ts";
+import { Client, isPinned, type Peer, peerOf } from "./client.ts";
 import { type Share, Turns } from "./shares.ts";
 
 /** Connections that may wait to be accepted; the prototype's 0 makes clients block in bursts. */
@@ -53,6 +53,8 @@ export class Server {
   readonly #busy = new Set<SeqSocket>();
   readonly #turns = new Turns<Received>();
   #serving = false;
+  /** Whether the kernel says later, too, who connected; seen with the first connection. */
+  #pins: boolean | undefined;
   #next: ReturnType<typeof setTimeout> | undefined;
   #sweep: ReturnType<typeof setInterval> | undefined;
   #pause: ReturnType<typeof setTimeout> | undefined;
@@ -99,22 +101,26 @@ export class Server {
   }
 
   #connected(socket: SeqSocket): void {
-    let peer: Peer;
+    let uid: number;
+    // Who connected is looked at with the request, so that silent connections cost no more than they must.
+    let early: Peer | undefined;
     try {
-      if (!this.#admit(socket, this.shareOf(socket.peerCred().uid))) return socket.close();
-      peer = peerOf(socket);
+      ({ uid } = socket.peerCred());
+      if (!this.#admit(socket, this.shareOf(uid))) return socket.close();
+      this.#pins ??= isPinned(socket);
+      if (!this.#pins) early = peerOf(socket);
     } catch (e) {
       return this.#broken(socket, e);
     }
     // IPCPs of ours run as root or as we do.
-    const isOwn = peer.uid === 0 || peer.uid === effectiveUid();
+    const isOwn = uid === 0 || uid === effectiveUid();
     const room = isOwn ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
     const first = socket.tryRecv(room);
-    if (first !== -Errno.EAGAIN) return this.#received(socket, peer, first);
+    if (first !== -Errno.EAGAIN) return this.#received(socket, early, first);
     this.#idle.set(socket, performance.now());
     socket.onReadable(() => {
       this.#idle.delete(socket);
-      this.#received(socket, peer, socket.tryRecv(room));
+      this.#received(socket, early, socket.tryRecv(room));
     });
   }
 
@@ -143,11 +149,21 @@ export class Server {
     socket.close();
   }
 
-  #received(socket: SeqSocket, peer: Peer, packet: Uint8Array | null | number): void {
+  #received(
+    socket: SeqSocket,
+    early: Peer | undefined,
+    packet: Uint8Array | null | number,
+  ): void {
     if (packet === null || typeof packet === "number") {
       this.#log.error("Failed to read from socket.");
       this.#close(socket);
       return;
+    }
+    let peer: Peer;
+    try {
+      peer = early ?? peerOf(socket);
+    } catch (e) {
+      return this.#broken(socket, e);
     }
     this.#busy.add(socket);
     this.#turns.push(this.shareOf(peer.uid), { socket, peer, packet });

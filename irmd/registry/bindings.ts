@@ -75,6 +75,7 @@ export class Bindings {
       names: new Set(),
       trusted: new Set(),
       accepts: [],
+      hadFlow: false,
     };
     this.#s.procs.set(a.pid, proc);
     this.#s.pools.ref(a.flowUid, a.flowUid === 0 ? 0 : a.gid);

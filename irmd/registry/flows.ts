@@ -211,7 +211,7 @@ export class Flows {
     const waiter = new Waiter<AllocOutcome>();
     this.#s.flows.attach(flow, ipcpPid);
     flow.below = { kind: "ipcp", upperGone: false, lowerGone: false };
-    flow.rings = true;
+    this.#ringsMade(flow);
     flow.state = FlowState.ALLOC_PENDING;
     flow.wait = { kind: "response", waiter };
     return waiter;
@@ -368,13 +368,21 @@ export class Flows {
     this.#s.flows.attach(flow, n1Pid);
     const below: FlowBelow = { kind, upperGone: false, lowerGone: false };
     flow.below = below;
-    flow.rings = true;
+    this.#ringsMade(flow);
     flow.mpl = mpl;
     flow.qos = qos;
     flow.state = FlowState.ALLOCATED;
     flow.wait = waiter === undefined ? NOTHING_AWAITED : { kind: "response", waiter };
     if (wait.kind === "accept") {
       wait.waiter.settle({ kind: "request", request, name: r.name, direct: kind === "direct" });
+    }
+  }
+
+  #ringsMade(flow: FlowRecord): void {
+    flow.rings = true;
+    for (const pid of [flow.nPid, flow.n1Pid]) {
+      const proc = this.#s.procs.get(pid);
+      if (proc !== undefined) proc.hadFlow = true;
     }
   }
 

@@ -66,6 +66,8 @@ export interface ProcRecord {
   readonly trusted: Set<string>;
   /** Ids of its accepts that nobody has reserved, oldest first; the latest is served first. */
   readonly accepts: number[];
+  /** Whether it ever had ring buffers, and so a use for blocks of its pool. */
+  hadFlow: boolean;
 }
 
 /** An IPCP. */
