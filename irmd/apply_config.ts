@@ -6,8 +6,10 @@ import {
   BIND_AUTO,
   COMP_DATA_TRANSFER,
   COMP_MANAGEMENT,
+  IpcpType,
   IrmCode,
   NOT_ENROLLED,
+  POLICY_STAGE,
 } from "../lib/irm/messages.ts";
 import type { Logger } from "../lib/log.ts";
 import { QOS } from "../lib/qos.ts";
@@ -152,7 +154,7 @@ export async function applyConfig(
       ? applyName(d, entry, again)
       : config.daemon.retry
       ? await keepIpcp(d, ipcps, entry)
-      : await applyIpcp(d, ipcps, entry);
+      : await applyIpcp(d, ipcps, entry, config.daemon.retry === undefined);
     if (cause !== undefined) {
       const line = `${cause} (line ${entry.line})`;
       d.log.child("irmd/configuration").error(line);
@@ -194,10 +196,12 @@ function applyName(d: Daemon, entry: NameConfig, again: boolean): string | undef
   return undefined;
 }
 
+/** @param waits whether what other members are needed for is tried until they are there */
 async function applyIpcp(
   d: Daemon,
   ipcps: Ipcps,
   entry: IpcpEntryConfig,
+  waits: boolean,
 ): Promise<string | undefined> {
   const { name, join } = entry;
   const started = await ipcps.start(entry.type, name);
@@ -216,7 +220,10 @@ async function applyIpcp(
     : await ipcps.bootstrap({ code: IrmCode.IRM_BOOTSTRAP_IPCP, pid, conf: join.conf });
   const cause = causeOf(joined);
   if (cause !== undefined) {
-    return `Failed to ${join.kind === "enrol" ? "enrol" : "bootstrap"} ${name}: ${cause}.`;
+    const why = `Failed to ${join.kind === "enrol" ? "enrol" : "bootstrap"} ${name}: ${cause}`;
+    const isPolicy = joined?.msg.error?.stage === POLICY_STAGE;
+    if (!waits || isPolicy || join.kind !== "enrol" || !mayCome(d, join.dst)) return `${why}.`;
+    return goOn(d, ipcps, entry, why, cause);
   }
   const why = await bindAndRegister(d, ipcps, entry, pid);
   if (why !== undefined) return why;
@@ -224,9 +231,35 @@ async function applyIpcp(
     const msg = { code: IrmCode.IRM_CONNECT_IPCP, pid, dst, comp, qos };
     const cause = causeOf(await ipcps.connect(msg, true));
     const what = comp === COMP_MANAGEMENT ? "management" : "data transfer";
-    if (cause !== undefined) return `Failed to connect ${name} to ${dst} (${what}): ${cause}.`;
+    if (cause === undefined) continue;
+    const why = `Failed to connect ${name} to ${dst} (${what}): ${cause}`;
+    return waits ? goOn(d, ipcps, entry, why, cause) : `${why}.`;
   }
   return undefined;
+}
+
+/** Whether a member can answer to a name later on: it is known here, or some IPCP reaches other hosts. */
+function mayCome(d: Daemon, dst: string): boolean {
+  return d.registry.names.has(dst) ||
+    d.registry.ipcps.list().some((i) => i.layer !== NOT_ENROLLED && i.type !== IpcpType.LOCAL);
+}
+
+/** An IPCP that is there goes on trying what others were needed for, and the daemon goes on. */
+function goOn(
+  d: Daemon,
+  ipcps: Ipcps,
+  entry: IpcpEntryConfig,
+  why: string,
+  cause: string,
+): undefined {
+  d.log.child("irmd/configuration").warn(
+    `${why} (line ${entry.line}); it is tried until that succeeds (irm ipcp list shows it).`,
+  );
+  const plan = d.registry.ipcps.byName(entry.name)?.plan;
+  if (plan === undefined) return; // It is gone, and that was noticed.
+  const done = [...plan.connections];
+  fill(d, plan, entry);
+  ipcps.goOn(plan, cause, done);
 }
 
 async function bindAndRegister(
@@ -276,8 +309,15 @@ async function keepIpcp(
   ipcps: Ipcps,
   entry: IpcpEntryConfig,
 ): Promise<string | undefined> {
-  const { join } = entry;
   const plan = new IpcpPlan(entry.type, entry.name);
+  fill(d, plan, entry);
+  const cause = await ipcps.keep(plan);
+  return cause === undefined ? undefined : `Failed to make IPCP ${entry.name}: ${cause}.`;
+}
+
+/** Puts into a plan all that an entry says. */
+function fill(d: Daemon, plan: IpcpPlan, entry: IpcpEntryConfig): void {
+  const { join } = entry;
   if (join.kind === "bootstrap") plan.join = { kind: "bootstrap", conf: join.conf };
   if (join.kind === "enrol") {
     plan.join = { kind: "enroll", dst: join.dst, policies: join.policies };
@@ -289,6 +329,4 @@ async function keepIpcp(
     registrable(d, name);
     plan.registered.add(name);
   }
-  const cause = await ipcps.keep(plan);
-  return cause === undefined ? undefined : `Failed to make IPCP ${entry.name}: ${cause}.`;
 }

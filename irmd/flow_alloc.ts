@@ -6,7 +6,8 @@
 import { Errno, errnoText } from "../lib/errno.ts";
 import { shellWord } from "../lib/cli/shell_word.ts";
 import { nameHash } from "../lib/hash.ts";
-import { IpcpCode, timeoMs } from "../lib/irm/messages.ts";
+import { IpcpCode, IpcpType, timeoMs } from "../lib/irm/messages.ts";
+import { procStat } from "../lib/sys/process.ts";
 import { isOapFailure } from "../security/oap/mod.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
@@ -269,10 +270,18 @@ export async function query(
       ? "the hash of its layer is unknown here"
       : r.kind === "reply"
       ? r.msg.error?.cause
+      : r.kind === "silent" && isSilenceAnAnswer(ipcp)
+      ? "nobody on its Ethernet knows it"
       : r.cause;
     said.push(cause === undefined ? ipcp.name : `${ipcp.name}: ${cause}`);
   }
   return said.length === 0 ? "" : ` (asked: ${said.join("; ")})`;
+}
+
+/** Who asks an Ethernet for a name hears nothing when nobody has it (spec 50 §10.1); one that is stopped has not asked. */
+function isSilenceAnAnswer({ pid, type }: IpcpRecord): boolean {
+  const isEth = type === IpcpType.ETH_DIX || type === IpcpType.ETH_LLC;
+  return isEth && !/[tT]/.test(procStat(pid)?.state ?? "T");
 }
 
 /** @param asked the IPCPs that were asked, in brackets */

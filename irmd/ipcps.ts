@@ -21,7 +21,14 @@ import type { Daemon } from "./daemon.ts";
 import { deviceTaken } from "./devices.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
 import { bindAgain, connectTo, describe, joinLayer, registerAt } from "./joining.ts";
-import { IpcpPlan, type IpcpRecord, type PlannedConnection, Restarts } from "./registry/mod.ts";
+import {
+  IpcpPlan,
+  type IpcpRecord,
+  type PlannedConnection,
+  RESTART_MOST_MS,
+  Restarts,
+  WAIT_MOST_MS,
+} from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
@@ -76,6 +83,18 @@ export class Ipcps {
     if (there === undefined && this.#restarts.named(name) === undefined) return undefined;
     const as = there === undefined ? "it is being restarted" : `process ${there.pid}`;
     return `there is an IPCP "${name}" already (${as})`;
+  }
+
+  /**
+   * What an IPCP that is there could not do of its plan is tried again until it is done; `why` stands in the list.
+   * @param done connections that are made already
+   */
+  goOn(plan: IpcpPlan, why: string, done: readonly PlannedConnection[]): void {
+    if (plan.join.kind !== "none" && plan.order === 0) plan.order = ++this.#joins;
+    plan.missing = plan.connections.filter((c) =>
+      !done.some((other) => other.dst === c.dst && other.comp === c.comp)
+    );
+    this.#again(plan, why);
   }
 
   /** Makes what a plan says; what fails is tried again later. Gives the cause when it can never be made. */
@@ -342,11 +361,14 @@ export class Ipcps {
   /** Tries it later, if it is still wanted; `why` stands in the list. */
   #again(plan: IpcpPlan, why: string): void {
     if (!plan.wanted) return;
-    const pauseMs = this.#restarts.failed(plan, this.d.nowMs());
+    const runs = this.d.registry.ipcps.byName(plan.name) !== undefined;
+    const mostMs = runs ? WAIT_MOST_MS : RESTART_MOST_MS;
+    const pauseMs = this.#restarts.failed(plan, this.d.nowMs(), mostMs);
+    const line = `IPCP ${plan.name}: ${why}; trying again in ${(pauseMs / 1000).toFixed(2)} s.`;
+    // Who waits for a neighbour says it once.
+    if (runs && plan.note === why) this.d.ipcpLog.dbg(line);
+    else this.d.ipcpLog.warn(line);
     plan.note = why;
-    this.d.ipcpLog.warn(
-      `IPCP ${plan.name}: ${why}; trying again in ${(pauseMs / 1000).toFixed(2)} s.`,
-    );
     this.#arm();
   }
 

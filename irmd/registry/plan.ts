@@ -77,6 +77,8 @@ export class IpcpPlan {
 export const RESTART_FIRST_MS = 250;
 /** The longest pause, ms. */
 export const RESTART_MOST_MS = 60_000;
+/** The longest pause where the IPCP is there and waits for others, ms. */
+export const WAIT_MOST_MS = 10_000;
 /** An IPCP that ran this long starts with the first pause again, ms. */
 export const RESTART_CALM_MS = 60_000;
 
@@ -92,11 +94,11 @@ export class Restarts {
   readonly #pending = new Map<IpcpPlan, Pending>();
 
   /** The IPCP crashed, or a step of making it again failed. Gives the pause, ms. */
-  failed(plan: IpcpPlan, nowMs: number): number {
+  failed(plan: IpcpPlan, nowMs: number, mostMs: number = RESTART_MOST_MS): number {
     const before = this.#pending.get(plan);
     const calm = before === undefined || nowMs - before.startedMs >= RESTART_CALM_MS;
     const tries = calm ? 0 : before.tries + 1;
-    const pauseMs = Math.min(RESTART_MOST_MS, RESTART_FIRST_MS * 2 ** Math.min(tries, 20));
+    const pauseMs = Math.min(mostMs, RESTART_FIRST_MS * 2 ** Math.min(tries, 20));
     this.#pending.set(plan, { tries, dueMs: nowMs + pauseMs, startedMs: nowMs + pauseMs });
     return pauseMs;
   }

@@ -1,7 +1,7 @@
 // Unicast layers made by configuration files: two members on one host, and a host each in network namespaces over
 // eth-dix, with enrol, conn, reg and autobind; the prototype's own sequence on the command line.
 
-import { assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { serve } from "../support/two_nodes.ts";
 import { until } from "../support/deadline.ts";
 import { canMakeNetns, NetLab } from "../support/netns.ts";
@@ -40,6 +40,45 @@ for (const direct of [true, false]) {
     assertMatch((await pinged(node, "srv")).out, THREE);
   });
 }
+
+Deno.test("enrol in the configuration waits for a layer that is not there yet, and says so", async () => {
+  const config = `
+[name.office]
+[name."office.1"]
+
+[unicast."office.2"]
+enrol = "office"
+conn = ["office.1"]
+autobind = true
+reg = ["srv"]
+`;
+  await using node = await TestNode.start({ config });
+  await node.irmd!.waitForLine(
+    /\(WW\): Failed to enrol office\.2: .*office.* \(line 5\); it is tried until that succeeds/,
+  );
+  const waiting = await node.run(["irm", "ipcp", "list"]);
+  assertMatch(waiting.out, /office\.2 .*Not enrolled/);
+  assertMatch(waiting.err, /office\.2.*office/);
+  const first = ["ipcp", "bootstrap", "type", "unicast", "name", "office.1"];
+  await node.must("irm", ...first, "layer", "office", "autobind");
+  await node.must("irm", "wait", "layer", "office", "members", "2");
+  await serve(node, "srv", undefined);
+  assertMatch((await pinged(node, "srv")).out, THREE);
+  await until("nothing is left to do", async () => {
+    return (await node.run(["irm", "ipcp", "list"])).err === "";
+  });
+  // With `retry = false` it ends the daemon, as the prototype does; so does a name that nobody can ever answer to.
+  for (
+    const text of [`[irmd]\nretry = false\n${config}`, '[unicast."office.2"]\nenrol = "office"\n']
+  ) {
+    await using strict = await TestNode.start({ idle: true });
+    const path = `${strict.prefix}/irmd.conf`;
+    await Deno.writeTextFile(path, text);
+    const ended = await strict.run(["irmd", "--stdout", "--config", path]);
+    assertEquals(ended.code, 1, ended.out);
+    assertMatch(ended.out, /\(EE\): Failed to enrol office\.2: .* \(line \d+\)/);
+  }
+});
 
 /** A host in a namespace, with a configuration file. */
 async function host(net: NetLab, ns: string, config: string): Promise<TestNode> {
@@ -95,6 +134,12 @@ autobind = true
     await b.must("irm", "wait", "layer", "net");
     await serve(a, "my.ping", undefined);
     assertMatch((await pinged(b, "my.ping")).out, THREE);
+    const nobody = await b.run(["irm", "wait", "name", "no.such", "timeout", "0"]);
+    assertEquals(nobody.code, 2);
+    assertMatch(
+      nobody.err,
+      /no IPCP of this node knows "no\.such" \(asked: .*wire: nobody on its Ethernet knows it/,
+    );
   },
 });
 
