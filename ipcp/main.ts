@@ -9,12 +9,7 @@ import { currentInstance } from "../lib/instance.ts";
 import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
-import { LocalIpcp } from "./local/ipcp.ts";
 import { IpcpProcess } from "./process.ts";
-import { EthIpcp } from "./eth/ipcp.ts";
-import { BroadcastIpcp } from "./broadcast/ipcp.ts";
-import { UdpIpcp } from "./udp/ipcp.ts";
-import { UnicastIpcp } from "./unicast/ipcp.ts";
 import { Type, type TypeName } from "./state.ts";
 import type { IpcpContext, IpcpType } from "./type.ts";
 
@@ -29,22 +24,31 @@ const PREFIX: Partial<Record<TypeName, string>> = {
   "eth-dix": "ipcpd/eth-dix",
 };
 
-function make(type: TypeName, context: IpcpContext): IpcpType | undefined {
+/** What makes the IPCP of a type: only that type is loaded. */
+async function makerOf(type: TypeName): Promise<(context: IpcpContext) => IpcpType> {
   switch (type) {
-    case "local":
-      return new LocalIpcp(context);
-    case "unicast":
-      return new UnicastIpcp(context);
-    case "broadcast":
-      return new BroadcastIpcp(context);
+    case "local": {
+      const { LocalIpcp } = await import("./local/ipcp.ts");
+      return (context) => new LocalIpcp(context);
+    }
+    case "unicast": {
+      const { UnicastIpcp } = await import("./unicast/ipcp.ts");
+      return (context) => new UnicastIpcp(context);
+    }
+    case "broadcast": {
+      const { BroadcastIpcp } = await import("./broadcast/ipcp.ts");
+      return (context) => new BroadcastIpcp(context);
+    }
     case "udp4":
-    case "udp6":
-      return new UdpIpcp(type, context);
+    case "udp6": {
+      const { UdpIpcp } = await import("./udp/ipcp.ts");
+      return (context) => new UdpIpcp(type, context);
+    }
     case "eth-dix":
-    case "eth-llc":
-      return new EthIpcp(type, context);
-    default:
-      return undefined;
+    case "eth-llc": {
+      const { EthIpcp } = await import("./eth/ipcp.ts");
+      return (context) => new EthIpcp(type, context);
+    }
   }
 }
 
@@ -67,8 +71,7 @@ export async function main(args: string[]): Promise<number> {
   const sink = countingSink(syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`));
   const debug = Deno.env.get("OURO_DEBUG") === "1";
   const log = new Logger(sink, PREFIX[typeName]!, debug);
-  const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, (context) => {
-    return make(typeName, context)!;
-  });
+  const make = await makerOf(typeName);
+  const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, make);
   return await process.run(`ipcpd-${type}`);
 }

@@ -6,7 +6,9 @@
  * costs more than the sum, through tables made once, eight bytes a step.
  */
 
-import { crc32 as zlibCrc32 } from "node:zlib";
+import { builtin } from "./builtin.ts";
+
+let zlibCrc32: ((bytes: Uint8Array, seed: number) => number) | undefined;
 
 /** Inputs from this length on are zlib's, bytes. */
 const ZLIB_BYTES_MIN = 96;
@@ -30,7 +32,10 @@ for (let t = 1; t < TABLES; t++) {
  * `crc32(b, k, n, crc32(b, 0, k))` equals `crc32(b, 0, n)`. Offsets must lie in the buffer.
  */
 export function crc32(bytes: Uint8Array, at = 0, end: number = bytes.length, seed = 0): number {
-  if (end - at >= ZLIB_BYTES_MIN) return zlibCrc32(bytes.subarray(at, end), seed);
+  if (end - at >= ZLIB_BYTES_MIN) {
+    zlibCrc32 ??= builtin("node:zlib").crc32 as (bytes: Uint8Array, seed: number) => number;
+    return zlibCrc32(bytes.subarray(at, end), seed);
+  }
   let c = ~seed;
   let i = at;
   for (const last = end - 8; i <= last; i += 8) {

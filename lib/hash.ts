@@ -5,7 +5,7 @@
  * significant first (spec 70 §2).
  */
 
-import { createHash } from "node:crypto";
+import { builtin } from "./builtin.ts";
 import { Errno } from "./errno.ts";
 import { crc32 } from "./crc32.ts";
 import { HASH_BYTES } from "./codes.ts";
@@ -26,7 +26,7 @@ export function hashOf(algo: number, data: Uint8Array): Uint8Array | number {
   }
   const name = NODE_NAMES[algo];
   if (!name) return -Errno.EINVAL;
-  return new Uint8Array(createHash(name).update(data).digest());
+  return new Uint8Array(builtin("node:crypto").createHash(name).update(data).digest());
 }
 
 /** Hash of a name, or -EINVAL for an unknown algorithm. */

@@ -11,7 +11,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { compilePolicy, makePolicy } from "../ipcp/unicast/policy/compile.ts";
+import { compilePolicy } from "../ipcp/unicast/policy/compile.ts";
+import { makePolicy } from "../ipcp/unicast/policy/make.ts";
 import { POLICY_EXPORTS } from "../ipcp/unicast/policy/mod.ts";
 import { POLICY_WORDS } from "../lib/codes.ts";
 import type { SimPolicies } from "../sim/node.ts";

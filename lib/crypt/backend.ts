@@ -4,7 +4,7 @@
  */
 
 import { gcm } from "@noble/ciphers/aes.js";
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { builtin } from "../builtin.ts";
 import { EvpCipher, IvAndTag, libcryptoVersion } from "../sys/libcrypto.ts";
 import type { CipherInfo } from "../wire/oap_ids.ts";
 
@@ -74,10 +74,14 @@ class NodeKey implements CipherKey {
     const { word, ivBytes, tagBytes } = this.info;
     const iv = this.io.iv.subarray(0, ivBytes);
     if (tagBytes === 0) {
-      dst.set(createCipheriv(word, this.key, iv).update(src.subarray(0, len)));
+      dst.set(
+        builtin("node:crypto").createCipheriv(word, this.key, iv).update(src.subarray(0, len)),
+      );
       return true;
     }
-    const c = createCipheriv(word as "aes-256-gcm", this.key, iv, { authTagLength: tagBytes });
+    const c = builtin("node:crypto").createCipheriv(word as "aes-256-gcm", this.key, iv, {
+      authTagLength: tagBytes,
+    });
     dst.set(c.update(src.subarray(0, len)));
     c.final();
     this.io.tag.set(c.getAuthTag());
@@ -89,10 +93,14 @@ class NodeKey implements CipherKey {
     const iv = this.io.iv.subarray(0, ivBytes);
     try {
       if (tagBytes === 0) {
-        dst.set(createDecipheriv(word, this.key, iv).update(src.subarray(0, len)));
+        dst.set(
+          builtin("node:crypto").createDecipheriv(word, this.key, iv).update(src.subarray(0, len)),
+        );
         return true;
       }
-      const d = createDecipheriv(word as "aes-256-gcm", this.key, iv, { authTagLength: tagBytes });
+      const d = builtin("node:crypto").createDecipheriv(word as "aes-256-gcm", this.key, iv, {
+        authTagLength: tagBytes,
+      });
       d.setAuthTag(this.io.tag.subarray(0, tagBytes));
       const plain = d.update(src.subarray(0, len));
       d.final();

@@ -12,7 +12,7 @@
  * bit, and only when at least 3/4 of an epoch has been counted.
  */
 
-import { createHash, hkdfSync } from "node:crypto";
+import { builtin } from "../builtin.ts";
 
 /** Bytes of an epoch key. */
 export const EPOCH_KEY_BYTES = 32;
@@ -38,7 +38,7 @@ export class KeySchedule {
   /** @internal An empty schedule, for {@linkcode KeySchedule.fromState}. */
   constructor(sessionKey: undefined, salt: Uint8Array);
   constructor(sessionKey: Uint8Array | undefined, salt?: Uint8Array) {
-    this.#salt = salt ?? createHash("sha256").update(sessionKey!).digest();
+    this.#salt = salt ?? builtin("node:crypto").createHash("sha256").update(sessionKey!).digest();
     if (sessionKey !== undefined) this.#keys.set(0, sessionKey.slice());
   }
 
@@ -76,7 +76,9 @@ export class KeySchedule {
     while (this.#newest < epoch) {
       const last = this.#keys.get(this.#newest);
       if (!last) return undefined;
-      const next = new Uint8Array(hkdfSync("sha256", last, this.#salt, INFO, EPOCH_KEY_BYTES));
+      const next = new Uint8Array(
+        builtin("node:crypto").hkdfSync("sha256", last, this.#salt, INFO, EPOCH_KEY_BYTES),
+      );
       this.#keys.set(++this.#newest, next);
     }
     return this.#keys.get(epoch);

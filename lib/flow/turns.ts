@@ -2,7 +2,7 @@
  * What asynchronous calls do so that a flow that is always ready does not starve the event loop.
  */
 
-import { setImmediate } from "node:timers";
+import { builtin } from "../builtin.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import type { AsyncCallOptions } from "./options.ts";
@@ -16,7 +16,7 @@ export const AT_ONCE_MASK = 0x7f;
 
 /** Lets timers, signals and other input have their turn. */
 export function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => builtin("node:timers").setImmediate(resolve));
 }
 
 /** When an asynchronous call gives up, ns; `ownMs` is the flow's time-out. */

@@ -9,8 +9,8 @@
  * The process stays alive while somebody waits here, and only then.
  */
 
-import { setImmediate } from "node:timers";
-import { Worker } from "node:worker_threads";
+import { builtin } from "../builtin.ts";
+import type { Worker } from "node:worker_threads";
 import { EVENTS_MAX, type FlowSetShm } from "../shm/flow_set.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { SpinBudget } from "./wait.ts";
@@ -38,6 +38,7 @@ export class Waiter {
   /** Flows whose packets are left to those who were woken. */
   #left: number[] = [];
   readonly #look = () => this.#turn();
+  readonly #immediate = builtin("node:timers").setImmediate;
 
   /**
    * @param onEvents called for each flow id with events, with their bits; whether it leaves the packets to those it woke
@@ -52,7 +53,7 @@ export class Waiter {
     private readonly onSweep: () => void,
   ) {
     this.#words = new Int32Array(new SharedArrayBuffer(WaiterWords.COUNT * 4));
-    this.#worker = new Worker(new URL(WAITER_URL), {
+    this.#worker = new (builtin("node:worker_threads").Worker)(new URL(WAITER_URL), {
       workerData: { ...start, words: this.#words.buffer } satisfies WaiterStart,
     });
     this.#worker.unref();
@@ -104,7 +105,7 @@ export class Waiter {
   #startLooking(): void {
     this.#looking = true;
     this.#lookUntilNs = monotonicNs() + this.#spin.ns;
-    setImmediate(this.#look);
+    this.#immediate(this.#look);
   }
 
   /** One turn of the event loop later: those who were woken have run. */
@@ -119,7 +120,7 @@ export class Waiter {
       this.#spin.found(false);
       this.#startLooking();
     } else if (monotonicNs() < this.#lookUntilNs) {
-      setImmediate(this.#look);
+      this.#immediate(this.#look);
     } else {
       this.#spin.missed();
       this.#looking = false;

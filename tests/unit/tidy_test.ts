@@ -26,7 +26,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders inside lib and ipcp, from the bottom up: a file imports from its own level and those below. */
 const LEVELS: readonly (readonly RegExp[])[] = [
-  [/^lib\/(errno|failure|exit|runtime|limits|codes|qos|crc32|inet|log|printable|self|prefix|fifo)\.ts$/],
+  [/^lib\/(builtin|errno|failure|exit|runtime|limits|codes|qos|crc32|inet|log|printable|self|prefix|fifo)\.ts$/],
   [/^lib\/sys\//],
   [/^lib\/(instance|heap)\.ts$/],
   [/^lib\/shm\//],
@@ -58,7 +58,7 @@ const PURE_ROOMS: readonly RegExp[] = [
   /^ipcp\/(arrivals|registrations|deadlines|lingering|state|machine)\.ts$/,
   /^ipcp\/[^/]+\/machine\.ts$/,
   /^ipcp\/member\/(?!(lower_flows|held_flows|shell)\.ts)/,
-  /^ipcp\/unicast\/(?!ipcp\.ts|data\/|policy\/(compile|load|own)\.ts)/,
+  /^ipcp\/unicast\/(?!ipcp\.ts|data\/|policy\/(compile|load|make|own)\.ts)/,
   /^ipcp\/broadcast\/(?!ipcp\.ts|data\/)/,
   /^security\/(oap|path)\/(?!mod\.ts)/,
 ];

@@ -1,7 +1,7 @@
 /** What the main thread and the data worker of a unicast IPCP agree on. */
 
 import type { SharedProcess } from "../../../lib/flow/process.ts";
-import type { CompiledPolicy } from "../policy/compile.ts";
+import type { CompiledPolicy } from "../policy/make.ts";
 import type { CongestionPolicy } from "../settings.ts";
 
 /** What the worker gets at its start, beside what every data worker gets. */

@@ -10,7 +10,7 @@ import { type Congestion, NO_CONGESTION } from "../congestion.ts";
 import { Forwarder } from "../forward.ts";
 import { BEST_HOP, type Forwarding, HOP_BY_FLOW } from "../forwarding.ts";
 import { mark, MbEcn } from "../mb_ecn.ts";
-import { describeError, makePolicy } from "../policy/compile.ts";
+import { describeError, makePolicy } from "../policy/make.ts";
 import { GuardedCongestion, GuardedForwarding } from "../policy/congestion.ts";
 import { Guard } from "../policy/guard.ts";
 import { DataStats } from "../stats.ts";

@@ -10,7 +10,7 @@ import type { Failure } from "../../../lib/failure.ts";
 import { fileCause } from "../../../lib/cli/reason.ts";
 import type { PolicyRef } from "../../../lib/wire/ipcp_config.ts";
 import { othersMayWrite, othersMayWriteDirs } from "../../../security/writable.ts";
-import { type CompiledPolicy, compilePolicy } from "./compile.ts";
+import type { CompiledPolicy } from "./make.ts";
 import { badPolicies } from "./mod.ts";
 
 /** Longest file, bytes. */
@@ -27,10 +27,12 @@ export const NO_POLICIES: ReadPolicies = { refs: [], compiled: [] };
 
 /** Reads the files that a command names, or says why they are not taken. */
 export async function readPolicies(named: readonly PolicyRef[]): Promise<ReadPolicies | Failure> {
+  if (named.length === 0) return NO_POLICIES;
   const bad = badPolicies(named);
   if (bad !== undefined) return refused(bad);
   const refs: PolicyRef[] = [];
   const compiled: CompiledPolicy[] = [];
+  const { compilePolicy } = await import("./compile.ts");
   for (const { kind, file } of named) {
     const bytes = readOwn(file);
     if (typeof bytes === "string") return refused(bytes);

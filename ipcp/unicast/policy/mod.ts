@@ -19,6 +19,9 @@ import type { Forwarding } from "../forwarding.ts";
 import type { RoutingPolicyMaker } from "../routing.ts";
 import type { Settings } from "../settings.ts";
 
+/** What a module exports beside its policy: how many turns there are until the next call. */
+export const TURNS_EXPORT = "ouroTurns$";
+
 /** Policies in the place of the shipped ones. */
 export interface UnicastPolicies {
   readonly address?: AddressPolicy;

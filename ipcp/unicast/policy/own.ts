@@ -16,7 +16,7 @@ import {
   describeError,
   type LoadedPolicy,
   makePolicy,
-} from "./compile.ts";
+} from "./make.ts";
 import { GuardedDirectory } from "./directory.ts";
 import { BROKEN, Guard, shown } from "./guard.ts";
 import { shippedPolicy } from "./mod.ts";

@@ -8,9 +8,8 @@
  */
 
 import { type Node, parse } from "acorn";
+import { TURNS_EXPORT } from "./mod.ts";
 
-/** The function that a changed text exports: how many turns there are until the next call. */
-export const TURNS_EXPORT = "ouroTurns$";
 /** Turns that the module itself may take when it is made. */
 const IMPORT_TURNS = 5_000_000;
 const LEFT = "ouroLeft$";

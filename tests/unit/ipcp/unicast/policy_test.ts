@@ -11,12 +11,12 @@ import { type Congestion, NO_CONGESTION } from "../../../../ipcp/unicast/congest
 import type { Directory, DirectoryEffect } from "../../../../ipcp/unicast/directory.ts";
 import { BEST_HOP } from "../../../../ipcp/unicast/forwarding.ts";
 import { LinkStateRouting } from "../../../../ipcp/unicast/link_state.ts";
+import { compilePolicy } from "../../../../ipcp/unicast/policy/compile.ts";
 import {
-  compilePolicy,
   describeError,
   type LoadedPolicy,
   makePolicy,
-} from "../../../../ipcp/unicast/policy/compile.ts";
+} from "../../../../ipcp/unicast/policy/make.ts";
 import {
   GuardedCongestion,
   GuardedForwarding,
