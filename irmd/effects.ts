@@ -2,8 +2,9 @@
 
 import type { Daemon } from "./daemon.ts";
 import { tellDealloc } from "./flow_end.ts";
-import type { RingId, UnreadPackets } from "./objects.ts";
+import type { RingId } from "./objects.ts";
 import type { Effect, ProcRecord } from "./registry/mod.ts";
+import { type UnreadPackets, whenRead } from "./unread.ts";
 import { RECLAIM_AFTER_MS } from "./upkeep.ts";
 
 /** Does what a call of the registry has left to do. */
@@ -49,12 +50,7 @@ function free(d: Daemon, unread: UnreadPackets | undefined): void {
     d.upkeep.free(uid, d.objects.gidOf(uid), offsets);
   };
   give(unread.offsets);
-  for (const ring of living) {
-    setTimeout(() => {
-      using r = ring;
-      give(r.unread());
-    }, RECLAIM_AFTER_MS);
-  }
+  for (const ring of living) whenRead(ring, give, setTimeout);
 }
 
 /** All rings that exist of processes with this flow uid. */

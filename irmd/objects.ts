@@ -9,7 +9,6 @@
 
 import { Errno } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
-import { RBUFF_SLOTS } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import { flowSetName, FlowSetShm } from "../lib/shm/flow_set.ts";
 import {
@@ -28,15 +27,13 @@ import { SysError } from "../lib/sys/ffi.ts";
 import { ShmObject } from "../lib/sys/mman.ts";
 import { pidAlive } from "../lib/sys/process.ts";
 import type { Share } from "./shares.ts";
+import { holds, LIVING_RINGS_MAX, LivingRing, takeAll, type UnreadPackets } from "./unread.ts";
 
 /** `<asm-generic/errno.h>`: the user has its share. */
 export const EDQUOT = 122;
 
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
-
-/** Rings of living processes that are looked at again; beyond that their packets wait for the allocator's end. */
-const LIVING_RINGS_MAX = 64;
 
 /** See the file's comment. */
 export class Objects {
@@ -51,8 +48,6 @@ export class Objects {
   readonly #ringUids = new Map<number, number>();
   /** What each object in /dev/shm counts to its user's share. */
   readonly #charged = new Map<string, { readonly uid: number; readonly bytes: number }>();
-  /** Head and tail of a ring. */
-  readonly #ends = new Uint8Array(RbuffLayout.TAIL - RbuffLayout.HEAD + 8);
 
   constructor(
     instance: Instance,
@@ -241,15 +236,11 @@ export class Objects {
     return ShmObject.open(rbuffName(this.#instance, pid, flowId));
   }
 
-  /** Whether packets wait in a ring; read without mapping it, since that is rare. */
+  /** Whether packets wait in a ring. */
   #holds(pid: number, flowId: number): boolean {
     try {
       using ring = ShmObject.open(rbuffName(this.#instance, pid, flowId));
-      const ends = this.#ends;
-      if (ring.pread(ends, ends.length, RbuffLayout.HEAD) !== ends.length) return false;
-      const words = new DataView(ends.buffer);
-      return words.getUint32(0, true) !==
-        words.getUint32(RbuffLayout.TAIL - RbuffLayout.HEAD, true);
+      return holds(ring);
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return false; // Removed meanwhile.
@@ -333,50 +324,6 @@ export class Rings implements Disposable {
     this.#remove?.();
     this.#remove = undefined;
   }
-}
-
-/** Packets in the rings of a flow that has ended. */
-export interface UnreadPackets {
-  /** Whose pool they are in. */
-  readonly uid: number;
-  /** Of dead processes: nobody will read them. */
-  readonly offsets: number[];
-  /** Rings of processes that have still to take them out. To be disposed of. */
-  readonly living: LivingRing[];
-}
-
-/** A ring without name whose reader lived when the flow ended. */
-export class LivingRing implements Disposable {
-  static live = 0;
-
-  constructor(readonly pid: number, readonly ring: ShmObject) {
-    LivingRing.live += 1;
-  }
-
-  /** What it still holds when its reader is dead; nothing while it lives. */
-  unread(): number[] {
-    return pidAlive(this.pid) ? [] : takeAll(this.ring);
-  }
-
-  [Symbol.dispose](): void {
-    LivingRing.live -= 1;
-    this.ring[Symbol.dispose]();
-  }
-}
-
-/** Empties a ring whose reader is dead, so that nobody else moves its tail. Without mapping it. */
-function takeAll(ring: ShmObject): number[] {
-  const bytes = new Uint8Array(RbuffLayout.ACL);
-  if (ring.pread(bytes, bytes.length, 0) !== bytes.length) return [];
-  const words = new DataView(bytes.buffer);
-  const head = words.getUint32(RbuffLayout.HEAD, true) & (RBUFF_SLOTS - 1);
-  let tail = words.getUint32(RbuffLayout.TAIL, true) & (RBUFF_SLOTS - 1);
-  const offsets: number[] = [];
-  for (; tail !== head; tail = (tail + 1) & (RBUFF_SLOTS - 1)) {
-    offsets.push(words.getUint32(RbuffLayout.SLOTS + tail * 8, true));
-  }
-  ring.pwrite(bytes.subarray(RbuffLayout.HEAD, RbuffLayout.HEAD + 8), 8, RbuffLayout.TAIL);
-  return offsets;
 }
 
 /** A ring buffer: whose, of which flow. */
