@@ -142,11 +142,11 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
     ctx.print("Layer name too long.\n\n");
     return usage(ctx, "ipcp bootstrap");
   }
-  if (layer === "") {
-    ctx.complain("Failed to bootstrap IPCP: -22: the layer name is empty");
-    return 1;
-  }
   if (!target) {
+    if (layer === "" && type !== undefined) {
+      ctx.complain("Failed to bootstrap IPCP: -22: the layer name is empty");
+      return 1;
+    }
     const made = await makeCandidate(ctx, name, type, listed);
     if (typeof made === "number") return made;
     target = made;

@@ -6,13 +6,20 @@
  * in which they first appear, all subtables of one together, in file order.
  */
 
-import { IPCP_TYPE_WORDS } from "../lib/irm/messages.ts";
+import { IPCP_TYPE_WORDS, type IpcpConfig } from "../lib/irm/messages.ts";
 import { readIpcp } from "./config/ipcps.ts";
 import { readName } from "./config/names.ts";
-import { Problems, TableReader } from "./config/table.ts";
+import { meantWord, Problems, TableReader } from "./config/table.ts";
 import { parseToml, TomlError, type TomlTable, type TomlValue } from "./config/toml.ts";
-import type { ConfigEntry, DaemonConfig, IrmdConfig, SecurityPaths } from "./config/types.ts";
+import type {
+  ConfigEntry,
+  DaemonConfig,
+  IpcpEntryConfig,
+  IrmdConfig,
+  SecurityPaths,
+} from "./config/types.ts";
 import { ConfigError } from "./config/types.ts";
+import { deviceTaken } from "./devices.ts";
 
 export * from "./config/types.ts";
 
@@ -37,7 +44,8 @@ export function parseConfig(text: string, file: string): IrmdConfig | ConfigErro
   for (const [key, value] of root.entries) {
     const type = (IPCP_TYPE_WORDS as readonly string[]).indexOf(key);
     if (key !== "name" && key !== "irmd" && type < 0) {
-      problems.add(value.line, `Unkown toplevel key: ${key}.`); // sic
+      const meant = meantWord(key, ["name", "irmd", ...IPCP_TYPE_WORDS]);
+      problems.add(value.line, `Unknown toplevel key: ${key}.${meant}`);
       continue;
     }
     if (value.kind !== "table") {
@@ -52,10 +60,30 @@ export function parseConfig(text: string, file: string): IrmdConfig | ConfigErro
       }
     }
   }
+  checkTogether(entries, problems);
   if (problems.errors.length > 0) {
     return problems.errors.sort((a, b) => a.line - b.line);
   }
   return { daemon, entries, warnings: problems.warnings };
+}
+
+/** IPCPs that cannot be beside each other are refused before the first of them is made. */
+function checkTogether(entries: readonly ConfigEntry[], problems: Problems): void {
+  const ipcps = new Map<string, IpcpEntryConfig>();
+  const configurations: [string, IpcpConfig][] = [];
+  for (const entry of entries.toSorted((a, b) => a.line - b.line)) {
+    if (entry.kind !== "ipcp") continue;
+    const { name, line, join } = entry;
+    const other = ipcps.get(name);
+    if (other !== undefined) {
+      problems.add(line, `There is an IPCP "${name}" already (line ${other.line}).`);
+    }
+    ipcps.set(name, entry);
+    if (join.kind !== "bootstrap") continue;
+    const taken = deviceTaken(join.conf, configurations);
+    if (taken !== undefined) problems.add(line, `Failed to bootstrap ${name}: ${taken}.`);
+    configurations.push([name, join.conf]);
+  }
 }
 
 function subtables(

@@ -86,6 +86,9 @@ function readJoin(
   const layer = reader.string("bootstrap");
   const dst = reader.string("enrol");
   const conn = reader.strings("conn").map(({ value }) => value);
+  for (const [key, word] of [["bootstrap", layer], ["enrol", dst]] as const) {
+    if (word === "") problems.add(reader.lineOf(key), `${key} in ${reader.title} is empty.`);
+  }
   const bootstrapping = layer !== undefined && dst === undefined;
   const options = readOptions(type, reader, bootstrapping, problems);
   if (dst !== undefined) {

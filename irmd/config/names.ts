@@ -2,7 +2,7 @@
 
 import { type BoundFor, PolLb } from "../../lib/irm/messages.ts";
 import { NAME_BYTES_MAX, SECURITY_PATH_BYTES_MAX } from "../../lib/limits.ts";
-import { byteLength, checkText, type Problems, TableReader } from "./table.ts";
+import { byteLength, checkText, noneOf, type Problems, TableReader } from "./table.ts";
 import type { TomlTable, TomlValue } from "./toml.ts";
 import type { NameConfig, ProgramConfig, SecurityPaths } from "./types.ts";
 import { splitWords } from "./words.ts";
@@ -19,6 +19,8 @@ export function nameValid(name: string, line: number, problems: Problems): boole
   const bytes = byteLength(name);
   if (bytes > NAME_BYTES_MAX) {
     problems.add(line, `Name too long: ${bytes} bytes, at most ${NAME_BYTES_MAX}.`);
+  } else if (name === "") {
+    problems.add(line, "Name is empty.");
   } else if (name.includes("\0")) {
     problems.add(line, "Name has a NUL character.");
   } else {
@@ -34,7 +36,10 @@ export function readName(name: string, table: TomlTable, problems: Problems): Na
   const lb = reader.string("lb") ?? "spill";
   const polLb = Object.hasOwn(POLICIES, lb) ? POLICIES[lb]! : PolLb.INVALID;
   if (polLb === PolLb.INVALID) {
-    problems.add(reader.lineOf("lb"), `Invalid load-balancing policy for ${name}.`);
+    problems.add(
+      reader.lineOf("lb"),
+      `Invalid load-balancing policy for ${name}.${noneOf(lb, ["spillover", "round-robin"])}`,
+    );
   }
   const path = (key: string): string => reader.string(key, SECURITY_PATH_BYTES_MAX) ?? "";
   const security: SecurityPaths = {

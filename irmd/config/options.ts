@@ -16,7 +16,7 @@ import {
   withPolicy,
 } from "../../lib/irm/bootstrap_options.ts";
 import { CongAvoid, HashAlgo, IpcpType, LsPol } from "../../lib/irm/messages.ts";
-import type { Problems, TableReader } from "./table.ts";
+import { noneOf, type Problems, type TableReader } from "./table.ts";
 
 const HASHES: Readonly<Record<string, number>> = {
   SHA3_224: HashAlgo.SHA3_224,
@@ -178,7 +178,15 @@ class OptionsReading {
       return;
     }
     if (Object.hasOwn(words, word)) set(words[word]!);
-    else this.problems.add(this.reader.lineOf(key), ...complaint(word));
+    else {
+      const [first, ...follow] = complaint(word);
+      // Of two spellings the first is ours.
+      const known = Object.keys(words).filter((w, i, all) =>
+        all.findIndex((other) => words[other] === words[w]) === i
+      );
+      const more = known.length === 0 ? "" : noneOf(word, known);
+      this.problems.add(this.reader.lineOf(key), `${first}${more}`, ...follow);
+    }
   }
 
   /** A number within its range. */
@@ -187,6 +195,9 @@ class OptionsReading {
     if (value === undefined) return;
     const [least, most] = BOOTSTRAP_RANGES[option];
     if (value >= least && value <= most) this.options[option] = value;
-    else this.problems.add(this.reader.lineOf(key), `Invalid ${what}: ${value}`, ...follow);
+    else {
+      const range = ` (from ${least} to ${most})`;
+      this.problems.add(this.reader.lineOf(key), `Invalid ${what}: ${value}${range}`, ...follow);
+    }
   }
 }

@@ -3,6 +3,7 @@
  * wrong type and for every key that nobody asked for. Pure.
  */
 
+import { nearest } from "../../lib/cli/nearest.ts";
 import { NAME_BYTES_MAX } from "../../lib/limits.ts";
 import type { TomlTable, TomlValue } from "./toml.ts";
 import { ConfigError } from "./types.ts";
@@ -30,6 +31,17 @@ const KIND_WORDS: Record<TomlValue["kind"], string> = {
 };
 
 const encoder = new TextEncoder();
+
+/** ` Did you mean "x"?` behind a sentence, or nothing. */
+export function meantWord(word: string, known: readonly string[]): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+}
+
+/** ` "w" is none of a, b.` behind a sentence, with the word that was meant. */
+export function noneOf(word: string, known: readonly string[]): string {
+  return ` "${word}" is none of ${known.join(", ")}.${meantWord(word, known)}`;
+}
 
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
@@ -126,7 +138,8 @@ export class TableReader {
   finish(): void {
     for (const [key, value] of this.table.entries) {
       if (this.#asked.has(key)) continue;
-      this.problems.add(value.line, `Unknown key in ${this.title}: ${key}.`);
+      const meant = meantWord(key, [...this.#asked]);
+      this.problems.add(value.line, `Unknown key in ${this.title}: ${key}.${meant}`);
     }
   }
 }

@@ -184,7 +184,7 @@ Deno.test("irmd --config makes what the file says; a wrong file ends the start w
   await Deno.writeTextFile(path, "[nonsense]\n");
   const bad = await node.run(["irmd", "--stdout", "--config", path]);
   assertEquals(bad.code, 1);
-  assertMatch(bad.out, /Unkown toplevel key: nonsense\. .*:1\)/);
+  assertMatch(bad.out, /Unknown toplevel key: nonsense\. .*:1\)/);
   assertMatch(bad.out, /Failed to load config file\./);
   assertEquals(node.sharedMemory(), []);
 });

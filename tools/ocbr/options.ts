@@ -14,7 +14,7 @@ import {
 } from "../common.ts";
 import { versionText } from "../../lib/cli/version.ts";
 
-export const OCBR_USAGE = `Usage: cbr [OPTION]...
+export const OCBR_USAGE = `Usage: ocbr [OPTION]...
 Sends packets from client to server at a constant bit rate.
 
   -l, --listen              Run in server mode

@@ -48,7 +48,8 @@ for (const one of cases.get("cli")!) {
   if (one.input.irmd === false) continue;
   Deno.test(`${one.name} as the prototype prints it`, () => {
     const got = parse(one.input.argv!);
-    const out = textOf(one.hex);
+    // The prototype forgets a letter of its name.
+    const out = textOf(one.hex).replace(/^(No server specified\.\n)?Usage: cbr /, "$1Usage: ocbr ");
     if (got.kind === "run") {
       // It stops at the flow that nobody answers.
       assertEquals(/Failed to (allocate flow|join broadcast)\.\n$/.test(out), true, out);

@@ -1,6 +1,6 @@
 /** The configuration beyond the vectors: order, lines of errors, and what the prototype drops. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { demand } from "./demand.ts";
 import {
   type ConfigEntry,
@@ -39,10 +39,49 @@ Deno.test("parseConfig() names file and line of every error, all at once", () =>
     [
       "f:2: lb in [name.a] must be a string, not an integer.",
       "f:3: Unknown key in [name.a]: foo.",
-      "f:7: Unknown hash algorithm: MD5.",
-      "f:8: Unkown toplevel key: bar.",
+      "f:7: Unknown hash algorithm: MD5." +
+      ' "MD5" is none of SHA3_224, SHA3_256, SHA3_384, SHA3_512.',
+      "f:8: Unknown toplevel key: bar.",
     ],
   );
+});
+
+Deno.test("parseConfig() names the word that was probably meant", () => {
+  const udp = '[udp4.n]\nbootstrap="l"\nip="127.0.0.1"\n';
+  const unicast = '[unicast.u]\nbootstrap="l"\n';
+  for (
+    const [text, wanted] of [
+      [`${udp}prot=3435\n`, 'Unknown key in [udp4.n]: prot. Did you mean "port"?'],
+      ["[eth-dx.n]\n", 'Unknown toplevel key: eth-dx. Did you mean "eth-dix"?'],
+      ["[irmd]\nretri=true\n", 'Unknown key in [irmd]: retri. Did you mean "retry"?'],
+      ['[name.a]\nlb="round-robbin"\n', 'Did you mean "round-robin"?'],
+      [
+        `${unicast}routing="linkstate"\n`,
+        'none of link-state, lfa, ecmp. Did you mean "link-state"?',
+      ],
+      [`${unicast}congestion="mbecn"\n`, 'Did you mean "mb-ecn"?'],
+      [`${unicast}directory="DTH"\n`, 'Did you mean "DHT"?'],
+      [`${unicast}addr-auth="flta"\n`, 'Did you mean "flat"?'],
+      [`${unicast}dht_alpha=11\n`, "Invalid alpha value: 11 (from 1 to 10)"],
+      [`${udp}port=0x10000\n`, "Invalid port number: 65536 (from 1 to 65535)"],
+    ] as const
+  ) assertStringIncludes(errors(text)[0]!, wanted);
+});
+
+Deno.test("parseConfig() refuses empty names, and IPCPs that cannot be beside each other, before anything is made", () => {
+  assertEquals(errors('[local.""]\nbootstrap="l"\n'), ["f:1: Name is empty."]);
+  assertEquals(errors('[name.""]\n'), ["f:1: Name is empty."]);
+  assertEquals(errors('[local.x]\nbootstrap=""\n'), ["f:2: bootstrap in [local.x] is empty."]);
+  assertEquals(errors('[unicast.x]\nenrol=""\n'), ["f:2: enrol in [unicast.x] is empty."]);
+  assertEquals(
+    errors('[udp4.x]\nbootstrap="m"\nip="127.0.0.1"\n[local.y]\n[local.x]\nbootstrap="l"\n'),
+    ['f:5: There is an IPCP "x" already (line 1).'],
+  );
+  const dix = (name: string, more: string) => `[eth-dix.${name}]\nbootstrap="l"\ndev="e0"\n${more}`;
+  assertEquals(errors(dix("a", "") + dix("b", "ethertype=0xa000\n")), [
+    "f:4: Failed to bootstrap b: IPCP a has ethertype 0xA000 of device e0 already.",
+  ]);
+  good(dix("a", "") + dix("b", "ethertype=0xa001\n"));
 });
 
 Deno.test("parseConfig() refuses tables that are none", () => {
@@ -147,7 +186,9 @@ Deno.test("parseConfig() takes args as text with quotes or as arrays", () => {
 Deno.test("parseConfig() reads the switches of the daemon", () => {
   assertEquals(good("[irmd]\ndirect = false\n").daemon.direct, false);
   assertEquals(good("").daemon.direct, undefined);
-  assertEquals(errors("[irmd]\ndirekt = false\n"), ["f:2: Unknown key in [irmd]: direkt."]);
+  assertEquals(errors("[irmd]\ndirekt = false\n"), [
+    'f:2: Unknown key in [irmd]: direkt. Did you mean "direct"?',
+  ]);
 });
 
 Deno.test("resolvePaths() resolves each name's own paths and tells the missing ones", () => {

@@ -30,7 +30,7 @@ const path = fc.oneof(fc.constant(""), text(1));
 const nameEntry: fc.Arbitrary<NameConfig> = fc.record({
   kind: fc.constant("name" as const),
   line: fc.constant(0),
-  name: text(),
+  name: text(1),
   polLb: fc.constantFrom(0, 1),
   security: fc.record({
     senc: path,
@@ -71,9 +71,9 @@ const options = fc.record({
 });
 const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
   type: fc.constantFrom(...Object.values(IpcpType)),
-  name: text(),
+  name: text(1),
   how: fc.constantFrom("none", "bootstrap", "enrol"),
-  layer: text(),
+  layer: text(1),
   options,
   autobind: fc.boolean(),
   bind: fc.array(text()),

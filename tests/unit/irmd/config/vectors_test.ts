@@ -110,6 +110,6 @@ function causes(one: ConfigCase): string[] {
   const prefix = "irmd/configuration(EE): ";
   const closing = ["Failed to load configuration.", "Failed to load config file."];
   return one.errors!.filter((line) => line.startsWith(prefix))
-    .map((line) => line.slice(prefix.length))
+    .map((line) => line.slice(prefix.length).replace(/^Unkown /, "Unknown "))
     .filter((line) => !closing.includes(line));
 }
