@@ -2,7 +2,8 @@
  * The directory of a unicast layer as a Kademlia-like DHT among its nodes. Source: spec 70, improvements §13. Pure.
  *
  * Reading first: spec 70 §6 (messages), §8 (procedures), §13.1. Parts: `contacts.ts` (who is known), `values.ts` (what is
- * stored), `lookup.ts` (one search). What it does beyond the prototype, which lives with it in one layer:
+ * stored), `lookup.ts` (one search), `answers.ts` (what searches gave), `sources.ts` (who is answered how often). What it
+ * does beyond the prototype, which lives with it in one layer:
  *
  * - Lookups iterate; what is nowhere is said as soon as nobody is left to ask, and remembered a moment.
  * - A name is stored at the k nodes nearest to its hash, and at all that are known while those are few, because a
@@ -19,9 +20,11 @@ import { Fifo } from "../../../lib/fifo.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import type { Directory, DirectoryEffect } from "../directory.ts";
 import type { DhtSettings } from "../settings.ts";
+import { Answers } from "./answers.ts";
 import { Contacts, SMALL } from "./contacts.ts";
 import { KeyMap } from "./keys.ts";
 import { Lookup, type LookupRequest } from "./lookup.ts";
+import { Sources } from "./sources.ts";
 import { type Registration, Values, VALUES_TOLD_MAX } from "./values.ts";
 
 /** Longest message, bytes: fits one Ethernet frame below (spec 70 §5). */
@@ -31,13 +34,6 @@ export const FULL_COPY_CONTACTS = 20;
 /** How long an answer may take: four smoothed round trips within these bounds, µs. */
 const PATIENCE_MIN_US = 40_000;
 const PATIENCE_MAX_US = 250_000;
-/** How long a found and a missing name are remembered, µs. */
-const FOUND_LIFE_US = 10e6;
-const MISSING_LIFE_US = 1e6;
-const ANSWERS_KEPT_MAX = 4096;
-/** How long a value that proved wrong is not believed, µs; how many of them are remembered. */
-const WRONG_LIFE_US = 5e6;
-const WRONG_MAX = 1024;
 /** Lookups under way, and tokens that wait for one. */
 const LOOKUPS_MAX = 1024;
 const WAITERS_MAX = 256;
@@ -56,10 +52,6 @@ const RENEW_MOST = 64;
 const GROWTH = 1.25;
 /** How long after it grew its new nodes may still be joining the directory, µs. */
 const GROWING_US = 2e6;
-/** Requests of one source that are answered: at once, and a second. */
-const ANSWERS_BURST = 256;
-const ANSWERS_PER_SEC = 128;
-const SOURCES_MAX = 4096;
 
 /** What a directory has done, for people and the RIB. */
 export interface DhtCounters {
@@ -82,11 +74,6 @@ interface Search {
   readonly waiters: number[];
   /** What happens to the nearest nodes when it ends. */
   readonly then: "publish" | "nothing";
-}
-
-interface KeptAnswer {
-  readonly addrs: readonly number[];
-  readonly untilUs: number;
 }
 
 const NONE: readonly number[] = [];
@@ -112,12 +99,9 @@ export class Dht implements Directory {
   /** Searches for values and for nodes, by key. */
   readonly #valueSearches = new KeyMap<Search>();
   readonly #nodeSearches = new KeyMap<Search>();
-  readonly #answers = new KeyMap<KeptAnswer>();
-  /** Values that proved wrong: addresses that do not have a name, and until when they are not believed. */
-  readonly #wrong = new KeyMap<Map<number, number>>();
+  readonly #answers = new Answers();
+  readonly #sources = new Sources();
   readonly #out = new Fifo<DirectoryEffect>();
-  /** Tokens left of each source, and when that was counted. */
-  readonly #sources = new Map<number, { left: number; atUs: number }>();
   /** Who can be reached, as routing says; undefined: it has not said. */
   #members: Set<number> | undefined;
   /** How many were members when the layer last counted as grown, and when that was, µs. */
@@ -211,7 +195,7 @@ export class Dht implements Directory {
     if (this.#values.own.get(hash) === undefined) {
       this.#values.own.set(hash.slice(), { publishAtUs: nowUs });
     }
-    this.#answers.delete(hash);
+    this.#answers.forget(hash);
     this.#publish(nowUs, hash);
   }
 
@@ -229,8 +213,8 @@ export class Dht implements Directory {
   query(nowUs: number, hash: Uint8Array, token: number): void {
     const known = this.#good(nowUs, hash, this.#values.get(hash));
     if (known.length > 0) return this.#found(token, known);
-    const kept = this.#answers.get(hash);
-    if (kept !== undefined && kept.untilUs > nowUs) return this.#found(token, kept.addrs);
+    const kept = this.#answers.get(nowUs, hash);
+    if (kept !== undefined) return this.#found(token, kept);
     const under = this.#valueSearches.get(hash);
     if (under !== undefined) {
       if (under.waiters.length >= WAITERS_MAX) return this.#found(token, NONE);
@@ -248,12 +232,8 @@ export class Dht implements Directory {
   /** Addresses of others that can be reached. */
   #good(nowUs: number, key: Uint8Array, addrs: readonly number[]): number[] {
     return addrs.filter((a) => {
-      return a !== this.self.addr && this.#reaches(a) && !this.#isWrong(nowUs, key, a);
+      return a !== this.self.addr && this.#reaches(a) && !this.#answers.isWrong(nowUs, key, a);
     });
-  }
-
-  #isWrong(nowUs: number, key: Uint8Array, addr: number): boolean {
-    return (this.#wrong.get(key)?.get(addr) ?? 0) > nowUs;
   }
 
   // Searches.
@@ -297,22 +277,12 @@ export class Dht implements Directory {
     const searches = lookup.wants === "value" ? this.#valueSearches : this.#nodeSearches;
     searches.delete(lookup.key);
     if (lookup.wants === "value") {
-      this.#keepAnswer(lookup.key, NONE, nowUs + MISSING_LIFE_US);
+      this.#answers.keep(nowUs, lookup.key, NONE);
       for (const token of waiters) this.#found(token, NONE);
     }
     if (then === "publish") {
       this.#storeAt(nowUs, lookup.key, lookup.closest(this.#settings.k).map((c) => c.addr));
     }
-  }
-
-  #keepAnswer(key: Uint8Array, addrs: readonly number[], untilUs: number): void {
-    if (this.#answers.size >= ANSWERS_KEPT_MAX) {
-      for (const [oldest] of this.#answers) {
-        this.#answers.delete(oldest);
-        break;
-      }
-    }
-    this.#answers.set(key, { addrs, untilUs });
   }
 
   // Publishing.
@@ -409,7 +379,7 @@ export class Dht implements Directory {
         return this.#heard(nowUs, m.src);
       case "find_node_req":
       case "find_value_req":
-        if (!this.#mayAnswer(nowUs, m.src.addr)) {
+        if (!this.#sources.take(nowUs, m.src.addr)) {
           this.counters.limited += 1;
           return;
         }
@@ -435,7 +405,7 @@ export class Dht implements Directory {
     let lifeSec = Math.min(expires - Math.floor(this.#unix(nowUs)), this.#settings.expireSec);
     if (value === src.addr) {
       if (expires === 0) return this.#withdrawn(key, value);
-      this.#wrong.get(key)?.delete(value);
+      this.#answers.believed(key, value);
       // Who has the name renews it, whatever its clock or ours says.
       lifeSec = Math.max(lifeSec, this.#lifeSec());
     }
@@ -445,32 +415,16 @@ export class Dht implements Directory {
       return;
     }
     this.#renewAtUs = Math.min(this.#renewAtUs, nowUs + this.#settings.replicateSec * 1e6);
-    const kept = this.#answers.get(key);
-    if (kept !== undefined && kept.addrs.length === 0) this.#answers.delete(key);
+    this.#answers.appeared(key);
     // Whoever searches it here need not wait for the others.
     const search = this.#valueSearches.get(key);
-    const good = this.#reaches(value) && !this.#isWrong(nowUs, key, value);
+    const good = this.#reaches(value) && !this.#answers.isWrong(nowUs, key, value);
     if (search !== undefined && good) this.#settle(nowUs, search, [value]);
   }
 
   #withdrawn(key: Uint8Array, value: number): void {
     this.#values.withdraw(key, value);
-    const kept = this.#answers.get(key);
-    if (kept?.addrs.includes(value)) this.#answers.delete(key);
-  }
-
-  #mayAnswer(nowUs: number, addr: number): boolean {
-    let source = this.#sources.get(addr);
-    if (source === undefined) {
-      if (this.#sources.size >= SOURCES_MAX) this.#sources.clear();
-      this.#sources.set(addr, source = { left: ANSWERS_BURST, atUs: nowUs });
-    }
-    const earned = (nowUs - source.atUs) / 1e6 * ANSWERS_PER_SEC;
-    source.left = Math.min(ANSWERS_BURST, source.left + earned);
-    source.atUs = nowUs;
-    if (source.left < 1) return false;
-    source.left -= 1;
-    return true;
+    this.#answers.failed(key, value);
   }
 
   #respond(m: DhtMsg & { readonly kind: "find_node_req" | "find_value_req" }): void {
@@ -521,7 +475,7 @@ export class Dht implements Directory {
   #settle(nowUs: number, search: Search, addrs: readonly number[]): void {
     const { key } = search.lookup;
     this.#valueSearches.delete(key);
-    this.#keepAnswer(key, [...new Set(addrs)], nowUs + FOUND_LIFE_US);
+    this.#answers.keep(nowUs, key, [...new Set(addrs)]);
     for (const token of search.waiters) this.#found(token, addrs);
   }
 
@@ -576,24 +530,13 @@ export class Dht implements Directory {
   }
 
   onUnanswered(_nowUs: number, hash: Uint8Array, addr: number): void {
-    const kept = this.#answers.get(hash);
-    if (kept?.addrs.includes(addr)) this.#answers.delete(hash);
+    this.#answers.failed(hash, addr);
     this.#contacts.failed(addr);
   }
 
   onDenied(nowUs: number, hash: Uint8Array, addr: number): void {
     this.#withdrawn(hash, addr);
-    let wrong = this.#wrong.get(hash);
-    if (wrong === undefined) {
-      if (this.#wrong.size >= WRONG_MAX) this.#forgetOldestWrong();
-      this.#wrong.set(hash.slice(), wrong = new Map());
-    }
-    if (wrong.size >= VALUES_TOLD_MAX * 4) wrong.clear();
-    wrong.set(addr, nowUs + WRONG_LIFE_US);
-  }
-
-  #forgetOldestWrong(): void {
-    for (const [oldest] of this.#wrong) return void this.#wrong.delete(oldest);
+    this.#answers.denied(nowUs, hash, addr);
   }
 
   /** Ask for our own id those whom we know by address alone. */
