@@ -49,7 +49,6 @@ import {
   RESOLVE_ANSWER_US,
   sameAddr,
 } from "./name_cache.ts";
-import { EidPool } from "./eids.ts";
 import { HalfOpen, SILENT_US } from "./half_open.ts";
 import { Allowance, REFLECTED_TIMES } from "./allowance.ts";
 import type {
@@ -60,41 +59,16 @@ import type {
   ShimOnly,
   ShimPeer,
 } from "./effects.ts";
+import { type ShimFlow as Flow, ShimFlows, type ShimFlowState, TAG_BYTES } from "./flows.ts";
 import { LongMessages } from "./long_messages.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
 export const REQUEST_LIFE_US = 22e6;
 
-/** Bytes at the start of OAP data that request and answer share: its id. */
-export const TAG_BYTES = 16;
-
 const RULES: Record<ShimConfig["names"], QueryRules> = {
   ask: { repeatsUs: QUERY_REPEATS_US, patienceUs: QUERY_LIFE_US, late: -Errno.ETIMEDOUT },
   resolve: { repeatsUs: [], patienceUs: RESOLVE_ANSWER_US, late: -Errno.EPERM },
 };
-
-type State = "requested" | "arrived" | "open" | "ended";
-
-interface Flow {
-  readonly flowId: number;
-  readonly pid: number;
-  readonly localEid: number;
-  remoteEid: number;
-  readonly peer: Addr;
-  state: State;
-  /** Bytes of the answer that may go to the asker's address; see {@linkcode ShimAsker}. */
-  readonly freeBytes: number;
-  /** The request goes in pieces alone: who rejoins none has not had it. */
-  readonly inPieces: boolean;
-  /** On its way out by FLOW_DEALLOC. */
-  leaving: "lingers" | "drains" | undefined;
-  /** The acceptor's verdict, while its pool is being opened. */
-  verdict: AcceptorVerdict | undefined;
-  /** Start of the request's data, which the answer repeats. */
-  readonly tag: Uint8Array;
-  /** The name that was asked for; empty for a flow that arrived. */
-  readonly hash: Uint8Array;
-}
 
 const EMPTY = new Uint8Array(0);
 /** The end of a flow that never was: nobody here has the name that was asked for. */
@@ -118,13 +92,9 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly names: Registrations;
   readonly #rules: QueryRules;
   readonly #queries: Queries;
-  readonly #eids: EidPool;
-  readonly #flows = new Map<number, Flow>();
-  /** Flows by endpoint id, for replies. */
-  readonly #byEid = new Map<number, Flow>();
+  readonly #flows: ShimFlows;
   readonly #arrivals = new Arrivals<ShimAsker>();
   readonly #allowance = new Allowance();
-  readonly #deadlines = new Deadlines<number>();
   readonly #halfOpen: HalfOpen;
   /** When to see whether our process has written to a flow that it asked for. */
   readonly #silence = new Deadlines<number>();
@@ -143,7 +113,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     names.settle(config.hashBytes);
     this.#rules = RULES[config.names];
     this.#queries = new Queries(this.#rules);
-    this.#eids = new EidPool(config.eids, random);
+    this.#flows = new ShimFlows(config.eids, random);
     this.#halfOpen = new HalfOpen(config.eids.last - config.eids.first + 1);
   }
 
@@ -160,7 +130,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     return this.#arrivals.size;
   }
   /** The state of a flow, or undefined. */
-  flowState(flowId: number): State | undefined {
+  flowState(flowId: number): ShimFlowState | undefined {
     return this.#flows.get(flowId)?.state;
   }
 
@@ -215,29 +185,26 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     if (hash.length !== this.#config.hashBytes) return -Errno.EINVAL;
     const peer = this.cache.get(nowUs, hash);
     if (peer === undefined) return -Errno.EPERM;
-    const localEid = this.#eids.take(nowUs);
+    const localEid = this.#flows.takeEid(nowUs);
     if (localEid < 0) return -Errno.EBUSY;
     const request: FlowReq = { kind: "flow_req", requesterEid: localEid, qos, hash, data };
     const bytes = this.#encode(request);
     if (bytes === undefined && !this.#longMessages().send(nowUs, peer, request, flowId)) {
-      this.#eids.give(nowUs, localEid);
+      this.#flows.giveEid(nowUs, localEid);
       return -Errno.EMSGSIZE;
     }
-    const flow: Flow = {
+    this.#flows.add({
       flowId,
       pid,
       localEid,
       remoteEid: -1,
       peer,
       state: "requested",
-      leaving: undefined,
-      verdict: undefined,
       tag: data.slice(0, TAG_BYTES),
       hash,
       freeBytes: Infinity,
       inPieces: bytes === undefined,
-    };
-    this.#add(flow, nowUs + REQUEST_LIFE_US);
+    }, nowUs + REQUEST_LIFE_US);
     // Its first packets may come right behind the reply, so they are taken from now on.
     const remoteEid = this.#config.codec.lostEid;
     this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
@@ -272,14 +239,14 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     if (lingerSec === 0 && flow.leaving !== "drains") this.#drain(flow);
     else if (flow.leaving === undefined) {
       flow.leaving = "lingers";
-      this.#deadlines.set(flowId, nowUs + lingerSec * 1e6);
+      this.#flows.until(flow, nowUs + lingerSec * 1e6);
     }
     return 0;
   }
 
   #drain(flow: Flow): void {
     flow.leaving = "drains";
-    this.#deadlines.delete(flow.flowId);
+    this.#flows.settled(flow);
     this.#out.push({ kind: "drop", flowId: flow.flowId });
   }
 
@@ -445,8 +412,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
 
   #onFlowReply(nowUs: number, from: Addr, m: FlowReply): void {
     const flow = m.requesterEid === this.#config.codec.lostEid
-      ? this.#requesterOf(from, m.data)
-      : this.#byEid.get(m.requesterEid);
+      ? this.#flows.requesterOf(from, m.data)
+      : this.#flows.byEid(m.requesterEid);
     // Its reason came before it.
     if (flow === undefined && m.response !== 0) return;
     if (flow === undefined || flow.state !== "requested" || !sameAddr(flow.peer, from)) {
@@ -481,7 +448,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
 
   /** The reply itself comes too late then, and is none of ours. */
   #onFlowWhy(nowUs: number, from: Addr, m: FlowWhy): void {
-    const flow = this.#byEid.get(m.requesterEid);
+    const flow = this.#flows.byEid(m.requesterEid);
     const asked = flow?.state === "requested" && sameAddr(flow.peer, from);
     if (!asked || m.response >= 0 || refusalText(m.data) === undefined) {
       this.counters.forged++;
@@ -492,7 +459,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   #onFlowEnd(nowUs: number, from: Addr, m: FlowEndMsg): void {
-    const flow = this.#byEid.get(m.receiverEid);
+    const flow = this.#flows.byEid(m.receiverEid);
     if (flow?.state === "requested" && m.senderEid === NOBODY && sameAddr(flow.peer, from)) {
       this.cache.forget(flow.hash);
       if (flow.leaving === "drains") flow.state = "ended";
@@ -508,7 +475,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   #onFlowHere(from: Addr, m: FlowHereMsg): void {
-    const flow = this.#byEid.get(m.receiverEid);
+    const flow = this.#flows.byEid(m.receiverEid);
     const ours = flow?.state === "open" && flow.remoteEid === m.senderEid;
     if (ours && sameAddr(flow.peer, from)) this.#halfOpen.delete(flow.flowId);
     else this.counters.forged++;
@@ -528,21 +495,6 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
   }
 
-  /**
-   * The flow that a reply without the requester's id answers: a C responder sends one, to no address, when
-   * the verdict overtakes its own bookkeeping. OAP's 16 random bytes tell whose it is.
-   */
-  #requesterOf(from: Addr, data: Uint8Array): Flow | undefined {
-    if (data.length < TAG_BYTES) return undefined;
-    const tag = data.subarray(0, TAG_BYTES);
-    for (const flow of this.#flows.values()) {
-      if (flow.state === "requested" && sameAddr(flow.peer, from) && sameAddr(flow.tag, tag)) {
-        return flow;
-      }
-    }
-    return undefined;
-  }
-
   // Answers of the IRMd.
 
   /**
@@ -551,27 +503,24 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   asked(nowUs: number, ask: number, { result, flowId, pid }: Asked): void {
     const peer = this.#arrivals.answered(nowUs, ask);
     const known = this.#flows.has(flowId);
-    const localEid = result < 0 || peer === undefined || known ? -1 : this.#eids.take(nowUs);
+    const localEid = result < 0 || peer === undefined || known ? -1 : this.#flows.takeEid(nowUs);
     if (peer === undefined || localEid < 0) {
       if (result >= 0 && !known) this.#out.push({ kind: "release", flowId });
       if (peer !== undefined) this.#refuse(peer, result < 0 ? result : -Errno.EBUSY);
       return;
     }
-    const flow: Flow = {
+    const flow = this.#flows.add({
       flowId,
       pid,
       localEid,
       remoteEid: peer.eid,
       peer: peer.addr,
       state: "arrived",
-      leaving: undefined,
-      verdict: undefined,
       tag: EMPTY,
       hash: EMPTY,
       freeBytes: peer.freeBytes,
       inPieces: false,
-    };
-    this.#add(flow, nowUs + ARRIVAL_LIFE_US);
+    }, nowUs + ARRIVAL_LIFE_US);
     const early = this.#arrivals.takeVerdict(flowId);
     if (early !== undefined) this.#onVerdict(nowUs, flow, early);
   }
@@ -661,25 +610,22 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
         this.#out.push({ kind: "traffic", flowId });
       }
     }
-    for (;;) {
-      const flowId = this.#deadlines.take(nowUs);
-      if (flowId === undefined) return;
-      const flow = this.#flows.get(flowId);
-      if (flow?.leaving === "lingers") this.#drain(flow);
-      else if (flow !== undefined) {
-        this.#remove(nowUs, flow);
-        this.#out.push({ kind: "release", flowId });
+    for (let f = this.#flows.due(nowUs); f !== undefined; f = this.#flows.due(nowUs)) {
+      if (f.leaving === "lingers") this.#drain(f);
+      else {
+        this.#remove(nowUs, f);
+        this.#out.push({ kind: "release", flowId: f.flowId });
       }
     }
   }
 
   deadlineUs(): number {
-    const { nextUs } = this.#deadlines;
+    const flowsUs = this.#flows.deadlineUs();
     const longUs = this.#long?.deadlineUs() ?? Infinity;
     return Math.min(
       this.#queries.deadlineUs(),
       this.#arrivals.deadlineUs(),
-      nextUs,
+      flowsUs,
       longUs,
       this.#halfOpen.deadlineUs(),
       this.#silence.nextUs,
@@ -699,24 +645,15 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   #open(flow: Flow): void {
     flow.state = "open";
     const { flowId, localEid, remoteEid, peer } = flow;
-    if (flow.leaving === undefined) this.#deadlines.delete(flowId);
+    if (flow.leaving === undefined) this.#flows.settled(flow);
     this.#out.push({ kind: "open", flow: { flowId, localEid, remoteEid, peer } });
   }
 
-  #add(flow: Flow, untilUs: number): void {
-    this.#flows.set(flow.flowId, flow);
-    this.#byEid.set(flow.localEid, flow);
-    this.#deadlines.set(flow.flowId, untilUs);
-  }
-
   #remove(nowUs: number, flow: Flow): void {
-    this.#flows.delete(flow.flowId);
-    this.#byEid.delete(flow.localEid);
-    this.#deadlines.delete(flow.flowId);
+    this.#flows.remove(nowUs, flow);
     this.#silence.delete(flow.flowId);
     this.#halfOpen.delete(flow.flowId);
     if (flow.state === "requested" || flow.state === "arrived") this.#long?.cancel(flow.flowId);
-    this.#eids.give(nowUs, flow.localEid);
     if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
   }
 
