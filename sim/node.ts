@@ -16,7 +16,7 @@ import {
 } from "../ipcp/unicast/congestion.ts";
 import { Dht } from "../ipcp/unicast/dht/dht.ts";
 import { EID_FLOW_ALLOCATOR } from "../ipcp/unicast/eids.ts";
-import type { PublishedFlow } from "../ipcp/unicast/flow_alloc.ts";
+import type { PublishedFlow } from "../ipcp/unicast/flow_effects.ts";
 import { Forwarder, Verdict } from "../ipcp/unicast/forward.ts";
 import { BEST_HOP, HOP_BY_FLOW } from "../ipcp/unicast/forwarding.ts";
 import { LinkStateRouting } from "../ipcp/unicast/link_state.ts";

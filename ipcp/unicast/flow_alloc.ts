@@ -31,10 +31,12 @@ import { TOTAL_BYTES_MAX } from "../../lib/wire/mgmt_piece.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Errno } from "../../lib/errno.ts";
 import { qosCube, type QosSpec } from "../../lib/qos.ts";
-import { ARRIVAL_LIFE_US, Arrivals, type AskIrmd } from "../arrivals.ts";
+import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
 import { Pieces } from "../pieces.ts";
 import { EidPool } from "./eids.ts";
+import type { FlowEffect, PublishedFlow, Requester } from "./flow_effects.ts";
+import { Prototypes } from "./prototypes.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
 export const REQUEST_LIFE_US = 22e6;
@@ -44,62 +46,10 @@ export const TRY_US = 1e6;
 const HASH_BYTES_DEFAULT = 32;
 /** Longer messages are sent in pieces of this length, so that the layers below carry each whole, bytes. */
 export const WHOLE_BYTES_MAX = 1300;
-/** How long a member is taken for a prototype that did not say that it takes pieces, µs, and how many are known. */
-const PROTOTYPE_US = 600e6;
-const PROTOTYPES_MAX = 1024;
 /** EIDs of tries that were given up and may still be answered. */
 const LATE_MAX = 1024;
 /** Addresses tried for one flow before the directory is believed no more. */
 const TRIES_MAX = 16;
-
-/** The far end of a flow. */
-export interface FlowPeer {
-  readonly addr: number;
-  readonly eid: Eid;
-}
-
-/** Who asks for a flow, and the cube that serves it. */
-export interface Requester extends FlowPeer {
-  readonly cube: number;
-}
-
-/** What the data path needs of a flow; `remoteEid` is all ones while the answer is awaited. */
-export interface PublishedFlow {
-  readonly flowId: number;
-  readonly localEid: Eid;
-  readonly remoteEid: Eid;
-  readonly peer: number;
-  /** QoS cube of its packets. */
-  readonly cube: number;
-}
-
-/** What the flow allocator asks for. */
-export type FlowEffect =
-  /** A message to the flow allocator of another node (EID 0). */
-  | { readonly kind: "send"; readonly dst: number; readonly bytes: Uint8Array }
-  | AskIrmd<Requester>
-  /** FLOW_ALLOC_REPLY to the IRMd. */
-  | {
-    readonly kind: "alloc_reply";
-    readonly flowId: number;
-    readonly response: number;
-    readonly cause: string;
-    readonly data: Uint8Array;
-  }
-  /** The answer to a command. */
-  | { readonly kind: "answer"; readonly token: number; readonly result: number }
-  /** Packets may flow; published again when the other end is known. */
-  | { readonly kind: "publish"; readonly flow: PublishedFlow }
-  /** The flow came to nothing: let go of what is held for it. */
-  | { readonly kind: "release"; readonly flowId: number }
-  /** The other end has closed the flow. */
-  | { readonly kind: "down"; readonly flowId: number }
-  /** An address does not answer flow requests for a name. */
-  | { readonly kind: "unanswered"; readonly hash: Uint8Array; readonly addr: number }
-  /** An address says that it does not have a name. */
-  | { readonly kind: "denied"; readonly hash: Uint8Array; readonly addr: number }
-  /** No address of a name has it: look for others; answered with {@linkcode FlowAllocator.found}. */
-  | { readonly kind: "look_again"; readonly flowId: number; readonly hash: Uint8Array };
 
 /** The EID of a peer that has not answered. */
 const UNKNOWN: Eid = { hi: 0xffffffff, lo: 0xffffffff };
@@ -166,8 +116,7 @@ export class FlowAllocator {
   readonly #hashBytes: number;
   /** Made when the first of them comes or goes. */
   #pieces: Pieces<number> | undefined;
-  /** Members that rejoin no pieces, and until when that is believed, µs; oldest first. */
-  readonly #prototypes = new Map<number, number>();
+  readonly #prototypes = new Prototypes();
 
   constructor(
     self: number,
@@ -271,14 +220,7 @@ export class FlowAllocator {
   /** Whether a message is too long for the layers below to carry it whole; a prototype gets what it can take whole. */
   #goesInPieces(nowUs: number, peer: number, bytes: number): boolean {
     if (bytes <= WHOLE_BYTES_MAX) return false;
-    return bytes > FA_BYTES_MAX || nowUs >= (this.#prototypes.get(peer) ?? 0);
-  }
-
-  #rejoinsNone(nowUs: number, peer: number): void {
-    this.#prototypes.delete(peer);
-    this.#prototypes.set(peer, nowUs + PROTOTYPE_US);
-    if (this.#prototypes.size <= PROTOTYPES_MAX) return;
-    this.#prototypes.delete(this.#prototypes.keys().next().value!);
+    return bytes > FA_BYTES_MAX || !this.#prototypes.has(nowUs, peer);
   }
 
   /** Do what the pieces ask for. */
@@ -296,7 +238,7 @@ export class FlowAllocator {
   /** The far end takes the message of a flow in pieces, or rejoins none: a prototype gets what it can take whole. */
   #onPieces(nowUs: number, flow: Flow, taken: boolean): void {
     const { answer, request } = flow;
-    if (!taken) this.#rejoinsNone(nowUs, flow.peer);
+    if (!taken) this.#prototypes.add(nowUs, flow.peer);
     if (flow.state === "arrived" && answer !== undefined) {
       flow.answer = undefined;
       if (taken) this.#accepted(flow, undefined);
@@ -420,7 +362,7 @@ export class FlowAllocator {
         return this.#onReply(nowUs, m);
       case "piece": {
         const { srcAddr: from } = m;
-        this.#prototypes.delete(from);
+        this.#prototypes.forget(from);
         const bytes = this.#allPieces().onMessage(nowUs, from, `${from}`, m.piece);
         this.#doPieces(nowUs);
         const whole = bytes && parse(bytes, this.#hashBytes, TOTAL_BYTES_MAX);

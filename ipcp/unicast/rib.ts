@@ -16,7 +16,7 @@ import {
 import { dotted } from "../../lib/wire/dt_pci.ts";
 import type { DhtContact } from "../../lib/wire/dht_msg.ts";
 import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
-import type { PublishedFlow } from "./flow_alloc.ts";
+import type { PublishedFlow } from "./flow_effects.ts";
 import type { LinkEntry } from "./link_state.ts";
 import type { DhtSettings } from "./settings.ts";
 import { CongestionReport } from "./congestion.ts";

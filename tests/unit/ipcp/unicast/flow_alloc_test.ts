@@ -1,7 +1,8 @@
 /** What the flow allocator does when the directory was told lies. */
 
 import { assertEquals } from "@std/assert";
-import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
+import { FlowAllocator } from "../../../../ipcp/unicast/flow_alloc.ts";
+import type { FlowEffect } from "../../../../ipcp/unicast/flow_effects.ts";
 import { Errno } from "../../../../lib/errno.ts";
 import { QOS } from "../../../../lib/qos.ts";
 import { LENGTH, parse } from "../../../../lib/wire/fa_msg.ts";

@@ -5,7 +5,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
-import { FlowAllocator, type FlowEffect } from "../../../../ipcp/unicast/flow_alloc.ts";
+import { FlowAllocator } from "../../../../ipcp/unicast/flow_alloc.ts";
+import type { FlowEffect } from "../../../../ipcp/unicast/flow_effects.ts";
 import { Forwarder, Verdict } from "../../../../ipcp/unicast/forward.ts";
 import { BEST_HOP, HOP_BY_FLOW } from "../../../../ipcp/unicast/forwarding.ts";
 import { Graph } from "../../../../ipcp/unicast/graph.ts";
