@@ -35,7 +35,7 @@ import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
 import { Pieces } from "../pieces.ts";
 import { EidPool } from "./eids.ts";
-import type { FlowEffect, PublishedFlow, Requester } from "./flow_effects.ts";
+import type { FlowEffect, FlowPeer, PublishedFlow, Requester } from "./flow_effects.ts";
 import { Prototypes } from "./prototypes.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
