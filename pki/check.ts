@@ -16,8 +16,8 @@ interface Finding {
   readonly warnings: readonly string[];
 }
 
-/** A finding before its warnings are known, with those that the certificates give. */
-type Checked = Omit<Finding, "warnings"> & { readonly expiry?: readonly string[] };
+/** A finding before its warnings are known, with those that are known already. */
+type Checked = Omit<Finding, "warnings"> & { readonly more?: readonly string[] };
 
 /** Checks the trust store and one name, or all that have files. */
 export async function check(securityDir: string, only: string | undefined): Promise<Report> {
@@ -34,14 +34,17 @@ export async function check(securityDir: string, only: string | undefined): Prom
     what: "trust store",
     ok: failed === undefined,
     text: failed ?? `${typeof store === "string" ? 0 : store.size} certificates`,
-    warnings: said.splice(0),
+    warnings: [
+      ...said.splice(0),
+      ...trust.strangers().map((name) => `nobody looks at ${securityDir}/${name}`),
+    ],
   });
   const files = new SecurityFiles(securityDir, log);
   for (const side of ["server", "client"] as const) {
     for (const name of only === undefined ? namesOf(securityDir, side) : [only]) {
       const finding = await checkName(files, trust, side, name);
-      const { what, ok, text, expiry = [] } = finding;
-      findings.push({ what, ok, text, warnings: [...said.splice(0), ...expiry] });
+      const { what, ok, text, more = [] } = finding;
+      findings.push({ what, ok, text, warnings: [...said.splice(0), ...more] });
     }
   }
   return {
@@ -74,12 +77,13 @@ async function checkName(
   const bad = (text: string) => ({ what, ok: false, text });
   const located = files.locate(side, name, { enc: "", crt: "", key: "" }, "");
   if (isFileRefusal(located)) return bad(located.reason);
+  if (files.isBare(located)) return { what, ok: true, text: "no files: its flows are plain" };
   const credentials = await files.credentials(located, name);
   if (isFileRefusal(credentials)) return bad(`${credentials.path} ${credentials.reason}`);
   const conf = await files.encConf(located, name);
   if (isFileRefusal(conf)) return bad(`${conf.path}: ${conf.reason}`);
   const said: string[] = [];
-  const expiry: string[] = [];
+  const more = files.strangers(located).map((f) => `nobody looks at ${located.dir}/${f}`);
   if (credentials) {
     const { certificate, key } = credentials;
     const probe = new Uint8Array(32);
@@ -88,24 +92,30 @@ async function checkName(
     if (!await certificate.key?.verify(conf.digestNid, probe, signature)) {
       return bad("certificate and key are not a pair");
     }
-    if (side === "server" && !certificate.isFor(name, conf.policy.strictCrt)) {
-      return bad(`the certificate is for "${certificate.name}"`);
-    }
+    const role = certificate.roleReason(side);
+    if (role !== undefined) return bad(`the certificate: ${role}`);
     const store = trust.current();
     const verdict = typeof store === "string"
       ? { ok: false as const, reason: store }
       : await store.verify(certificate, Date.now());
     if (!verdict.ok) return bad(verdict.reason);
+    const believed = certificate.without(verdict.excludedNames);
+    if (side === "server" && !believed.isFor(name, conf.policy.strictCrt)) {
+      const excluded = verdict.excludedNames.includes(name)
+        ? `: its CAs' constraints exclude "${name}"`
+        : "";
+      return bad(`the certificate is for "${believed.name ?? ""}"${excluded}`);
+    }
     const until = certificate.x509.notAfter.value.toISOString().slice(0, 10);
     const now = Date.now();
     verdict.path.forEach((c, i) => {
       const which = i === 0 ? "the certificate" : `its issuer's ${nameOf(c)}`;
       const warning = expiryWarning(which, c.notAfterMs, now);
-      if (warning !== undefined) expiry.push(warning);
+      if (warning !== undefined) more.push(warning);
     });
     said.push(`authenticates as ${certificate.name} until ${until}`);
   } else said.push("no authentication");
   const kex = kexByNid(conf.kexNid);
   said.push(kex ? `encrypts with ${kex.word}` : "no encryption of its own");
-  return { what, ok: true, text: said.join(", "), expiry };
+  return { what, ok: true, text: said.join(", "), more };
 }

@@ -93,7 +93,11 @@ function codePoint(c: string): string {
 }
 
 /** Words that only a wish for security has. */
-const TELLING = ["auth", "peer", "refuse", "require", "strict", "allow", "deny", "minkex"];
+const TELLING = [
+  ...["auth", "peer", "refuse", "require", "strict", "allow", "deny", "minkex", "kexmin", "minim"],
+  ...["bind", "encap", "ctr", "crt", "cert", "verif", "trust", "permit", "forbid", "reject", "mutual"],
+  ...["access", "encrypt", "static", "must", "enforce", "secur", "integrity", "identity", "tls"],
+];
 
 /**
  * The keyword that a line without effect probably means; `undefined` if it means none of them.

@@ -27,6 +27,12 @@ const RACY_MS = 2500;
 /** Files remembered. */
 const CACHED_MAX = 4096;
 
+/** Files of a name, with the request of `ouro pki request`. */
+const FILES: ReadonlySet<string> = new Set([
+  ...["enc.conf", "enc.cfg", "crt.pem", "key.pem", "csr.pem"],
+  ...["kex.key.pem", "kex.key.raw", "kex.srv.pub.pem", "kex.srv.pub.raw"],
+]);
+
 /** The two halves of the security directory. */
 export type Side = "server" | "client";
 
@@ -115,6 +121,15 @@ export class SecurityFiles {
       explicit: { enc: paths.enc !== "", crt: paths.crt !== "", key: paths.key !== "" },
       owner,
     };
+  }
+
+  /** What is in the directory of a name and is looked at by nobody, such as `enc.conf.txt`. */
+  strangers(f: SideFiles): string[] {
+    try {
+      return [...Deno.readDirSync(f.dir)].map((e) => e.name).filter((n) => !FILES.has(n)).sort();
+    } catch {
+      return [];
+    }
   }
 
   /** Whether nothing is configured: no directory, and no path was asked for. */

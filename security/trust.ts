@@ -125,7 +125,7 @@ export class TrustStore {
     revoked: readonly PeerCertificate[] = [],
   ) {
     this.#revoked = new Set(revoked.flatMap((c) => marksOf(c.view)));
-    this.#certificates = certificates.map((c) => c.view).filter((c) => !this.#isRevoked(c));
+    this.#certificates = certificates.map((c) => c.view);
   }
 
   /** Certificates held. */

@@ -17,6 +17,9 @@ const DIRECTORIES = [
   { name: "revoked", failed: "Failed to load revoked certificates." },
 ] as const;
 
+/** What else is in a security directory. */
+const OTHERS = ["server", "client", "issued", "private"];
+
 /** Where the certificates of a store are. */
 export interface TrustDirectories {
   readonly cacert: string;
@@ -39,6 +42,17 @@ export class TrustFiles {
       untrusted: named.untrusted ?? `${securityDir}/untrusted`,
       revoked: named.revoked ?? `${securityDir}/revoked`,
     };
+  }
+
+  /** What lies beside the directories and is looked at by nobody, such as `revoke/` for `revoked/`. */
+  strangers(): string[] {
+    const known: ReadonlySet<string> = new Set([...DIRECTORIES.map((d) => d.name), ...OTHERS]);
+    try {
+      return [...Deno.readDirSync(dirname(this.#directories.cacert))].map((e) => e.name)
+        .filter((name) => !known.has(name)).sort();
+    } catch {
+      return [];
+    }
   }
 
   /** Loads the store; the reason when it cannot be loaded. */
@@ -118,11 +132,14 @@ export class TrustFiles {
     try {
       entries = [...Deno.readDirSync(dir)].map((e) => e.name).sort();
     } catch (e) {
-      if (e instanceof Deno.errors.NotFound) {
+      const isLink = linkAt(dir);
+      if (e instanceof Deno.errors.NotFound && !isLink) {
         log.dbg(`Store directory ${dir} not found.`);
         return undefined;
       }
-      const reason = e instanceof Deno.errors.NotADirectory
+      const reason = isLink && e instanceof Deno.errors.NotFound
+        ? `${dir} is a link to nothing`
+        : e instanceof Deno.errors.NotADirectory
         ? `${dir} is not a directory`
         : `${dir} cannot be read`;
       log.error(`${reason}.`);
@@ -163,6 +180,15 @@ export class TrustFiles {
     }
     log.info(`Loaded certificates from ${dir}.`);
     return undefined;
+  }
+}
+
+/** Whether there is a link, to whatever. */
+function linkAt(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
   }
 }
 

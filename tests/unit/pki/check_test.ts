@@ -1,0 +1,96 @@
+/** `ouro pki check` says what the IRMd would refuse, and warns of what nobody looks at. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { generateKeyPairSync } from "node:crypto";
+import { check } from "../../../pki/check.ts";
+import { init, leaf } from "../../../pki/make.ts";
+import { verify } from "../../../pki/verify.ts";
+import { encodePem } from "../../../security/pem.ts";
+import * as make from "../../support/certificates.ts";
+import { pkiOptions, SecDir } from "../../support/security_dir.ts";
+
+const DAY_MS = 86_400_000;
+async function made(sec: SecDir): Promise<void> {
+  const o = pkiOptions(sec.dir);
+  await init(o);
+  await leaf(o, "server", "a.srv", "a.srv");
+}
+
+Deno.test("pki check warns of files and directories that nobody looks at", async () => {
+  using sec = new SecDir();
+  await made(sec);
+  assertEquals((await check(sec.dir, undefined)).text.includes("warn"), false);
+  sec.write("server/a.srv/enc.conf.txt", "require-auth = yes");
+  sec.write("revoke/a.pem", "");
+  const { ok, text } = await check(sec.dir, undefined);
+  assertEquals(ok, true);
+  assertMatch(text, /warn trust store: nobody looks at .*\/revoke\n/);
+  assertMatch(text, /warn server a\.srv: nobody looks at .*\/enc\.conf\.txt\n/);
+  assertMatch((await check(sec.dir, "b.srv")).text, /server b\.srv: no files: its flows are plain/);
+});
+
+Deno.test("a directory of certificates that is a link to nothing refuses", async (t) => {
+  for (const name of ["cacert", "untrusted", "revoked"]) {
+    await t.step(name, async () => {
+      using sec = new SecDir();
+      await made(sec);
+      await Deno.remove(`${sec.dir}/${name}`, { recursive: true }).catch(() => {});
+      await Deno.symlink("/nonexistent", `${sec.dir}/${name}`);
+      const { ok, text } = await check(sec.dir, undefined);
+      assertEquals(ok, false);
+      assertMatch(text, new RegExp(`FAIL trust store: .*/${name} is a link to nothing`));
+    });
+  }
+});
+
+Deno.test("a revoked issuer is named as such", async () => {
+  using sec = new SecDir();
+  await made(sec);
+  for (const [dir, file] of [["cacert", "root.pem"], ["untrusted", "intermediate.pem"]]) {
+    sec.write("revoked/x.pem", await Deno.readTextFile(`${sec.dir}/${dir}/${file}`));
+    const leaf = `${sec.dir}/server/a.srv/crt.pem`;
+    const { ok, text } = await verify({ leaf, securityDir: sec.dir, atMs: Date.now() });
+    assertEquals(ok, false);
+    assertMatch(text, /certificate ".*" is revoked/);
+  }
+});
+
+Deno.test("pki check refuses a server's certificate for clients, and names that its CA may not give", async () => {
+  const pairs = Array.from(
+    { length: 2 },
+    () => generateKeyPairSync("ec", { namedCurve: "prime256v1" }),
+  );
+  const [ca, key] = pairs as [typeof pairs[0], typeof pairs[0]];
+  const shape = {
+    serial: Uint8Array.of(1),
+    issuer: make.dn("CN=CA"),
+    notBefore: make.timeOf(Date.now() - DAY_MS),
+    notAfter: make.timeOf(Date.now() + 60 * DAY_MS),
+    signer: ca,
+    signature: "ecdsa-sha256" as const,
+  };
+  const pem = (s: make.Shape) => encodePem("CERTIFICATE", make.certificate(s));
+  const root = (constraints: Uint8Array[]) =>
+    pem({
+      ...shape,
+      subject: make.dn("CN=CA"),
+      key: ca,
+      extensions: [make.basicConstraints(true), ...constraints],
+    });
+  const crt = (extensions: Uint8Array[]) =>
+    pem({ ...shape, subject: make.dn("CN=a.srv"), key, extensions });
+  const said = async (ca: string, own: string) => {
+    using sec = new SecDir();
+    sec.write("cacert/root.pem", ca);
+    sec.write("server/a.srv/crt.pem", own);
+    const pkcs8 = key.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+    sec.write("server/a.srv/key.pem", pkcs8, 0o600);
+    return (await check(sec.dir, undefined)).text;
+  };
+  assertMatch(await said(root([]), crt([])), /ok\s+server a\.srv/);
+  const client = crt([make.purposes(["1.3.6.1.5.5.7.3.2"])]);
+  assertMatch(await said(root([]), client), /FAIL server a\.srv: .*for clients alone/);
+  const limits = [make.nameConstraints(["dns:example.com"], [])];
+  const alt = crt([make.altNames(["dns:b.example.com"])]);
+  assertMatch(await said(root(limits), alt), /FAIL server a\.srv: .*constraints exclude "a\.srv"/);
+});
