@@ -1,8 +1,7 @@
 /** What a certificate says of its signature: digest and padding (RFC 5280 §4.1.1.2). Pure. */
 
-import { children, oidText, readTlv, Tag, type Tlv, unsigned } from "./der.ts";
 import { ED25519, ED448, type KeyKind, pqName, RSA_PSS } from "./key_kind.ts";
-import type { PssParams } from "./rsa.ts";
+import { type PssParams, pssParams } from "./pss_params.ts";
 
 /** Digest and padding of a certificate's signature algorithm. */
 export interface CertificateAlgorithm {
@@ -39,20 +38,6 @@ const RSA_PKCS1: Record<string, string> = {
   "2.16.840.1.101.3.4.3.15": "sha3-384",
   "2.16.840.1.101.3.4.3.16": "sha3-512",
 };
-const HASHES: Record<string, string> = {
-  "1.3.14.3.2.26": "sha1",
-  "2.16.840.1.101.3.4.2.4": "sha224",
-  "2.16.840.1.101.3.4.2.5": "sha512-224",
-  "2.16.840.1.101.3.4.2.6": "sha512-256",
-  "2.16.840.1.101.3.4.2.7": "sha3-224",
-  "2.16.840.1.101.3.4.2.1": "sha256",
-  "2.16.840.1.101.3.4.2.2": "sha384",
-  "2.16.840.1.101.3.4.2.3": "sha512",
-  "2.16.840.1.101.3.4.2.8": "sha3-256",
-  "2.16.840.1.101.3.4.2.9": "sha3-384",
-  "2.16.840.1.101.3.4.2.10": "sha3-512",
-};
-
 /** The algorithm of a certificate's signature from its identifier and parameters (DER). */
 export function certificateAlgorithm(
   id: string,
@@ -69,36 +54,4 @@ export function certificateAlgorithm(
   const name = pqName(id);
   if (!name) return undefined;
   return { type: name.startsWith("ML-DSA") ? "ml-dsa" : "slh-dsa", word: null };
-}
-
-/** RSASSA-PSS-params (RFC 8017 §A.2.3): SHA-1, MGF1 with SHA-1 and 20 bytes of salt where they say nothing. */
-function pssParams(params: Uint8Array | undefined): PssParams | undefined {
-  const t = params && readTlv(params);
-  const parts = t?.tag === Tag.sequence ? children(t) : undefined;
-  if (parts === undefined) return undefined;
-  let digest: string | undefined = "sha1";
-  let maskDigest: string | undefined = "sha1";
-  let saltBytes = 20;
-  for (const part of parts) {
-    const inner = children(part)?.[0];
-    if (inner === undefined) return undefined;
-    if (part.tag === 0xa0) digest = hashOf(inner);
-    else if (part.tag === 0xa1) {
-      const [mgf, hash] = children(inner) ?? [];
-      if (mgf === undefined || hash === undefined || oidText(mgf) !== MGF1) return undefined;
-      maskDigest = hashOf(hash);
-    } else if (part.tag === 0xa2) {
-      const n = unsigned(inner);
-      if (n === undefined || n > 2048n) return undefined;
-      saltBytes = Number(n);
-    } else if (part.tag !== 0xa3 || unsigned(inner) !== 1n) return undefined;
-  }
-  return digest && maskDigest ? { digest, maskDigest, saltBytes } : undefined;
-}
-
-const MGF1 = "1.2.840.113549.1.1.8";
-
-function hashOf(algorithm: Tlv): string | undefined {
-  const id = children(algorithm)?.[0];
-  return id && HASHES[oidText(id) ?? ""];
 }

@@ -95,7 +95,19 @@ function codePoint(c: string): string {
 /** Words that only a wish for security has. */
 const TELLING = [
   ...["auth", "peer", "refuse", "require", "strict", "allow", "deny", "minkex", "kexmin", "minim"],
-  ...["bind", "encap", "ctr", "crt", "cert", "verif", "trust", "permit", "forbid", "reject", "mutual"],
+  ...[
+    "bind",
+    "encap",
+    "ctr",
+    "crt",
+    "cert",
+    "verif",
+    "trust",
+    "permit",
+    "forbid",
+    "reject",
+    "mutual",
+  ],
   ...["access", "encrypt", "static", "must", "enforce", "secur", "integrity", "identity", "tls"],
 ];
 

@@ -9,7 +9,7 @@
 
 import type { KexWord } from "../lib/wire/oap_ids.ts";
 import type { KeyKind } from "./key_kind.ts";
-import type { PssParams } from "./rsa.ts";
+import type { PssParams } from "./pss_params.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -5,11 +5,18 @@
 import { digestByNid } from "../lib/wire/oap_ids.ts";
 import { children, contents, oidText, readTlv } from "./der.ts";
 import { Oid, parseSpki } from "./kex/spki.ts";
+import { type PssParams, pssParams } from "./pss_params.ts";
 
 /** How a key signs. */
 export type KeyKind =
   | { readonly type: "ec"; readonly curve: string; readonly bits: number }
-  | { readonly type: "rsa" | "rsa-pss"; readonly bits: number }
+  | { readonly type: "rsa"; readonly bits: number }
+  | {
+    readonly type: "rsa-pss";
+    readonly bits: number;
+    /** What the key may be used with alone, if it says so: digests, and the least salt (RFC 4055 §1.2). */
+    readonly limits?: PssParams | undefined;
+  }
   | { readonly type: "ed25519" | "ed448" }
   | { readonly type: "ml-dsa" | "slh-dsa"; readonly name: string };
 
@@ -68,7 +75,9 @@ export const P521_DIGEST_BYTES_MIN = 33;
 export function digestWord(kind: KeyKind, digestNid: number): string | null | undefined {
   if (kind.type === "ml-dsa" || kind.type === "slh-dsa") return null; // Never applied.
   if (kind.type === "ed25519" || kind.type === "ed448") return digestNid === 0 ? null : undefined;
-  const word = digestNid === 0 ? DEFAULT_DIGEST : digestByNid(digestNid)?.word;
+  const limit = kind.type === "rsa-pss" ? kind.limits?.digest : undefined;
+  const word = digestNid === 0 ? limit ?? DEFAULT_DIGEST : digestByNid(digestNid)?.word;
+  if (limit !== undefined && word !== limit) return undefined;
   if (kind.type !== "ec" && word?.startsWith("blake2")) return undefined;
   return word;
 }
@@ -89,7 +98,10 @@ export function keyKind(spki: Uint8Array): KeyKind | undefined {
       if (!n) return undefined;
       const c = contents(n);
       const bits = BigInt("0x0" + c.toHex()).toString(2).length;
-      return { type: parsed.oid === RSA ? "rsa" : "rsa-pss", bits };
+      if (parsed.oid === RSA) return { type: "rsa", bits };
+      if (parsed.params === undefined) return { type: "rsa-pss", bits };
+      const limits = pssParams(parsed.params.bytes.subarray(parsed.params.at, parsed.params.to));
+      return limits && { type: "rsa-pss", bits, limits };
     }
     case ED25519:
       return { type: "ed25519" };

@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { children, contents, readTlv, Tag } from "./der.ts";
 import { parseSpki } from "./kex/spki.ts";
 import { RSA_BITS_MAX } from "./key_kind.ts";
+import type { PssParams } from "./pss_params.ts";
 
 /** Longest public exponent, bits (FIPS 186-5 §A.1.1). */
 const EXPONENT_BITS_MAX = 256;
@@ -29,14 +30,6 @@ const DIGEST_INFO: Readonly<Record<string, string>> = {
   "sha3-384": "3041300d060960864801650304020905000430",
   "sha3-512": "3051300d060960864801650304020a05000440",
 };
-
-/** Parameters of PSS. */
-export interface PssParams {
-  readonly digest: string;
-  readonly maskDigest: string;
-  /** Bytes of salt; undefined: whatever the signature has. */
-  readonly saltBytes: number | undefined;
-}
 
 /** A public key. */
 export interface RsaKey {

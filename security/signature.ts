@@ -6,6 +6,7 @@
  */
 
 import { ecdsa, weierstrass } from "@noble/curves/abstract/weierstrass.js";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from "@noble/curves/misc.js";
 import { p521 } from "@noble/curves/nist.js";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
@@ -16,7 +17,8 @@ import { children, contents, readTlv, Tag, unsigned } from "./der.ts";
 import { digestWord, type KeyKind, keyKind, P521_DIGEST_BYTES_MIN } from "./key_kind.ts";
 import { parseSpki } from "./kex/spki.ts";
 import { pqSubtle } from "./pq_subtle.ts";
-import { type PssParams, type RsaKey, rsaKeyOf, verifyPkcs1, verifyPss } from "./rsa.ts";
+import type { PssParams } from "./pss_params.ts";
+import { type RsaKey, rsaKeyOf, verifyPkcs1, verifyPss } from "./rsa.ts";
 
 /** P-224 (FIPS 186-4 D.1.2.2), which the library does not ship. */
 const p224 = ecdsa(
@@ -96,8 +98,9 @@ export class VerifyKey {
   ): Promise<boolean> {
     const word = digestWord(this.kind, digestNid);
     if (word === undefined) return false;
+    // A key with limits signs with just the salt that it states as least (as OpenSSL).
     const pss = this.kind.type === "rsa-pss" && word !== null
-      ? { digest: word, maskDigest: word, saltBytes: undefined }
+      ? this.kind.limits ?? { digest: word, maskDigest: word, saltBytes: undefined }
       : undefined;
     return await this.verifyDigest(word, pss, data, signature, work);
   }
@@ -128,6 +131,7 @@ export class VerifyKey {
         case "rsa-pss": {
           const key = this.#rsa;
           if (key === undefined || word === null) return false;
+          if (kind.type === "rsa-pss" && !isWithin(pss, kind.limits)) return false;
           return pss === undefined
             ? verifyPkcs1(key, word, data, signature)
             : verifyPss(key, pss, data, signature);
@@ -142,6 +146,8 @@ export class VerifyKey {
           }
           return nodeVerify(word, data, this.#nodeKey(), signature);
         case "ed25519":
+          // With a key of low order one signature is good for every message.
+          if (this.#node === undefined && isLowOrder(this.spki)) return false;
           return nodeVerify(word, data, this.#nodeKey(), signature);
       }
     } catch {
@@ -216,6 +222,19 @@ function plainSignature(signature: Uint8Array, bytes: number): Uint8Array<ArrayB
     raw.set(value.subarray(from), (i + 1) * bytes - (value.length - from));
   }
   return raw;
+}
+
+/** Whether an Ed25519 key is one of the eight points of low order. */
+function isLowOrder(spki: Uint8Array): boolean {
+  const key = parseSpki(spki)?.key;
+  return key === undefined || ed25519.Point.fromBytes(key, true).isSmallOrder();
+}
+
+/** Whether the parameters of a signature keep to the limits of a key for PSS alone. */
+function isWithin(pss: PssParams | undefined, limits: PssParams | undefined): boolean {
+  if (pss === undefined || limits === undefined) return pss !== undefined;
+  return pss.digest === limits.digest && pss.maskDigest === limits.maskDigest &&
+    (pss.saltBytes ?? 0) >= (limits.saltBytes ?? 0);
 }
 
 /** Whether bytes are one SEQUENCE of two positive INTEGERs in their shortest form, and nothing else. */

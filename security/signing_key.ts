@@ -26,6 +26,7 @@ import {
   pqOid,
 } from "./key_kind.ts";
 import { latticeKey, parsePkcs8 } from "./kex/static.ts";
+import { pssParams } from "./pss_params.ts";
 import { pqSubtle } from "./pq_subtle.ts";
 
 const ML_DSA: Record<string, typeof ml_dsa65> = {
@@ -73,7 +74,7 @@ export class SigningKey {
       if (name) return await SigningKey.#lattice(name, pkcs8.key, label, der);
       const key = createPrivateKey({ key: der as unknown as Buffer, format: "der", type });
       const spki = createPublicKey(key).export({ format: "der", type: "spki" });
-      const kind = keyKind(new Uint8Array(spki));
+      const kind = withLimits(keyKind(new Uint8Array(spki)), pkcs8?.params);
       return kind ? SigningKey.#of(kind, key, label, der) : "key type not supported for signatures";
     } catch (e) {
       return `damaged private key (${e instanceof Error ? e.message : e})`;
@@ -146,6 +147,16 @@ export function seedPkcs8(name: string, seed: Uint8Array): Uint8Array<ArrayBuffe
   );
 }
 
+/** What the key file says of a key for PSS; the runtime does not hand it on. */
+function withLimits(
+  kind: KeyKind | undefined,
+  params: Uint8Array | undefined,
+): KeyKind | undefined {
+  if (kind?.type !== "rsa-pss" || params === undefined) return kind;
+  const limits = pssParams(params);
+  return limits && { ...kind, limits };
+}
+
 function signClassical(
   kind: KeyKind,
   key: KeyObject,
@@ -153,10 +164,13 @@ function signClassical(
   data: Uint8Array,
 ): Uint8Array | undefined {
   if (kind.type === "rsa-pss") {
+    const { limits } = kind;
+    // The runtime masks with the digest itself alone.
+    if (limits !== undefined && limits.maskDigest !== limits.digest) return undefined;
     return nodeSign(word, data, {
       key,
       padding: constants.RSA_PKCS1_PSS_PADDING,
-      saltLength: constants.RSA_PSS_SALTLEN_MAX_SIGN,
+      saltLength: limits?.saltBytes ?? constants.RSA_PSS_SALTLEN_MAX_SIGN,
     });
   }
   if (kind.type === "ec" && kind.curve === "secp521r1") {

@@ -154,7 +154,9 @@ export class WebPair implements KexPair {
         this.privateKey,
         SECRET_BITS[this.kex.word]!,
       );
-      return usable(new Uint8Array(bits));
+      // Of points on a curve of prime order zero is a coordinate like others; elsewhere it tells of a point of low order.
+      const secret = new Uint8Array(bits);
+      return this.kex.family === "ec" ? new Secret(secret) : usable(secret);
     } catch {
       return undefined; // A point that gives no secret.
     }

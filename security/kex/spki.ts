@@ -185,10 +185,10 @@ function ecKey(spki: Spki): PeerField | PeerKeyError {
   return { kex, read };
 }
 
-/** ECParameters with prime field, compared with the known curves (cofactor and seed ignored). */
+/** ECParameters with prime field, compared with the known curves in all but the seed; the cofactor is 1 and is there. */
 function explicitCurve(params: Tlv): (typeof CURVES)[number] | undefined {
   const parts = params.tag === Tag.sequence ? children(params) : undefined;
-  if (!parts || parts.length < 5) return undefined;
+  if (!parts || parts.length !== 6) return undefined;
   const field = children(parts[1]!);
   const curve = children(parts[2]!);
   if (field?.length !== 2 || !curve || curve.length < 2) return undefined;
@@ -197,11 +197,14 @@ function explicitCurve(params: Tlv): (typeof CURVES)[number] | undefined {
   const [a, b] = [curve[0]!, curve[1]!].map((t) => BigInt("0x0" + contents(t).toHex()));
   const base = contents(parts[3]!);
   const n = unsigned(parts[4]!);
+  if (unsigned(parts[5]!) !== 1n) return undefined;
   return CURVES.find((c) => {
     const known = c.curve.Point.CURVE();
     if (known.p !== p || known.n !== n || known.a !== a || known.b !== b) return false;
-    const x = bigintBytes(known.Gx, c.bytes);
-    return base.length > c.bytes && base.subarray(1, 1 + c.bytes).every((v, i) => v === x[i]);
+    const g = c.curve.Point.BASE;
+    return [g.toBytes(false), g.toBytes(true)].some((form) =>
+      base.length === form.length && base.every((v, i) => v === form[i])
+    );
   });
 }
 
