@@ -130,10 +130,10 @@ export class Flow implements Disposable, AsyncDisposable {
     second?: string | FlowOptions,
     third?: FlowOptions,
   ): Promise<Flow> {
-    if (typeof first === "string") {
-      return Flow.#make("alloc", undefined, first, (second ?? {}) as FlowOptions);
+    if (first instanceof OuroProcess) {
+      return Flow.#make("alloc", first, second as string, third ?? {});
     }
-    return Flow.#make("alloc", first, second as string, third ?? {});
+    return Flow.#make("alloc", undefined, first, (second ?? {}) as FlowOptions);
   }
 
   /**

@@ -241,9 +241,13 @@ export class FlowSet implements Disposable {
     return events;
   }
 
+  #checkOpen(): void {
+    if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the set is closed");
+  }
+
   /** Gives the set a queue of its own and puts the members there. */
   #useQueue(): void {
-    if (this.#closed) throw new OuroError(-Errno.EBADF, "Cannot wait: the set is closed");
+    this.#checkOpen();
     if (this.#index < 0) {
       const idx = this.#process.queues.take();
       if (idx < 0) throw new OuroError(idx, "Cannot wait: all queues of the flow set are in use");
@@ -261,7 +265,7 @@ export class FlowSet implements Disposable {
 
   /**
    * Waits until something happens, without blocking the thread. Resolves to an empty array after
-   * `timeoutMs`; rejects with the signal's reason.
+   * `timeoutMs`; rejects with the signal's reason, or `OuroError` -EBADF when the set is closed.
    */
   async next(
     options: AbortSignal | { signal?: AbortSignal; timeoutMs?: number } = {},
@@ -273,6 +277,7 @@ export class FlowSet implements Disposable {
     const until = deadlineNs(timeoutMs);
     for (;;) {
       signal?.throwIfAborted();
+      this.#checkOpen();
       this.#placeAll(index);
       const events = this.#takeReady();
       if (events.length > 0) {

@@ -9,6 +9,7 @@
 
 import { Errno, OuroError } from "../errno.ts";
 import type { IrmMsg } from "../irm/messages.ts";
+import { NAME_BYTES_MAX } from "../limits.ts";
 import { QOS, type QosName, type QosSpec } from "../qos.ts";
 import {
   deallocRequest,
@@ -106,7 +107,19 @@ export function grantTransfer(grant: FlowGrant): ArrayBuffer[] {
 
 /** The request for a flow, to be sent by who calls. Throws `OuroError` for an option that is none. */
 export function requestOf(asker: GrantAsker, call: FlowCall, dst: string, o: GrantOptions): IrmMsg {
+  if (call !== "accept") checkName(dst);
   return flowRequest(call, asker, dst, askedQos(o), askedTimeoutMs(o));
+}
+
+/** Refuses what cannot be a name before it reaches the wire. */
+function checkName(name: unknown): void {
+  if (typeof name !== "string") throw badOption(`the name is of type ${typeof name}, no text`);
+  if (name === "") throw badOption("the name is empty");
+  if (name.includes("\0")) throw badOption("the name has a NUL in it");
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes > NAME_BYTES_MAX) {
+    throw badOption(`the name has ${bytes} bytes (at most ${NAME_BYTES_MAX})`);
+  }
 }
 
 /** Refuses a time that is none before it reaches the wire. */
@@ -123,11 +136,24 @@ function askedQos(o: GrantOptions): QosSpec {
   if (qos === undefined) {
     throw badOption(`qos is "${o.qos}", not one of ${Object.keys(QOS).join(", ")}`);
   }
+  for (const [field, value] of Object.entries(QOS.raw)) {
+    const given = qos[field as keyof QosSpec];
+    if (!isFieldValue(given, typeof value === "bigint")) {
+      throw badOption(`qos has ${String(given)} as ${field}`);
+    }
+  }
   const ms = o.keepaliveMs;
   if (ms !== undefined && !(Number.isInteger(ms) && ms >= 0 && ms <= 0xffffffff)) {
     throw badOption(`keepaliveMs is ${ms}`);
   }
   return { ...qos, ber: o.crc === true ? qos.ber : 1, timeout: ms ?? qos.timeout };
+}
+
+/** Whether a value fits a field of the QoS: 32 bits, or 64 where numbers may be that wide. */
+function isFieldValue(value: unknown, wide: boolean): boolean {
+  if (typeof value === "bigint") return wide && value >= 0n && value < 1n << 64n;
+  return Number.isSafeInteger(value) && (value as number) >= 0 &&
+    (wide || (value as number) <= 0xffffffff);
 }
 
 function badOption(cause: string): OuroError {

@@ -15,7 +15,7 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * What `next` gives; a failure of one flow's set-up is passed over. `return()` ends a pending `next()` as well. Rejects with
+ * What `next` gives; a failure of one flow's set-up is passed over. `return()` and `throw()` end a pending `next()` as well. Rejects with
  * `OuroError`, see {@linkcode Flow.listen}.
  */
 export function untilEnd<T>(
@@ -31,6 +31,11 @@ export function untilEnd<T>(
   all.return = (value) => {
     stop.abort();
     return end(value);
+  };
+  const fail = all.throw.bind(all);
+  all.throw = (error) => {
+    stop.abort();
+    return fail(error);
   };
   return all;
 }

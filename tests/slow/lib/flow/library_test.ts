@@ -1,7 +1,7 @@
 // What users of the library expect of it: order of writes, wrong arguments, ends of each half, what a log shows, turns of
 // the event loop, flows beyond the table. Over real shared memory with the IRMd's double.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Errno,
   Flow,
@@ -410,6 +410,52 @@ libraryTest(
     for (const keepaliveMs of [-1, 1.5, NaN, 2 ** 32]) {
       const error = await assertRejects(() => Flow.alloc(a, "peer", { keepaliveMs }), OuroError);
       assertEquals(error.code, -Errno.EINVAL);
+    }
+  },
+);
+
+libraryTest(
+  "what cannot be a name or a QoS is refused before anybody is asked",
+  async ({ a, irmd }) => {
+    const asked = irmd.log.length;
+    const names: unknown[] = [5, undefined, null, {}, "", "a\0b", "x".repeat(256), "é".repeat(128)];
+    for (const name of names) {
+      const error = await assertRejects(
+        () => Flow.alloc(a, name as string),
+        OuroError,
+        "the name ",
+      );
+      assertEquals(error.code, -Errno.EINVAL);
+      assertThrows(() => Flow.allocSync(a, name as string), OuroError, "the name ");
+      await assertRejects(() => Flow.join(name as string, { process: a }), OuroError, "the name ");
+    }
+    const { loss: _, ...part } = QOS.data;
+    const wrong: unknown[] = [{}, part, 7, { ...QOS.raw, delay: -1 }, { ...QOS.raw, loss: 1.5 }];
+    for (const qos of [...wrong, { ...QOS.raw, timeout: 2 ** 32 }, { ...QOS.raw, ber: "1" }]) {
+      const options = { qos: qos as typeof QOS.raw };
+      const error = await assertRejects(
+        () => Flow.alloc(a, "peer", options),
+        OuroError,
+        "qos has ",
+      );
+      assertEquals(error.code, -Errno.EINVAL);
+    }
+    assertEquals(irmd.log.length, asked);
+  },
+);
+
+libraryTest(
+  "a wait that is nobody's any more ends: of a set that is closed, of an iterator that is thrown at",
+  async ({ b }) => {
+    const set = new FlowSet(b);
+    const waiting = assertRejects(() => set.next(), OuroError);
+    set.close();
+    assertEquals((await waiting).code, -Errno.EBADF);
+    assertEquals((await assertRejects(() => set.next(), OuroError)).code, -Errno.EBADF);
+    for (const flows of [Flow.listen({ process: b }), Flow.requests({ process: b })]) {
+      const next = flows.next();
+      await assertRejects(() => flows.throw(new Error("enough")), Error, "enough");
+      assertEquals((await next).done, true);
     }
   },
 );
