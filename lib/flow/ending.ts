@@ -12,6 +12,7 @@ import type { FlowEvents } from "./events.ts";
 import type { FrctDriver } from "./frct_driver.ts";
 import { giveBack, giveBackSync } from "./grant.ts";
 import type { DeallocOptions } from "./options.ts";
+import { FAREWELL_MS } from "./process_parts.ts";
 import { ROOM_PAUSE_FIRST_MS, ROOM_PAUSE_MAX_MS } from "./turns.ts";
 import { deadlineNs } from "./wait.ts";
 
@@ -21,6 +22,8 @@ const DRAIN_MAX_NS = 2e9;
 const CLOSING_LOOK_MS = 20;
 /** How often a blocking one looks whether the peer still lives, ns. */
 const DRAIN_SLICE_NS = 50e6;
+/** Longest wait for the IRMd's answer of who is in a hurry, ms: a stopped one reads the request when it goes on. */
+const HURRY_MS = 20;
 /** Longest wait for one packet while a blocking end lingers, ns. */
 const LINGER_SLICE_NS = 5e6;
 
@@ -30,6 +33,7 @@ export class Ending {
   #ending: Promise<void> | undefined;
   #lingerUntilNs = Infinity;
   #hurried = false;
+  #onHurry: () => void = () => {};
   #closed: Promise<void> | undefined;
 
   constructor(private readonly core: FlowCore, private readonly events: FlowEvents) {}
@@ -52,8 +56,8 @@ export class Ending {
     return this.#endSync(waitS);
   }
 
-  #endSync(waitS: number): number {
-    const result = giveBackSync(this.core.process, this.core.id, waitS);
+  #endSync(waitS: number, limitMs?: number): number {
+    const result = giveBackSync(this.core.process, this.core.id, waitS, limitMs);
     this.#close();
     return result;
   }
@@ -68,6 +72,7 @@ export class Ending {
     const { signal } = options;
     const hurry = () => {
       this.#hurried = true;
+      this.#onHurry();
     };
     if (signal?.aborted) hurry();
     signal?.addEventListener("abort", hurry);
@@ -95,9 +100,19 @@ export class Ending {
       pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
     }
     if (core.over) return;
+    const given = giveBack(core.process, core.id, waitS);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      this.#onHurry = () => {
+        timer ??= setTimeout(resolve, HURRY_MS);
+      };
+    });
+    if (this.#hurried) this.#onHurry();
     try {
-      await giveBack(core.process, core.id, waitS);
+      await Promise.race([given, late]);
     } finally {
+      this.#onHurry = () => {};
+      clearTimeout(timer);
       this.#close();
     }
   }
@@ -170,14 +185,14 @@ export class Ending {
   }
 
   /** Ends the flow at once, without lingering or waiting for the peer. */
-  abandon(): void {
+  abandon(limitMs = FAREWELL_MS): void {
     const { frct, over } = this.core;
     if (over) return;
     if (frct !== null) {
       frct.endpoint.close(monotonicUs());
       frct.flush(monotonicUs());
     }
-    this.#endSync(0);
+    this.#endSync(0, limitMs);
   }
 
   /** Steps 6 and 7 of spec 30 §5.4: both rings down, own ring emptied, peer told, memory unmapped. */

@@ -16,7 +16,7 @@ export interface OwnedFlow {
     service(): void;
   };
   /** The process ends: close without lingering. */
-  abandon(): void;
+  abandon(limitMs?: number): void;
 }
 
 /** See the head of this file. */

@@ -27,7 +27,7 @@ export interface GrantAsker {
   readonly pid: number;
   /** Number of the thread that asks, where the IRMd watches it: the flow ends with the thread. */
   readonly thread?: number | undefined;
-  requestSync(message: IrmMsg): IrmMsg;
+  requestSync(message: IrmMsg, timeoutMs?: number): IrmMsg;
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
 }
 
@@ -73,12 +73,17 @@ export async function ask(
 }
 
 /**
- * Tells the IRMd that a flow is over, blocking; the layer below holds it for `lingerS` seconds. Returns the IRMd's
- * result, or the code of the failure to reach it.
+ * Tells the IRMd that a flow is over, blocking, `timeoutMs` at most; the layer below holds it for `lingerS` seconds.
+ * Returns the IRMd's result, or the code of the failure to reach it.
  */
-export function giveBackSync(asker: GrantAsker, flowId: number, lingerS = 0): number {
+export function giveBackSync(
+  asker: GrantAsker,
+  flowId: number,
+  lingerS = 0,
+  timeoutMs?: number,
+): number {
   try {
-    return resultOf(asker.requestSync(deallocRequest(asker.pid, flowId, lingerS)));
+    return resultOf(asker.requestSync(deallocRequest(asker.pid, flowId, lingerS), timeoutMs));
   } catch (e) {
     if (!(e instanceof OuroError)) throw e;
     return e.code;
@@ -86,7 +91,11 @@ export function giveBackSync(asker: GrantAsker, flowId: number, lingerS = 0): nu
 }
 
 /** As {@linkcode giveBackSync} without blocking the thread. */
-export async function giveBack(asker: GrantAsker, flowId: number, lingerS = 0): Promise<number> {
+export async function giveBack(
+  asker: GrantAsker,
+  flowId: number,
+  lingerS = 0,
+): Promise<number> {
   try {
     return resultOf(await asker.request(deallocRequest(asker.pid, flowId, lingerS)));
   } catch (e) {

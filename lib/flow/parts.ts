@@ -217,8 +217,8 @@ export class FlowParts implements OwnedFlow {
     return { info, about, whole: true, ...(cipher ? { cipher } : {}) };
   }
 
-  abandon(): void {
-    this.ending.abandon();
+  abandon(limitMs?: number): void {
+    this.ending.abandon(limitMs);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   irmRequest,
   irmRequestSync,
 } from "../irm/client.ts";
-import { IrmCode, type IrmMsg } from "../irm/messages.ts";
+import type { IrmMsg } from "../irm/messages.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import type { FlowSetShm } from "../shm/flow_set.ts";
 import { FrctFile } from "../shm/frct_file.ts";
@@ -25,7 +25,8 @@ import { type Held, ThreadLife } from "./thread_life.ts";
 
 /** The way to the IRMd. */
 export interface IrmdLink {
-  requestSync(message: IrmMsg): IrmMsg;
+  /** Gives up after `timeoutMs`; absent: never. */
+  requestSync(message: IrmMsg, timeoutMs?: number): IrmMsg;
   request(message: IrmMsg, signal?: AbortSignal): Promise<IrmMsg>;
   /** A request whose reply comes after a question of the IRMd. A double may do without. */
   converse?(message: IrmMsg, signal?: AbortSignal): Promise<Conversation>;
@@ -33,17 +34,15 @@ export interface IrmdLink {
   hold?(message: IrmMsg): Held;
 }
 
-/** Longest wait for the answer to a farewell, ms. */
-const FAREWELL_MS = 60;
+/**
+ * Longest wait for the IRMd's answer of who ends, ms: one that is stopped reads what it was told when it goes on.
+ */
+export const FAREWELL_MS = 60;
 
 /** The socket of the IRMd of an instance. */
 export function socketLink(instance: Instance): IrmdLink {
   return {
-    requestSync: (message) => {
-      // A process that ends does not wait for an IRMd that is stopped: it reads the farewell later.
-      const farewell = message.code === IrmCode.IRM_PROC_EXIT;
-      return irmRequestSync(instance, message, farewell ? { timeoutMs: FAREWELL_MS } : {});
-    },
+    requestSync: (message, timeoutMs) => irmRequestSync(instance, message, { timeoutMs }),
     request: (message, signal) =>
       irmRequest(instance, message, signal === undefined ? {} : { signal }),
     converse: (message, signal) => irmConverse(instance, message, signal),
@@ -108,9 +107,9 @@ export class ProcessParts {
     return this.#life?.number;
   }
 
-  /** A request to the IRMd, blocking. Throws `OuroError` when there is no answer. */
-  requestSync(message: IrmMsg): IrmMsg {
-    return this.link.requestSync(message);
+  /** A request to the IRMd, blocking, `timeoutMs` at most. Throws `OuroError` when there is no answer. */
+  requestSync(message: IrmMsg, timeoutMs?: number): IrmMsg {
+    return this.link.requestSync(message, timeoutMs);
   }
 
   /** A request to the IRMd. Rejects with `OuroError`, or the signal's reason. */
@@ -129,7 +128,13 @@ export class ProcessParts {
   close(farewell: () => void): void {
     this.deadlines.close();
     this.queues.stop();
-    for (const flow of [...this.table]) flow.abandon();
+    let limitMs = FAREWELL_MS;
+    for (const flow of [...this.table]) {
+      const startMs = performance.now();
+      flow.abandon(limitMs);
+      // One that gave no answer to the first gives none to the others.
+      if (performance.now() - startMs >= limitMs) limitMs = 0;
+    }
     this.queues.close();
     this.blocks.close();
     this.frctFile?.[Symbol.dispose]();

@@ -69,6 +69,23 @@ Deno.test("tools that wait for a stopped IRMd are ended by signals", async () =>
   }
 });
 
+Deno.test("tools with a flow whose IRMd was stopped meanwhile are ended by a signal, servers too", async () => {
+  await using node = await nodeWithServers();
+  const paced = node.spawn(["oping", "-n", "oping", "-i", "100"]);
+  await paced.waitForLine(/seq=1 /);
+  const flood = node.spawn(["operf", "-n", "operf", "-d", "1h", "-f", "--report", "100ms"]);
+  await flood.waitForLine(/packets transmitted/);
+  const server = node.spawn(["ocbr", "-l"]);
+  await server.waitForLine(/started/);
+  node.irmd!.kill("SIGSTOP");
+  try {
+    for (const tool of [paced, flood, server]) tool.kill("SIGINT");
+    for (const tool of [paced, flood, server]) assertEquals((await tool.wait()).code, 0);
+  } finally {
+    node.irmd!.kill("SIGCONT");
+  }
+});
+
 Deno.test("irm does not wait for ever for a stopped IRMd, and says so", async () => {
   await using node = await TestNode.start();
   node.irmd!.kill("SIGSTOP");
