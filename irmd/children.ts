@@ -35,8 +35,12 @@ const KEPT_VARIABLES = [
   "XDG_CACHE_HOME",
   "LD_LIBRARY_PATH",
   "TZ",
+  "OURO_CACHE",
   "OURO_DEBUG",
   "OURO_RIB",
+  // How log lines look.
+  "NO_COLOR",
+  "JOURNAL_STREAM",
 ];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -87,7 +91,7 @@ export class Children {
   /** Environment of a program of another user: nothing that is ours. */
   #userEnv(uid: number): Record<string, string> {
     const env = { ...this.#env(), ...userVariables(uid) };
-    for (const name of ["DENO_DIR", "XDG_CACHE_HOME"]) delete env[name];
+    for (const name of ["DENO_DIR", "XDG_CACHE_HOME", "OURO_CACHE"]) delete env[name];
     return env;
   }
 

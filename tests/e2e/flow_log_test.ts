@@ -48,3 +48,13 @@ for (const layer of [undefined, "loc"]) {
     assert(!/^==1==/m.test(node.irmd!.out), "a line was forged");
   });
 }
+
+Deno.test("IPCPs write their lines as their IRMd does: without the time for the journal, which knows it", async () => {
+  const stamped = /^\d{4}-\d\d-\d\dT\S+Z ==\d+== ipcpd/m;
+  for (const env of [{}, { JOURNAL_STREAM: "8:1" }]) {
+    await using node = await TestNode.start({ env });
+    await node.must("irm", "ipcp", "bootstrap", "name", "l", "type", "local", "layer", "lay");
+    await until("a line of the IPCP", () => /== ipcpd\S*\(II\)/.test(node.irmd!.out));
+    assertEquals(stamped.test(node.irmd!.out), !("JOURNAL_STREAM" in env), node.irmd!.out);
+  }
+});
