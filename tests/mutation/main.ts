@@ -5,12 +5,17 @@
  * notices is printed with its place; it is a hole in the tests, or changes nothing.
  *
  *     deno task mutate [--count 100] [--seed N] [--rooms ipcp,irmd/main.ts,lib/flow] [--tests 12]
+ *                      [--places FILE:LINE,...] [--e2e]
+ *
+ * With `--places` the faults of those lines are tried, and no others. With `--e2e` a fault that these tests do not notice
+ * is put before the end-to-end tests of its room: shells have their tests there.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import { Prng } from "../../sim/prng.ts";
 import { joinedModule } from "../joined.ts";
+import { endToEndTests } from "./end_to_end.ts";
 import { filesBelow, testsByFile } from "./graph.ts";
 import { type Mutant, mutantsOf, withMutant } from "./mutants.ts";
 
@@ -18,6 +23,7 @@ const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
 /** A test run that takes longer than this hangs on the fault: that is noticed, too. */
 const LIMIT_MS = 120_000;
+const E2E_LIMIT_MS = 900_000;
 
 /** What a copy needs besides the rooms themselves. */
 const LEFT_OUT = new Set([".git", "dist", "node_modules"]);
@@ -34,17 +40,19 @@ async function copyOf(root: string): Promise<string> {
 }
 
 /** Whether the tests, loaded by one process in that order, fail or do not end. */
-async function noticed(dir: string, tests: readonly string[]): Promise<boolean> {
+async function noticed(dir: string, tests: readonly string[], limitMs: number): Promise<boolean> {
+  if (tests.length === 0) return false;
   const module = join(dir, "mutation_test.ts");
   await Deno.writeTextFile(module, joinedModule(tests.map((path) => join(dir, path))));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", "--quiet", "--fail-fast", module],
     cwd: dir,
+    env: { OURO_BINARY: "" }, // Programs run from the broken source.
     stdout: "null",
     stderr: "null",
     stdin: "null",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
   const { code } = await child.status;
   clearTimeout(timer);
   return code !== 0;
@@ -52,27 +60,31 @@ async function noticed(dir: string, tests: readonly string[]): Promise<boolean> 
 
 async function main(): Promise<number> {
   const options = parseArgs(Deno.args, {
-    string: ["count", "seed", "rooms", "tests"],
+    string: ["count", "seed", "rooms", "tests", "places"],
+    boolean: ["e2e"],
     default: { count: "100", seed: "1", rooms: "ipcp,irmd,lib/flow,security", tests: "12" },
   });
   const random = new Prng(Number(options.seed));
   const tests = ["tests/unit", "tests/slow", "tests/sim"].flatMap((dir) => filesBelow(ROOT, dir))
     .filter((path) => path.endsWith("_test.ts") && !path.endsWith("tidy_test.ts"));
   const reach = testsByFile(ROOT, tests);
+  const chosen = options.places?.split(",");
+  const rooms: string[] = chosen?.map((place: string) => place.split(":")[0]!) ??
+    options.rooms.split(",");
+  const files = new Set(
+    rooms.flatMap((room) => room.endsWith(".ts") ? [room] : filesBelow(ROOT, room)),
+  );
   const places: { path: string; mutant: Mutant }[] = [];
   let unseen = 0;
-  for (
-    const path of options.rooms.split(",").flatMap((room: string) =>
-      room.endsWith(".ts") ? [room] : filesBelow(ROOT, room)
-    )
-  ) {
-    const mutants = mutantsOf(await Deno.readTextFile(join(ROOT, path)));
-    if (reach.has(path)) places.push(...mutants.map((mutant) => ({ path, mutant })));
+  for (const path of files) {
+    const mutants = mutantsOf(await Deno.readTextFile(join(ROOT, path)))
+      .filter(({ line }) => chosen === undefined || chosen.includes(`${path}:${line}`));
+    if (options.e2e || reach.has(path)) places.push(...mutants.map((mutant) => ({ path, mutant })));
     else unseen += mutants.length;
   }
   console.log(
-    `${places.length} places in files that unit tests import, ${unseen} in files that only ` +
-      `end-to-end tests run (not broken here); seed ${options.seed}`,
+    `${places.length} places to break, ${unseen} in files that only end-to-end tests run ` +
+      `(not broken without --e2e); seed ${options.seed}`,
   );
   const dir = await copyOf(ROOT);
   let killed = 0;
@@ -84,7 +96,9 @@ async function main(): Promise<number> {
       ];
       const source = await Deno.readTextFile(join(ROOT, path));
       await Deno.writeTextFile(join(dir, path), withMutant(source, mutant));
-      const hit = await noticed(dir, reach.get(path)!.slice(0, Number(options.tests)));
+      const near = (reach.get(path) ?? []).slice(0, Number(options.tests));
+      const hit = await noticed(dir, near, LIMIT_MS) ||
+        options.e2e && await noticed(dir, endToEndTests(path), E2E_LIMIT_MS);
       await Deno.writeTextFile(join(dir, path), source);
       tried++;
       if (hit) killed++;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { instanceOf, ipcpSocketPath } from "../../../lib/instance.ts";
-import { decodeIpcpMsg, IpcpCode, type IpcpMsg } from "../../../lib/irm/messages.ts";
+import { decodeIpcpMsg, encodeIpcpMsg, IpcpCode, type IpcpMsg } from "../../../lib/irm/messages.ts";
 import { Logger, nullSink } from "../../../lib/log.ts";
 import { SeqListener, SeqSocket } from "../../../lib/sys/socket.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
@@ -76,6 +76,40 @@ Deno.test("an IPCP has its time for an answer, and as many times that as the dae
     causes.push(taken.kind === "reply" ? "a reply" : taken.cause);
     const late = (ms: number) => `IPCP ${Deno.pid} did not answer in ${ms} ms`;
     assertEquals(causes, [late(200), late(600), late(50), late(4)]);
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
+
+Deno.test("an answer that is no reply with a result makes no sense; a hang-up is said", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "ouro-test-" });
+  const instance = instanceOf(prefix);
+  await Deno.mkdir(instance.socketDir, { recursive: true });
+  try {
+    using listener = SeqListener.listen(ipcpSocketPath(instance, Deno.pid), 0o600, 16);
+    const client = new IpcpClient(instance, new Logger(nullSink, "test"), 100);
+    const query = { code: IpcpCode.IPCP_QUERY, hash: new Uint8Array(4) };
+    const answered = async (bytes: Uint8Array | undefined) => {
+      const reply = client.call(Deno.pid, "query", query);
+      let socket: SeqSocket | null = null;
+      while (socket === null) {
+        await new Promise((done) => setTimeout(done, 1));
+        socket = listener.accept();
+      }
+      using taken = socket;
+      await taken.recv({ timeoutMs: 60_000 });
+      if (bytes !== undefined) taken.trySend(bytes);
+      else taken[Symbol.dispose]();
+      const r = await reply;
+      return r.kind === "reply" ? r.result : r.cause;
+    };
+    const reply = { code: IpcpCode.IPCP_REPLY, result: -7 };
+    assertEquals(await answered(encodeIpcpMsg(reply)), -7);
+    const nonsense = `the answer of IPCP ${Deno.pid} makes no sense`;
+    assertEquals(await answered(Uint8Array.of(0xff, 0xff, 0xff)), nonsense);
+    assertEquals(await answered(encodeIpcpMsg({ ...query, result: 0 })), nonsense);
+    assertEquals(await answered(encodeIpcpMsg({ code: IpcpCode.IPCP_REPLY })), nonsense);
+    assertEquals(await answered(undefined), `IPCP ${Deno.pid} hung up`);
   } finally {
     await Deno.remove(prefix, { recursive: true });
   }

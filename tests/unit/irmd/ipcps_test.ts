@@ -3,9 +3,10 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Outcome } from "../../../irmd/answer.ts";
-import { applyConfig } from "../../../irmd/apply_config.ts";
+import { applyConfig, loadConfig, Reread } from "../../../irmd/apply_config.ts";
 import { parseConfig } from "../../../irmd/config.ts";
 import { Ipcps } from "../../../irmd/ipcps.ts";
+import { listNames } from "../../../irmd/names.ts";
 import { RESTART_FIRST_MS } from "../../../irmd/registry/mod.ts";
 import { saveState } from "../../../irmd/save.ts";
 import { Exit } from "../../../lib/exit.ts";
@@ -16,11 +17,14 @@ import { bootstrapConfig, defaultBootstrapOptions } from "../../../lib/irm/boots
 import {
   COMP_DATA_TRANSFER,
   COMP_MANAGEMENT,
+  encodeIrmMsg,
   IpcpState,
   IpcpType,
   IrmCode,
+  LIST_LONG,
   NOT_ENROLLED,
 } from "../../../lib/irm/messages.ts";
+import { MESSAGE_BYTES_MAX } from "../../../lib/limits.ts";
 import { QOS } from "../../../lib/qos.ts";
 import { MemoryDaemon, replied, turns, withFakeTime } from "../../support/memory_daemon.ts";
 import { name, proc } from "../../support/registry.ts";
@@ -413,4 +417,42 @@ Deno.test("a UDP IPCP that says where it has moved to is made again and saved wi
     const conf = bootstrapConfig(type, "l", { ...options, ip });
     assertEquals(plan.join, { kind: "bootstrap", conf: conf! });
   }
+});
+
+Deno.test("reading the configuration again waits for the first reading, and makes what is new in the file", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ouro-test-" });
+  try {
+    const path = `${dir}/irmd.conf`;
+    await Deno.writeTextFile(path, "[name.one]\n", { mode: 0o600 });
+    const m = new Node();
+    const loaded = loadConfig(path, m.d.log);
+    if (loaded.kind === "failed") throw new Error(loaded.cause);
+    const again = new Reread(m.d, m.admin, loaded);
+    await Deno.writeTextFile(path, "[irmd]\ndirect = false\n[name.two]\n");
+    again.ask();
+    await turns();
+    assertEquals(m.d.registry.names.has("two"), false, "the first reading is under way");
+    again.ready();
+    for (let i = 0; i < 1000 && !m.d.registry.names.has("two"); i++) await turns();
+    assertEquals([m.d.registry.names.has("two"), m.d.options.direct], [true, false]);
+    await Deno.writeTextFile(path, "[name.three]\n[bad\n");
+    again.ask();
+    await turns();
+    assertEquals(m.d.registry.names.has("three"), false, "a wrong file changes nothing");
+    new Reread(m.d, m.admin, undefined).ready();
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("lists have as many entries as the client can read, and no fewer", () => {
+  const m = new Node();
+  for (let i = 0; i < 2000; i++) name(m.d.registry, `name-${i}-${"x".repeat(40)}`);
+  const size = (opts: number) => {
+    const msg = listNames(m.d, { code: IrmCode.IRM_LIST_NAMES, opts })!.msg;
+    return [msg.names!.length, encodeIrmMsg(msg).length] as const;
+  };
+  const [count, bytes] = size(0);
+  assert(bytes <= MESSAGE_BYTES_MAX && bytes > MESSAGE_BYTES_MAX - 100, `${count}: ${bytes} bytes`);
+  assertEquals(size(LIST_LONG)[0], 2000);
 });

@@ -64,6 +64,15 @@ Deno.test("files that are no policies are refused in a line that says where", as
     await refusal(ROUTING, 'import { x } from "./other.ts";\nexport const routing = x;'),
     /one file: no import but of types \(line 1\)/,
   );
+  for (
+    const word of ['export * from "./o.ts";', 'export { a } from "./o.ts";', 'import("./o.ts");']
+  ) {
+    assertMatch(
+      await refusal(ROUTING, `${word}\nexport const routing = () => 0;`),
+      /one file/,
+      word,
+    );
+  }
   assertMatch(await refusal(ROUTING, "export const routing = async () => {};"), /no async/);
   assertMatch(await refusal(ROUTING, "throw new Error('no\\nway');"), /Error: no( \(line 1\))?$/);
   assertMatch(
