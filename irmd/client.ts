@@ -7,6 +7,7 @@
  */
 
 import { Errno } from "../lib/errno.ts";
+import type { Fd } from "../lib/sys/fd.ts";
 import { pidfdEnded, procStat } from "../lib/sys/process.ts";
 import type { PeerCred, SeqSocket } from "../lib/sys/socket.ts";
 
@@ -44,29 +45,45 @@ export function isPinned(socket: SeqSocket): boolean {
 
 /** See the file's comment. Made for each request; the server owns the socket. */
 export class Client {
-  readonly #socket: SeqSocket;
+  /** The connection; the server's. */
+  readonly socket: SeqSocket;
   readonly #onHangup = new Set<() => void>();
   #watching = false;
   #gone = false;
+  /** The connection stays for the next request. */
+  keep = false;
 
-  constructor(socket: SeqSocket, readonly cred: Peer) {
-    this.#socket = socket;
+  /**
+   * @param fresh who it is was found out just now, with the request already there
+   * @param pidfd of the process that connected, where the server holds one
+   */
+  constructor(
+    socket: SeqSocket,
+    readonly cred: Peer,
+    private readonly fresh = false,
+    private readonly pidfd?: Fd,
+  ) {
+    this.socket = socket;
   }
 
   /** Whether the process that connected still is the one of its pid. */
   get present(): boolean {
+    const { fresh, pidfd } = this;
+    if (this.cred.startTicks !== undefined && (fresh || pidfd !== undefined)) {
+      return fresh || !pidfdEnded(pidfd!);
+    }
     const { pid, startTicks } = this.cred;
     return startTicks !== undefined && procStat(pid)?.startTicks === startTicks;
   }
 
   /** Primary and supplementary groups of the client, as the kernel says. */
   get gids(): number[] {
-    return [...new Set([this.cred.gid, ...this.#socket.peerGroups()])];
+    return [...new Set([this.cred.gid, ...this.socket.peerGroups()])];
   }
 
   /** Whether the client has hung up, asked from the kernel. */
   get gone(): boolean {
-    return this.#gone ||= this.#socket.hungUp;
+    return this.#gone ||= this.socket.hungUp;
   }
 
   /** Calls back when the client hangs up. Returns a function that gives up watching. */
@@ -74,7 +91,7 @@ export class Client {
     this.#onHangup.add(call);
     if (!this.#watching) {
       this.#watching = true;
-      this.#socket.onHangup(() => this.hangUp());
+      this.socket.onHangup(() => this.hangUp());
     }
     return () => this.#onHangup.delete(call);
   }
@@ -90,9 +107,9 @@ export class Client {
         unwatch();
         resolve(answer);
       };
-      if (this.gone || this.#socket.trySend(question) < 0) return end(undefined);
-      this.#socket.onReadable(() => {
-        const answer = this.#socket.tryRecv(bytesMax);
+      if (this.gone || this.socket.trySend(question) < 0) return end(undefined);
+      this.socket.onReadable(() => {
+        const answer = this.socket.tryRecv(bytesMax);
         this.#watching = false;
         if (answer instanceof Uint8Array) return end(answer);
         this.hangUp();

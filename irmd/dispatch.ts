@@ -3,6 +3,7 @@
  * are in `requests.ts`.
  */
 
+import { FLOW_KEEP } from "../lib/codes.ts";
 import { Errno } from "../lib/errno.ts";
 import { decodeIrmMsg, type IrmMsg, WireValueError } from "../lib/irm/messages.ts";
 import { nsPids } from "../lib/sys/process.ts";
@@ -103,5 +104,6 @@ export function dispatch(
     d.log.error("Don't know that message code.");
     return failed(-Errno.EPERM, "request", `unknown message code ${msg.code}`);
   }
+  client.keep = request.mayKeep === true && ((msg.opts ?? 0) & FLOW_KEEP) !== 0;
   return refusal(d, client, request, msg) ?? request.serve({ d, ipcps, client }, msg);
 }

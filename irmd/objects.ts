@@ -165,9 +165,8 @@ export class Objects {
     let made = 0;
     try {
       for (const pid of [nPid, n1Pid]) {
-        // A left-over of the same pid and id belongs to nobody: the id was free.
+        // A left-over of the same pid and id belongs to nobody, and goes: the id was free.
         const name = rbuffName(this.#instance, pid, flowId);
-        ShmObject.clear(name);
         const [mode, owner] = flowUid === 0 ? [MODE_SHARED, this.#shared] : [MODE_PRIVATE];
         this.#made(name, flowUid, RbuffLayout.BYTES, () => {
           Rbuff.create(this.#instance, pid, flowId, mode, owner).close();

@@ -54,6 +54,8 @@ export interface Request {
   readonly stage: string;
   readonly who: Who;
   readonly needs: readonly (keyof IrmMsg)[];
+  /** The connection may stay for the next request (`FLOW_KEEP`). */
+  readonly mayKeep?: boolean;
   /** `msg` has all that the request needs. */
   serve(c: Context, msg: IrmMsg): Served;
 }
@@ -64,8 +66,9 @@ function request<const K extends keyof IrmMsg>(
   who: Who,
   needs: readonly K[],
   serve: (c: Context, msg: Having<K>) => Served,
+  mayKeep = false,
 ): Request {
-  return { stage, who, needs, serve: serve as Request["serve"] };
+  return { stage, who, needs, mayKeep, serve: serve as Request["serve"] };
 }
 
 /** All requests by code. */
@@ -219,6 +222,7 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       "upper",
       ["flowInfo", "dst"],
       ({ d, client }, m) => forThread(d, client, m, () => alloc(d, client, m)),
+      true,
     ),
   ],
   [
@@ -228,6 +232,7 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       "upper",
       ["flowInfo"],
       ({ d, client }, m) => forThread(d, client, m, () => accept(d, client, m)),
+      true,
     ),
   ],
   [
@@ -237,11 +242,12 @@ export const REQUESTS: ReadonlyMap<number, Request> = new Map<number, Request>([
       "upper",
       ["flowInfo", "dst"],
       ({ d, client }, m) => forThread(d, client, m, () => join(d, client, m)),
+      true,
     ),
   ],
   [
     IrmCode.IRM_FLOW_DEALLOC,
-    request("flow dealloc", "upper", ["flowInfo"], ({ d }, m) => dealloc(d, m)),
+    request("flow dealloc", "upper", ["flowInfo"], ({ d }, m) => dealloc(d, m), true),
   ],
   [
     IrmCode.IRM_FLOW_LOSSES,

@@ -4,12 +4,14 @@
  * the requests of users take turns, and closes everything at the end.
  */
 
+import { FLOW_KEEP } from "../lib/codes.ts";
 import { Errno, errnoText } from "../lib/errno.ts";
 import { type Instance, irmSocketPath } from "../lib/instance.ts";
 import { encodeIrmMsg } from "../lib/irm/messages.ts";
 import { LONG_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Watch } from "../lib/sys/epoll.ts";
+import type { Fd } from "../lib/sys/fd.ts";
 import { SysError } from "../lib/sys/ffi.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
@@ -21,6 +23,8 @@ import { type Share, Turns } from "./shares.ts";
 const BACKLOG = 1024;
 /** A connection that sends nothing for this long is closed, ms. */
 const IDLE_MS = 10_000;
+/** For so long nobody else can have got the pid of who has just been looked at, ms. */
+const FRESH_MS = 1;
 /** Requests are served for this long before the daemon looks for new ones, ms. */
 const TURN_MS = 5;
 /** How long to stop accepting when the kernel has no descriptor left, ms. */
@@ -36,6 +40,8 @@ interface Received {
   readonly socket: SeqSocket;
   readonly peer: Peer;
   readonly packet: Uint8Array;
+  /** When who it is was looked at, the packet being there, ms; undefined: earlier. */
+  readonly freshMs: number | undefined;
 }
 
 /** See the file's comment. */
@@ -47,8 +53,10 @@ export class Server {
   /** Connections by user. */
   readonly connections: Share;
   readonly #uids = new Map<SeqSocket, number>();
-  /** Connections that have sent nothing yet, oldest first, and when each came. */
+  /** Connections that say nothing, oldest first, and since when. */
   readonly #idle = new Map<SeqSocket, number>();
+  /** Connections that had a reply and may ask again, and their processes where the kernel gives a descriptor of them. */
+  readonly #kept = new Map<SeqSocket, Fd | undefined>();
   /** Connections whose request waits or is being served. */
   readonly #busy = new Set<SeqSocket>();
   readonly #turns = new Turns<Received>();
@@ -112,15 +120,34 @@ export class Server {
     } catch (e) {
       return this.#broken(socket, e);
     }
-    // IPCPs of ours run as root or as we do.
-    const isOwn = uid === 0 || uid === effectiveUid();
-    const room = isOwn ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
-    const first = socket.tryRecv(room);
+    const first = socket.tryRecv(this.#roomFor(uid));
     if (first !== -Errno.EAGAIN) return this.#received(socket, early, first);
+    this.#await(socket, uid, early);
+  }
+
+  /** Longest request of a user, bytes: IPCPs of ours run as root or as we do. */
+  #roomFor(uid: number): number {
+    return uid === 0 || uid === effectiveUid() ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
+  }
+
+  /** Leaves a connection open for its next request. */
+  #keep(socket: SeqSocket, peer: Peer): void {
+    if (!this.#kept.has(socket)) {
+      const pidfd = socket.peerPidfd();
+      this.#kept.set(socket, typeof pidfd === "number" ? undefined : pidfd);
+    }
+    this.#await(socket, peer.uid, peer);
+  }
+
+  /** Waits for the request of a connection. */
+  #await(socket: SeqSocket, uid: number, early: Peer | undefined): void {
     this.#idle.set(socket, performance.now());
     socket.onReadable(() => {
       this.#idle.delete(socket);
-      this.#received(socket, early, socket.tryRecv(room));
+      const packet = socket.tryRecv(this.#roomFor(uid));
+      // Nobody has to ask again.
+      if (this.#kept.has(socket) && !(packet instanceof Uint8Array)) this.#close(socket);
+      else this.#received(socket, early, packet);
     });
   }
 
@@ -146,6 +173,8 @@ export class Server {
   #close(socket: SeqSocket): void {
     const uid = this.#uids.get(socket);
     if (this.#uids.delete(socket)) this.connections.give(uid!);
+    this.#kept.get(socket)?.close();
+    this.#kept.delete(socket);
     socket.close();
   }
 
@@ -166,7 +195,8 @@ export class Server {
       return this.#broken(socket, e);
     }
     this.#busy.add(socket);
-    this.#turns.push(this.shareOf(peer.uid), { socket, peer, packet });
+    const freshMs = early === undefined ? performance.now() : undefined;
+    this.#turns.push(this.shareOf(peer.uid), { socket, peer, packet, freshMs });
     if (this.#serving) return;
     this.#serving = true;
     // What else has come in this turn of the loop is there by then.
@@ -184,29 +214,34 @@ export class Server {
     this.#serving = false;
   }
 
-  #handle({ socket, peer, packet }: Received): void {
+  #handle({ socket, peer, packet, freshMs }: Received): void {
     let client: Client;
     let outcome: Outcome | Promise<Outcome>;
     try {
-      client = new Client(socket, peer);
+      const fresh = freshMs !== undefined && performance.now() - freshMs < FRESH_MS;
+      client = new Client(socket, peer, fresh, this.#kept.get(socket));
       outcome = this.#handler(client, packet);
     } catch (e) {
       return this.#broken(socket, e);
     }
-    if (!(outcome instanceof Promise)) return this.#reply(socket, outcome);
+    if (!(outcome instanceof Promise)) return this.#reply(client, outcome);
     outcome.then(
-      (o) => this.#reply(socket, o),
+      (o) => this.#reply(client, o),
       (e) => this.#broken(socket, e),
     );
   }
 
-  #reply(socket: SeqSocket, outcome: Outcome): void {
+  #reply(client: Client, outcome: Outcome): void {
+    const { socket } = client;
     this.#busy.delete(socket);
     if (outcome !== undefined) {
       let code = -Errno.EPIPE;
+      const keep = client.keep && !this.connections.isTight;
       // A server that is closing has closed it already.
       if (!socket.fd.closed) {
-        const bytes = encodeIrmMsg(outcome.msg);
+        const { msg } = outcome;
+        const opts = (msg.opts ?? 0) | FLOW_KEEP;
+        const bytes = encodeIrmMsg(keep ? { ...msg, opts } : msg);
         if (bytes.length > BIG_REPLY_BYTES) socket.setSendBuffer(bytes.length * 2);
         code = socket.trySend(bytes);
         if (outcome.msg.symKey !== undefined) bytes.fill(0);
@@ -217,6 +252,8 @@ export class Server {
           this.#log.warn(`Failed to send a reply: ${errnoText(code)}.`);
         }
         outcome.undelivered?.();
+      } else if (keep) {
+        return this.#keep(socket, client.cred);
       }
     }
     this.#close(socket);
@@ -237,9 +274,10 @@ export class Server {
     }
   }
 
+  /** Closes a connection that is silent: one that says nothing at first, or one that is kept. */
   #drop(socket: SeqSocket): void {
     this.#idle.delete(socket);
-    this.#log.error("Failed to read from socket.");
+    if (!this.#kept.has(socket)) this.#log.error("Failed to read from socket.");
     this.#close(socket);
   }
 
@@ -253,5 +291,7 @@ export class Server {
     for (const socket of this.#idle.keys()) socket.close();
     this.#idle.clear();
     for (const socket of this.#busy) socket.close();
+    for (const pidfd of this.#kept.values()) pidfd?.close();
+    this.#kept.clear();
   }
 }

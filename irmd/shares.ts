@@ -32,6 +32,11 @@ export class Share {
     return this.#held;
   }
 
+  /** Whether more than half of what there is is in use. */
+  get isTight(): boolean {
+    return this.#used * 2 > this.total;
+  }
+
   /** Whether a user may have `n` more. */
   allows(uid: number, n = 1): boolean {
     const left = this.total - this.#used;

@@ -179,6 +179,12 @@ export const THREAD_ANNOUNCED = 1;
  */
 export const FLOW_ASK = 2;
 
+/**
+ * Bit 2 of `irm_msg.opts` in a request for a flow or for the end of one: the client will ask again on the same connection. The
+ * IRMd that leaves it open says so with the same bit in its reply (our addition).
+ */
+export const FLOW_KEEP = 4;
+
 /** Layer name of an IPCP before bootstrap or enrollment. */
 export const NOT_ENROLLED = "Not enrolled.";
 

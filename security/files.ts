@@ -10,7 +10,6 @@
 import { dirname } from "@std/path";
 import type { Logger } from "../lib/log.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
-import { isAbsent } from "../lib/sys/access.ts";
 import { PeerCertificate } from "./certificate.ts";
 import type { Credentials } from "./credentials.ts";
 import { sha256 } from "./digest.ts";
@@ -18,7 +17,7 @@ import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.t
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem, readPem } from "./pem.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
-import { othersMayWrite, othersMayWriteDirs } from "./writable.ts";
+import { lookAtDirs, othersMayWrite } from "./writable.ts";
 
 /** Files beyond this are refused, bytes. */
 const FILE_BYTES_MAX = 1 << 20;
@@ -62,6 +61,8 @@ export interface SideFiles {
   readonly enc: string;
   readonly crt: string;
   readonly key: string;
+  /** The directory was surely not there. */
+  readonly absent: boolean;
   readonly explicit: { readonly enc: boolean; readonly crt: boolean; readonly key: boolean };
   /** Who asked for the explicit paths, `undefined` for root or the daemon's user. */
   readonly owner: Caller | undefined;
@@ -111,10 +112,11 @@ export class SecurityFiles {
     if (reason) return { path: `${this.securityDir}/${side}`, reason };
     const base = dir || `${this.securityDir}/${side}/${name}`;
     const top = base.startsWith(`${this.securityDir}/`) ? dirname(this.securityDir) : base;
-    const open = othersMayWriteDirs(base, top, owner?.uid);
+    const { open, absent } = lookAtDirs(base, top, owner?.uid);
     if (open) return { path: base, reason: open };
     return {
       dir: base,
+      absent,
       enc: paths.enc || `${base}/enc.conf`,
       crt: paths.crt || `${base}/crt.pem`,
       key: paths.key || `${base}/key.pem`,
@@ -135,7 +137,7 @@ export class SecurityFiles {
   /** Whether nothing is configured: no directory, and no path was asked for. */
   isBare(f: SideFiles): boolean {
     if (f.explicit.enc || f.explicit.crt || f.explicit.key) return false;
-    return isAbsent(f.dir);
+    return f.absent;
   }
 
   /** Certificate and key; `null` when neither is there. */

@@ -33,19 +33,31 @@ export function othersMayWrite(path: string, s: Facts, owner?: number): string |
  * a shared directory whose entries only their owners remove (as /tmp) what is there is safe.
  */
 export function othersMayWriteDirs(dir: string, top: string, owner?: number): string | undefined {
-  for (let at = dir;; at = dirname(at)) {
+  return lookAtDirs(dir, top, owner).open;
+}
+
+/** What {@linkcode othersMayWriteDirs} says, and whether the directory is surely not there. */
+export function lookAtDirs(
+  dir: string,
+  top: string,
+  owner?: number,
+): { readonly open?: string | undefined; readonly absent: boolean } {
+  const dirs = [dir];
+  for (let at = dir; at !== top && at.startsWith(top) && at !== "/";) dirs.push(at = dirname(at));
+  // From above: most names have no directory of their own, and below what is not there is nothing.
+  for (const at of dirs.reverse()) {
+    if (isAbsent(at)) return { absent: true };
     const s = statOf(at);
     const isShared = s !== undefined && ((s.mode ?? 0) & STICKY) !== 0 && s.uid === 0;
-    const why = s === undefined || isShared ? undefined : othersMayWrite(at, s, owner);
-    if (why !== undefined) return why;
-    if (at === top || !at.startsWith(top) || at === "/") return undefined;
+    const open = s === undefined || isShared ? undefined : othersMayWrite(at, s, owner);
+    if (open !== undefined) return { open, absent: false };
   }
+  return { absent: false };
 }
 
 function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    // Most names have no directory of their own, and an exception costs more than all else here.
-    return isAbsent(path) ? undefined : Deno.statSync(path);
+    return Deno.statSync(path);
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@
  * it is believed (spec 30 §18.10). Building and checking only; `lib/irm/client.ts` does the talking.
  */
 
-import { FLOW_ABOUT } from "../codes.ts";
+import { FLOW_ABOUT, FLOW_KEEP } from "../codes.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, flowInfoOf, IrmCode, type IrmMsg, timeoOfMs } from "../irm/messages.ts";
 import type { FlowAbout } from "./options.ts";
@@ -52,7 +52,7 @@ export function flowRequest(
     code: CODES[call],
     flowInfo: flowInfoOf({ nPid: pid, qos: call === "join" ? QOS_NP1 : qos }),
     ...(call === "accept" ? {} : { dst }),
-    opts: FLOW_ABOUT,
+    opts: FLOW_ABOUT | FLOW_KEEP,
     ...(thread === undefined ? {} : { thread }),
     ...(timeoutMs === undefined ? {} : { timeo: timeoOfMs(timeoutMs) }),
   };
@@ -63,6 +63,7 @@ export function deallocRequest(pid: number, flowId: number, lingerS: number): Ir
   return {
     code: IrmCode.IRM_FLOW_DEALLOC,
     flowInfo: flowInfoOf({ id: flowId, nPid: pid }),
+    opts: FLOW_KEEP,
     timeo: { sec: Math.max(0, Math.ceil(lingerS)), nsec: 0 },
   };
 }

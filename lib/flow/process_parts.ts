@@ -12,6 +12,7 @@ import {
   irmRequest,
   irmRequestSync,
 } from "../irm/client.ts";
+import { KeptConnections } from "../irm/kept.ts";
 import type { IrmMsg } from "../irm/messages.ts";
 import { BlockCache } from "../shm/block_cache.ts";
 import type { FlowSetShm } from "../shm/flow_set.ts";
@@ -32,6 +33,8 @@ export interface IrmdLink {
   converse?(message: IrmMsg, signal?: AbortSignal): Promise<Conversation>;
   /** Sends a message without answer whose connection stays open. A double may do without. */
   hold?(message: IrmMsg): Held;
+  /** Nothing more is asked. A double may do without. */
+  close?(): void;
 }
 
 /**
@@ -41,12 +44,16 @@ export const FAREWELL_MS = 60;
 
 /** The socket of the IRMd of an instance. */
 export function socketLink(instance: Instance): IrmdLink {
+  // What a Worker leaves open when it is terminated nobody closes.
+  const kept = (Deno.mainModule as string | undefined) === undefined
+    ? undefined
+    : new KeptConnections();
   return {
-    requestSync: (message, timeoutMs) => irmRequestSync(instance, message, { timeoutMs }),
-    request: (message, signal) =>
-      irmRequest(instance, message, signal === undefined ? {} : { signal }),
+    requestSync: (message, timeoutMs) => irmRequestSync(instance, message, { timeoutMs, kept }),
+    request: (message, signal) => irmRequest(instance, message, { signal, kept }),
     converse: (message, signal) => irmConverse(instance, message, signal),
     hold: (message) => irmHold(instance, message),
+    close: () => kept?.close(),
   };
 }
 
@@ -139,6 +146,7 @@ export class ProcessParts {
     this.blocks.close();
     this.frctFile?.[Symbol.dispose]();
     farewell();
+    this.link.close?.();
     this.#life?.release();
     this.set.close();
     this.pool.close();

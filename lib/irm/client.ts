@@ -12,6 +12,7 @@ import { type Instance, instanceOf, irmSocketPath } from "../instance.ts";
 import { SysError } from "../sys/ffi.ts";
 import { SeqSocket } from "../sys/socket.ts";
 import { isWireError } from "../wire/mod.ts";
+import { type KeptConnections, neverRead } from "./kept.ts";
 import { decodeIrmMsg, encodeIrmMsg, IrmCode, irmCodeName, type IrmMsg } from "./messages.ts";
 
 /** When to give up. */
@@ -20,6 +21,8 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds for the whole exchange; absent: as long as it takes. */
   timeoutMs?: number | undefined;
+  /** Where the connection comes from, and stays when the IRMd leaves it open. */
+  kept?: KeptConnections | undefined;
 }
 
 /** Longest reply accepted, bytes. */
@@ -40,16 +43,39 @@ export async function irmRequest(
   const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
   const bytes = encodeIrmMsg(msg);
   const path = irmSocketPath(instance);
-  opts.signal?.throwIfAborted();
+  const { kept, signal } = opts;
+  signal?.throwIfAborted();
+  const exchange = async (socket: SeqSocket) => {
+    try {
+      if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
+      socket.sendSync(bytes, leftMs());
+      const reply = parse(msg, await recvReply(socket, signal, leftMs()));
+      keep(kept, socket, reply);
+      return reply;
+    } catch (e) {
+      socket.close();
+      throw e;
+    }
+  };
   try {
-    using socket = SeqSocket.tryConnect(path) ??
-      await SeqSocket.connectAsync(path, { signal: opts.signal, timeoutMs: leftMs() });
-    if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
-    socket.sendSync(bytes, leftMs());
-    return parse(msg, await recvReply(socket, opts.signal, leftMs()));
+    const again = kept?.take();
+    try {
+      if (again !== undefined) return await exchange(again);
+    } catch (e) {
+      if (!neverRead(e)) throw e;
+    }
+    return await exchange(
+      SeqSocket.tryConnect(path) ??
+        await SeqSocket.connectAsync(path, { signal, timeoutMs: leftMs() }),
+    );
   } catch (e) {
     throw explain(e, msg, path);
   }
+}
+
+function keep(kept: KeptConnections | undefined, socket: SeqSocket, reply: IrmMsg): void {
+  if (kept === undefined) socket.close();
+  else kept.give(socket, reply);
 }
 
 /**
@@ -74,17 +100,33 @@ async function recvReply(
 export function irmRequestSync(
   instance: Instance,
   msg: IrmMsg,
-  opts: { timeoutMs?: number | undefined } = {},
+  opts: { timeoutMs?: number | undefined; kept?: KeptConnections | undefined } = {},
 ): IrmMsg {
   const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
   const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
   const bytes = encodeIrmMsg(msg);
   const path = irmSocketPath(instance);
+  const { kept } = opts;
+  const exchange = (socket: SeqSocket) => {
+    try {
+      if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
+      socket.sendSync(bytes, leftMs());
+      const reply = parse(msg, socket.recvSync(REPLY_BYTES_MAX, leftMs()));
+      keep(kept, socket, reply);
+      return reply;
+    } catch (e) {
+      socket.close();
+      throw e;
+    }
+  };
   try {
-    using socket = SeqSocket.connect(path, opts.timeoutMs);
-    if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
-    socket.sendSync(bytes, leftMs());
-    return parse(msg, socket.recvSync(REPLY_BYTES_MAX, leftMs()));
+    const again = kept?.take();
+    try {
+      if (again !== undefined) return exchange(again);
+    } catch (e) {
+      if (!neverRead(e)) throw e;
+    }
+    return exchange(SeqSocket.connect(path, opts.timeoutMs));
   } catch (e) {
     throw explain(e, msg, path);
   }

@@ -10,7 +10,7 @@ const DEADLINE_MS = 300_000;
 const IP = { a: "10.81.0.1", b: "10.81.0.2" };
 
 /** One host: its node and how a command is run there. */
-interface Host {
+export interface Host {
   readonly node: TestNode;
   inside(argv: readonly string[]): string[];
 }
@@ -21,6 +21,8 @@ export interface Place {
   readonly b: Host;
   /** Address of the server for TCP. */
   readonly address: string;
+  /** Address of the client. */
+  readonly ownAddress: string;
   /** Peers get a processor each. */
   readonly pinned: boolean;
 }
@@ -48,7 +50,7 @@ function figuresOf(who: string, result: { code: number; out: string; err: string
 }
 
 /** Name of the servers, known to both hosts. */
-const NAME = "bench";
+export const NAME = "bench";
 
 /** Runs a work once, with a client for each count; what the ends printed, the server's figures with the first client's. */
 export async function runWork(
@@ -92,7 +94,7 @@ export async function onOneNode(use: (place: Place) => Promise<void>): Promise<v
   await using node = await TestNode.start();
   await node.must("irm", "name", "create", NAME);
   const host: Host = { node, inside: (argv) => [...argv] };
-  await use({ a: host, b: host, address: "127.0.0.1", pinned: true });
+  await use({ a: host, b: host, address: "127.0.0.1", ownAddress: "127.0.0.1", pinned: true });
 }
 
 /** What the two hosts are joined by. */
@@ -138,7 +140,7 @@ export async function onTwoNodes(
       node: nodes[i]!,
       inside: (argv) => net.inside(ns[sides[i]!], argv),
     });
-    await use({ a: host(0), b: host(1), address: IP.b, pinned: false });
+    await use({ a: host(0), b: host(1), address: IP.b, ownAddress: IP.a, pinned: false });
   } finally {
     for (const node of nodes) await node[Symbol.asyncDispose]();
   }

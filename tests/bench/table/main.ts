@@ -15,13 +15,17 @@ import { type BenchFile, machine, readBench } from "./file.ts";
 import { canPin } from "./hosts.ts";
 import { moreParts } from "./more.ts";
 import { PARTS, type Row } from "./rows.ts";
+import { tunnelParts } from "./tunnels.ts";
 
 const args = parseArgs(Deno.args, {
   string: ["rounds", "file-mb", "json"],
   default: { rounds: "5", "file-mb": "200", json: "bench.json" },
 });
 const extent = { rounds: Number(args.rounds), fileBytes: Number(args["file-mb"]) * 1e6 };
-const all = { ...PARTS, ...moreParts };
+const all = { ...PARTS, ...tunnelParts, ...moreParts };
+/** Whether a part has two hosts. */
+const needsHosts = (name: string) =>
+  name.startsWith("file-") || name === "flood" || name in tunnelParts;
 const names = args._.length > 0 ? args._.map(String) : Object.keys(all);
 
 const digits = (v: number) => v >= 100 ? v.toFixed(0) : v.toPrecision(3);
@@ -41,7 +45,7 @@ for (const name of names) {
     console.error(`Cannot bench ${name}: there is no such part (${Object.keys(all).join(", ")})`);
     Deno.exit(2);
   }
-  if (name.startsWith("file-") && !canMakeNetns()) {
+  if (needsHosts(name) && !canMakeNetns()) {
     line(name, "skipped", "needs root, for network namespaces");
     continue;
   }

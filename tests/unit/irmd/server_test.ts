@@ -1,6 +1,7 @@
 /** What is proved here: the socket server of the daemon alone, with handlers that are not the daemon's. */
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { FLOW_KEEP } from "../../../lib/codes.ts";
 import { instanceOf, irmSocketPath } from "../../../lib/instance.ts";
 import { decodeIrmMsg, type IrmMsg } from "../../../lib/irm/messages.ts";
 import { type Level, Logger } from "../../../lib/log.ts";
@@ -110,6 +111,34 @@ serverTest("Server.close() ends pending requests without reply", byFirstByte, as
   const end = await client.recv({ timeoutMs: 60_000 }).catch((e) => e);
   assert(end === null || end instanceof Error);
 });
+
+serverTest(
+  "Server leaves a connection open for the next request where that is asked for",
+  (client, packet) => {
+    client.keep = packet[0] === 1;
+    return byFirstByte(client, packet);
+  },
+  async ({ path, server, lines }) => {
+    using s = SeqSocket.connect(path);
+    for (let i = 0; i < 3; i++) {
+      s.sendSync(new Uint8Array([1]));
+      const reply = decodeIrmMsg((await s.recv({ timeoutMs: 60_000 }))!) as IrmMsg;
+      assertEquals([reply.result, reply.opts], [0, FLOW_KEEP]);
+    }
+    assertEquals([server.busy, server.connections.used], [0, 1]);
+    // The last one does not ask for it.
+    s.sendSync(new Uint8Array([2]));
+    const last = decodeIrmMsg((await s.recv({ timeoutMs: 60_000 }))!) as IrmMsg;
+    assertEquals([last.result, last.opts], [-1007, undefined]);
+    assertEquals(await s.recv({ timeoutMs: 60_000 }), null);
+    const other = SeqSocket.connect(path);
+    other.sendSync(new Uint8Array([1]));
+    await other.recv({ timeoutMs: 60_000 });
+    other.close();
+    while (server.connections.used > 0) await new Promise((done) => setTimeout(done, 1));
+    assertEquals(lines, []);
+  },
+);
 
 let undelivered = 0;
 serverTest(

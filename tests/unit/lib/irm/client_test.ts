@@ -4,7 +4,9 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OuroError } from "../../../../lib/errno.ts";
 import { type Instance, instanceOf, irmSocketPath } from "../../../../lib/instance.ts";
 import { AdminClient } from "../../../../lib/irm/admin.ts";
+import { FLOW_KEEP } from "../../../../lib/codes.ts";
 import { irmRequest, irmRequestSync } from "../../../../lib/irm/client.ts";
+import { KeptConnections } from "../../../../lib/irm/kept.ts";
 import {
   decodeIrmMsg,
   encodeIrmMsg,
@@ -226,5 +228,60 @@ Deno.test(
       assertEquals((await codeOf(call())).code, -22);
     }
     assertEquals(irmd.seen.length, 0);
+  }),
+);
+
+/** Answers so many requests of each connection and leaves it open, then closes with the next one unread. */
+function keeping(i: Instance, most: number): Disposable & { connections: number } {
+  const open = new Set<SeqSocket>();
+  const listener = SeqListener.listen(irmSocketPath(i), 0o600, 8);
+  const irmd = { connections: 0, [Symbol.dispose]: () => {} };
+  const next = (s: SeqSocket, left: number) =>
+    s.onReadable(() => {
+      if (left === 0 || !(s.tryRecv(10_240) instanceof Uint8Array)) {
+        open.delete(s);
+        return s.close();
+      }
+      s.sendSync(ok({ opts: FLOW_KEEP, pid: irmd.connections }));
+      next(s, left - 1);
+    });
+  const watch = listener.onConnection((s) => {
+    irmd.connections += 1;
+    open.add(s);
+    next(s, most);
+  }, reportError);
+  irmd[Symbol.dispose] = () => {
+    watch.close();
+    for (const s of open) s.close();
+    listener.close();
+  };
+  return irmd;
+}
+
+Deno.test(
+  "irmRequest() asks again on a connection that the IRMd keeps, and on another when that is closed unread",
+  withInstance(async (i) => {
+    using irmd = keeping(i, 2);
+    const kept = new KeptConnections();
+    const on = [];
+    for (let n = 0; n < 5; n++) on.push((await irmRequest(i, { code: 23 }, { kept })).pid);
+    assertEquals(on, [1, 1, 2, 2, 3]);
+    kept.close();
+    assertEquals((await irmRequest(i, { code: 23 }, { kept })).pid, 4);
+    // Closed: nothing is kept any more.
+    assertEquals((await irmRequest(i, { code: 23 }, { kept })).pid, 5);
+    assertEquals(irmd.connections, 5);
+  }),
+);
+
+Deno.test(
+  "irmRequest() on a connection that the IRMd did not keep has a new one",
+  withInstance(async (i) => {
+    using irmd = serve(i, () => ok());
+    const kept = new KeptConnections();
+    await irmRequest(i, { code: 23 }, { kept });
+    await irmRequest(i, { code: 23 }, { kept });
+    assertEquals(irmd.seen.length, 2);
+    assertEquals(kept.take(), undefined);
   }),
 );
