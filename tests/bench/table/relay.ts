@@ -10,6 +10,7 @@
  * Each prints "ready".
  */
 
+import { createSocket } from "node:dgram";
 import { parseInet4 } from "../../../lib/inet.ts";
 import { EventSource } from "../../../lib/sys/epoll.ts";
 import { Tun } from "../../../lib/sys/tun.ts";
@@ -43,28 +44,28 @@ async function carryOut(where: string, port: number): Promise<void> {
   }
 }
 
-function addressOf(text: string): { transport: "udp"; hostname: string; port: number } {
+function addressOf(text: string): { host: string; port: number } {
   const at = text.lastIndexOf(":");
-  return { transport: "udp", hostname: text.slice(0, at), port: Number(text.slice(at + 1)) };
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
 }
 
-async function carryPackets(address: string, here: string, there: string): Promise<void> {
+function carryPackets(address: string, here: string, there: string): void {
   const ip4 = { address: parseInet4(address)!, mask: parseInet4("255.255.255.0")! };
   const tun = Tun.open({ ip4, mtuBytes: TUN_MTU });
-  const socket = Deno.listenDatagram(addressOf(here));
+  const own = addressOf(here);
   const peer = addressOf(there);
+  const socket = createSocket("udp4").bind(own.port, own.host, ready);
+  socket.on("message", (bytes) => tun.write(bytes as Uint8Array<ArrayBuffer>));
   const packet = new Uint8Array(65536);
   EventSource.get().watch(tun.raw, { read: true }, () => {
     for (let i = 0; i < PACKETS_A_TURN; i++) {
       const n = tun.read(packet);
       if (n <= 0) return;
-      socket.send(packet.slice(0, n), peer).catch(() => {});
+      socket.send(packet.slice(0, n), peer.port, peer.host);
     }
   });
-  ready();
-  for await (const [bytes] of socket) tun.write(bytes as Uint8Array<ArrayBuffer>);
 }
 
 if (work === "in") await carryIn(Number(words[0]), words[1]);
 else if (work === "out") await carryOut(words[0], Number(words[1]));
-else await carryPackets(...words as [string, string, string]);
+else carryPackets(...words as [string, string, string]);
