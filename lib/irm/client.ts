@@ -21,7 +21,10 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds for the whole exchange; absent: as long as it takes. */
   timeoutMs?: number | undefined;
-  /** Where the connection comes from, and stays when the IRMd leaves it open. */
+}
+
+/** And where the connection comes from, and stays when the IRMd leaves it open. */
+export interface KeepingOptions extends RequestOptions {
   kept?: KeptConnections | undefined;
 }
 
@@ -37,7 +40,7 @@ const HOLD_MS = 1000;
 export async function irmRequest(
   instance: Instance,
   msg: IrmMsg,
-  opts: RequestOptions = {},
+  opts: KeepingOptions = {},
 ): Promise<IrmMsg> {
   const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
   const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
@@ -100,7 +103,7 @@ async function recvReply(
 export function irmRequestSync(
   instance: Instance,
   msg: IrmMsg,
-  opts: { timeoutMs?: number | undefined; kept?: KeptConnections | undefined } = {},
+  opts: Omit<KeepingOptions, "signal"> = {},
 ): IrmMsg {
   const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
   const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());

@@ -50,10 +50,12 @@ async function pingPart({ rounds }: Extent): Promise<Row[]> {
 
 async function floodPart({ rounds }: Extent): Promise<Row[]> {
   const shares: number[] = [];
+  const drops: number[] = [];
   await onTwoNodes({ type: "eth-dix", mtu: 1500 }, async (place) => {
     for (let i = 0; i < rounds; i++) {
       const [f] = await runWork(place, "flow:raw", "flood", 1000, [4000]);
       shares.push(Number(f!.share) * 100);
+      drops.push(Number(f!.dropped));
     }
   });
   return [{
@@ -61,6 +63,11 @@ async function floodPart({ rounds }: Extent): Promise<Row[]> {
     unit: "%",
     goal: "≥ 80 %",
     ours: roundsOf(shares),
+  }, {
+    what: "the same: messages that the receiver's IPCP dropped, as the flow tells",
+    unit: "",
+    goal: "-",
+    ours: roundsOf(drops),
   }];
 }
 

@@ -275,26 +275,29 @@ function flood(): void {
 
 /** The receiver looks for a message each so many µs; a flood must not leave it without one. */
 const LOOK_EVERY_US = 50;
-const FLOOD_LOOKS = 40_000;
+/** So long, ms: less than the flood lasts. */
+const LOOK_MS = 2500;
 
-/** The share of looks that found a message, from the first message on. */
-function floodTaker(): void {
+/** The share of looks that found a message, from the first message on, and what the IPCP below dropped. */
+async function floodTaker(): Promise<void> {
   const process = OuroProcess.current();
   console.log("ready");
   const flow = Flow.acceptSync(process);
   const into = new Uint8Array(2048);
   flow.readSync(into);
   let found = 0;
-  for (let i = 0; i < FLOOD_LOOKS; i++) {
+  let looks = 0;
+  for (const end = performance.now() + LOOK_MS; performance.now() < end; looks++) {
     const next = performance.now() + LOOK_EVERY_US / 1000;
     if (flow.readSync(into, { nonblock: true }) > 0) found++;
     while (performance.now() < next);
   }
-  report({ share: found / FLOOD_LOOKS, received: found });
+  const dropped = (await flow.lossesBelow())?.received ?? NaN;
+  report({ share: found / looks, dropped });
 }
 
 if (serving && work === "pairs") busyEcho();
-else if (serving && work === "flood") floodTaker();
+else if (serving && work === "flood") await floodTaker();
 else if (serving) await serve();
 else if (work === "pairs") busyRoundTrips();
 else if (work === "flood") flood();
