@@ -5,10 +5,11 @@
  *
  * Figures are medians of slices; "best" is the tenth percentile, which shows what other work on the
  * machine took. `deno task bench flow` runs one part: table, ipcp, flow, irmd,
- * frct, flows, security. `table` measures works as an application does them beside TCP (`table/main.ts`, which has
+ * frct, flows, security. `--rounds 1 --file-mb 20` makes `table` short. `table` measures works as an application does them beside TCP (`table/main.ts`, which has
  * options) and writes `bench.json`; `deno task bench:doc` makes the table of `docs/performance.md` from it.
  */
 
+import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl } from "@std/path";
 import { ouro, RunningProcess, TestNode } from "../support/node.ts";
 import { canMakeNetns } from "../support/netns.ts";
@@ -154,29 +155,52 @@ async function irmdPart(node: TestNode): Promise<void> {
 }
 
 /** Runs another bench script and passes its output on. */
-async function other(path: string, ...flags: string[]): Promise<void> {
+async function other(path: string, flags: string[] = [], words: string[] = []): Promise<void> {
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--quiet", ...flags, script(path)],
+    args: ["run", "-A", "--no-prompt", "--quiet", ...flags, script(path), ...words],
   });
   const { code } = await command.spawn().status;
   if (code !== 0) console.log(`${path}: exit ${code}`);
 }
 
-if (import.meta.main) {
-  const parts = new Set(
-    Deno.args.length > 0
-      ? Deno.args
-      : ["table", "ipcp", "flow", "irmd", "frct", "flows", "security"],
-  );
-  if (parts.has("table")) await other("./table/main.ts");
-  if (parts.has("ipcp") && canMakeNetns()) await other("./ipcp.ts");
-  if (parts.has("flow") || parts.has("irmd")) {
-    await using node = await TestNode.start();
-    if (parts.has("flow")) await flowPart(node);
-    if (parts.has("irmd")) await irmdPart(node);
+/** A part that fails says so, and the others follow. */
+async function attempt(name: string, part: () => Promise<void>): Promise<void> {
+  try {
+    await part();
+  } catch (error) {
+    line(name, "failed", String(error).slice(0, 500));
   }
-  if (parts.has("frct")) await other("./frct.ts", "--v8-flags=--expose-gc");
-  if (parts.has("flows")) await other("./frct_flows.ts", "--v8-flags=--expose-gc");
-  if (parts.has("security")) await other("./security.ts");
-  if (parts.has("security")) await other("./security_flow.ts");
+}
+
+/** A part over a node of its own. */
+async function onNode(part: (node: TestNode) => Promise<void>): Promise<void> {
+  await using node = await TestNode.start();
+  await part(node);
+}
+
+if (import.meta.main) {
+  const args = parseArgs(Deno.args, { string: ["rounds", "file-mb"] });
+  const extent = ["rounds", "file-mb"].flatMap((o) => args[o] ? [`--${o}`, `${args[o]}`] : []);
+  const gc = "--v8-flags=--expose-gc";
+  const parts: Record<string, () => Promise<void>> = {
+    table: () => other("./table/main.ts", [], extent),
+    ipcp: () => canMakeNetns() ? other("./ipcp.ts") : Promise.resolve(),
+    flow: () => onNode(flowPart),
+    irmd: () => onNode(irmdPart),
+    frct: () => other("./frct.ts", [gc]),
+    flows: () => other("./frct_flows.ts", [gc]),
+    security: async () => {
+      await other("./security.ts");
+      await other("./security_flow.ts");
+    },
+  };
+  const asked = args._.length > 0 ? args._.map(String) : Object.keys(parts);
+  for (const name of asked) {
+    const part = parts[name];
+    if (part === undefined) {
+      console.error(`Cannot bench ${name}: the parts are ${Object.keys(parts).join(", ")}`);
+      Deno.exit(2);
+    }
+    await attempt(name, part);
+  }
 }
