@@ -224,8 +224,9 @@ async function run(
   const objects = new Objects(instance, log, shared, shares.memory);
   createGspp(objects, log);
   try {
-    const oap = new OapService({
+    using oap = new OapService({
       securityDir: instance.securityDir,
+      servedFile: `${instance.socketDir}.served`,
       log: log.child("irmd/oap"),
     });
     const refused = await oap.start();

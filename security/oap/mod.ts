@@ -30,6 +30,7 @@ import { ClockGuard } from "./clock_guard.ts";
 import { OapClient } from "./client.ts";
 import { NONE, type OapPort, type OwnSide, type PeerRefusal, type SignedHeader } from "./port.ts";
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
+import { ReplayJournal } from "./replay_journal.ts";
 import { serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
 
@@ -63,6 +64,8 @@ export interface OapOptions {
   readonly generatePair?: (kex: KexInfo) => Promise<KexPair>;
   /** Requests with an earlier timestamp are refused; default: the time of construction, by the clock as it is set now. */
   readonly startedNs?: bigint;
+  /** File in which served requests outlive the daemon; without, they are forgotten at its end. */
+  readonly servedFile?: string;
   /** A clock that is never set, ns; watched unless `startedNs` is given. */
   readonly monotonicNs?: () => bigint;
 }
@@ -76,7 +79,7 @@ export interface OapClientSession {
 }
 
 /** The OAP half of an IRMd. */
-export class OapService {
+export class OapService implements Disposable {
   readonly #log: Logger;
   readonly #options: OapOptions;
   readonly #port: OapPort;
@@ -88,6 +91,7 @@ export class OapService {
   readonly #peers = new Map<string, PeerCertificate>();
   /** Ids of the first requests of our own: those of flows within this host are served here. */
   readonly #own = new Set<string>();
+  readonly #journal: ReplayJournal | undefined;
 
   constructor(options: OapOptions) {
     const log = this.#log = options.log;
@@ -97,6 +101,13 @@ export class OapService {
     // Whole ms and one more, because timestamps are cut to whole ms.
     const uptimeNs = () => BigInt(Math.ceil(performance.now() - startedMs) + 1) * 1_000_000n;
     const guard = new ClockGuard();
+    const { servedFile } = options;
+    const journal = this.#journal = servedFile === undefined
+      ? undefined
+      : new ReplayJournal(servedFile, (cause) =>
+        log.warn(
+          `Served requests are not kept (${servedFile}: ${cause}): after a restart with a clock that was set back they may be taken again.`,
+        ));
     const monotonicNs = options.monotonicNs ??
       (() => BigInt(Math.trunc(performance.now() * 1000)) * 1000n);
     this.#files = new SecurityFiles(options.securityDir, log);
@@ -105,6 +116,7 @@ export class OapService {
       signed: new ReplayCache(ENTRIES_MAX, "refuse"),
       unsigned: new ReplayCache(ENTRIES_MAX, "forget"),
       isOwn: (id) => this.#own.has(id.toHex()),
+      keep: (signed, id, timestampNs) => journal?.add({ signed, id, timestampNs }),
       // Not a time noted then: a clock that was set back would refuse every request until it has caught up.
       get startedNs() {
         if (options.startedNs !== undefined && !options.monotonicNs) return options.startedNs;
@@ -127,10 +139,19 @@ export class OapService {
     };
   }
 
-  /** Loads the trust store; a failure means that the IRMd must not start (spec 40 §13.2). */
+  /** Loads the trust store; a failure means that the IRMd must not start (spec 40 §13.2). And what was served before. */
   start(): OapFailure | undefined {
+    const { signed, unsigned } = this.#memory;
+    for (const r of this.#journal?.open() ?? []) {
+      (r.signed ? signed : unsigned).add(r.id, r.timestampNs, r.timestampNs);
+    }
     const reason = this.#trust.load();
     return reason === undefined ? undefined : new OapFailure(-Errno.EAUTH, reason);
+  }
+
+  /** Closes the file of served requests. */
+  [Symbol.dispose](): void {
+    this.#journal?.[Symbol.dispose]();
   }
 
   /** For one flow: who does what is costly of it. */

@@ -48,6 +48,8 @@ export interface ServerMemory {
   readonly startedNs: bigint;
   /** Whether this daemon made a request itself, since its start. */
   isOwn(id: Uint8Array): boolean;
+  /** A request was remembered; kept for the next daemon. */
+  keep?(signed: boolean, id: Uint8Array, timestampNs: bigint): void;
 }
 
 /** What a request is served with. */
@@ -213,7 +215,10 @@ function remember(
   const outcome = other.has(h.id, h.timestampNs)
     ? "known"
     : own.add(h.id, h.timestampNs, port.nowNs());
-  if (outcome === "added") return undefined;
+  if (outcome === "added") {
+    memory.keep?.(own === memory.signed, h.id, h.timestampNs);
+    return undefined;
+  }
   const line = outcome === "known" ? "OAP header already known." : "Replay cache is full.";
   port.log.warn(`${tag} ${line}`);
   port.log.error(`${tag} OAP header failed replay check.`);

@@ -8,6 +8,7 @@
  *   RESTARTS, STEPS, STEP   how often the daemon is restarted, the clock set back, and how far
  *   NO_LIST   nothing is remembered               NO_START  a restart is forgotten
  *   NO_FUTURE requests may be older than the start plus what a clock may be ahead
+ *   DISK      the list outlives a restart
  *   NO_KEEP   entries go as soon as they are too old, and nobody watches the clock
  */
 #define AGE 3
@@ -97,7 +98,9 @@ active proctype World() {
   /* A restart takes no time at all, and begins with the wall clock as it is. */
   :: restarts < RESTARTS -> atomic {
        restarts++; begun = mono;
+#ifndef DISK
        for (r : 0 .. R - 1) { known[r] = false }
+#endif
      }
 #ifdef STEPS
   :: steps < STEPS && wall > START -> atomic { steps++; wall = wall - STEP }
