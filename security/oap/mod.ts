@@ -30,7 +30,7 @@ import { ClockGuard } from "./clock_guard.ts";
 import { OapClient } from "./client.ts";
 import { NONE, type OapPort, type OwnSide, type PeerRefusal, type SignedHeader } from "./port.ts";
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
-import { ReplayJournal } from "./replay_journal.ts";
+import { ReplayJournal } from "../replay_journal.ts";
 import { serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
 

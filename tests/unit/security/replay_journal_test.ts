@@ -1,11 +1,11 @@
 /** Requests that were served outlive the daemon. */
 
 import { assert, assertEquals } from "@std/assert";
-import { RECORDS_MAX, ReplayJournal } from "../../../../security/oap/replay_journal.ts";
-import { isOapFailure } from "../../../../security/oap/mod.ts";
-import { init, leaf } from "../../../../pki/make.ts";
-import { NAME } from "../../../support/oap_allocation.ts";
-import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../../support/security_dir.ts";
+import { RECORDS_MAX, ReplayJournal } from "../../../security/replay_journal.ts";
+import { isOapFailure } from "../../../security/oap/mod.ts";
+import { init, leaf } from "../../../pki/make.ts";
+import { NAME } from "../../support/oap_allocation.ts";
+import { DEFAULTS, ensure, KeptLog, pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const none = (cause: string) => {
   throw new Error(cause);

@@ -7,7 +7,7 @@
  * is no record is passed over; the last may be cut short. Of more than {@linkcode RECORDS_MAX} the oldest go.
  */
 
-import { ID_BYTES } from "../../lib/wire/oap_header.ts";
+import { ID_BYTES } from "../lib/wire/oap_header.ts";
 
 const RECORD_BYTES = 32;
 const AT = { kind: 0, id: 8, timestamp: 24 } as const;
