@@ -1,7 +1,9 @@
 /** The certificates of a security directory: what `list` shows, and what `revoke` and `unrevoke` look in. */
 
 import { PeerCertificate } from "../security/certificate.ts";
+import { Logger, nullSink } from "../lib/log.ts";
 import { printable } from "../lib/printable.ts";
+import { TrustFiles } from "../security/trust_files.ts";
 import { readCertificate } from "./ca.ts";
 import { exists, PkiError, refuseBadNames, writeAll } from "./files.ts";
 import { certificate, dayOf, describe, made, type MakeOptions } from "./make.ts";
@@ -65,9 +67,15 @@ function inventory(securityDir: string, damaged: string[]): Found[] {
   return [...here, ...elsewhere];
 }
 
-/** `list`: all certificates, until when they last, and which are revoked. */
-export function list(o: MakeOptions): Report {
+/** `list`: all certificates, until when they last, which are revoked, and which are not trusted here. */
+export async function list(o: MakeOptions): Promise<Report> {
   const now = Date.now();
+  const store = new TrustFiles(o.securityDir, new Logger(nullSink, "pki")).current();
+  const distrust = async (c: PeerCertificate) => {
+    if (typeof store === "string") return "not trusted (see ouro pki check)";
+    const verdict = await store.verify(c, now);
+    return verdict.ok ? undefined : `not trusted: ${printable(verdict.reason)}`;
+  };
   const damaged: string[] = [];
   const revoked = new Set(
     inDirectory(`${o.securityDir}/revoked`, damaged).flatMap(({ certificate: c }) => [
@@ -75,20 +83,21 @@ export function list(o: MakeOptions): Report {
       `${c.view.issuer.canonical} ${c.view.serial.toHex()}`,
     ]),
   );
-  const rows = inventory(o.securityDir, damaged).map(({ path, certificate: c, serial }) => {
+  const rows = [];
+  for (const { path, certificate: c, serial } of inventory(o.securityDir, damaged)) {
     const { view } = c;
     const isRevoked = revoked.has(view.spki.toHex()) ||
       revoked.has(`${view.issuer.canonical} ${serial}`);
     const soon = expiryWarning("", view.notAfterMs, now);
-    const state = isRevoked ? "revoked" : soon?.trim() ?? "good";
-    return {
+    const state = isRevoked ? "revoked" : soon?.trim() ?? await distrust(c) ?? "good";
+    rows.push({
       path: path.replace(`${o.securityDir}/`, ""),
       name: printable(c.name ?? "<none>"),
       serial,
       notAfter: new Date(view.notAfterMs).toISOString(),
       state,
-    };
-  });
+    });
+  }
   const lines = rows.map((r) =>
     `${dayOf(Date.parse(r.notAfter))}  ${r.serial}  ${r.name}  (${r.path}) ${r.state}\n`
   );
@@ -100,7 +109,12 @@ export function list(o: MakeOptions): Report {
 }
 
 /** The certificates that words mean: `server|client NAME`, a file, a serial number, or a peer's name. */
-function meant(o: MakeOptions, words: readonly string[], among: () => Found[]): Found[] {
+function meant(
+  o: MakeOptions,
+  words: readonly string[],
+  where: string,
+  among: () => Found[],
+): Found[] {
   const [first, second] = words as [string, string | undefined];
   if (second !== undefined) {
     refuseBadNames(second);
@@ -119,13 +133,13 @@ function meant(o: MakeOptions, words: readonly string[], among: () => Found[]): 
   const serial = all.filter((f) => f.serial.replace(/^0+(?=.)/, "") === hex);
   const found = serial.length > 0 ? serial : all.filter((f) => f.certificate.name === first);
   if (found.length > 0) return found;
-  throw new PkiError(`"${first}" is no file, serial number or name of a certificate here`);
+  throw new PkiError(`"${first}" is no file, serial number or name of a certificate ${where}`);
 }
 
 /** `revoke`: certificates are accepted nowhere that has this `revoked/`. */
 export function revoke(o: MakeOptions, ...words: string[]): Report {
   const damaged: string[] = [];
-  const found = meant(o, words, () => inventory(o.securityDir, damaged));
+  const found = meant(o, words, "here", () => inventory(o.securityDir, damaged));
   const files = new Map(found.map((f) => {
     const { der } = f.certificate;
     return [f.serial, certificate(`${o.securityDir}/revoked/${f.serial}.pem`, der)];
@@ -136,14 +150,23 @@ export function revoke(o: MakeOptions, ...words: string[]): Report {
   });
   const note = "copy these files to revoked/ of every host that verifies; a renewed certificate " +
     "with the same key is revoked too\n";
-  return { ...report, text: report.text + note };
+  const isCa = found.some((f) => f.certificate.view.ca === true);
+  const below = isCa ? "it is a CA: all that it issued is refused, too\n" : "";
+  return { ...report, text: report.text + note + below + unread(damaged) };
+}
+
+/** What was not looked at, since it cannot be read. */
+function unread(damaged: readonly string[]): string {
+  return damaged.map((d) => `warning: not looked at: ${d}\n`).join("");
 }
 
 /** `unrevoke`: takes certificates out of `revoked/` again. */
 export function unrevoke(o: MakeOptions, ...words: string[]): Report {
   const damaged: string[] = [];
   const held = inDirectory(`${o.securityDir}/revoked`, damaged);
-  const marks = new Set(meant(o, words, () => held).map((f) => f.certificate.der.toHex()));
+  const marks = new Set(
+    meant(o, words, "in revoked/", () => held).map((f) => f.certificate.der.toHex()),
+  );
   const gone = held.filter((f) => marks.has(f.certificate.der.toHex()));
   if (gone.length === 0) throw new PkiError("that certificate is not in revoked/");
   for (const f of gone) {
@@ -154,5 +177,6 @@ export function unrevoke(o: MakeOptions, ...words: string[]): Report {
   }
   const paths = [...new Set(gone.map((f) => f.path))];
   for (const path of paths) Deno.removeSync(path);
-  return { ok: true, text: paths.map((p) => `removed ${p}\n`).join(""), json: { removed: paths } };
+  const text = paths.map((p) => `removed ${p}\n`).join("") + unread(damaged);
+  return { ok: true, text, json: { removed: paths } };
 }

@@ -116,7 +116,7 @@ async function run(
     case "show":
       return name === undefined ? "show needs a file" : await show(name);
     case "list":
-      return name === undefined ? list(o) : `"${name}" is too much`;
+      return name === undefined ? await list(o) : `"${name}" is too much`;
     case "check":
       return await check(o.securityDir, name);
   }

@@ -1,9 +1,10 @@
 /** `ouro pki verify`: whether a certificate is trusted, by which path, or why not. */
 
 import { fileCause } from "../lib/cli/reason.ts";
-import { Logger, nullSink } from "../lib/log.ts";
+import { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "../security/certificate.ts";
 import { printable } from "../lib/printable.ts";
+import { readPem } from "../security/pem.ts";
 import { TrustFiles } from "../security/trust_files.ts";
 import { nameOf } from "../security/x509/path.ts";
 import { PkiError } from "./files.ts";
@@ -32,10 +33,15 @@ export async function verify(o: VerifyOptions): Promise<Report> {
   } catch (e) {
     throw new PkiError(`cannot read ${o.leaf}: ${fileCause(e)}`);
   }
+  const warnings: string[] = [];
+  const said = () => warnings.map((w) => `warn ${w}\n`).join("");
+  const log = new Logger((level, _prefix, line) => {
+    if (level === "WW") warnings.push(printable(line.replace(/\.$/, "")));
+  }, "pki");
   const refused = (reason: string): Report => ({
     ok: false,
-    text: `${o.leaf}: refused: ${reason}\n`,
-    json: { file: o.leaf, ok: false, reason },
+    text: `${o.leaf}: refused: ${reason}\n${said()}`,
+    json: { file: o.leaf, ok: false, reason, warnings },
   });
   for (const dir of [o.cacert, o.untrusted, o.revoked]) {
     if (dir === undefined) continue;
@@ -47,9 +53,14 @@ export async function verify(o: VerifyOptions): Promise<Report> {
       throw new PkiError(`cannot read ${dir}: ${fileCause(e)}`);
     }
   }
+  const { blocks, damage } = readPem(text);
+  if (blocks.length > 1) {
+    warnings.push(`${o.leaf}: of its ${blocks.length} blocks the first certificate counts`);
+  }
+  if (damage !== undefined) warnings.push(`${o.leaf}: ${damage}`);
   const leaf = PeerCertificate.readPem(text);
   if (typeof leaf === "string") return refused(leaf);
-  const files = new TrustFiles(o.securityDir, new Logger(nullSink, "pki"), {
+  const files = new TrustFiles(o.securityDir, log, {
     ...(o.cacert === undefined ? {} : { cacert: o.cacert }),
     ...(o.untrusted === undefined ? {} : { untrusted: o.untrusted }),
     ...(o.revoked === undefined ? {} : { revoked: o.revoked }),
@@ -69,7 +80,7 @@ export async function verify(o: VerifyOptions): Promise<Report> {
   const lines = path.map((c, i) => `  ${i} ${c}\n`);
   return {
     ok: true,
-    text: `${o.leaf}: OK\n${lines.join("")}`,
-    json: { file: o.leaf, ok: true, names, path, sha1: verdict.sha1 },
+    text: `${o.leaf}: OK\n${lines.join("")}${said()}`,
+    json: { file: o.leaf, ok: true, names, path, sha1: verdict.sha1, warnings },
   };
 }

@@ -1,8 +1,10 @@
 /** `ouro pki check` says what the IRMd would refuse, and warns of what nobody looks at. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
 import { check } from "../../../pki/check.ts";
+import { PkiError } from "../../../pki/files.ts";
+import { list, revoke, unrevoke } from "../../../pki/inventory.ts";
 import { init, leaf } from "../../../pki/make.ts";
 import { verify } from "../../../pki/verify.ts";
 import { encodePem } from "../../../security/pem.ts";
@@ -93,4 +95,33 @@ Deno.test("pki check refuses a server's certificate for clients, and names that 
   const limits = [make.nameConstraints(["dns:example.com"], [])];
   const alt = crt([make.altNames(["dns:b.example.com"])]);
   assertMatch(await said(root(limits), alt), /FAIL server a\.srv: .*constraints exclude "a\.srv"/);
+});
+
+Deno.test("pki verify and list say what does not count", async () => {
+  using sec = new SecDir();
+  await made(sec);
+  const crt = `${sec.dir}/server/a.srv/crt.pem`;
+  const root = await Deno.readTextFile(`${sec.dir}/cacert/root.pem`);
+  sec.write("two.pem", await Deno.readTextFile(crt) + root);
+  sec.write(
+    "untrusted/two.pem",
+    await Deno.readTextFile(`${sec.dir}/untrusted/intermediate.pem`) + root,
+  );
+  const options = { leaf: `${sec.dir}/two.pem`, securityDir: sec.dir, atMs: Date.now() };
+  const { ok, text } = await verify(options);
+  assertEquals(ok, true);
+  assertMatch(text, /warn .*two\.pem: of its 2 blocks the first certificate counts\n/);
+  assertMatch(text, /warn .*untrusted\/two\.pem has 2 blocks; only the first certificate counts\n/);
+  await init(pkiOptions(sec.dir, { force: true }));
+  assertMatch((await list(pkiOptions(sec.dir))).text, /a\.srv\/crt\.pem\) not trusted: /);
+});
+
+Deno.test("pki revoke says what a CA takes with it, and what it could not look at", async () => {
+  using sec = new SecDir();
+  await made(sec);
+  sec.write("issued/odd.pem", "odd");
+  const { text } = revoke(pkiOptions(sec.dir), "test intermediate");
+  assertMatch(text, /it is a CA: all that it issued is refused, too/);
+  assertMatch(text, /warning: not looked at: .*issued\/odd\.pem/);
+  assertThrows(() => unrevoke(pkiOptions(sec.dir), "a.srv"), PkiError, "in revoked/");
 });
