@@ -32,6 +32,8 @@ export interface CertificateRequest {
   readonly spki: Uint8Array<ArrayBuffer>;
   /** DNS names asked for. */
   readonly altNames: readonly string[];
+  /** What else is asked for and no certificate of ours has. */
+  readonly leftOut: readonly string[];
 }
 
 const version = tlv(Tag.integer, new Uint8Array(1));
@@ -101,9 +103,9 @@ export async function readRequest(der: Uint8Array): Promise<CertificateRequest |
     const names = all.filter((a) => a.oid === OID_CN).map((a) => a.text);
     if (names.length !== 1 || !names[0]) return "it needs exactly one common name";
     const organization = all.find((a) => a.oid === OID_O)?.text;
-    return { commonName: names[0], organization, spki, altNames: requestedNames(attributes) };
-  } catch {
-    return "its subject cannot be read";
+    return { commonName: names[0], organization, spki, ...requested(attributes) };
+  } catch (e) {
+    return e instanceof Error ? e.message : "its subject cannot be read";
   }
 }
 
@@ -111,20 +113,42 @@ function sliceOf(t: Tlv): Uint8Array<ArrayBuffer> {
   return t.bytes.slice(t.at, t.to);
 }
 
-function requestedNames(attributes: Tlv | undefined): string[] {
-  const found: string[] = [];
-  for (const attribute of (attributes && children(attributes)) ?? []) {
-    const [id, set] = children(attribute) ?? [];
+/** Names that are asked for, and what else is and will not be in the certificate; throws if it cannot be read. */
+function requested(attributes: Tlv | undefined): { altNames: string[]; leftOut: string[] } {
+  const altNames: string[] = [];
+  const leftOut: string[] = [];
+  for (const attribute of attributes === undefined ? [] : parts(attributes)) {
+    const [id, set] = parts(attribute);
     if (!id || !set || oidText(id) !== EXTENSION_REQUEST) continue;
-    const list = children(set)?.[0];
-    for (const extension of (list && children(list)) ?? []) {
-      const fields = children(extension) ?? [];
-      if (fields[0] === undefined || oidText(fields[0]) !== ALT_NAME) continue;
+    const [list] = parts(set);
+    for (const extension of list === undefined ? [] : parts(list)) {
+      const fields = parts(extension);
+      const oid = fields[0] && oidText(fields[0]);
+      if (oid !== ALT_NAME) {
+        leftOut.push(`extension ${oid ?? "that cannot be read"}`);
+        continue;
+      }
       const inner = readTlv(contents(fields.at(-1)!));
-      for (const name of (inner && children(inner)) ?? []) {
-        if (name.tag === 0x82) found.push(String.fromCharCode(...contents(name)));
+      if (inner === undefined) throw new Error("its names cannot be read");
+      for (const name of parts(inner)) {
+        if (name.tag === 0x82) altNames.push(String.fromCharCode(...contents(name)));
+        else leftOut.push(`a name of the form ${FORMS[name.tag & 0x1f] ?? "unknown"}`);
       }
     }
   }
+  return { altNames, leftOut };
+}
+
+/** Forms of alternative names that are no names of flows. */
+const FORMS: Readonly<Record<number, string>> = {
+  1: "e-mail address",
+  4: "directory name",
+  6: "URI",
+  7: "IP address",
+};
+
+function parts(t: Tlv): Tlv[] {
+  const found = children(t);
+  if (found === undefined) throw new Error("its names are damaged or more than 32");
   return found;
 }

@@ -113,7 +113,8 @@ export async function signRequest(
   writeAll(files, o.force);
   writeAll([issuedCopy(o, der)], true);
   const names = [asked.commonName, ...parsed.altNames].filter((n, i, all) => all.indexOf(n) === i);
-  const report = made(files, { [side]: describe(der), names });
-  const said = `names: ${names.join(", ")}\n`;
+  const report = made(files, { [side]: describe(der), names, leftOut: asked.leftOut });
+  const left = asked.leftOut.map((l) => `note: asked for and left out: ${l}\n`).join("");
+  const said = `names: ${names.join(", ")}\n${left}`;
   return { ...report, text: report.text + said + shortened(o, side, dates.notAfter) };
 }

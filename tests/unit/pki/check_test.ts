@@ -1,12 +1,14 @@
 /** `ouro pki check` says what the IRMd would refuse, and warns of what nobody looks at. */
 
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { generateKeyPairSync } from "node:crypto";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { check } from "../../../pki/check.ts";
 import { PkiError } from "../../../pki/files.ts";
 import { list, revoke, unrevoke } from "../../../pki/inventory.ts";
 import { init, leaf } from "../../../pki/make.ts";
+import { signRequest } from "../../../pki/renew.ts";
 import { verify } from "../../../pki/verify.ts";
+import { oid, Tag, tlv } from "../../../security/der.ts";
 import { encodePem } from "../../../security/pem.ts";
 import * as make from "../../support/certificates.ts";
 import { pkiOptions, SecDir } from "../../support/security_dir.ts";
@@ -124,4 +126,42 @@ Deno.test("pki revoke says what a CA takes with it, and what it could not look a
   assertMatch(text, /it is a CA: all that it issued is refused, too/);
   assertMatch(text, /warning: not looked at: .*issued\/odd\.pem/);
   assertThrows(() => unrevoke(pkiOptions(sec.dir), "a.srv"), PkiError, "in revoked/");
+});
+
+Deno.test("pki sign says what of a request is not in the certificate", async () => {
+  const pair = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const alt = (n: number) =>
+    make.altNames([...Array.from({ length: n }, (_, i) => `dns:n${i}.srv`), "ip:01020304"]);
+  const csr = (...extensions: Uint8Array[]) => {
+    const request = tlv(
+      Tag.sequence,
+      oid("1.2.840.113549.1.9.14"),
+      tlv(0x31, tlv(Tag.sequence, ...extensions.map((e) => e.slice()))),
+    );
+    const info = tlv(
+      Tag.sequence,
+      tlv(Tag.integer, new Uint8Array(1)),
+      make.dn("CN=a.srv"),
+      new Uint8Array(pair.publicKey.export({ format: "der", type: "spki" })),
+      tlv(0xa0, request),
+    );
+    const signature = new Uint8Array(sign("sha256", info, pair.privateKey));
+    const algorithm = tlv(Tag.sequence, oid("1.2.840.10045.4.3.2"));
+    return encodePem(
+      "CERTIFICATE REQUEST",
+      tlv(Tag.sequence, info, algorithm, tlv(Tag.bitString, new Uint8Array(1), signature)),
+    );
+  };
+  using sec = new SecDir();
+  await made(sec);
+  const signed = async (request: string) => {
+    const path = sec.write("a.csr", request);
+    return (await signRequest(pkiOptions(sec.dir, { force: true }), "server", path, undefined))
+      .text;
+  };
+  const text = await signed(csr(alt(2), make.basicConstraints(true)));
+  assertMatch(text, /names: a\.srv, n0\.srv, n1\.srv\n/);
+  assertMatch(text, /asked for and left out: a name of the form IP address\n/);
+  assertMatch(text, /asked for and left out: extension 2\.5\.29\.19\n/);
+  await assertRejects(() => signed(csr(alt(40))), PkiError, "more than 32");
 });
