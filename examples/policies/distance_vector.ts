@@ -1,7 +1,7 @@
 /**
  * A routing policy of one's own: distance vectors, with split horizon, in place of link state. In the simulator:
- * `deno task sim --seeds 20 --faults close --routing examples/policies/distance_vector.ts`; live: `irm ipcp bootstrap … routing
- * FILE` (`docs/policies.md`).
+ * `deno task sim --seeds 20 --faults close --routing examples/policies/distance_vector.ts`; live: `irm ipcp bootstrap
+ * … routing FILE` (`docs/policies.md`).
  *
  * A packet of a Management flow is a list of (address, hops), 8 bytes each: what the sender reaches, and itself.
  */

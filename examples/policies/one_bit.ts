@@ -1,6 +1,7 @@
 /**
  * A congestion policy of one's own: one bit, additive increase, multiplicative decrease. In the simulator:
- * `deno task sim --seeds 20 --congestion examples/policies/one_bit.ts`; live: `irm ipcp bootstrap … congestion FILE` (`docs/policies.md`).
+ * `deno task sim --seeds 20 --congestion examples/policies/one_bit.ts`; live: `irm ipcp bootstrap … congestion FILE`
+ * (`docs/policies.md`).
  *
  * A hop marks packets that join a long queue; the receiver tells the part of the last packets that were marked, in
  * 1/64; the sender keeps a rate, which a word lowers by a quarter at most, ten times a second.

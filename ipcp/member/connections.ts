@@ -9,9 +9,9 @@
  *                  └── back-off, if we made it ◀──┘
  *
  * The shell allocates and accepts flows, and moves messages; every decision and every time-out is here. What this side
- * made (`wishes.ts`) is made again when it breaks, until it is disconnected; what the other side made ends when it says so, or when
- * nothing came for its time. Several flows to one neighbour may exist for a while (it restarted, or both connected): the
- * newest counts.
+ * made (`wishes.ts`) is made again when it breaks, until it is disconnected; what the other side made ends when it
+ * says so, or when nothing came for its time. Several flows to one neighbour may exist for a while (it restarted, or
+ * both connected): the newest counts.
  */
 
 import { Errno } from "../../lib/errno.ts";

@@ -38,7 +38,10 @@ export interface ShimPeer {
 
 /** Who asked for a flow. */
 export interface ShimAsker extends ShimPeer {
-  /** Bytes that it may be sent for its request, whether or not it receives at that address; Infinity when it has shown that. */
+  /**
+   * Bytes that it may be sent for its request, whether or not it receives at that address; Infinity when it has shown
+   * that.
+   */
   readonly freeBytes: number;
 }
 

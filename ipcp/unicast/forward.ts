@@ -8,7 +8,8 @@
  * {@linkcode Forwarder.route}, writes the header with {@linkcode Forwarder.head} in front of the payload, and sends.
  *
  * Which hop: what the forwarding policy chooses among those of the routing table that are up: the first (simple, LFA), or
- * one by the flow (ECMP), so packets of a flow stay in order. Never back to where a packet came from while there is another hop.
+ * one by the flow (ECMP), so packets of a flow stay in order. Never back to where a packet came from while there is
+ * another hop.
  */
 
 import { type DtPci, type DtPciLayout, emptyDtPci, encode, parse } from "../../lib/wire/dt_pci.ts";

@@ -152,7 +152,8 @@ export class Bindings {
 
   /**
    * Binds a program to a name, which is created (spillover) when missing; running processes of the program that it is
-   * for get the name too. `argv[0]` is the path, `argv` the command line to start when `auto`. 0, -EINVAL without name or program, -EPERM when bound already.
+   * for get the name too. `argv[0]` is the path, `argv` the command line to start when `auto`. 0, -EINVAL without
+   * name or program, -EPERM when bound already.
    */
   bindProgram(argv: readonly string[], name: string, how: BindProgram): number {
     const path = argv[0] ?? "";
@@ -193,7 +194,8 @@ export class Bindings {
   }
 
   /**
-   * Binds an announced process to a name, which is created (spillover) when missing; `trusted`: it may use its keys. 0, or -EPERM: unknown process, or bound already.
+   * Binds an announced process to a name, which is created (spillover) when missing; `trusted`: it may use its keys.
+   * 0, or -EPERM: unknown process, or bound already.
    */
   bindProcess(pid: number, name: string, trusted = false): number {
     const proc = this.#s.procs.get(pid);

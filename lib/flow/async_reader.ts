@@ -38,7 +38,10 @@ export class AsyncReader {
     private readonly reader: Reader,
   ) {}
 
-  /** The next message if it is there and the event loop has had its turn; the caller goes on with {@linkcode read} otherwise. */
+  /**
+   * The next message if it is there and the event loop has had its turn; the caller goes on with {@linkcode read}
+   * otherwise.
+   */
   takeNow(): Uint8Array<ArrayBuffer> | undefined {
     if (this.#order.isBusy || ((this.#atOnce + 1) & AT_ONCE_MASK) === 0) return undefined;
     const message = this.reader.takeMessage();

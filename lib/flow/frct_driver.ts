@@ -19,7 +19,10 @@ import type { FrctShow } from "./frct_show.ts";
 /** Copies for retransmission of all flows of this thread. */
 const buffers = new BufferPool();
 
-/** The part of a class of blocks that packets on their way to one flow may hold: the whole window at the sizes of most networks. */
+/**
+ * The part of a class of blocks that packets on their way to one flow may hold: the whole window at the sizes of most
+ * networks.
+ */
 const WINDOW_BLOCKS_PART = 2 / 3;
 /** Room beside the payload for what is around it: FRCT header, cipher, CRC. */
 const AROUND_BYTES = 64;
@@ -63,9 +66,9 @@ export class FrctDriver {
   }
 
   /**
-   * Sends one message, or with `end` none: that no more comes. -EAGAIN when the window is closed or the class of blocks is exhausted;
-   * otherwise bytes, or what the machine or the ring says. A full ring is not an error for a reliable
-   * flow: the packet is sent again later.
+   * Sends one message, or with `end` none: that no more comes. -EAGAIN when the window is closed or the class of
+   * blocks is exhausted; otherwise bytes, or what the machine or the ring says. A full ring is not an error for a
+   * reliable flow: the packet is sent again later.
    */
   write(bytes: Uint8Array, end = false): number {
     const ep = this.endpoint;

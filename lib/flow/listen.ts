@@ -15,8 +15,8 @@ const LISTEN_ENDS: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * What `next` gives; a failure of one flow's set-up is passed over. `return()` and `throw()` end a pending `next()` as well. Rejects with
- * `OuroError`, see {@linkcode Flow.listen}.
+ * What `next` gives; a failure of one flow's set-up is passed over. `return()` and `throw()` end a pending `next()`
+ * as well. Rejects with `OuroError`, see {@linkcode Flow.listen}.
  */
 export function untilEnd<T>(
   options: FlowOptions,

@@ -39,7 +39,10 @@ export class BufferPool {
   }
 }
 
-/** Copies up to this many bytes run as a loop (about 1 ns a byte); the view that a piece of an array needs costs about 80 ns. */
+/**
+ * Copies up to this many bytes run as a loop (about 1 ns a byte); the view that a piece of an array needs costs about
+ * 80 ns.
+ */
 const LOOP_BYTES_MAX = 64;
 
 /** Copies `len` bytes without allocating for short ones. */

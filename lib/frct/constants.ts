@@ -64,5 +64,8 @@ export const REPEAT_TWICE_LOSS = 0.025;
 export const QUEUE_NS = 10_000_000;
 /** MPL of direct flows, µs (spec 30 §5.2): they lose nothing. */
 export const DIRECT_MPL_US = 1_000;
-/** Copies of the last acknowledgement of a reliable flow over a layer, back to back: all three get lost once in 8000 at 5 %. */
+/**
+ * Copies of the last acknowledgement of a reliable flow over a layer, back to back: all three get lost once in 8000
+ * at 5 %.
+ */
 export const FINAL_ACK_COPIES = 2;

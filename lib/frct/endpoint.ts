@@ -193,7 +193,10 @@ export interface FrctEndpoint {
 
   /** Bytes left of the next message in order, or -1 when there is none. */
   pendingBytes(): number;
-  /** Copies up to `max` bytes of the next message; it is gone when its last byte was copied. @returns bytes, -EAGAIN when none */
+  /**
+   * Copies up to `max` bytes of the next message; it is gone when its last byte was copied. @returns bytes, -EAGAIN
+   * when none
+   */
   read(nowUs: number, into: Uint8Array, at: number, max: number): number;
   /** Drops what is left of the next message. */
   skip(nowUs: number): void;

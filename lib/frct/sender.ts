@@ -9,8 +9,8 @@
  * Loss is found in three ways: three duplicate acknowledgements (fast, our own peers give them), two probes of a silent
  * tail, each a little more than two round trips after the packet before, and the time-out with exponential back-off, which
  * halves the congestion window and sweeps forward from the oldest packet as acknowledgements return. The back-off starts
- * anew whenever anything is heard of the peer: then the path is there, and packets are lost on it. After a loss every acknowledgement that stops short
- * shows the next gap, which is filled at once.
+ * anew whenever anything is heard of the peer: then the path is there, and packets are lost on it. After a loss every
+ * acknowledgement that stops short shows the next gap, which is filled at once.
  *
  * Cumulative acknowledgements cost one round trip per window with a loss, whatever the retransmission rule. Where the
  * path loses packets without queueing (RTT near its minimum) and the window, not the path, limits the flow, the idle time is

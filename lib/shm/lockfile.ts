@@ -39,7 +39,10 @@ export const Lockfile = {
     object.pwrite(bytes, LOCKFILE_BYTES, 0);
   },
 
-  /** Makes the lockfile, empty, locked, and closed to other users, who could lock it too. Undefined when there is one already; throws `SysError` otherwise. */
+  /**
+   * Makes the lockfile, empty, locked, and closed to other users, who could lock it too. Undefined when there is one
+   * already; throws `SysError` otherwise.
+   */
   make(instance: Instance): ShmObject | undefined {
     try {
       const object = ShmObject.create(name(instance), LOCKFILE_BYTES, MODE_PRIVATE);

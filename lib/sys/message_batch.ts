@@ -112,7 +112,10 @@ export class MessageBatch {
     const at = i * MMSGHDR_WORDS;
     return this.#words[at + WORD.msgFlags]! & MSG_TRUNC ? -1 : this.#words[at + WORD.msgLen]!;
   }
-  /** After receiving: the length of each of the datagrams that message i was joined of, the last may be shorter; 0 when it is one. */
+  /**
+   * After receiving: the length of each of the datagrams that message i was joined of, the last may be shorter; 0
+   * when it is one.
+   */
   segmentBytes(i: number): number {
     const control = this.#control;
     if (control === undefined) return 0;

@@ -3,7 +3,8 @@
  * Management messages of the Ethernet IPCPs: one set of messages, two packed layouts. Pure.
  *
  * Source: spec 50 §11 (DIX, 39 bytes) and §12 (LLC, 37 bytes). Big-endian. After the fixed part come
- * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1), a reason (code 44, ours: `refusal.ts`; the ids are those of a reply) or what a piece has (code 43, ours: `mgmt_piece.ts`).
+ * the name hash (codes 0, 2, 3) and OAP data (codes 0, 1), a reason (code 44, ours: `refusal.ts`; the ids are those
+ * of a reply) or what a piece has (code 43, ours: `mgmt_piece.ts`).
  *
  * | field         | DIX off, size | LLC off, size |
  * |---------------|---------------|---------------|

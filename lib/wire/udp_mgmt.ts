@@ -18,7 +18,8 @@
  *
  * Request (code 1): s_eid is the requester's, then the 16-byte hash, then OAP. Reply (code 2): s_eid
  * is again the **requester's**, d_eid the responder's, no hash. End (code 42, ours): s_eid is the sender's, d_eid the
- * receiver's, nothing follows. Here (code 45, ours): as an end. Piece (code 43, ours): `mgmt_piece.ts` follows. Refusal (code 44, ours): as a reply, `refusal.ts` follows. Fields that a kind does not use are
+ * receiver's, nothing follows. Here (code 45, ours): as an end. Piece (code 43, ours): `mgmt_piece.ts` follows.
+ * Refusal (code 44, ours): as a reply, `refusal.ts` follows. Fields that a kind does not use are
  * written as zero and ignored on receipt. At most 2048 bytes: longer ones overflow a C peer's heap.
  */
 

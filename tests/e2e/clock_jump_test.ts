@@ -1,8 +1,9 @@
 /**
  * What is proved here: a node whose CLOCK_REALTIME is set forward and back under it. Flows, time-outs and keepalives do
  * not notice, and flows can be allocated whatever the time was before (the replay cache holds times of the future then).
- * The clock is that of a preloaded library, so it needs a C compiler. A monotonic clock that jumps is in tests/fuzz/frct_test.ts,
- * the replay cache alone in tests/unit/security/oap/replay_cache_test.ts, a host that is stopped in busy_owner_test.ts.
+ * The clock is that of a preloaded library, so it needs a C compiler. A monotonic clock that jumps is in
+ * tests/fuzz/frct_test.ts, the replay cache alone in tests/unit/security/oap/replay_cache_test.ts, a host that is
+ * stopped in busy_owner_test.ts.
  */
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a program, which prints
 /**
- * The peers of frct_end_test.ts: `blocked` blocks its thread in a read, `exit` leaves after the first message, `deaf` reads one and then never again, `late` reads
- * after two seconds and counts.
+ * The peers of frct_end_test.ts: `blocked` blocks its thread in a read, `exit` leaves after the first message, `deaf`
+ * reads one and then never again, `late` reads after two seconds and counts.
  */
 import { errnoName, Flow, OuroProcess } from "../../lib/mod.ts";
 

@@ -1,7 +1,7 @@
 /**
  * What is proved here: a process that writes hostile values into every word of the pool, the rings and the flow
- * sets of running programs, their locks included, stops nobody: programs end by themselves, the daemon serves on, ends in order and
- * leaves nothing. The same against one thread is in tests/fuzz/shm_test.ts.
+ * sets of running programs, their locks included, stops nobody: programs end by themselves, the daemon serves on,
+ * ends in order and leaves nothing. The same against one thread is in tests/fuzz/shm_test.ts.
  */
 
 import { assert, assertEquals, assertNotMatch } from "@std/assert";

@@ -1,7 +1,8 @@
 /**
- * FRCT endpoints under hostile packets: every header field random, extreme or near what is expected, cut and lengthened, mixed with honest
- * traffic, timers and a clock that jumps. Nothing throws, nothing grows without bound, nothing runs for ever, and an honest
- * peer behind a filter that drops the forged packets is never hurt by malformed ones.
+ * FRCT endpoints under hostile packets: every header field random, extreme or near what is expected, cut and
+ * lengthened, mixed with honest traffic, timers and a clock that jumps. Nothing throws, nothing grows without bound,
+ * nothing runs for ever, and an honest peer behind a filter that drops the forged packets is never hurt by malformed
+ * ones.
  *
  * OURO_SEED replays one seed, OURO_FUZZ_RUNS runs more.
  */

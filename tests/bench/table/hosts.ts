@@ -1,4 +1,7 @@
-/** Where the works of the table run: one node, or two in network namespaces joined by a veth pair; and how a pair of peers is run there. */
+/**
+ * Where the works of the table run: one node, or two in network namespaces joined by a veth pair; and how a pair of
+ * peers is run there.
+ */
 
 import { md5Hex } from "../../support/ipcp_pair.ts";
 import { NetLab } from "../../support/netns.ts";

@@ -1,6 +1,7 @@
 /**
  * What kills or blocks a prototype, and what else a stranger or a lying member may send (spec 60 §19 W1–W12, spec 70
- * §13.2): each case by its number. Whole layers under attack, and floods: tests/sim/layer; any bytes: tests/fuzz/unicast_test.ts.
+ * §13.2): each case by its number. Whole layers under attack, and floods: tests/sim/layer; any bytes:
+ * tests/fuzz/unicast_test.ts.
  */
 
 import { assert, assertEquals } from "@std/assert";

@@ -1,5 +1,6 @@
 /**
- * What ours does where the prototype has a defect (spec 31 §11, `quirk` cases of the vectors): the rules of §10, one test each.
+ * What ours does where the prototype has a defect (spec 31 §11, `quirk` cases of the vectors): the rules of §10, one
+ * test each.
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { decodeHex, encodeHex } from "@std/encoding";

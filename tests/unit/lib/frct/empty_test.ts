@@ -1,4 +1,7 @@
-/** Messages of no bytes on reliable flows, and the end of the messages: two packets without payload that must not be mixed up. */
+/**
+ * Messages of no bytes on reliable flows, and the end of the messages: two packets without payload that must not be
+ * mixed up.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";

@@ -1,4 +1,7 @@
-/** The parts of FRCT that stand alone: sequence numbers, RTT, loss, rings and buffers, each with a naive twin where it helps. */
+/**
+ * The parts of FRCT that stand alone: sequence numbers, RTT, loss, rings and buffers, each with a naive twin where it
+ * helps.
+ */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { BufferPool, copyBytes } from "../../../../lib/frct/buffers.ts";

@@ -5,7 +5,8 @@
  *
  * What counts as equal (spec 31 §10 changes what ours sends on purpose):
  * - data packets: byte for byte the first time; a retransmission by seqno and payload, its ACK/FC are refreshed;
- * - bare ACK/FC: what was told by the end of the step covers what the prototype told (ours tells more often), and before the peer
+ * - bare ACK/FC: what was told by the end of the step covers what the prototype told (ours tells more often), and
+ * before the peer
  *   knows our seqno it carries DRF with that seqno;
  * - reads: same bytes, same errors; records: same edges once they have begun;
  * - `quirk` cases: nothing the prototype delivers is lost; what ours does instead is in defects_test.ts.

@@ -1,4 +1,7 @@
-/** The receive window follows what there is room for: long packets find fewer blocks, and a link that loses nothing must not lose them. */
+/**
+ * The receive window follows what there is room for: long packets find fewer blocks, and a link that loses nothing
+ * must not lose them.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -7,7 +10,10 @@ import { START_WINDOW_PACKETS } from "../../../../lib/frct/constants.ts";
 
 const PACKET = 12 + 1000;
 
-/** Sends `messages` from one end to another that has room for `room` packets and reads in steps; the most that were unread at once. */
+/**
+ * Sends `messages` from one end to another that has room for `room` packets and reads in steps; the most that were
+ * unread at once.
+ */
 function transfer(messages: number, room: number, steps: readonly number[]) {
   const buffers = new BufferPool();
   const config = { reliable: true, mplMs: 100, buffers };
