@@ -143,6 +143,8 @@ export class Arrivals<P> {
   /** Recent requests; oldest first (a Map keeps the order of insertion). */
   readonly #recent = new Map<string, Recent<P>>();
   readonly #early = new Map<number, AcceptorVerdict & { readonly untilUs: number }>();
+  /** Flows that nobody waits for any more, and until when the verdict on them may come. */
+  readonly #passed = new Map<number, number>();
   readonly #out: AskIrmd<P>[] = [];
   #next = 1;
 
@@ -251,13 +253,34 @@ export class Arrivals<P> {
 
   /** A verdict on a flow that is not known yet: kept for it if one may still come, else false. */
   keepVerdict(nowUs: number, flowId: number, verdict: AcceptorVerdict): boolean {
+    if (this.#passed.delete(flowId)) return false;
     if (this.#asking.size === 0 || this.#early.has(flowId)) return false;
     this.#early.set(flowId, { ...verdict, untilUs: nowUs + EARLY_VERDICT_LIFE_US });
     return true;
   }
 
+  /**
+   * The IRMd has answered with a flow that nobody waits for any more. A verdict that came before is given back; one that is
+   * still to come will not be kept: its acceptor has others to serve.
+   */
+  passOver(nowUs: number, flowId: number): AcceptorVerdict | undefined {
+    for (const [old, untilUs] of this.#passed) {
+      if (untilUs > nowUs) break;
+      this.#passed.delete(old);
+    }
+    const early = this.takeVerdict(flowId);
+    if (early === undefined) this.#passed.set(flowId, nowUs + ARRIVAL_LIFE_US);
+    return early;
+  }
+
+  /** The IRMd has taken a flow back that was passed over; its id may be another's soon. */
+  tookBack(flowId: number): void {
+    this.#passed.delete(flowId);
+  }
+
   /** The verdict that came before its flow, if there is one. */
   takeVerdict(flowId: number): AcceptorVerdict | undefined {
+    this.#passed.delete(flowId);
     const verdict = this.#early.get(flowId);
     this.#early.delete(flowId);
     return verdict;
@@ -288,6 +311,7 @@ export class Arrivals<P> {
     this.#proven.clear();
     this.#unproven.clear();
     this.#early.clear();
+    this.#passed.clear();
     this.#out.length = 0;
     return tokens;
   }

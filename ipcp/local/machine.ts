@@ -128,7 +128,11 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
       this.#flows.get(flow.flowId) === flow;
     const known = this.#flows.has(flowId);
     if (result < 0 || !asks || known) {
-      if (result >= 0 && !known) this.#out.push({ kind: "release", flowId });
+      if (result >= 0 && !known) {
+        this.#out.push({ kind: "release", flowId });
+        const early = this.#arrivals.passOver(nowUs, flowId);
+        if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
+      }
       if (asks) this.#forget(flow, result < 0 ? result : -Errno.EPERM, cause);
       return;
     }
@@ -207,7 +211,10 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
 
   dealloc(_nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
-    if (flow === undefined) return -Errno.EPERM;
+    if (flow === undefined) {
+      this.#arrivals.tookBack(flowId);
+      return -Errno.EPERM;
+    }
     if (flow.state === "lingering") {
       if (lingerSec === 0) this.#free(flow);
       return 0;

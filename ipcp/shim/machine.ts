@@ -234,7 +234,10 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   /** FLOW_DEALLOC. The peer is told when the last packet has left; then the id rests, late packets find nobody. */
   dealloc(nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
-    if (flow === undefined) return -Errno.EPERM;
+    if (flow === undefined) {
+      this.#arrivals.tookBack(flowId);
+      return -Errno.EPERM;
+    }
     this.#silence.delete(flowId);
     if (lingerSec === 0 && flow.leaving !== "drains") this.#drain(flow);
     else if (flow.leaving === undefined) {
@@ -505,7 +508,11 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const known = this.#flows.has(flowId);
     const localEid = result < 0 || peer === undefined || known ? -1 : this.#flows.takeEid(nowUs);
     if (peer === undefined || localEid < 0) {
-      if (result >= 0 && !known) this.#out.push({ kind: "release", flowId });
+      if (result >= 0 && !known) {
+        this.#out.push({ kind: "release", flowId });
+        const early = this.#arrivals.passOver(nowUs, flowId);
+        if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
+      }
       if (peer !== undefined) this.#refuse(peer, result < 0 ? result : -Errno.EBUSY);
       return;
     }

@@ -277,7 +277,10 @@ export class FlowAllocator {
   /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The other end is told. */
   dealloc(flowId: number): number {
     const flow = this.#flows.get(flowId);
-    if (flow === undefined) return -Errno.EPERM;
+    if (flow === undefined) {
+      this.#arrivals.tookBack(flowId);
+      return -Errno.EPERM;
+    }
     if (flow.state === "open") {
       this.#send(flow.peer, { kind: "dealloc", dstEid: flow.remoteEid, srcEid: flow.localEid });
     } else if (flow.state === "arrived") {
@@ -464,6 +467,8 @@ export class FlowAllocator {
     const localEid = this.#flows.has(flowId) ? undefined : this.#eids.take();
     if (localEid === undefined) {
       this.#refuse(peer, -Errno.EBUSY, "no endpoint id is free there");
+      const early = this.#arrivals.passOver(nowUs, flowId);
+      if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
       return false;
     }
     const flow: Flow = {

@@ -204,6 +204,38 @@ Deno.test("local: a requester that gives up before the IRMd has answered is answ
   assertEquals(drain(m), [{ kind: "release", flowId: 1 }]);
 });
 
+Deno.test("local: the verdict on a flow whose requester gave up is answered at once, while others are asked for", () => {
+  const { m, ask } = asking();
+  const other = request(m, 3, 2);
+  m.dealloc(1, 2, 0);
+  drain(m);
+  taken(m, 2, ask, 1);
+  assertEquals(drain(m), [{ kind: "release", flowId: 1 }]);
+  // Not kept for 400 ms: the acceptor serves the next one meanwhile.
+  m.allocResp(3, order(1), 0, OAP, 9);
+  assertEquals(drain(m), [{ kind: "answer", token: 9, result: -1 }]);
+  // Once it was taken back the id is another's: its verdict may be early again.
+  assertEquals(m.dealloc(4, 1, 0), -1);
+  m.allocResp(5, order(1), 0, OAP, 10);
+  assertEquals(drain(m), []);
+  taken(m, 6, other, 1);
+  assertEquals(drainOwned(m).at(-1), { kind: "answer", token: 10, result: 0 });
+});
+
+Deno.test("local: an early verdict is answered when its requester has given up", () => {
+  const { m, ask } = asking();
+  request(m, 3, 2);
+  m.dealloc(1, 2, 0);
+  drain(m);
+  m.allocResp(2, order(1), 0, OAP, 9);
+  assertEquals(drain(m), []);
+  taken(m, 3, ask, 1);
+  assertEquals(drain(m), [
+    { kind: "release", flowId: 1 },
+    { kind: "answer", token: 9, result: -1 },
+  ]);
+});
+
 Deno.test("local: flows without verdict are given up, verdicts without flow get -1", () => {
   const { m, ask } = asking();
   taken(m, 0, ask, 1);
