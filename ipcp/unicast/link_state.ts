@@ -105,6 +105,9 @@ function newest(n: Neighbour): number {
   return fd >= 0 ? fd : n.dts.at(-1)?.fd ?? -1;
 }
 
+/** Links of our own whose numbers are kept. */
+const NUMBERS_MAX = 1024;
+
 export class LinkStateRouting {
   readonly self: number;
   readonly counters: LinkStateCounters = {
@@ -123,7 +126,7 @@ export class LinkStateRouting {
   readonly #neighbours = new Map<number, Neighbour>();
   /** By descriptor of a Management flow. */
   readonly #byFd = new Map<number, Neighbour>();
-  /** The highest number of each link of ours, for the life of the process. */
+  /** The highest number of each link of ours, the last said last; longer than others remember the link. */
   readonly #numbers = new Map<number, number>();
   readonly #out = new Fifo<RoutingEffect>();
   /** Updates that wait to be passed on; the note of a link is the number of its last one, from 1. */
@@ -251,10 +254,23 @@ export class LinkStateRouting {
     const slot = this.#links.find(this.self, dst);
     if (withdrawn && (slot < 0 || this.#links.isWithdrawn(slot))) return;
     const seqno = (this.#numbers.get(dst) ?? -1) + 1;
-    this.#numbers.set(dst, seqno);
+    this.#remember(dst, seqno);
     const update = { src: this.self, dst, seqno, withdrawn };
     this.#store(nowUs, update, slot);
     this.#flood(this.#encoded(update), undefined);
+  }
+
+  /** Keeps the number of a link of ours; of those that are no neighbours any more, the last {@linkcode NUMBERS_MAX}. */
+  #remember(dst: number, seqno: number): void {
+    const numbers = this.#numbers;
+    numbers.delete(dst);
+    numbers.set(dst, seqno);
+    if (numbers.size <= NUMBERS_MAX) return;
+    for (const oldest of numbers.keys()) {
+      if (this.#neighbours.has(oldest)) continue;
+      numbers.delete(oldest);
+      return;
+    }
   }
 
   /** Put a link in the database, in its slot if it has one, and in the graph. Whether anything changed but numbers. */
@@ -379,10 +395,10 @@ export class LinkStateRouting {
     if (u.seqno >= Number.MAX_SAFE_INTEGER) return;
     if (nowUs - this.#defendedUs < DEFEND_US) return;
     this.#defendedUs = nowUs;
-    this.#numbers.set(u.dst, Math.max(u.seqno, this.#numbers.get(u.dst) ?? -1));
+    this.#remember(u.dst, Math.max(u.seqno, this.#numbers.get(u.dst) ?? -1));
     if (exists) return this.#announce(nowUs, u.dst, false);
     const seqno = u.seqno + 1;
-    this.#numbers.set(u.dst, seqno);
+    this.#remember(u.dst, seqno);
     const withdrawal = { src: this.self, dst: u.dst, seqno, withdrawn: true };
     this.#flood(this.#encoded(withdrawal), undefined);
   }
@@ -520,6 +536,11 @@ export class LinkStateRouting {
   /** Links in the database, withdrawn ones too. */
   get linksHeld(): number {
     return this.#links.size;
+  }
+
+  /** Links of ours whose number is kept. */
+  get numbersHeld(): number {
+    return this.#numbers.size;
   }
 
   /** Whether an address other than ours announces that it is a neighbour of somebody. */

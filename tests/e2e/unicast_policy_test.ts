@@ -17,6 +17,10 @@ async function policyFile(node: TestNode, name: string, text: string): Promise<s
   return `${dir}/${name}`;
 }
 
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
 function example(name: string): Promise<string> {
   return Deno.readTextFile(
     fromFileUrl(new URL(`../../examples/policies/${name}`, import.meta.url)),
@@ -46,6 +50,57 @@ Deno.test("the worked examples run in a chain of three", async () => {
     /^routing distance_vector\.ts \(sha256 [0-9a-f]{12}…\), congestion one_bit/,
   );
   assertEquals(note, undefined);
+});
+
+Deno.test("the short examples run in a ring of four: addresses, both ways round, names without a DHT", async () => {
+  const shown = Deno.uid() === 0 && await exists("/dev/fuse");
+  const names = ["net.1", "net.2", "net.3", "net.4"];
+  await using lab = await Loopback.make(
+    names.map((name) => [name]),
+    undefined,
+    shown ? ["--rib", "on"] : [],
+  );
+  const files = ["addr_auth address_of_name", "forwarding spread", "directory told_to_all"];
+  const words = await Promise.all(lab.nodes.map(async (node) => {
+    const named = await Promise.all(files.map(async (line) => {
+      const [word, name] = line.split(" ") as [string, string];
+      return [word, await policyFile(node, `${name}.ts`, await example(`${name}.ts`))];
+    }));
+    return ["routing", "ecmp", ...named.flat()];
+  }));
+  await first(lab.nodes[0]!, names[0]!, "net", "wire", words[0]);
+  for (let i = 1; i < 4; i++) {
+    const own = words[i]!.slice(2); // Enrolling learns of the shipped ones.
+    await joins(lab.nodes[i]!, names[i]!, "net", "wire", names[i - 1]!, own);
+  }
+  const last = lab.nodes[3]!;
+  await last.run(["irm", "name", "create", names[0]!]);
+  await last.must("irm", "ipcp", "connect", "name", names[3]!, "dst", names[0]!);
+  for (const node of lab.nodes) {
+    await node.must("irm", "wait", "layer", "net", "members", "4", "timeout", "60");
+  }
+  await pingServer(lab.nodes[2]!, "ping.3", "net");
+  /** Packets that net.1 sent to each of its neighbours. */
+  const sent = async () => {
+    const dir = `${lab.nodes[0]!.prefix}/tmp/ouroboros/net.1/dt.01.00.01.00`;
+    const files = (await Array.fromAsync(Deno.readDir(dir))).filter((e) => !/^[01]$/.test(e.name));
+    const texts = await Promise.all(files.map((e) => Deno.readTextFile(`${dir}/${e.name}`)));
+    return texts.map((text) => Number(/ sent \(packets\): +(\d+)/.exec(text)![1]));
+  };
+  const before = shown ? await sent() : [];
+  assertMatch((await pinged(lab.nodes[0]!, "ping.3", 3)).out, THREE);
+  if (shown) {
+    const after = await sent();
+    assertEquals(after.length, 2);
+    after.forEach((n, i) => assertEquals(n > before[i]!, true, `${before} ${after}`));
+  }
+  for (const node of lab.nodes) {
+    const { note, policies } = (await node.admin().listIpcps()).find(({ layer }) =>
+      layer === "net"
+    )!;
+    assertEquals(note, undefined);
+    for (const line of files) assertStringIncludes(policies!, `${line}.ts (sha256 `);
+  }
 });
 
 Deno.test("what others may write is refused, and who joins needs the file of the layer", async () => {

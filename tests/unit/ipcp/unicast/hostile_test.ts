@@ -317,6 +317,55 @@ Deno.test("W12: a flood of updates is computed in batches and passed to every ne
   assert(passed.length >= 500, `${passed.length} passed on`);
 });
 
+Deno.test("10 000 joins and leaves: what a member held of those who left does not pile up", () => {
+  const node = makeNode();
+  const routing = node.routing as LinkStateRouting;
+  const { updateUs, timeoutUs } = defaultSettings();
+  // So many leave before the first of them times out.
+  const atOnce = 40;
+  const stepUs = timeoutUs / atOnce;
+  let nowUs = 30_000;
+  let most = 0;
+  for (let k = 0; k < 10_000; k++) {
+    nowUs += stepUs;
+    const [addr, mgmt, dt] = [0x40000000 + k, 100 + 2 * k % 4000, 101 + 2 * k % 4000];
+    node.managementUp(nowUs, addr, mgmt);
+    node.transferUp(nowUs, addr, dt);
+    node.onManagement(nowUs, mgmt, lsu(addr, SELF, 1));
+    node.onManagement(nowUs, mgmt, lsu(addr, PEER, 1));
+    node.onTimer(nowUs + 10_000);
+    drain(node);
+    assert(node.members.includes(addr), `member ${k}`);
+    // Some say farewell, some are cut off.
+    if (k % 2 === 0) node.onManagement(nowUs, mgmt, lsu(addr, PEER, 2, true));
+    node.transferGone(nowUs, addr, dt);
+    node.managementDown(addr, mgmt);
+    // The neighbour that stays goes on renewing its link.
+    if (k % 10 === 0) node.onManagement(nowUs, MGMT, lsu(PEER, SELF, 2 + k));
+    node.onTimer(nowUs + 20_000);
+    drain(node);
+    most = Math.max(most, routing.linksHeld);
+  }
+  // A link of a member that left without a word is held until it times out.
+  assert(most <= 4 * atOnce, `${most} links`);
+  nowUs += 3 * timeoutUs;
+  for (let t = 0; t < 5; t++) {
+    node.onManagement(nowUs, MGMT, lsu(PEER, SELF, 20_000 + t));
+    node.onTimer(nowUs += updateUs);
+    drain(node);
+  }
+  assertEquals(node.members, [PEER]);
+  assert(routing.linksHeld <= 2, `${routing.linksHeld} links are left`);
+  assertEquals(routing.neighbours().map(({ addr }) => addr), [PEER]);
+  assert(routing.numbersHeld <= 1024, `${routing.numbersHeld} numbers of links`);
+  // Who forges links of ours to others makes it remember no more than that either.
+  for (let k = 0; k < 5000; k++) {
+    node.onManagement(nowUs, MGMT, lsu(SELF, 0x50000000 + k, 5));
+    drain(node);
+  }
+  assert(routing.numbersHeld <= 1024, `${routing.numbersHeld} numbers after forgery`);
+});
+
 // Directory.
 
 function makeDht(): Dht {
