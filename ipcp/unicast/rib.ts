@@ -13,6 +13,7 @@ import {
   type RibValue,
   timeText,
 } from "../../lib/rib/tree.ts";
+import { FLOW_IDS_MAX } from "../../lib/limits.ts";
 import { dotted } from "../../lib/wire/dt_pci.ts";
 import type { DhtContact } from "../../lib/wire/dht_msg.ts";
 import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
@@ -198,6 +199,11 @@ const TRANSFER_ROWS = [
   ["failed nhop", Transfer.noHop],
 ] as const;
 
+/** A flow by its id, one beyond all others if its own is a component's name. */
+function nameOf(dt: number): string {
+  return `${COMPONENTS.has(`${dt}`) ? FLOW_IDS_MAX + dt : dt}`;
+}
+
 function transfer(state: UnicastState): RibComponent {
   const ofNeighbours = () => state.neighbours().filter((n) => n.dt >= 0);
   const read = (name: string): RibObject | undefined => {
@@ -206,7 +212,7 @@ function transfer(state: UnicastState): RibComponent {
       const place = componentPlace(Number(name));
       return endpoint(state, component, place, state.startedSec, { rx: 0, tx: 0 });
     }
-    const neighbour = ofNeighbours().find((n) => `${n.dt}` === name);
+    const neighbour = ofNeighbours().find((n) => nameOf(n.dt) === name);
     if (neighbour === undefined) return undefined;
     const { addr, dt } = neighbour;
     const sinceSec = state.sinceSec(dt) ?? state.startedSec;
@@ -216,7 +222,7 @@ function transfer(state: UnicastState): RibComponent {
     name: `dt.${dotted(state.self)}`,
     list: () => [
       ...COMPONENTS.keys(),
-      ...ofNeighbours().map((n) => `${n.dt}`).filter((name) => !COMPONENTS.has(name)),
+      ...ofNeighbours().map((n) => nameOf(n.dt)),
     ],
     read,
   };

@@ -161,6 +161,14 @@ Deno.test("rib.tree: a unicast IPCP lists what the prototype's lists, and every 
   }
 });
 
+Deno.test("a neighbour whose flow has the number of a component is shown beside it", () => {
+  const rib = unicastRib({ neighbours: () => [{ addr: OTHER, mgmt: 70, dt: 1, up: true }] });
+  const component = rib.list("")!.find((name) => name.startsWith("dt."))!;
+  assertEquals(rib.list(component), ["0", "1", "10241"]);
+  assertStringIncludes(rib.read(component, "1")!.text, " dht\n");
+  assert(!rib.read(component, "10241")!.text.includes("dht"));
+});
+
 Deno.test("every file that is listed can be read, every other name is none, every value has a type", () => {
   const rib = unicastRib();
   for (const component of rib.list("")!) {
