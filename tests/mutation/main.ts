@@ -86,18 +86,26 @@ async function main(): Promise<number> {
     `${places.length} places to break, ${unseen} in files that only end-to-end tests run ` +
       `(not broken without --e2e); seed ${options.seed}`,
   );
+  const count = Math.min(Number(options.count), places.length);
+  const drawn = Array.from(
+    { length: count },
+    () => places.splice(random.below(places.length), 1)[0]!,
+  );
+  const near = (path: string) => (reach.get(path) ?? []).slice(0, Number(options.tests));
   const dir = await copyOf(ROOT);
   let killed = 0;
   let tried = 0;
   try {
-    while (tried < Number(options.count) && places.length > 0) {
-      const [{ path, mutant }] = places.splice(random.below(places.length), 1) as [
-        typeof places[number],
-      ];
+    // A test that fails anyway would notice everything.
+    const all = [...new Set(drawn.flatMap(({ path }) => near(path)))];
+    if (await noticed(dir, all, E2E_LIMIT_MS)) {
+      console.error("The tests fail without a fault; run them first.");
+      return 1;
+    }
+    for (const { path, mutant } of drawn) {
       const source = await Deno.readTextFile(join(ROOT, path));
       await Deno.writeTextFile(join(dir, path), withMutant(source, mutant));
-      const near = (reach.get(path) ?? []).slice(0, Number(options.tests));
-      const hit = await noticed(dir, near, LIMIT_MS) ||
+      const hit = await noticed(dir, near(path), LIMIT_MS) ||
         options.e2e && await noticed(dir, endToEndTests(path), E2E_LIMIT_MS);
       await Deno.writeTextFile(join(dir, path), source);
       tried++;

@@ -4,10 +4,12 @@
  */
 
 import type { Client } from "../../irmd/client.ts";
+import { Costly } from "../../irmd/costly.ts";
 import type { Daemon, DaemonOptions } from "../../irmd/daemon.ts";
 import type { IpcpCall, IpcpReply } from "../../irmd/ipcp_client.ts";
 import { type Effect, Registry } from "../../irmd/registry/mod.ts";
 import { IpcpCode, type IpcpMsg } from "../../lib/irm/messages.ts";
+import { Share } from "../../irmd/shares.ts";
 import { Logger, nullSink } from "../../lib/log.ts";
 import { mock } from "node:test";
 import { OapService } from "../../security/oap/mod.ts";
@@ -60,7 +62,8 @@ export class MemoryDaemon {
         else for (const pid of e.pids) this.rings.delete(`${e.flowId} ${pid}`);
       }
     });
-    const parts = {
+    // Each member of a daemon is said something of, so that a new one is not forgotten here.
+    const parts: Record<keyof Daemon, unknown> = {
       options: {
         toStdout: false,
         direct: true,
@@ -108,6 +111,13 @@ export class MemoryDaemon {
           return () => calls.delete(call);
         },
       },
+      costly: new Costly(new Share(64, 0)),
+      leaving: new Set<number>(),
+      // Nothing here needs them.
+      instance: undefined,
+      shares: undefined,
+      upkeep: undefined,
+      rib: undefined,
       nowMs: () => this.now,
     };
     this.d = parts as unknown as Daemon;
