@@ -60,11 +60,16 @@ export type Kind = typeof KINDS[number];
 
 /** Numbers that the prototype takes and ours refuses: signs, and what only begins as a number. */
 export function takesNonsense(argv: readonly string[]): boolean {
-  return argv.some((word, i) =>
-    /^-[cdis]$/.test(argv[i - 1] ?? "") && /^-/.test(word) ||
-    /^-[cs]$/.test(argv[i - 1] ?? "") && !/^[0-9]+$/.test(word) ||
-    argv[i - 1] === "-q" && !(QOS_WORDS as readonly string[]).includes(word)
-  );
+  return argv.some((word, i) => {
+    const option = argv[i - 1] ?? "";
+    if (/^(-[di]|--duration|--interval)$/.test(option)) {
+      return /^-/.test(word) || word === "" || parseFloat(word) >= 2 ** 31;
+    }
+    if (/^(-[cs]|--count|--size)$/.test(option)) {
+      return !/^[0-9]+$/.test(word) || Number(word) >= 2 ** 31;
+    }
+    return /^(-q|--qos)$/.test(option) && !(QOS_WORDS as readonly string[]).includes(word);
+  });
 }
 
 /** What ours prints where the prototype's figures mislead: one time does not deviate. */
