@@ -47,7 +47,11 @@ export async function openssl(
   const good = new Set(out.split("\n"));
   return files.map((f) => {
     if (good.has(`${f}: OK`)) return undefined;
-    if (err.includes(`Could not read certificate file from ${f}\n`)) return "refused: unreadable";
+    // 3.0 could not read it, 3.5 could not find it.
+    const unread = ["read", "find"].some((w) =>
+      err.includes(`Could not ${w} certificate file from ${f}\n`)
+    );
+    if (unread) return "refused: unreadable";
     const above = err.split(`error ${f}: verification failed`);
     const told = above.length > 1 ? above[0]!.match(/error \d+ at[^\n]*/g)?.at(-1) : undefined;
     return told ?? `refused (${err.split("\n")[0]})`;
