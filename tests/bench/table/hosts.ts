@@ -66,7 +66,10 @@ export async function runWork(
 ): Promise<Figures[]> {
   const port = 20_000 + (serial++ % 20_000);
   const where = transport === "tcp" ? `tcp:${place.address}:${port}` : `${transport}:${name}`;
-  const peer = (...words: string[]) => script("tests/bench/table/peer.ts", ...words);
+  const peer = (...words: string[]) => {
+    const [deno, run, ...rest] = script("tests/bench/table/peer.ts", ...words);
+    return [deno!, run!, "--v8-flags=--expose-gc", ...rest];
+  };
   const { a, b } = place;
   const serve = peer("serve", work, where, String(size));
   const server = b.node.spawnArgv(b.inside(pinned(place, 0, serve)));

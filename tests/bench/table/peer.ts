@@ -121,8 +121,12 @@ async function sendMessages(): Promise<void> {
   report({});
 }
 
-/** Memory of this process, bytes: its own, and what others map as well (rings in shared memory, programs). */
+/**
+ * Memory of this process without garbage, bytes: its own, and what others map as well (rings in shared memory, programs).
+ */
 function memory(): { own: number; shared: number } {
+  const { gc } = globalThis as { gc?: () => void };
+  for (let i = 0; i < 3; i++) gc?.();
   const text = Deno.readTextFileSync("/proc/self/smaps_rollup");
   const bytes = (key: string) =>
     Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(text)![1]) * 1024;
@@ -133,15 +137,28 @@ function memory(): { own: number; shared: number } {
 /** Ends that are open before memory is looked at first: what a process needs for any is not counted. */
 const FIRST_ENDS = 100;
 
-/** `count` ends in this process, each with one question under way, for some seconds: answers a second, memory an end. */
+/**
+ * Memory of each end beyond the first ones, each used once; then, with one question under way on each, answers a second.
+ */
 async function echoes(): Promise<void> {
   const ends: Awaited<ReturnType<typeof openEnd>>[] = [];
-  const first = Math.min(FIRST_ENDS, count >> 1);
-  const open = async (until: number) => {
-    while (ends.length < until) ends.push(await openEnd(where));
-  };
-  await open(first);
   const message = new Uint8Array(size);
+  const open = async (until: number) => {
+    while (ends.length < until) {
+      const end = await openEnd(where);
+      await end.send(message);
+      await end.receive(size);
+      ends.push(end);
+    }
+  };
+  const first = Math.min(FIRST_ENDS, count >> 1);
+  await open(first);
+  const before = memory();
+  await open(count);
+  const after = memory();
+  const more = count - first;
+  const bytes = (after.own - before.own) / more;
+  const shared = (after.shared - before.shared) / more;
   let answers = 0;
   let running = true;
   const one = async (end: Awaited<ReturnType<typeof openEnd>>) => {
@@ -154,14 +171,6 @@ async function echoes(): Promise<void> {
   const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
   const all = ends.map(one);
   await pause(1000);
-  const before = memory();
-  await open(count);
-  all.push(...ends.slice(first).map(one));
-  await pause(1000);
-  const after = memory();
-  const more = count - first;
-  const bytes = (after.own - before.own) / more;
-  const shared = (after.shared - before.shared) / more;
   const answered = answers;
   const start = performance.now();
   await pause(2500);
