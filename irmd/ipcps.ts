@@ -32,7 +32,7 @@ import {
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
-/** Time for an IPCP from its start to IPCP_CREATE_R, ms: 500 in the prototype, ours start slower. */
+/** Time for an IPCP from its start to IPCP_CREATE_R on a host with time for it, ms: 500 in the prototype, ours start slower. */
 const BOOT_MS = 15_000;
 /** Time for an IPCP to end after SIGTERM before it is killed, ms. */
 const STOP_MS = 10_000;
@@ -130,7 +130,8 @@ export class Ipcps {
     const waiter = d.registry.awaitBoot(pid);
     this.#starting.set(pid, -1);
     let late = false;
-    const code = await settled(waiter, undefined, BOOT_MS, () => {
+    const bootMs = BOOT_MS * d.options.patience;
+    const code = await settled(waiter, undefined, bootMs, () => {
       late = true;
       d.registry.endBoot(pid);
     });
@@ -144,7 +145,7 @@ export class Ipcps {
       d.log.error(`IPCP ${pid} failed to boot.`);
       const what = `ipcpd-${IPCP_TYPE_WORDS[type]} ${name}`;
       return refuse(
-        late ? `no report within ${BOOT_MS} ms` : whyEnded(status, IPCP_TYPE_WORDS[type]!),
+        late ? `no report within ${bootMs} ms` : whyEnded(status, IPCP_TYPE_WORDS[type]!),
         -Errno.EPERM,
         what,
       );
