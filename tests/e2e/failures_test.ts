@@ -192,7 +192,7 @@ const LAYER_NODE: Failure[] = [
     "irm ipcp bootstrap name l1 layer more type udp4 ip 127.0.0.1",
     1,
     "Types do not match.\n\n",
-    "",
+    /: -22: there is an IPCP "l1" of type local \(irm ipcp list\)\n$/,
   ],
   [
     "irm ipcp connect name l1 dst x",
