@@ -127,7 +127,7 @@ function checkName(name: unknown): void {
   if (name.includes("\0")) throw badOption("the name has a NUL in it");
   const bytes = new TextEncoder().encode(name).length;
   if (bytes > NAME_BYTES_MAX) {
-    throw badOption(`the name has ${bytes} bytes (at most ${NAME_BYTES_MAX})`);
+    throw badOption(`the name has ${bytes} bytes, at most ${NAME_BYTES_MAX}`);
   }
 }
 
