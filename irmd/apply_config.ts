@@ -253,7 +253,7 @@ function goOn(
   cause: string,
 ): undefined {
   d.log.child("irmd/configuration").warn(
-    `${why} (line ${entry.line}); it is tried until that succeeds (irm ipcp list shows it).`,
+    `${why} (line ${entry.line}); it is tried until that succeeds (irm ipcp list).`,
   );
   const plan = d.registry.ipcps.byName(entry.name)?.plan;
   if (plan === undefined) return; // It is gone, and that was noticed.
