@@ -68,11 +68,15 @@ export function reclaimLater(
   { pid, flowUid, hadFlow }: Pick<ProcRecord, "pid" | "flowUid" | "hadFlow">,
 ): void {
   if (flowUid !== 0) {
-    // Blocks without a flow are taken by who means harm, to its own pool; a child for each such death costs others.
-    if (!hadFlow) return;
     // Without processes the user has no pool any more.
     if (!d.registry.pools.has(flowUid)) return;
-    return d.upkeep.reclaim(flowUid, d.objects.gidOf(flowUid), pid, rings(d, flowUid));
+    return d.upkeep.reclaim(
+      flowUid,
+      d.objects.gidOf(flowUid),
+      pid,
+      rings(d, flowUid),
+      hadFlow,
+    );
   }
   setTimeout(() => {
     // The pid may have come back meanwhile; then its blocks are not to be told apart.

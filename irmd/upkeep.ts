@@ -15,6 +15,8 @@ import { reclaimFrom, type RingId, takeDown } from "./objects.ts";
 export const UPKEEP_WORD = "--upkeep";
 /** Jobs gathered before a child is started, ms: one death brings several. */
 const GATHER_MS = 10;
+/** The same for deaths of processes that had no flow, ms: anybody can bring about any number of them, and a child is dear. */
+const GATHER_IDLE_MS = 1000;
 /**
  * Time between a death and the reclaim of its blocks, ms: a peer may just be copying a packet that it has
  * taken out of its ring.
@@ -35,26 +37,36 @@ export interface UpkeepJob {
   rings: RingId[];
 }
 
+/** A job that gathers. */
+interface PendingJob extends UpkeepJob {
+  /** Somebody may wait for it. */
+  isUrgent: boolean;
+}
+
 /** Gathers jobs and starts a child for each user. */
 export class Upkeep {
-  readonly #jobs = new Map<number, UpkeepJob>();
+  readonly #jobs = new Map<number, PendingJob>();
   /** Users for whom a child is at work; what comes meanwhile waits for the next. */
   readonly #busy = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly children: Children) {}
 
-  #job(uid: number, gid: number): UpkeepJob {
+  #job(uid: number, gid: number, isUrgent = true): UpkeepJob {
     let job = this.#jobs.get(uid);
     if (job === undefined) {
-      this.#jobs.set(uid, job = { uid, gid, downs: [], offsets: [], dead: [], rings: [] });
+      job = { uid, gid, downs: [], offsets: [], dead: [], rings: [], isUrgent };
+      this.#jobs.set(uid, job);
     }
-    this.#gather();
+    job.isUrgent ||= isUrgent;
+    this.#gather(job);
     return job;
   }
 
-  #gather(): void {
-    this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
+  #gather(job: PendingJob): void {
+    if (job.isUrgent) this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
+    else this.#idleTimer ??= setTimeout(() => this.#start(), GATHER_IDLE_MS);
   }
 
   /** `offsets` are packets of the user's pool that the gone end has not read. */
@@ -69,15 +81,15 @@ export class Upkeep {
     for (const off of offsets) job.offsets.push(off);
   }
 
-  /** `rings` are all rings of that user's processes. */
-  reclaim(uid: number, gid: number, pid: number, rings: RingId[]): void {
-    const job = this.#job(uid, gid);
+  /** `rings` are all rings of that user's processes; `hadFlow`: the dead process had some. */
+  reclaim(uid: number, gid: number, pid: number, rings: RingId[], hadFlow: boolean): void {
+    const job = this.#job(uid, gid, hadFlow);
     job.dead.push(pid);
     job.rings = rings;
   }
 
   #start(): void {
-    this.#timer = undefined;
+    this.#clearTimers();
     for (const job of this.#jobs.values()) {
       if (this.#busy.has(job.uid)) continue;
       this.#jobs.delete(job.uid);
@@ -86,7 +98,8 @@ export class Upkeep {
       this.#busy.add(job.uid);
       this.children.onEnd(pid, () => {
         this.#busy.delete(job.uid);
-        if (this.#jobs.has(job.uid)) this.#gather();
+        const next = this.#jobs.get(job.uid);
+        if (next !== undefined) this.#gather(next);
       });
     }
   }
@@ -108,8 +121,14 @@ export class Upkeep {
     }
   }
 
-  close(): void {
+  #clearTimers(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#idleTimer);
+    this.#timer = this.#idleTimer = undefined;
+  }
+
+  close(): void {
+    this.#clearTimers();
     this.#jobs.clear();
   }
 }
