@@ -32,7 +32,12 @@ import { ribIsOn, RibServer } from "../lib/rib/mount.ts";
 import { Rib } from "../lib/rib/tree.ts";
 import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { SeqListener, type SeqSocket } from "../lib/sys/socket.ts";
-import { DATA_CAPABILITIES, keepCapabilitiesEverywhere, UNMOUNTING } from "../lib/sys/caps.ts";
+import {
+  DATA_CAPABILITIES,
+  keepCapabilities,
+  keepCapabilitiesEverywhere,
+  UNMOUNTING,
+} from "../lib/sys/caps.ts";
 import { openPidfd } from "../lib/sys/process.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
@@ -100,6 +105,7 @@ export class IpcpProcess {
       life: this.#life,
       nowUs: () => performance.now() * 1000,
       random: () => crypto.getRandomValues(words)[0]!,
+      confine: () => void keepCapabilities(DATA_CAPABILITIES),
       fatal: (why) => {
         log.error(`Cannot go on: ${why}`);
         this.#stop.resolve(1);

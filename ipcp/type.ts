@@ -34,6 +34,8 @@ export interface IpcpContext {
   nowUs(): number;
   /** A uniform random 32-bit number. */
   random(): number;
+  /** The threads that work from now on give up what opening devices and sockets took. */
+  confine(): void;
   /** The type is broken beyond repair (a data thread died): end the process. */
   fatal(why: string): void;
 }

@@ -12,7 +12,6 @@ import { FlowEvent } from "../../lib/shm/layout.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import type { Pool } from "../../lib/shm/pool.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
-import { DATA_CAPABILITIES, keepCapabilities } from "../../lib/sys/caps.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import type { LongPackets } from "./long_packets.ts";
 import { Port, PortContext } from "./port.ts";
@@ -62,6 +61,14 @@ export type WorkerReport =
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 
+/** Where a plane is: the process that it serves. */
+export interface PlaneHome {
+  readonly instance: Instance;
+  readonly pid: number;
+  /** This thread, and those that it starts from now on, give up what the data path does not need. */
+  confine(): void;
+}
+
 /** What the plane tells its owner. */
 export interface PlaneEvents {
   mgmt(from: Uint8Array, bytes: Uint8Array): void;
@@ -98,8 +105,7 @@ function within(promise: Promise<void>, ms: number): Promise<boolean> {
 export class DataPlane {
   readonly table = new FlowTable();
   readonly counters = new Int32Array(new SharedArrayBuffer(Counter.words * 4));
-  readonly #instance: Instance;
-  readonly #pid: number;
+  readonly #home: PlaneHome;
   readonly #events: PlaneEvents;
   readonly #context: PortContext;
   readonly #set: FlowSetShm;
@@ -113,9 +119,9 @@ export class DataPlane {
   #stopping = false;
 
   /** Opens the own flow set and the global pool; throws a SysError. */
-  constructor(instance: Instance, pid: number, events: PlaneEvents) {
-    this.#instance = instance;
-    this.#pid = pid;
+  constructor(home: PlaneHome, events: PlaneEvents) {
+    const { instance, pid } = home;
+    this.#home = home;
     this.#events = events;
     this.#context = new PortContext(instance, pid);
     this.#set = FlowSetShm.open(instance, pid);
@@ -127,7 +133,8 @@ export class DataPlane {
    * up every capability but the one that opens the memory of other users' processes.
    */
   async start(specs: readonly WorkerSpec[], extra?: unknown): Promise<boolean> {
-    keepCapabilities(DATA_CAPABILITIES);
+    const { instance, pid } = this.#home;
+    this.#home.confine();
     for (const { name, start } of specs) {
       const orders = new OrderRing();
       const worker = start();
@@ -145,8 +152,8 @@ export class DataPlane {
         this.#onReport(crew, { say: "failed", why: e.message });
       };
       const init: WorkerInit = {
-        instance: this.#instance,
-        pid: this.#pid,
+        instance,
+        pid,
         table: this.table.buffer,
         orders: orders.buffer,
         counters: this.counters.buffer as SharedArrayBuffer,

@@ -48,9 +48,23 @@ const WORKERS: readonly WorkerSpec[] = [
   },
 ];
 
+/** A packet socket, as far as the main thread uses it. */
+export type PacketSocket = Pick<NetSocket, "fd" | "sendTo" | "rebind" | "close">;
+
+/** What of the kernel it stands on. */
+export interface EthKernel {
+  /** Throws a SysError when there is none of that name. */
+  interfaceOf(name: string): Interface;
+  /** Throws a SysError. */
+  openPacket(index: number, protocol: number): PacketSocket;
+  watchKernel: typeof watchKernel;
+}
+
+const KERNEL: EthKernel = { interfaceOf, openPacket, watchKernel };
+
 export class EthIpcp extends ShimIpcp {
   #monitor: Disposable | undefined;
-  #socket: NetSocket | undefined;
+  #socket: PacketSocket | undefined;
   /** The device as the workers see it. */
   readonly #device = new SharedDevice();
   #dev = "";
@@ -66,7 +80,11 @@ export class EthIpcp extends ShimIpcp {
   #payloadMax = 0;
   #up = true;
 
-  constructor(readonly type: "eth-dix" | "eth-llc", context: IpcpContext) {
+  constructor(
+    readonly type: "eth-dix" | "eth-llc",
+    context: IpcpContext,
+    private readonly kernel: EthKernel = KERNEL,
+  ) {
     super(context);
   }
 
@@ -128,10 +146,10 @@ export class EthIpcp extends ShimIpcp {
     return { ...conf.layerInfo };
   }
 
-  #openDevice(s: EthSettings): { device: Interface; socket: NetSocket } | Failure {
+  #openDevice(s: EthSettings): { device: Interface; socket: PacketSocket } | Failure {
     try {
-      const device = interfaceOf(s.dev);
-      const socket = openPacket(device.index, this.#dix ? s.ethertype : ETH_P_802_2);
+      const device = this.kernel.interfaceOf(s.dev);
+      const socket = this.kernel.openPacket(device.index, this.#dix ? s.ethertype : ETH_P_802_2);
       return { device, socket };
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
@@ -180,7 +198,7 @@ export class EthIpcp extends ShimIpcp {
   /** Follow the device: down and up, MAC, MTU, removal, and one that is made anew under its name. */
   #watchLink(): void {
     try {
-      this.#monitor = watchKernel("links", (bytes) => {
+      this.#monitor = this.kernel.watchKernel("links", (bytes) => {
         for (const change of parseLinks(bytes)) this.#onChange(change);
       }, () => this.#look());
     } catch (e) {
@@ -208,7 +226,7 @@ export class EthIpcp extends ShimIpcp {
 
   #now(): Interface | undefined {
     try {
-      return interfaceOf(this.#dev);
+      return this.kernel.interfaceOf(this.#dev);
     } catch (e) {
       if (!(e instanceof SysError)) throw e;
       return undefined;

@@ -47,7 +47,7 @@ export class LocalIpcp implements IpcpType {
     if (this.#plane !== undefined) {
       return { code: -Errno.EIPCPSTATE, cause: "Bootstrap under way." };
     }
-    const plane = new DataPlane(context.instance, context.pid, {
+    const plane = new DataPlane(context, {
       mgmt: () => {},
       tooLong: (packets) => context.log.warn(describe(packets)),
       failed: (why) => context.fatal(why),

@@ -200,8 +200,8 @@ export class MemberShell {
     worker: WorkerSpec,
     extra: (start: MemberStart) => unknown,
   ): Promise<MemberLayer | Failure> {
-    const { log, instance, pid } = this.#context;
-    const plane = new DataPlane(instance, pid, {
+    const { log } = this.#context;
+    const plane = new DataPlane(this.#context, {
       mgmt: (from, bytes) => {
         this.#type.fromWorker(from, bytes);
         this.pump();

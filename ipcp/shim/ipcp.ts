@@ -47,7 +47,7 @@ export abstract class ShimIpcp implements IpcpType {
   readonly #names = new Registrations();
   #plane: DataPlane | undefined;
   #layer: Layer | undefined;
-  #socket: NetSocket | undefined;
+  #socket: Pick<NetSocket, "close"> | undefined;
 
   constructor(context: IpcpContext) {
     this.context = context;
@@ -71,7 +71,7 @@ export abstract class ShimIpcp implements IpcpType {
    * left of them if that fails.
    */
   protected async start(
-    socket: NetSocket,
+    socket: Pick<NetSocket, "close">,
     config: ShimConfig,
     lower: Lower,
     workers: readonly WorkerSpec[],
@@ -79,7 +79,7 @@ export abstract class ShimIpcp implements IpcpType {
   ): Promise<Failure | undefined> {
     const { context } = this;
     this.#socket = socket;
-    const plane = new DataPlane(context.instance, context.pid, {
+    const plane = new DataPlane(context, {
       mgmt: (from, bytes) => this.#onMgmt(from, bytes),
       tooLong: (packets) => context.log.warn(describe(packets)),
       failed: (why) => context.fatal(why),

@@ -1,0 +1,145 @@
+/**
+ * An IPCP's shell in the test's own thread: memory of an instance of its own, an IRMd and data workers that do as the test
+ * says, and a clock that it moves. What is mapped must be given back at the end.
+ */
+
+import { assertEquals } from "@std/assert";
+import { type Arrival, IrmCalls } from "../../ipcp/irm_calls.ts";
+import { Lifecycle } from "../../ipcp/state.ts";
+import type { IpcpContext } from "../../ipcp/type.ts";
+import { Errno } from "../../lib/errno.ts";
+import { type Instance, instanceOf } from "../../lib/instance.ts";
+import { Logger } from "../../lib/log.ts";
+import { Mapping } from "../../lib/sys/mman.ts";
+import { aTurn, PuppetCrew } from "./data_workers.ts";
+import { App, IPCP_PID, IpcpMemory } from "./ipcp_memory.ts";
+import { seeded } from "./machines.ts";
+import { removeShm } from "./shm.ts";
+
+type Call = { [K in keyof IrmCalls]: [call: K, ...args: Parameters<IrmCalls[K]>] }[keyof IrmCalls];
+
+/** What an IPCP says to the IRMd; nothing leaves the test. */
+export class MemoryIrm extends IrmCalls {
+  /** Everything that was said, since it was asked for last. */
+  readonly #said: Call[] = [];
+  /** How FLOW_REQ_ARR is answered. */
+  onRequest: () => Promise<Arrival> | Arrival = () => REFUSED;
+  /** How FLOW_ALLOC_REPLY is answered. */
+  replyResult = 0;
+
+  constructor(instance: Instance) {
+    super(instance, IPCP_PID);
+  }
+
+  said<K extends keyof IrmCalls>(call: K): Parameters<IrmCalls[K]>[] {
+    const found = this.#said.filter(([name]) => name === call);
+    for (const one of found) this.#said.splice(this.#said.indexOf(one), 1);
+    return found.map(([_, ...args]) => args as Parameters<IrmCalls[K]>);
+  }
+
+  /** What was said and not looked at. */
+  get rest(): string[] {
+    return this.#said.map(([call]) => call);
+  }
+
+  override announce(...args: Parameters<IrmCalls["announce"]>): void {
+    this.#said.push(["announce", ...args]);
+  }
+  override exit(): void {
+    this.#said.push(["exit"]);
+  }
+  override createR(...args: Parameters<IrmCalls["createR"]>): Promise<undefined> {
+    this.#said.push(["createR", ...args]);
+    return Promise.resolve(undefined);
+  }
+  override status(...args: Parameters<IrmCalls["status"]>): Promise<void> {
+    this.#said.push(["status", ...args]);
+    return Promise.resolve();
+  }
+  override moved(...args: Parameters<IrmCalls["moved"]>): Promise<void> {
+    this.#said.push(["moved", ...args]);
+    return Promise.resolve();
+  }
+  override async flowReqArr(...args: Parameters<IrmCalls["flowReqArr"]>): Promise<Arrival> {
+    this.#said.push(["flowReqArr", ...args]);
+    return await this.onRequest();
+  }
+  override flowAllocReply(...args: Parameters<IrmCalls["flowAllocReply"]>): Promise<number> {
+    this.#said.push(["flowAllocReply", ...args]);
+    return Promise.resolve(this.replyResult);
+  }
+  override flowDealloc(...args: Parameters<IrmCalls["flowDealloc"]>): Promise<number> {
+    this.#said.push(["flowDealloc", ...args]);
+    return Promise.resolve(0);
+  }
+}
+
+/** Nobody takes the flow. */
+const REFUSED: Arrival = { result: -Errno.ENAME, cause: "nobody", flowId: -1, pid: -1, uid: 0 };
+
+/** See the head of this file. */
+export class MemoryIpcp {
+  readonly instance = instanceOf(`/tmp/ouro-ipcp-test-${crypto.randomUUID()}`);
+  readonly crew = new PuppetCrew();
+  readonly irm = new MemoryIrm(this.instance);
+  readonly life = new Lifecycle();
+  nowUs = 1e6;
+  /** Lines of the log, with their level. */
+  readonly lines: string[] = [];
+  /** Why it could not go on. */
+  readonly fatal: string[] = [];
+  /** How many workers there were each time that threads gave up what they had. */
+  readonly confined: number[] = [];
+  readonly defer = (f: () => void): void => void this.#undo.push(f);
+  readonly #undo: (() => void)[] = [];
+  readonly memory: IpcpMemory;
+  readonly context: IpcpContext;
+
+  constructor(uids: number[] = []) {
+    this.memory = new IpcpMemory(this.instance, uids, this.defer);
+    this.memory.set.del(1, 0); // The data plane does that itself.
+    const log = new Logger((level, _, text) => this.lines.push(`${level} ${text}`), "t", true);
+    this.context = {
+      instance: this.instance,
+      pid: IPCP_PID,
+      name: "i",
+      log,
+      irm: this.irm,
+      life: this.life,
+      nowUs: () => this.nowUs,
+      random: seeded(),
+      confine: () => void this.confined.push(this.crew.workers.length),
+      fatal: (why) => void this.fatal.push(why),
+    };
+  }
+
+  /** A process above. */
+  app(pid: number, uid = 0): App {
+    return new App(this.instance, pid, uid, this.memory.set, this.defer);
+  }
+
+  close(): void {
+    this.crew[Symbol.dispose]();
+    for (const f of this.#undo.reverse()) f();
+    removeShm(this.instance);
+  }
+}
+
+/** A test of a shell; `use` stops what it starts. */
+export function shellTest(
+  name: string,
+  use: (world: MemoryIpcp) => Promise<void>,
+  uids: number[] = [],
+): void {
+  Deno.test(name, async () => {
+    const before = Mapping.live;
+    const world = new MemoryIpcp(uids);
+    try {
+      await use(world);
+      await aTurn();
+    } finally {
+      world.close();
+    }
+    assertEquals([Mapping.live, world.fatal], [before, []]);
+  });
+}
