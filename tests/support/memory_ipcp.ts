@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { type Arrival, IrmCalls } from "../../ipcp/irm_calls.ts";
 import { Lifecycle } from "../../ipcp/state.ts";
+import { DATA_QUEUE, ORDERS_FLOW } from "../../ipcp/data/table.ts";
 import type { IpcpContext } from "../../ipcp/type.ts";
 import { Errno } from "../../lib/errno.ts";
 import { type Instance, instanceOf } from "../../lib/instance.ts";
@@ -77,40 +78,60 @@ export class MemoryIrm extends IrmCalls {
 /** Nobody takes the flow. */
 const REFUSED: Arrival = { result: -Errno.ENAME, cause: "nobody", flowId: -1, pid: -1, uid: 0 };
 
+/** What one IPCP gets from its process, and what it does with it. */
+export class MemoryContext implements IpcpContext {
+  readonly irm: MemoryIrm;
+  readonly life = new Lifecycle();
+  /** The clock. */
+  us = 1e6;
+  /** Lines of the log, with their level. */
+  readonly lines: string[] = [];
+  readonly log = new Logger((level, _, text) => this.lines.push(`${level} ${text}`), "t", true);
+  /** Why it could not go on. */
+  readonly fatals: string[] = [];
+  /** How many workers there were each time that threads gave up what they had. */
+  readonly confined: number[] = [];
+  readonly random: () => number;
+
+  constructor(
+    readonly instance: Instance,
+    readonly crew: PuppetCrew,
+    readonly pid = IPCP_PID,
+    readonly name = "i",
+  ) {
+    this.irm = new MemoryIrm(instance);
+    this.random = seeded(pid);
+  }
+
+  nowUs = (): number => this.us;
+  confine(): void {
+    this.confined.push(this.crew.workers.length);
+  }
+  fatal(why: string): void {
+    this.fatals.push(why);
+  }
+}
+
 /** See the head of this file. */
 export class MemoryIpcp {
   readonly instance = instanceOf(`/tmp/ouro-ipcp-test-${crypto.randomUUID()}`);
   readonly crew = new PuppetCrew();
-  readonly irm = new MemoryIrm(this.instance);
-  readonly life = new Lifecycle();
-  nowUs = 1e6;
-  /** Lines of the log, with their level. */
-  readonly lines: string[] = [];
-  /** Why it could not go on. */
-  readonly fatal: string[] = [];
-  /** How many workers there were each time that threads gave up what they had. */
-  readonly confined: number[] = [];
-  readonly defer = (f: () => void): void => void this.#undo.push(f);
+  readonly context = new MemoryContext(this.instance, this.crew);
+  readonly irm = this.context.irm;
+  readonly lines = this.context.lines;
+  readonly fatal = this.context.fatals;
+  readonly confined = this.context.confined;
   readonly #undo: (() => void)[] = [];
+  readonly defer = (f: () => void): void => void this.#undo.push(f);
   readonly memory: IpcpMemory;
-  readonly context: IpcpContext;
 
   constructor(uids: number[] = []) {
     this.memory = new IpcpMemory(this.instance, uids, this.defer);
-    this.memory.set.del(1, 0); // The data plane does that itself.
-    const log = new Logger((level, _, text) => this.lines.push(`${level} ${text}`), "t", true);
-    this.context = {
-      instance: this.instance,
-      pid: IPCP_PID,
-      name: "i",
-      log,
-      irm: this.irm,
-      life: this.life,
-      nowUs: () => this.nowUs,
-      random: seeded(),
-      confine: () => void this.confined.push(this.crew.workers.length),
-      fatal: (why) => void this.fatal.push(why),
-    };
+    this.memory.set.del(DATA_QUEUE, ORDERS_FLOW); // The data plane does that itself.
+  }
+
+  get nowUs(): number {
+    return this.context.us;
   }
 
   /** A process above. */

@@ -3,17 +3,28 @@
  * acceptor each, and direct flows between them. It makes the shared-memory objects as the real one
  * does, and keeps nothing else of its rules.
  *
+ * Processes of `open` ask it directly; others of this thread at its socket, once it listens.
+ *
  * Blocking accepts can't wait for an allocation of the same thread, so `pair` makes both ends at once.
  */
 
 import { Flow, type FlowOptions, type Instance, type OuroProcess } from "../../lib/mod.ts";
 import { openProcess } from "../../lib/flow/process.ts";
 import { Errno } from "../../lib/errno.ts";
-import { type FlowInfo, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
+import { irmSocketPath } from "../../lib/instance.ts";
+import {
+  decodeIrmMsg,
+  encodeIrmMsg,
+  type FlowInfo,
+  IrmCode,
+  type IrmMsg,
+} from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
+import { SeqListener, type SeqSocket } from "../../lib/sys/socket.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
 
 /** What is waiting to become a flow. */
 interface Waiting {
@@ -31,6 +42,10 @@ export class FakeIrmd implements Disposable {
   tamper: (reply: IrmMsg) => IrmMsg = (r) => r;
   cipherNid = 0;
   key = new Uint8Array(32).fill(7);
+  /** Names and who accepts for them, waited for if need be, or nobody. Other names are of whoever accepts. */
+  readonly names = new Map<string, number | "nobody">();
+  /** What is said beside -ENAME where nobody accepts. */
+  refusal: Pick<IrmMsg, "error"> = {};
 
   readonly #pool: Pool;
   readonly #pids = new Set<number>();
@@ -38,6 +53,9 @@ export class FakeIrmd implements Disposable {
   readonly #grants: { pid: number; reply: IrmMsg }[] = [];
   readonly #flows = new Map<number, [number, number]>();
   #nextPid = 4000001;
+  /** Allocations to names whose process does not accept just now. */
+  readonly #requests: { readonly owner: number; go(): void }[] = [];
+  readonly #undo: (() => void)[] = [];
 
   constructor(readonly instance: Instance) {
     this.#pool = Pool.create(instance, 0);
@@ -55,6 +73,45 @@ export class FakeIrmd implements Disposable {
         request: (m, signal) => this.#serveAsync(m, signal),
       },
     });
+  }
+
+  /** Answers at its socket too, for processes that this thread joins. */
+  listen(): void {
+    Deno.mkdirSync(this.instance.socketDir, { recursive: true });
+    const listener = SeqListener.listen(irmSocketPath(this.instance), 0o666, 64);
+    const watch = listener.onConnection((s) => void this.#answer(s), () => {});
+    this.#undo.push(() => watch.close(), () => listener.close());
+  }
+
+  async #answer(socket: SeqSocket): Promise<void> {
+    const gone = new AbortController();
+    try {
+      const bytes = await socket.recv({});
+      const m = bytes === null ? undefined : decodeIrmMsg(bytes);
+      if (m === undefined || isWireError(m)) return;
+      socket.onHangup(() => gone.abort());
+      // A thread says that it is there, as long as it is.
+      if (m.code === IrmCode.IRM_THREAD) {
+        return await new Promise((resolve) =>
+          gone.signal.addEventListener("abort", () => resolve())
+        );
+      }
+      socket.trySend(encodeIrmMsg(await this.#serveAsync(m, gone.signal)));
+    } catch {
+      // Nobody waits for the answer any more.
+    } finally {
+      socket.close();
+    }
+  }
+
+  /** A process announces itself, as far as memory goes. */
+  announce(pid: number): void {
+    this.#serve({ code: IrmCode.IRM_PROC_ANNOUNCE, pid });
+  }
+
+  /** Processes that wait for flows. */
+  get accepting(): number[] {
+    return this.#acceptors.map(({ pid }) => pid);
   }
 
   /** Both ends of a new direct flow. */
@@ -129,6 +186,8 @@ export class FakeIrmd implements Disposable {
       return new Promise((settle, reject) => {
         const acceptor = { pid, settle };
         this.#acceptors.push(acceptor);
+        const at = this.#requests.findIndex(({ owner }) => owner === pid);
+        if (at >= 0) this.#requests.splice(at, 1)[0]!.go();
         signal?.addEventListener("abort", () => {
           const at = this.#acceptors.indexOf(acceptor);
           if (at < 0) return;
@@ -137,10 +196,17 @@ export class FakeIrmd implements Disposable {
         });
       });
     }
-    const acceptor = this.#acceptors.shift();
-    if (acceptor === undefined) {
-      return Promise.resolve({ code: IrmCode.IRM_REPLY, result: -Errno.ENAME });
+    const owner = this.names.get(m.dst ?? "");
+    const at = this.#acceptors.findIndex((a) => owner === undefined || a.pid === owner);
+    if (at < 0 && typeof owner === "number") {
+      return new Promise((resolve) => {
+        this.#requests.push({ owner, go: () => resolve(this.#serveAsync(m, signal)) });
+      });
     }
+    if (at < 0) {
+      return Promise.resolve({ code: IrmCode.IRM_REPLY, result: -Errno.ENAME, ...this.refusal });
+    }
+    const acceptor = this.#acceptors.splice(at, 1)[0]!;
     const id = this.#freeId();
     this.#makeFlow(id, pid, acceptor.pid);
     const info = { id, mpl: 1, state: 3, qos: m.flowInfo!.qos, uid: 0 };
@@ -167,6 +233,7 @@ export class FakeIrmd implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const f of this.#undo) f();
     this.#pool.close();
     for (const [id, pids] of this.#flows) {
       for (const pid of pids) Rbuff.unlink(this.instance, pid, id);
