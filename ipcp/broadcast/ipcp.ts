@@ -56,7 +56,11 @@ export class BroadcastIpcp implements IpcpType {
       // While a flow is not usable what is sent is lost, as on a flow of the layer below.
       gone: (connection) => this.#gone(connection),
       left: () => this.#neighbours.clear(),
-      message: ({ flow }, bytes) => this.#shell.mail(BroadcastMail.packet, flow, 0, bytes),
+      message: ({ flow, address }, bytes) => {
+        // The end of its flow comes right behind it.
+        if (address !== 0 && BroadcastNode.isFarewell(bytes)) return this.#shell.onLeft(flow);
+        this.#shell.mail(BroadcastMail.packet, flow, 0, bytes);
+      },
       fromWorker: (from, bytes) => {
         this.#shell.lower?.write((from[0]! << 8) | from[1]!, bytes);
       },

@@ -121,6 +121,13 @@ export class BroadcastNode {
     encode(this.#pci, u8, at);
   }
 
+  /** Whether what a neighbour of our kind sent is its farewell. */
+  static isFarewell(bytes: Uint8Array): boolean {
+    const pci: BroadcastPci = { originHi: 0, originLo: 0, seq: 0 };
+    return parse(bytes, 0, bytes.length, pci) === undefined && pci.originHi === 0 &&
+      pci.originLo === 0 && pci.seq === FAREWELL;
+  }
+
   /** Writes a farewell, {@linkcode LENGTH} bytes. */
   static farewell(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(LENGTH);

@@ -531,9 +531,10 @@ export class Connections {
     const { connection } = link;
     const twins = connection === undefined ? [] : this.#twins(connection);
     const newest = twins.at(-1) === link;
-    this.#end(link);
-    if (connection === undefined) return;
+    if (connection === undefined) return this.#end(link);
+    // The last words on the flow are said before it is closed.
     this.#out.push({ kind: "gone", connection, cause });
+    this.#end(link);
     const who = connection.address !== 0 ? ` with ${dotted(connection.address)}` : "";
     this.#log("info", `${connection.component.name} connection${who} is over: ${cause}.`);
     // An older flow to the same neighbour takes its place.

@@ -82,8 +82,8 @@ const REFUSED: Arrival = { result: -Errno.ENAME, cause: "nobody", flowId: -1, pi
 export class MemoryContext implements IpcpContext {
   readonly irm: MemoryIrm;
   readonly life = new Lifecycle();
-  /** The clock. */
-  us = 1e6;
+  /** The clock; undefined: the machine's. */
+  us: number | undefined = 1e6;
   /** Lines of the log, with their level. */
   readonly lines: string[] = [];
   readonly log = new Logger((level, _, text) => this.lines.push(`${level} ${text}`), "t", true);
@@ -103,7 +103,7 @@ export class MemoryContext implements IpcpContext {
     this.random = seeded(pid);
   }
 
-  nowUs = (): number => this.us;
+  nowUs = (): number => this.us ?? performance.now() * 1000;
   confine(): void {
     this.confined.push(this.crew.workers.length);
   }
@@ -131,7 +131,7 @@ export class MemoryIpcp {
   }
 
   get nowUs(): number {
-    return this.context.us;
+    return this.context.nowUs();
   }
 
   /** A process above. */

@@ -30,6 +30,8 @@ import { isWireError } from "../../lib/wire/mod.ts";
 interface Waiting {
   pid: number;
   settle(reply: IrmMsg): void;
+  /** Whether it has hung up. */
+  isGone(): boolean;
 }
 
 /** See the head of this file. */
@@ -96,7 +98,7 @@ export class FakeIrmd implements Disposable {
           gone.signal.addEventListener("abort", () => resolve())
         );
       }
-      socket.trySend(encodeIrmMsg(await this.#serveAsync(m, gone.signal)));
+      socket.trySend(encodeIrmMsg(await this.#serveAsync(m, gone.signal, () => socket.hungUp)));
     } catch {
       // Nobody waits for the answer any more.
     } finally {
@@ -178,13 +180,13 @@ export class FakeIrmd implements Disposable {
     }
   }
 
-  #serveAsync(m: IrmMsg, signal?: AbortSignal): Promise<IrmMsg> {
+  #serveAsync(m: IrmMsg, signal?: AbortSignal, isGone = () => false): Promise<IrmMsg> {
     const now = this.#serve(m);
     if (now !== undefined) return Promise.resolve(now);
     const pid = m.flowInfo!.nPid;
     if (m.code === IrmCode.IRM_FLOW_ACCEPT) {
       return new Promise((settle, reject) => {
-        const acceptor = { pid, settle };
+        const acceptor = { pid, settle, isGone };
         this.#acceptors.push(acceptor);
         const at = this.#requests.findIndex(({ owner }) => owner === pid);
         if (at >= 0) this.#requests.splice(at, 1)[0]!.go();
@@ -197,10 +199,12 @@ export class FakeIrmd implements Disposable {
       });
     }
     const owner = this.names.get(m.dst ?? "");
-    const at = this.#acceptors.findIndex((a) => owner === undefined || a.pid === owner);
+    const at = this.#acceptors.findIndex((a) =>
+      (owner === undefined || a.pid === owner) && !a.isGone()
+    );
     if (at < 0 && typeof owner === "number") {
       return new Promise((resolve) => {
-        this.#requests.push({ owner, go: () => resolve(this.#serveAsync(m, signal)) });
+        this.#requests.push({ owner, go: () => resolve(this.#serveAsync(m, signal, isGone)) });
       });
     }
     if (at < 0) {
