@@ -63,12 +63,26 @@ function short(hash: Uint8Array): string {
   return hash.subarray(0, 4).toHex();
 }
 
+/** How a process gives up what it does not need any more. */
+export interface Confinement {
+  /** This thread, and those that it starts from now on. */
+  thread(): void;
+  /** Every thread there is; whether all of them did. */
+  everywhere(): Promise<boolean>;
+}
+
+const CAPABILITIES: Confinement = {
+  thread: () => void keepCapabilities(DATA_CAPABILITIES),
+  everywhere: () => keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING),
+};
+
 export class IpcpProcess {
   readonly #instance: Instance;
   readonly #typeName: TypeName;
   readonly #name: string;
   readonly #irmdPid: number;
   readonly #log: Logger;
+  readonly #confinement: Confinement;
   readonly #life = new Lifecycle();
   readonly #irm: IrmCalls;
   readonly #type: IpcpType;
@@ -86,7 +100,9 @@ export class IpcpProcess {
     irmdPid: number,
     log: Logger,
     make: (context: IpcpContext) => IpcpType,
+    confinement = CAPABILITIES,
   ) {
+    this.#confinement = confinement;
     this.#instance = instance;
     this.#typeName = typeName;
     this.#name = name;
@@ -105,7 +121,7 @@ export class IpcpProcess {
       life: this.#life,
       nowUs: () => performance.now() * 1000,
       random: () => crypto.getRandomValues(words)[0]!,
-      confine: () => void keepCapabilities(DATA_CAPABILITIES),
+      confine: () => confinement.thread(),
       fatal: (why) => {
         log.error(`Cannot go on: ${why}`);
         this.#stop.resolve(1);
@@ -177,7 +193,7 @@ export class IpcpProcess {
   /** Devices and sockets are open: what the runtime's threads had for that goes, as in the data plane's. */
   async #giveUpCapabilities(): Promise<void> {
     await this.#files?.serving;
-    if (await keepCapabilitiesEverywhere(DATA_CAPABILITIES, UNMOUNTING)) return;
+    if (await this.#confinement.everywhere()) return;
     this.#log.warn("Some threads of the runtime keep their capabilities.");
   }
 

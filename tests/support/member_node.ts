@@ -11,6 +11,7 @@ import type { IpcpType } from "../../ipcp/type.ts";
 import { instanceOf } from "../../lib/instance.ts";
 import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { Mapping } from "../../lib/sys/mman.ts";
+import { Patience } from "../../lib/sys/patience.ts";
 import { aTurn, PuppetCrew, type PuppetWorker } from "./data_workers.ts";
 import { until } from "./deadline.ts";
 import { App, IPCP_PID } from "./ipcp_memory.ts";
@@ -140,11 +141,14 @@ export function memberTest<T extends IpcpType>(
     sanitizeResources: false,
     async fn() {
       const before = Mapping.live;
+      const { limitNs } = Patience;
       const world = new MemberWorld(make);
       try {
         await use(world);
       } finally {
         await world.close();
+        // An IPCP has less patience with its users than a test has.
+        Patience.limitNs = limitNs;
       }
       assertEquals(Mapping.live, before);
       for (const { context } of [world.a, world.b]) assertEquals(context.fatals, []);

@@ -12,6 +12,7 @@ import { Errno } from "../../lib/errno.ts";
 import { type Instance, instanceOf } from "../../lib/instance.ts";
 import { Logger } from "../../lib/log.ts";
 import { Mapping } from "../../lib/sys/mman.ts";
+import { Patience } from "../../lib/sys/patience.ts";
 import { aTurn, PuppetCrew } from "./data_workers.ts";
 import { App, IPCP_PID, IpcpMemory } from "./ipcp_memory.ts";
 import { seeded } from "./machines.ts";
@@ -154,12 +155,15 @@ export function shellTest(
 ): void {
   Deno.test(name, async () => {
     const before = Mapping.live;
+    const { limitNs } = Patience;
     const world = new MemoryIpcp(uids);
     try {
       await use(world);
       await aTurn();
     } finally {
       world.close();
+      // An IPCP has less patience with its users than a test has.
+      Patience.limitNs = limitNs;
     }
     assertEquals([Mapping.live, world.fatal], [before, []]);
   });
