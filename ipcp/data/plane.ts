@@ -13,6 +13,7 @@ import { FlowSetShm } from "../../lib/shm/flow_set.ts";
 import type { Pool } from "../../lib/shm/pool.ts";
 import { WakeFd } from "../../lib/sys/netsock.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
+import { crossed } from "./crossing.ts";
 import type { LongPackets } from "./long_packets.ts";
 import { Port, PortContext } from "./port.ts";
 import {
@@ -50,7 +51,13 @@ export interface WorkerInit {
 export type WorkerReport =
   | { readonly say: "ready" }
   | { readonly say: "closed"; readonly flowId: number }
-  | { readonly say: "mgmt"; readonly from: Uint8Array; readonly bytes: Uint8Array }
+  | {
+    readonly say: "mgmt";
+    readonly from: Uint8Array;
+    readonly bytes: Uint8Array;
+    /** Whose share of the queue it had, where that is shared (`crossing.ts`). */
+    readonly share?: number;
+  }
   | { readonly say: "too_long"; readonly packets: LongPackets }
   /** Something other than a packet happened on a lower flow. */
   | { readonly say: "lower"; readonly flowId: number; readonly events: number }
@@ -173,7 +180,8 @@ export class DataPlane {
       case "stopped":
         return crew.stopped.resolve();
       case "mgmt":
-        Atomics.sub(this.counters, Counter.mgmtPending, 1);
+        if (r.share === undefined) Atomics.sub(this.counters, Counter.mgmtPending, 1);
+        else crossed(this.counters, r.share);
         if (!this.#stopping) this.#events.mgmt(r.from, r.bytes);
         return;
       case "too_long":

@@ -285,5 +285,10 @@ export const Counter = {
   tooLongIn: 10,
   /** Of the messages handed to the main thread, those of the first component, and of the next behind it. */
   componentPending: 11,
-  words: 16,
+  /** Management messages that are for nobody here or say nothing. */
+  mgmtRefused: 12,
+  /** Of the messages handed to the main thread, those of each network and of each address (`crossing.ts`). */
+  mgmtNetworks: 16,
+  mgmtAddresses: 16 + 256,
+  words: 16 + 512,
 } as const;

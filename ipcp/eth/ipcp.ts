@@ -137,6 +137,7 @@ export class EthIpcp extends ShimIpcp {
         to: this.#to(),
         device: this.#device.buffer,
         payloadMax: this.#roomBytes,
+        hashBytes: HASH_BYTES[conf.layerInfo.dirHashAlgo]!,
       } satisfies EthLink,
     );
     if (failure !== undefined) return failure;

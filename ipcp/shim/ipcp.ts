@@ -211,7 +211,8 @@ export abstract class ShimIpcp implements IpcpType {
     const c = plane.counters;
     const passed = ["sent", "received"] as const;
     const dropped = ["tooLong", "tooLongIn", "sendFailed", "notDelivered", "refused"] as const;
-    const counts = [...passed, ...dropped].map((k) => `${k} ${c[Counter[k]]}`);
+    const mgmt = ["mgmtDropped", "mgmtRefused"] as const;
+    const counts = [...passed, ...dropped, ...mgmt].map((k) => `${k} ${c[Counter[k]]}`);
     this.context.log.dbg(counts.join(", "));
     this.context.log.dbg(`management: ${JSON.stringify(layer.machine.counters)}`);
   }

@@ -13,6 +13,8 @@ import {
   putLlc,
   SRC_MAC_AT,
 } from "../../../lib/wire/eth_frame.ts";
+import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
+import type { ShimMgmtCodec } from "../../../lib/wire/shim_mgmt.ts";
 import { type MessageBatch, NAME_BYTES, PKT } from "../../../lib/sys/netsock.ts";
 import type { FlowTable } from "../../data/table.ts";
 import { type Framing, MGMT, REFUSED } from "../../shim/data/framing.ts";
@@ -29,6 +31,8 @@ export interface EthLink {
   readonly device: SharedArrayBuffer;
   /** Longest payload that a batch has room for, bytes. */
   readonly payloadMax: number;
+  /** Of a name's hash. */
+  readonly hashBytes: number;
 }
 
 /** Offsets of sll_ifindex and sll_pkttype in a sockaddr_ll. */
@@ -45,6 +49,10 @@ export class EthFraming implements Framing {
   readonly headerBytes: number;
   readonly nameBytes = 20;
   readonly slotBytes: number;
+  readonly codec: ShimMgmtCodec;
+  readonly hashBytes: number;
+  readonly networkBytes = MAC_BYTES;
+  readonly addressBytes = MAC_BYTES;
   start = 0;
   end = 0;
   readonly #dix: boolean;
@@ -55,7 +63,9 @@ export class EthFraming implements Framing {
   readonly #device: SharedDevice;
   readonly #header: EthHeader = { deid: 0, seid: 0, start: 0, end: 0 };
 
-  constructor({ dix, ethertype, to, device, payloadMax }: Omit<EthLink, "fd">) {
+  constructor({ dix, ethertype, to, device, payloadMax, hashBytes }: Omit<EthLink, "fd">) {
+    this.codec = dix ? dixMgmt : llcMgmt;
+    this.hashBytes = hashBytes;
     this.#dix = dix;
     this.#ethertype = ethertype;
     this.#to = to.slice();
@@ -110,8 +120,15 @@ export class EthFraming implements Framing {
     return this.#dix || table.remoteEid(flowId) === h.seid ? flowId : REFUSED;
   }
 
+  addresses(batch: MessageBatch): Uint8Array {
+    return batch.data;
+  }
+  addressAt(batch: MessageBatch, i: number): number {
+    return i * batch.slotBytes + SRC_MAC_AT;
+  }
+
   sender(batch: MessageBatch, i: number): Uint8Array {
-    const at = i * batch.slotBytes + SRC_MAC_AT;
+    const at = this.addressAt(batch, i);
     return batch.data.slice(at, at + MAC_BYTES);
   }
 }

@@ -7,6 +7,7 @@
  */
 
 import type { MessageBatch } from "../../../lib/sys/netsock.ts";
+import type { ShimMgmtCodec } from "../../../lib/wire/shim_mgmt.ts";
 import type { FlowTable } from "../../data/table.ts";
 
 /** A management message. */
@@ -31,4 +32,13 @@ export interface Framing {
   end: number;
   /** Address of the sender of message i, a copy. */
   sender(batch: MessageBatch, i: number): Uint8Array;
+  /** Of a sender's address: what its network is, and what can be told apart of it (a port cannot), in bytes. */
+  readonly networkBytes: number;
+  readonly addressBytes: number;
+  /** Where those of message i begin in {@linkcode addresses}. */
+  addressAt(batch: MessageBatch, i: number): number;
+  addresses(batch: MessageBatch): Uint8Array;
+  /** The layout of management messages, and the bytes of a name's hash in them. */
+  readonly codec: ShimMgmtCodec;
+  readonly hashBytes: number;
 }

@@ -2,21 +2,22 @@
  * The thread from the network to the processes: receives in batches, tells messages apart, hands packets to
  * their flows and management to the main thread.
  *
- * Bounded everywhere: a process that does not read loses its packets and disturbs nobody (spec 50 §18 R5);
- * at most {@linkcode MGMT_PENDING_MAX} management messages wait for the main thread, more are dropped.
+ * Bounded everywhere: a process that does not read loses its packets and disturbs nobody (spec 50 §18 R5); management
+ * messages that wait for the main thread are shared by networks (`crossing.ts`), more are dropped, and so are those
+ * that say nothing or are about no flow of ours: dropping here is cheap, a message to the main thread is not.
  */
 
 import { isAgain, MessageBatch } from "../../../lib/sys/netsock.ts";
 import { monotonicNs } from "../../../lib/sys/clock.ts";
 import { type Framing, MGMT } from "./framing.ts";
 import type { Wire } from "./wire.ts";
+import { isWireError } from "../../../lib/wire/mod.ts";
+import { Crossing } from "../../data/crossing.ts";
 import { LongPacketReports } from "../../data/long_packets.ts";
 import { Ports, type ThreadParts } from "../../data/ports.ts";
 import { Spinner } from "../../data/spinner.ts";
 import { Counter, type FlowTable } from "../../data/table.ts";
 
-/** Management messages that may wait for the main thread. */
-export const MGMT_PENDING_MAX = 1024;
 /** Messages of one recvmmsg. */
 const BATCH = 32;
 /** Longest of datagrams that the kernel has joined, bytes. */
@@ -27,7 +28,8 @@ export class ShimRx {
   readonly #counters: Int32Array;
   readonly #wire: Wire;
   readonly #framing: Framing;
-  readonly #mgmt: (from: Uint8Array, bytes: Uint8Array) => void;
+  readonly #mgmt: (from: Uint8Array, bytes: Uint8Array, share: number) => void;
+  readonly #crossing: Crossing;
   readonly #ports: Ports;
   readonly #batch: MessageBatch;
   readonly #spinner: Spinner;
@@ -35,12 +37,16 @@ export class ShimRx {
   #received = 0;
   #drained = false;
 
-  /** `mgmt` tells the main thread of a management message. */
+  /**
+   * `mgmt` tells the main thread of a management message, which gives its share of the queue back.
+   * @param seed see {@linkcode Crossing}
+   */
   constructor(
     parts: ThreadParts,
     wire: Wire,
     framing: Framing,
-    mgmt: (from: Uint8Array, bytes: Uint8Array) => void,
+    mgmt: (from: Uint8Array, bytes: Uint8Array, share: number) => void,
+    seed = crypto.getRandomValues(new Int32Array(1))[0]!,
   ) {
     this.#ports = new Ports(parts);
     this.#table = parts.table;
@@ -48,6 +54,7 @@ export class ShimRx {
     this.#wire = wire;
     this.#framing = framing;
     this.#mgmt = mgmt;
+    this.#crossing = new Crossing(parts.counters, seed);
     this.#longPackets = new LongPacketReports("in", parts.tooLong, monotonicNs);
     // Datagrams that were joined are longer than any of them.
     const slotBytes = wire.joins
@@ -131,14 +138,44 @@ export class ShimRx {
     }
   }
 
-  /** Hand a management message to the main thread. */
+  /** Hand a management message to the main thread, if its sender has room there and it may mean something. */
   #handOver(i: number): void {
-    if (Atomics.load(this.#counters, Counter.mgmtPending) >= MGMT_PENDING_MAX) {
+    const framing = this.#framing;
+    const batch = this.#batch;
+    const share = this.#crossing.shareOf(
+      framing.addresses(batch),
+      framing.addressAt(batch, i),
+      framing.networkBytes,
+      framing.addressBytes,
+    );
+    if (!this.#crossing.hasRoom(share)) {
       this.#counters[Counter.mgmtDropped]!++;
       return;
     }
-    Atomics.add(this.#counters, Counter.mgmtPending, 1);
-    const { start, end } = this.#framing;
-    this.#mgmt(this.#framing.sender(this.#batch, i), this.#batch.data.slice(start, end));
+    const { start, end } = framing;
+    if (!this.#means(batch.data.subarray(start, end))) {
+      this.#counters[Counter.mgmtRefused]!++;
+      return;
+    }
+    this.#crossing.take(share);
+    this.#mgmt(framing.sender(batch, i), batch.data.slice(start, end), share);
+  }
+
+  /**
+   * Whether a management message says something, and about a flow of ours if it is about one. Replies go on whatever flow
+   * they name: one that our process gives up may still be answered, and then the peer has to be told.
+   */
+  #means(bytes: Uint8Array): boolean {
+    const { codec, hashBytes } = this.#framing;
+    const m = codec.parse(bytes, hashBytes);
+    if (isWireError(m)) return false;
+    switch (m.kind) {
+      case "flow_end":
+      case "flow_here":
+        return this.#table.flowOf(m.receiverEid) !== 0;
+      case "flow_why":
+        return this.#table.flowOf(m.requesterEid) !== 0;
+    }
+    return true;
   }
 }

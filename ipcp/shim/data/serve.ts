@@ -41,8 +41,8 @@ export function serveRx<L extends Link>(
   serve((init, parts) => {
     const link = init.extra as L;
     const wire = wireOf(NetSocket.adopt(link.fd), init.wakeFd);
-    const rx = new ShimRx(parts, wire, framingOf(link), (from, bytes) => {
-      report({ say: "mgmt", from, bytes });
+    const rx = new ShimRx(parts, wire, framingOf(link), (from, bytes, share) => {
+      report({ say: "mgmt", from, bytes, share });
     });
     return () => rx.run();
   });

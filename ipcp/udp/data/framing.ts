@@ -1,6 +1,13 @@
 /** Packets of flows in UDP datagrams: the endpoint id of the receiver before the payload (spec 50 §13). */
 
-import { EID_BYTES, encodeEid, MGMT_EID, parseEid } from "../../../lib/wire/udp_mgmt.ts";
+import {
+  EID_BYTES,
+  encodeEid,
+  HASH_BYTES,
+  MGMT_EID,
+  parseEid,
+  udpMgmt,
+} from "../../../lib/wire/udp_mgmt.ts";
 import { type MessageBatch, NAME_BYTES } from "../../../lib/sys/netsock.ts";
 import type { FlowTable } from "../../data/table.ts";
 import { type Framing, MGMT, REFUSED } from "../../shim/data/framing.ts";
@@ -23,12 +30,23 @@ export class UdpFraming implements Framing {
   readonly nameBytes: number;
   readonly slotBytes: number;
   readonly payloadMax: number;
+  readonly codec = udpMgmt;
+  readonly hashBytes = HASH_BYTES;
+  readonly networkBytes: number;
+  readonly addressBytes: number;
+  /** Where the address is in a socket address. */
+  readonly #addressAt: number;
   start = 0;
   end = 0;
 
   constructor({ nameBytes, payloadMax }: Omit<UdpLink, "fd">) {
     this.nameBytes = nameBytes;
     this.payloadMax = payloadMax;
+    // The first 24 bits of an IPv4 address, 64 of an IPv6 address: who can forge one can its neighbours.
+    const isV4 = nameBytes === V4_BYTES;
+    this.networkBytes = isV4 ? 3 : 8;
+    this.addressBytes = isV4 ? 4 : 16;
+    this.#addressAt = isV4 ? 4 : V6.address;
     this.slotBytes = (EID_BYTES + payloadMax + 64) & ~63;
   }
 
@@ -56,6 +74,13 @@ export class UdpFraming implements Framing {
         table.peerIs(flowId, batch.names, name, V6.address, V6.end)
       ? flowId
       : REFUSED;
+  }
+
+  addresses(batch: MessageBatch): Uint8Array {
+    return batch.names;
+  }
+  addressAt(_batch: MessageBatch, i: number): number {
+    return i * NAME_BYTES + this.#addressAt;
   }
 
   sender(batch: MessageBatch, i: number): Uint8Array {

@@ -7,7 +7,10 @@ import { EthFraming } from "../../../ipcp/eth/data/framing.ts";
 import { SharedDevice } from "../../../ipcp/eth/data/device.ts";
 import { ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
+import { crossed, MGMT_PENDING_MAX } from "../../../ipcp/data/crossing.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
+import { dixMgmt, llcMgmt } from "../../../lib/wire/eth_mgmt.ts";
+import type { ShimMgmt } from "../../../lib/wire/shim_mgmt.ts";
 import { PKT } from "../../../lib/sys/netsock.ts";
 import { MemorySegment, type MemoryStation } from "../../support/memory_wire.ts";
 import { withShm } from "../../support/shm.ts";
@@ -31,7 +34,11 @@ interface Setup {
   readonly device: SharedDevice;
   readonly own: MemoryStation;
   readonly peer: MemoryStation;
-  readonly mgmt: { readonly from: Uint8Array; readonly bytes: Uint8Array }[];
+  readonly mgmt: {
+    readonly from: Uint8Array;
+    readonly bytes: Uint8Array;
+    readonly share: number;
+  }[];
 }
 
 function withEth(dix: boolean, use: (s: Setup) => void): void {
@@ -43,11 +50,14 @@ function withEth(dix: boolean, use: (s: Setup) => void): void {
     const payloadMax = MTU - (dix ? frame.DIX_OVERHEAD_BYTES : frame.LLC_OVERHEAD_BYTES);
     device.set({ index: 1, mac: MAC, payloadMax });
     const link = { dix, ethertype: ETHERTYPE, to: new Uint8Array(20), device: device.buffer };
-    const framing = () => new EthFraming({ ...link, payloadMax: 2000 });
+    const framing = () => new EthFraming({ ...link, payloadMax: 2000, hashBytes: 16 });
     const m = new IpcpMemory(i, [], defer);
     const mgmt: Setup["mgmt"] = [];
     const tx = new ShimTx(m, m.set, own, framing());
-    const rx = new ShimRx(m, own, framing(), (from, bytes) => void mgmt.push({ from, bytes }));
+    const hear = (from: Uint8Array, bytes: Uint8Array, share: number) => {
+      mgmt.push({ from, bytes, share });
+    };
+    const rx = new ShimRx(m, own, framing(), hear, 1);
     const app = new App(i, 900101, 0, m.set, defer);
     const flow = app.flow(7, defer);
     m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: PEER });
@@ -73,6 +83,15 @@ function framed(
 }
 
 const DATA = Uint8Array.of(1, 2, 3, 4, 5);
+
+/** A management message: "who has this name?" */
+function query(dix: boolean, name: number): Uint8Array {
+  const codec = dix ? dixMgmt : llcMgmt;
+  const m: ShimMgmt = { kind: "name_query", hash: new Uint8Array(16).fill(name) };
+  const b = new Uint8Array(codec.encodedLength(m));
+  assertEquals(codec.encode(m, b, 0), b.length);
+  return b;
+}
 
 for (const dix of [true, false]) {
   const type = dix ? "eth-dix" : "eth-llc";
@@ -109,11 +128,12 @@ for (const dix of [true, false]) {
   Deno.test(`${type}: management comes to us and to all, with its sender`, () => {
     withEth(dix, ({ rx, peer, mgmt, m }) => {
       const eids = { deid: mgmtEid, seid: mgmtEid };
-      peer.transmit(framed(dix, DATA, eids));
-      peer.transmit(framed(dix, DATA, { ...eids, to: ALL, from: EVIL }));
-      peer.transmit(framed(dix, DATA, { ...eids, to: EVIL }));
+      const asks = query(dix, 1);
+      peer.transmit(framed(dix, asks, eids));
+      peer.transmit(framed(dix, asks, { ...eids, to: ALL, from: EVIL }));
+      peer.transmit(framed(dix, asks, { ...eids, to: EVIL }));
       rx.turn(0);
-      assertEquals(mgmt, [{ from: PEER, bytes: DATA }, { from: EVIL, bytes: DATA }]);
+      assertEquals(mgmt.map(({ from, bytes }) => [from, bytes]), [[PEER, asks], [EVIL, asks]]);
       assertEquals(m.counters[Counter.refused], 1);
     });
   });
@@ -121,18 +141,43 @@ for (const dix of [true, false]) {
   Deno.test(`${type}: management to nobody, or to all as the loopback calls it, is looked at; an echo is not`, () => {
     withEth(dix, ({ rx, own, flow, mgmt, m }) => {
       const eids = { deid: mgmtEid, seid: mgmtEid };
+      const asks = query(dix, 1);
       const nobody = new Uint8Array(6);
-      own.hearAs(framed(dix, DATA, { ...eids, to: nobody }), PKT.otherHost);
-      own.hearAs(framed(dix, DATA, { ...eids, to: ALL, from: EVIL }), PKT.multicast);
+      own.hearAs(framed(dix, asks, { ...eids, to: nobody }), PKT.otherHost);
+      own.hearAs(framed(dix, asks, { ...eids, to: ALL, from: EVIL }), PKT.multicast);
       rx.turn(0);
-      assertEquals(mgmt, [{ from: PEER, bytes: DATA }, { from: EVIL, bytes: DATA }]);
+      assertEquals(mgmt.map(({ from, bytes }) => [from, bytes]), [[PEER, asks], [EVIL, asks]]);
       // Our own, sent to all; a group's; and data that says it is for nobody.
-      own.hearAs(framed(dix, DATA, { ...eids, to: ALL }), PKT.outgoing);
-      own.hearAs(framed(dix, DATA, { ...eids, to: EVIL }), PKT.multicast);
-      own.hearAs(framed(dix, DATA, { ...eids, to: nobody }), PKT.multicast);
+      own.hearAs(framed(dix, asks, { ...eids, to: ALL }), PKT.outgoing);
+      own.hearAs(framed(dix, asks, { ...eids, to: EVIL }), PKT.multicast);
+      own.hearAs(framed(dix, asks, { ...eids, to: nobody }), PKT.multicast);
       own.hearAs(framed(dix, DATA, { to: nobody }), PKT.otherHost);
       rx.turn(0);
       assertEquals([mgmt.length, flow.read(), m.counters[Counter.refused]], [2, undefined, 4]);
+    });
+  });
+
+  Deno.test(`${type}: a flood of management leaves room for the messages of others`, () => {
+    withEth(dix, ({ rx, peer, mgmt, m }) => {
+      const eids = { deid: mgmtEid, seid: mgmtEid };
+      const flood = framed(dix, query(dix, 1), { ...eids, from: EVIL });
+      for (let k = 0; k < MGMT_PENDING_MAX; k++) {
+        peer.transmit(flood);
+        rx.turn(0);
+      }
+      assertEquals(mgmt.length, MGMT_PENDING_MAX / 4);
+      const asks = query(dix, 2);
+      peer.transmit(framed(dix, asks, eids));
+      peer.transmit(flood);
+      peer.transmit(framed(dix, DATA, { ...eids, from: EVIL }));
+      rx.turn(0);
+      assertEquals([mgmt.length, mgmt.at(-1)?.bytes], [MGMT_PENDING_MAX / 4 + 1, asks]);
+      // What the main thread has taken makes room.
+      for (const { share } of mgmt.splice(0)) crossed(m.counters, share);
+      peer.transmit(flood);
+      peer.transmit(framed(dix, DATA, { ...eids, from: EVIL }));
+      rx.turn(0);
+      assertEquals([mgmt.length, m.counters[Counter.mgmtRefused]], [1, 1]);
     });
   });
 

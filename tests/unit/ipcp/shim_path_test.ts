@@ -6,10 +6,14 @@ import { MessageBatch, openUdp, sockaddrIn, WakeFd } from "../../../lib/sys/nets
 import { BURST } from "../../../ipcp/data/flow_loop.ts";
 import { UdpFraming } from "../../../ipcp/udp/data/framing.ts";
 import { QUEUED_MAX } from "../../../ipcp/data/port.ts";
-import { MGMT_PENDING_MAX, ShimRx } from "../../../ipcp/shim/data/rx.ts";
+import { ShimRx } from "../../../ipcp/shim/data/rx.ts";
 import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { receivingWire, SegmentWire } from "../../../ipcp/udp/data/wire.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
+import { MGMT_PENDING_MAX } from "../../../ipcp/data/crossing.ts";
+import { type ShimMgmt } from "../../../lib/wire/shim_mgmt.ts";
+import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
+import { QOS_ZERO } from "../../../lib/qos.ts";
 import { withShm } from "../../support/shm.ts";
 import { App, IpcpMemory, used } from "../../support/ipcp_memory.ts";
 
@@ -97,6 +101,19 @@ function datagram(eid: number, ...payload: number[]): Uint8Array {
   new DataView(b.buffer).setUint32(0, eid);
   b.set(payload, 4);
   return b;
+}
+
+/** A management message. */
+function encoded(m: ShimMgmt): Uint8Array {
+  const b = new Uint8Array(udpMgmt.encodedLength(m));
+  assertEquals(udpMgmt.encode(m, b, 0), b.length);
+  return b;
+}
+
+/** A request for a flow. */
+function request(requesterEid: number): Uint8Array {
+  const rest = { qos: QOS_ZERO, hash: new Uint8Array(16), data: Uint8Array.of(1, 2) };
+  return encoded({ kind: "flow_req", requesterEid, ...rest });
 }
 
 /** Handle what has arrived on the loopback. */
@@ -233,25 +250,60 @@ Deno.test("packets above the payload limit are dropped and counted, the limit it
 
 Deno.test("management goes to the main thread with its sender, oversized datagrams do not", () => {
   withShim(({ m, rx, peer, mgmt }) => {
-    peer.send(datagram(0, 1, 2));
+    peer.send(request(3));
     peer.send(new Uint8Array(9200));
     receive(rx);
     assertEquals(mgmt.length, 1);
-    assertEquals([mgmt[0]!.from, mgmt[0]!.bytes], [peer.name, datagram(0, 1, 2)]);
+    assertEquals([mgmt[0]!.from, mgmt[0]!.bytes], [peer.name, request(3)]);
     assertEquals([m.counters[Counter.refused], m.counters[Counter.tooLongIn]], [0, 1]);
     assertEquals(m.long, [{ way: "in", flowId: 0, bytes: 9196, limitBytes: 9020, count: 1 }]);
   });
 });
 
+Deno.test("management that says nothing, or is about no flow of ours, does not reach the main thread", () => {
+  withShim(({ m, rx, app, defer, peer, mgmt }) => {
+    app.flow(7, defer);
+    m.publish(app, 7, { localEid: LOCAL, remoteEid: REMOTE, peer: peer.name });
+    const about = (eid: number): ShimMgmt[] => [
+      { kind: "flow_end", senderEid: REMOTE, receiverEid: eid },
+      { kind: "flow_here", senderEid: REMOTE, receiverEid: eid },
+      { kind: "flow_why", requesterEid: eid, response: -1, data: Uint8Array.of(1) },
+    ];
+    const wrong = request(3);
+    wrong[44] = 99; // A code that nobody knows.
+    const bad = [
+      datagram(0, 1, 2),
+      wrong,
+      request(3).subarray(0, 60),
+      ...about(LOCAL + 1).map(encoded),
+    ];
+    for (const bytes of bad) peer.send(bytes);
+    receive(rx);
+    assertEquals([mgmt, m.counters[Counter.mgmtRefused]], [[], bad.length]);
+    // A reply may be for a flow that is being given up.
+    const reply = {
+      requesterEid: LOCAL + 1,
+      responderEid: 5,
+      response: 0,
+      data: new Uint8Array(0),
+    };
+    const good = [...about(LOCAL), { kind: "flow_reply", ...reply } as const].map(encoded);
+    for (const bytes of good) peer.send(bytes);
+    receive(rx);
+    assertEquals(mgmt.map(({ bytes }) => bytes), good);
+  });
+});
+
 Deno.test("a flood of management is bounded", () => {
   withShim(({ m, rx, peer, mgmt }) => {
-    for (let i = 0; i < MGMT_PENDING_MAX + 200; i++) {
-      peer.send(datagram(0, i));
+    for (let i = 0; i < MGMT_PENDING_MAX; i++) {
+      peer.send(request(i + 1));
       rx.turn(0);
     }
     receive(rx);
-    assertEquals(mgmt.length, MGMT_PENDING_MAX);
-    assertEquals(m.counters[Counter.mgmtDropped], 200);
+    // One address has a quarter.
+    assertEquals(mgmt.length, MGMT_PENDING_MAX / 4);
+    assertEquals(m.counters[Counter.mgmtDropped], MGMT_PENDING_MAX * 3 / 4);
   });
 });
 
