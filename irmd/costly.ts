@@ -19,6 +19,8 @@ const THREADS_MAX = 4;
 const IDLE_MS = 10_000;
 /** Longest signatures take seconds, on a busy host a minute; what takes longer hangs, ms. */
 const HANGS_MS = 300_000;
+/** Longest time that a timer takes, ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What waits for its turn, or is being done. */
 interface Item extends Waiting {
@@ -45,6 +47,8 @@ export interface Asker {
   readonly uid: number;
   /** Whether anybody waits for the flow still. */
   readonly wanted: () => boolean;
+  /** How long it will be wanted at most, ms; undefined where nobody can say. */
+  readonly leftMs?: () => number;
 }
 
 function startThread(): Worker {
@@ -70,10 +74,21 @@ export class Costly implements Disposable {
 
   /** Does what is costly of one flow. */
   for(asker: Asker): CostlyWork {
-    return new FlowWork((job, wanted) => this.#enter(asker.uid, job, wanted), asker.wanted);
+    return new FlowWork((job) => this.#enter(asker, job));
   }
 
-  #enter(uid: number, job: CostlyJob, wanted: () => boolean): Promise<CostlyReport> {
+  async #enter({ uid, wanted, leftMs }: Asker, job: CostlyJob): Promise<CostlyReport> {
+    const ms = leftMs?.() ?? Infinity;
+    // A moment later, so that it is over by the clock of who wants it.
+    const timer = ms < TIMER_MS_MAX ? setTimeout(() => this.sweep(), ms + 1) : undefined;
+    try {
+      return await this.#queued(uid, job, wanted);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #queued(uid: number, job: CostlyJob, wanted: () => boolean): Promise<CostlyReport> {
     return new Promise((resolve) => {
       const item: Item = { job, wanted, end: resolve, left: () => resolve(UNWANTED) };
       if (this.#closed || !this.#queue.enter(uid, item)) {
@@ -88,9 +103,13 @@ export class Costly implements Disposable {
     });
   }
 
-  /** What nobody waits for any more leaves; called now and then. */
+  /**
+   * What nobody waits for any more leaves; called now and then. Whose work is being done is told at once, too: the thread
+   * goes on, since it cannot be stopped within a signature, and what it finds is nobody's.
+   */
   sweep(): void {
     this.#queue.sweep();
+    for (const { item } of this.#busy) if (item?.wanted() === false) item.left();
   }
 
   #pump(): void {
@@ -169,10 +188,7 @@ export class Costly implements Disposable {
 class FlowWork implements CostlyWork {
   #refusal: string | undefined;
 
-  constructor(
-    private readonly enter: (job: CostlyJob, wanted: () => boolean) => Promise<CostlyReport>,
-    private readonly wanted: () => boolean,
-  ) {}
+  constructor(private readonly enter: (job: CostlyJob) => Promise<CostlyReport>) {}
 
   get refusal(): string | undefined {
     return this.#refusal;
@@ -180,7 +196,7 @@ class FlowWork implements CostlyWork {
 
   async run(job: CostlyJob): Promise<CostlyParts> {
     if (this.#refusal !== undefined) return [];
-    const outcome = await this.enter(job, this.wanted);
+    const outcome = await this.enter(job);
     if (outcome.kind === "done") return outcome.parts;
     this.#refusal = outcome.cause;
     return [];

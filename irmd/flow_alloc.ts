@@ -132,6 +132,7 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     const done = await oap.complete(outcome.response);
     if (isOapFailure(done)) {
       giveUp(d, flow, proc.pid);
+      if (d.nowMs() >= q.endMs) return timedOut(dst);
       d.log.error(`OAP completion failed for ${dst}.`);
       return failed(-Errno.ECRYPT, "oap", done.reason);
     }
@@ -146,6 +147,7 @@ function askerOf(d: Daemon, q: AllocRequest): Asker {
   return {
     uid: uid === d.ownUid ? 0 : uid,
     wanted: () => !q.client.gone && d.nowMs() < q.endMs,
+    leftMs: () => q.endMs - d.nowMs(),
   };
 }
 
@@ -235,6 +237,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   const done = await oap.complete(end.response);
   if (isOapFailure(done)) {
     giveUp(d, flow, proc.pid);
+    if (d.nowMs() >= q.endMs) return timedOut(dst);
     d.log.error(`OAP completion failed for ${dst}.`);
     return failed(-Errno.ECRYPT, "oap", done.reason);
   }

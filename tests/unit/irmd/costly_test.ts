@@ -207,6 +207,31 @@ Deno.test("threads: a user whose share is taken is told so, others are served", 
   assertEquals(waiting.length, 8);
 });
 
+for (const by of ["deadline", "sweep"]) {
+  Deno.test(`threads: who waits no longer hears so while its work is done (${by}); its thread is at work still`, async () => {
+    // Its first work ends when it hears something else.
+    const slow = `let n = 0;
+      onmessage = () => { if (n++ > 0) postMessage({ kind: "done", parts: [new Uint8Array(1)] }); };`;
+    const worker = thread(slow);
+    using c = costly(() => worker);
+    let over = false;
+    const leftMs = by === "deadline" ? { leftMs: () => 1 } : {};
+    const work = c.for({ uid: 1000, wanted: () => !over, ...leftMs });
+    const done = work.run(JOB);
+    over = true;
+    if (by === "sweep") c.sweep();
+    assertEquals(await done, []);
+    assert(work.refusal?.startsWith("nobody waits"), work.refusal);
+    assertEquals(c.share.heldBy(1000), 1);
+    // The next of this user waits for its turn, and gets what is its own.
+    const next = c.for(asker);
+    const result = next.run(JOB);
+    assertEquals(c.share.heldBy(1000), 2);
+    worker.postMessage(undefined);
+    assertEquals([(await result).length, next.refusal, c.share.heldBy(1000)], [1, undefined, 0]);
+  });
+}
+
 Deno.test("exchanges are shared as the configuration says", () => {
   assertEquals(sharesOf({}, 1024, 2 ** 20).exchanges.total, TOTALS.exchanges);
   assertEquals(sharesOf({ exchanges: 20 }, 1024, 2 ** 20).exchanges.total, 20);
