@@ -10,7 +10,7 @@
 import { Counter } from "./table.ts";
 
 /** Management messages that may wait for the main thread, in all. */
-export const MGMT_PENDING_MAX = 1024;
+export const MGMT_PENDING_MAX = 2048;
 /** Of one network. */
 const NETWORK_MAX = MGMT_PENDING_MAX / 2;
 /** Places of either kind. */

@@ -22,6 +22,9 @@ import { DATA_QUEUE, ORDERS_FLOW } from "./table.ts";
 /** Packets of one flow in a row. */
 export const BURST = 8;
 
+/** Flows served before the next look at events: a ring that never gets empty must not keep others waiting. */
+export const ROUND = 256;
+
 /** Longest and shortest time between two looks at all flows, ns. */
 const SWEEP_MAX_NS = 1e9;
 const SWEEP_MIN_NS = 1e6;
@@ -52,10 +55,14 @@ export abstract class FlowLoop {
     while (this.turn(Infinity));
   }
 
-  /** Wait for events, at most until `deadlineNs`, and handle them all. False after the order to stop. */
+  /**
+   * Wait for events, at most until `deadlineNs`, and handle them, all but those of flows that never get empty. False after
+   * the order to stop.
+   */
   turn(deadlineNs: number): boolean {
-    this.#spinner.spin();
-    const until = Math.min(deadlineNs, this.#sweepAtNs);
+    const rested = this.#ready.isEmpty;
+    if (rested) this.#spinner.spin();
+    const until = rested ? Math.min(deadlineNs, this.#sweepAtNs) : 0;
     const n = Math.max(0, this.#set.wait(DATA_QUEUE, this.#events, until));
     let orders = n === EVENTS_MAX;
     for (let i = 0; i < n; i++) {
@@ -69,11 +76,11 @@ export abstract class FlowLoop {
       orders = true;
     }
     if (!this.#ready.isEmpty) {
-      do {
+      for (let k = 0; k < ROUND && !this.#ready.isEmpty; k++) {
         const flowId = this.#ready.take();
         const port = this.ports.get(flowId);
         if (port !== undefined && this.move(port, BURST)) this.#ready.add(flowId);
-      } while (!this.#ready.isEmpty);
+      }
       this.flush();
       this.#spinner.busy();
     }

@@ -246,7 +246,7 @@ export class Port {
     this.rx.setAcl(Acl.FLOWDOWN);
     this.tx.setAcl(Acl.FLOWDOWN);
     this.#set.notify(this.flowId, FlowEvent.DEALLOC);
-    for (let off = this.rx.read(); off >= 0; off = this.rx.read()) this.pool.remove(off);
+    this.rx.drain((off) => this.pool.remove(off));
   }
 
   close(): void {

@@ -28,6 +28,8 @@ const FULL_TRIES_MAX = 20;
 const FULL_PAUSE_NS = 50e3;
 /** Longest uninterrupted wait, ns, so that a set whose mutex was lost is noticed. */
 const WAIT_SLICE_NS = 1e9;
+/** Wake-ups without an event in a row that are believed; a few are {@linkcode FlowSetShm.wake}'s. */
+const HOLLOW_MAX = 32;
 
 /** Name of the flow set of a process. */
 export function flowSetName(instance: Instance, pid: number): string {
@@ -39,6 +41,8 @@ export class FlowSetShm implements Disposable {
   i32: Int32Array<ArrayBuffer>;
   /** Events dropped because a queue stayed full. */
   dropped = 0;
+  /** Wake-ups in a row that came before their time and for nothing. */
+  #hollow = 0;
   readonly #mapping: Mapping;
   readonly #mutex: Mutex;
   readonly #conds: Cond[] = [];
@@ -219,7 +223,13 @@ export class FlowSetShm implements Disposable {
         // Nobody woke us for what is there, or another waiter is counted where there is but one: it was written over.
         const cond = this.#conds[idx]!;
         if (i32[at] !== 0 || !cond.idle) cond.init();
+        this.#hollow = 0;
       } else if (i32[at] === 0) {
+        // It was written over so that it wakes whoever waits at once, always.
+        if (++this.#hollow >= HOLLOW_MAX) {
+          this.#conds[idx]!.init();
+          this.#hollow = 0;
+        }
         this.#mutex.unlock();
         return 0;
       }
@@ -228,6 +238,7 @@ export class FlowSetShm implements Disposable {
     const n = queued > EVENTS_MAX ? EVENTS_MAX : queued;
     const first = (L.EVENTS >> 2) + idx * EVENTS_MAX * 2;
     for (let k = 0; k < n * 2; k++) out[k] = i32[first + k]!;
+    this.#hollow = 0;
     i32[at + 1] = 0;
     Atomics.store(i32, at, 0);
     this.#mutex.unlock();

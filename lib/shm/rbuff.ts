@@ -31,6 +31,8 @@ const ACL = L.ACL >> 2;
  * does nothing at all, so a waiter looks at the ACL this often.
  */
 const WAIT_SLICE_NS = 20e6;
+/** Wake-ups for nothing in a row that are believed; a few are those of changed rights. */
+const HOLLOW_MAX = 32;
 
 /** Name of the rbuff that `pid` reads on a flow. */
 export function rbuffName(instance: Instance, pid: number, flowId: number): string {
@@ -44,6 +46,8 @@ export class Rbuff implements Disposable {
   readonly #mutex: Mutex;
   readonly #add: Cond;
   readonly #del: Cond;
+  /** Wake-ups in a row that came before their time and for nothing. */
+  #hollow = 0;
 
   private constructor(mapping: Mapping) {
     assertLayout();
@@ -185,7 +189,13 @@ export class Rbuff implements Disposable {
     cond.wait(this.#mutex, until);
     // Nobody woke us for what happened: what the condition knew of its waiters was written over.
     const moved = i32[HEAD] !== head || i32[TAIL] !== tail;
-    if (moved && monotonicNs() >= until) cond.init();
+    const late = monotonicNs() >= until;
+    this.#hollow = moved || late ? 0 : this.#hollow + 1;
+    // The other way round it wakes whoever waits at once, always.
+    if ((moved && late) || this.#hollow >= HOLLOW_MAX) {
+      cond.init();
+      this.#hollow = 0;
+    }
     return 0;
   }
 

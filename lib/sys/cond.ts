@@ -58,6 +58,9 @@ const EVERYBODY = 0x7fffffff;
 /** Times the processor is given up before napping; the less when our patience is used up. */
 const YIELDS_MAX = 2000;
 const YIELDS_MIN = 50;
+/** Longest time for them, ns, looked at after so many: on a host with much other work each lasts for milliseconds. */
+const YIELD_NS = 100e6;
+const YIELDS_LOOK = 50;
 /** Times a signal may be snatched away before a waiter calls itself woken. */
 const SNATCHES_MAX = 100;
 
@@ -259,9 +262,14 @@ export class Cond {
   /** Waits for `done`, which is a matter of nanoseconds for others that run. False: it did not happen. */
   #soon(done: () => boolean): boolean {
     const yields = this.#patience.over ? YIELDS_MIN : YIELDS_MAX;
-    for (let k = 0; k < yields; k++) {
+    let untilNs = 0;
+    for (let k = 1; k <= yields; k++) {
       if (done()) return true;
       yieldCpu();
+      if (k % YIELDS_LOOK !== 0) continue;
+      const nowNs = monotonicNs();
+      if (untilNs === 0) untilNs = nowNs + YIELD_NS;
+      if (nowNs >= untilNs) break;
     }
     return this.#patience.await(done);
   }

@@ -11,7 +11,7 @@
  * no suspension point between.
  */
 
-import { yieldCpu } from "./clock.ts";
+import { monotonicNs, yieldCpu } from "./clock.ts";
 import { entryOf, futexUnlockPi, futexWake, LockOwner, threadExists } from "./futex.ts";
 import type { Mapping } from "./mman.ts";
 import { Patience } from "./patience.ts";
@@ -47,6 +47,13 @@ const LOOKS_MAX = navigator.hardwareConcurrency > 1 ? 200 : 0;
 const YIELDS_MAX = 2000;
 /** The same for a mutex that has used up our patience. */
 const YIELDS_MIN = 50;
+/**
+ * After so many of them we look whether the holder is there at all, and at the clock: on a host with much other work each
+ * lasts for milliseconds.
+ */
+const YIELDS_LOOK = 50;
+/** Longest time for all of them, ns. */
+const YIELD_NS = 100e6;
 
 /** A view of a mutex in mapped memory, for one thread. */
 export class Mutex {
@@ -113,17 +120,29 @@ export class Mutex {
       if (Atomics.load(this.#words, this.#lock) === 0 && this.#take(0)) return true;
     }
     const yields = this.#patience?.over ? YIELDS_MIN : YIELDS_MAX;
-    for (let k = 0; k < yields; k++) {
+    let untilNs = 0;
+    for (let k = 1; k <= yields; k++) {
       yieldCpu();
       const word = Atomics.load(this.#words, this.#lock);
       // Of a mutex with priority inheritance and waiters the kernel makes one of them the owner.
       const free = word === 0 || ((word & OWNER_DIED) !== 0 && !(this.inherit && word < 0));
       if (free && this.#take(word)) return word === 0;
+      if (k % YIELDS_LOOK !== 0) continue;
+      const nowNs = monotonicNs();
+      if (untilNs === 0) untilNs = nowNs + YIELD_NS;
+      if (nowNs >= untilNs || this.#isForged(word)) break;
     }
     return this.#lockLate();
   }
 
-  /** The lock is held for about a millisecond already. */
+  /** Whether a lock word names a holder that is nowhere, or us: the kernel marks those of threads that died. */
+  #isForged(word: number): boolean {
+    const holder = word & TID;
+    if (holder === 0 || (word & OWNER_DIED) !== 0) return false;
+    return holder === this.#self.tid || !threadExists(holder);
+  }
+
+  /** The lock is held for about a millisecond already, or by nobody. */
   #lockLate(): boolean {
     const { tid } = this.#self;
     this.#patience ??= new Patience();

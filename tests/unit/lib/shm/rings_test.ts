@@ -262,6 +262,41 @@ Deno.test("rings and sets go on after the owner of their lock died", () => {
   });
 });
 
+Deno.test("a condition that was written over so that nobody sleeps on it is made anew", () => {
+  const spoil = (i32: Int32Array, at: number) => i32.fill(0x55555555, at >> 2, (at + 48) >> 2);
+  withSet((set) => {
+    const out = new Int32Array(EVENTS_MAX * 2);
+    spoil(set.i32, FlowSetLayout.CONDS + 48);
+    let woken = 0;
+    while (woken < 100 && set.wait(1, out, monotonicNs() + 50e6) === 0) woken += 1;
+    assert(woken < 100, "every wait ends at once");
+    set.add(1, 5);
+    set.notify(5, 1);
+    assertEquals(set.wait(1, out, monotonicNs() + 1e9), 1);
+  });
+  withRbuff((r) => {
+    spoil(r.i32, RbuffLayout.ADD);
+    const isFresh = () => r.i32[(RbuffLayout.ADD >> 2) + 9] === 3;
+    for (let k = 0; k < 20 && !isFresh(); k++) {
+      assertEquals(r.readBlocking(monotonicNs() + 50e6), -Errno.ETIMEDOUT);
+    }
+    assert(isFresh());
+    r.write(512);
+    assertEquals(r.readBlocking(monotonicNs() + 1e9), 512);
+  });
+});
+
+Deno.test("a lock that names a holder that is nowhere is taken over", () => {
+  withSet((set) => {
+    set.add(1, 5);
+    for (const word of [0x3ffffff0, 0x3ffffff0 | 0x80000000]) {
+      set.i32[FlowSetLayout.LOCK >> 2] = word;
+      assertEquals(set.notify(5, 1), 0);
+    }
+    assertEquals(set.pending(1), 2);
+  });
+});
+
 Deno.test("a set's lock that libc calls lost for ever is an ordinary lock to us", () => {
   withShm((instance, defer) => {
     const set = FlowSetShm.create(instance, 4711);
