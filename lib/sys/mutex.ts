@@ -135,11 +135,10 @@ export class Mutex {
     return this.#lockLate();
   }
 
-  /** Whether a lock word names a holder that is nowhere, or us: the kernel marks those of threads that died. */
+  /** Whether a lock word names a holder that is nowhere, or us: the kernel takes the names of threads that die away. */
   #isForged(word: number): boolean {
     const holder = word & TID;
-    if (holder === 0 || (word & OWNER_DIED) !== 0) return false;
-    return holder === this.#self.tid || !threadExists(holder);
+    return holder !== 0 && (holder === this.#self.tid || !threadExists(holder));
   }
 
   /** The lock is held for about a millisecond already, or by nobody. */

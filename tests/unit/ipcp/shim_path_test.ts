@@ -11,7 +11,7 @@ import { ShimTx } from "../../../ipcp/shim/data/tx.ts";
 import { receivingWire, SegmentWire } from "../../../ipcp/udp/data/wire.ts";
 import { Counter, Order } from "../../../ipcp/data/table.ts";
 import { MGMT_PENDING_MAX } from "../../../ipcp/data/crossing.ts";
-import { type ShimMgmt } from "../../../lib/wire/shim_mgmt.ts";
+import type { ShimMgmt } from "../../../lib/wire/shim_mgmt.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import { QOS_ZERO } from "../../../lib/qos.ts";
 import { withShm } from "../../support/shm.ts";
