@@ -1,6 +1,6 @@
 /**
  * The queue of management messages from the network to the main thread, shared by where they come from, so that a flood
- * leaves room for others. Pure.
+ * leaves room for others.
  *
  * A network may have as many waiting as there are places left, so others always find one; of the half that one network
  * has at most, each of its addresses may have as many as are left of that. Networks and addresses are counted in places
