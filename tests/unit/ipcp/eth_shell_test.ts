@@ -119,7 +119,8 @@ for (const dix of [true, false]) {
       ]);
       const { device: _, ...link } = w.crew.workers[1]!.init!.extra as EthLink;
       const to = sockaddrLl(7, protocol, BROADCAST);
-      assertEquals(link, { fd: socket.fd, dix, ethertype: protocol, to, payloadMax: 9216 });
+      const sizes = { payloadMax: 9216, hashBytes: 32 };
+      assertEquals(link, { fd: socket.fd, dix, ethertype: protocol, to, ...sizes });
       const { index, mac, payloadMax } = deviceOf(w);
       assertEquals([index, mac, payloadMax], [7, MAC_A, 1500 - (dix ? 4 : 3)]);
       // Nothing is to be told: the device can be used.
