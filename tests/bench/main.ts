@@ -4,16 +4,16 @@
  * the C prototype where `OURO_PROTOTYPE` names one. Prints ratios and the goals; asserts nothing.
  *
  * Figures are medians of slices; "best" is the tenth percentile, which shows what other work on the
- * machine took. `deno task bench flow` runs one part: table, ipcp, flow, irmd,
- * frct, flows, security. `--rounds 1 --file-mb 20` makes `table` short. `table` measures works as an application does them beside TCP (`table/main.ts`, which has
- * options) and writes `bench.json`; `deno task bench:doc` makes the table of `docs/performance.md` from it.
+ * machine took. `deno task bench flow` runs one part: table, ipcp, flow, irmd, frct, flows, security. `table` measures
+ * works as an application does them beside TCP and writes `bench.json`, of which `deno task bench:doc` makes the table
+ * of `docs/performance.md`; `--rounds 1 --file-mb 20` makes it short.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl } from "@std/path";
 import { ouro, RunningProcess, TestNode } from "../support/node.ts";
 import { canMakeNetns } from "../support/netns.ts";
-import { line, reported } from "./figures.ts";
+import { line, refuseOption, reported } from "./figures.ts";
 import { prototypeBusyRoundTripUs } from "./prototype.ts";
 
 /** What a peer printed as its figures. */
@@ -179,7 +179,7 @@ async function onNode(part: (node: TestNode) => Promise<void>): Promise<void> {
 }
 
 if (import.meta.main) {
-  const args = parseArgs(Deno.args, { string: ["rounds", "file-mb"] });
+  const args = parseArgs(Deno.args, { string: ["rounds", "file-mb"], unknown: refuseOption });
   const extent = ["rounds", "file-mb"].flatMap((o) => args[o] ? [`--${o}`, `${args[o]}`] : []);
   const gc = "--v8-flags=--expose-gc";
   const parts: Record<string, () => Promise<void>> = {

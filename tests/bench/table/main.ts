@@ -10,7 +10,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { canMakeNetns } from "../../support/netns.ts";
-import { line } from "../figures.ts";
+import { line, refuseOption } from "../figures.ts";
 import { type BenchFile, machine, readBench } from "./file.ts";
 import { canPin } from "./hosts.ts";
 import { moreParts } from "./more.ts";
@@ -20,6 +20,7 @@ import { tunnelParts } from "./tunnels.ts";
 const args = parseArgs(Deno.args, {
   string: ["rounds", "file-mb", "json"],
   default: { rounds: "5", "file-mb": "200", json: "bench.json" },
+  unknown: refuseOption,
 });
 const extent = { rounds: Number(args.rounds), fileBytes: Number(args["file-mb"]) * 1e6 };
 const all = { ...PARTS, ...tunnelParts, ...moreParts };
