@@ -24,6 +24,8 @@ const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 /** A test run that takes longer than this hangs on the fault: that is noticed, too. */
 const LIMIT_MS = 120_000;
 const E2E_LIMIT_MS = 900_000;
+/** How long a unit test waits for what a fault may have kept from happening. */
+const DEADLINE_MS = 10_000;
 
 /** What a copy needs besides the rooms themselves. */
 const LEFT_OUT = new Set([".git", "dist", "node_modules"]);
@@ -47,7 +49,10 @@ async function noticed(dir: string, tests: readonly string[], limitMs: number): 
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", "--quiet", "--fail-fast", module],
     cwd: dir,
-    env: { OURO_BINARY: "" }, // Programs run from the broken source.
+    env: {
+      OURO_BINARY: "", // Programs run from the broken source.
+      ...(limitMs === LIMIT_MS ? { OURO_TEST_DEADLINE_MS: String(DEADLINE_MS) } : {}),
+    },
     stdout: "null",
     stderr: "null",
     stdin: "null",

@@ -2,9 +2,10 @@
 
 /**
  * Deadline of a wait, ms: long enough for a machine with much other work, it only limits failures. Tests give another
- * one only where being late is what would be wrong, and a longer one for whole builds.
+ * one only where being late is what would be wrong, and a longer one for whole builds. Who breaks
+ * things on purpose sets a shorter one.
  */
-export const DEADLINE_MS = 120_000;
+export const DEADLINE_MS = Number(Deno.env.get("OURO_TEST_DEADLINE_MS") ?? 120_000);
 
 /** Polls until `condition` gives something other than false or undefined, and returns that. */
 export async function until<T>(
