@@ -307,6 +307,7 @@ shellTest(
     assertEquals(w.irm.said("status").at(-1)?.[2], cause);
     assert(w.lines.some((line) => line.startsWith("WW Device va is gone")));
     assert(!w.lines.includes("II Device va is down."));
+    assertStringIncludes(JSON.stringify(await ipcp.query(SRV)), cause);
     // News of the old index concern nobody any more.
     kernel.tell(linkNews("vb", { ...UP, mtu: 900 }));
     assertEquals(deviceOf(w).payloadMax, 1496);
@@ -315,6 +316,10 @@ shellTest(
     kernel.set("va", again);
     assertEquals([socket.bound, app.events()], [[], []]);
     kernel.stuck = false;
+    // Without a carrier it is of no use yet.
+    kernel.set("va", { ...again, running: false });
+    assertEquals(app.events(), []);
+    assertStringIncludes(JSON.stringify(await ipcp.query(SRV)), "device va is down");
     kernel.set("va", again);
     assertEquals(socket.bound, [sockaddrLl(9, ETHERTYPE, new Uint8Array(6))]);
     const { index, payloadMax } = deviceOf(w);
