@@ -17,7 +17,11 @@ import { POLICY_EXPORTS } from "../ipcp/unicast/policy/mod.ts";
 import { POLICY_WORDS } from "../lib/codes.ts";
 import type { SimPolicies } from "../sim/node.ts";
 import { graphml, type Topology } from "../sim/topology.ts";
+import { otherOptions, refuse, wholeOption } from "./options.ts";
 import { drawScenario, type Fault, FAULTS, type Outcome, runScenario } from "../sim/scenario.ts";
+
+const USAGE = "deno task sim [--seed N | --seeds N --first N] [--faults cut,down,…] [--map FILE] " +
+  POLICY_WORDS.map((word) => `[--${word} FILE]`).join(" ");
 
 /** Failing seeds shown before we stop. */
 const FAILURES_MAX = 10;
@@ -74,16 +78,26 @@ function tell(seed: number, outcome: Outcome | Error, options: string): void {
 
 const args = parseArgs(Deno.args, {
   string: ["seeds", "seed", "first", "faults", "map", ...POLICY_WORDS],
+  unknown: otherOptions(USAGE),
 }) as Partial<Record<"seeds" | "seed" | "first" | "faults" | "map" | PolicyWord, string>>;
+/** Seeds are 32 bits wide. */
+const whole = (name: "seed" | "first" | "seeds", otherwise: number, least = 0): number => {
+  const text = args[name];
+  return text === undefined ? otherwise : wholeOption(name, text, least, 2 ** 32 - 1, USAGE);
+};
+const chosen: readonly string[] = args.faults?.split(",") ?? FAULTS;
+const noFault = chosen.find((word) => !(FAULTS as readonly string[]).includes(word));
+if (noFault !== undefined) {
+  refuse(`--faults ${noFault}: there is no such fault (${FAULTS.join(", ")})`, USAGE);
+}
 const policies = await loadPolicies(args);
-const chosen = args.faults?.split(",") ?? FAULTS;
 const faults = FAULTS.filter((f) => chosen.includes(f));
 const map = args.map === undefined ? undefined : readMap(args.map);
 const options = (["faults", "map", ...POLICY_WORDS] as const)
   .map((o) => args[o] === undefined ? "" : ` --${o} ${args[o]}`).join("");
 
 if (args.seed !== undefined) {
-  const seed = Number(args.seed);
+  const seed = whole("seed", 0);
   const outcome = run(seed, faults);
   if (outcome instanceof Error || outcome.violations.length > 0) {
     tell(seed, outcome, options);
@@ -94,8 +108,8 @@ if (args.seed !== undefined) {
     console.log({ ...scenario, topology: scenario.topology.name }, numbers);
   }
 } else {
-  const first = Number(args.first ?? 1);
-  const seeds = Number(args.seeds ?? 1000);
+  const first = whole("first", 1);
+  const seeds = whole("seeds", 1000, 1);
   const from = performance.now();
   let failed = 0;
   let virtualUs = 0;

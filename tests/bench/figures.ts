@@ -52,10 +52,3 @@ export function reported<F>(out: string): F | undefined {
 export function line(what: string, value: string, note = ""): void {
   console.log(`${what.padEnd(44)} ${value.padStart(16)}  ${note}`);
 }
-
-/** For `parseArgs`: ends the bench at an option that it does not have, before hours are measured without it. */
-export function refuseOption(word: string): boolean {
-  if (!word.startsWith("-")) return true;
-  console.error(`Cannot bench with ${word}: [--rounds N] [--file-mb N] [--json FILE] [PART…]`);
-  Deno.exit(2);
-}

@@ -13,8 +13,11 @@ import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl } from "@std/path";
 import { ouro, RunningProcess, TestNode } from "../support/node.ts";
 import { canMakeNetns } from "../support/netns.ts";
-import { line, refuseOption, reported } from "./figures.ts";
+import { otherOptions } from "../../scripts/options.ts";
+import { line, reported } from "./figures.ts";
 import { prototypeBusyRoundTripUs } from "./prototype.ts";
+
+const USAGE = "deno task bench [--rounds N] [--file-mb N] [PART…]";
 
 /** What a peer printed as its figures. */
 type Figures = Record<string, number>;
@@ -179,7 +182,10 @@ async function onNode(part: (node: TestNode) => Promise<void>): Promise<void> {
 }
 
 if (import.meta.main) {
-  const args = parseArgs(Deno.args, { string: ["rounds", "file-mb"], unknown: refuseOption });
+  const args = parseArgs(Deno.args, {
+    string: ["rounds", "file-mb"],
+    unknown: otherOptions(USAGE),
+  });
   const extent = ["rounds", "file-mb"].flatMap((o) => args[o] ? [`--${o}`, `${args[o]}`] : []);
   const gc = "--v8-flags=--expose-gc";
   const parts: Record<string, () => Promise<void>> = {

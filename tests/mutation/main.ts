@@ -13,6 +13,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
+import { otherOptions } from "../../scripts/options.ts";
 import { Prng } from "../../sim/prng.ts";
 import { joinedModule } from "../joined.ts";
 import { endToEndTests } from "./end_to_end.ts";
@@ -20,6 +21,8 @@ import { filesBelow, testsByFile } from "./graph.ts";
 import { type Mutant, mutantsOf, withMutant } from "./mutants.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const USAGE = "deno task mutate [--count N] [--seed N] [--rooms ROOM,…] [--places FILE:LINE,…] " +
+  "[--tests N] [--e2e]";
 
 /** A test run that takes longer than this hangs on the fault: that is noticed, too. */
 const LIMIT_MS = 120_000;
@@ -67,6 +70,7 @@ async function main(): Promise<number> {
   const options = parseArgs(Deno.args, {
     string: ["count", "seed", "rooms", "tests", "places"],
     boolean: ["e2e"],
+    unknown: otherOptions(USAGE),
     default: { count: "100", seed: "1", rooms: "ipcp,irmd,lib/flow,security", tests: "12" },
   });
   const random = new Prng(Number(options.seed));

@@ -10,19 +10,24 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { canMakeNetns } from "../../support/netns.ts";
-import { line, refuseOption } from "../figures.ts";
+import { otherOptions, wholeOption } from "../../../scripts/options.ts";
+import { line } from "../figures.ts";
 import { type BenchFile, machine, readBench } from "./file.ts";
 import { canPin } from "./hosts.ts";
 import { moreParts } from "./more.ts";
 import { PARTS, type Row } from "./rows.ts";
 import { tunnelParts } from "./tunnels.ts";
 
+const USAGE = "tests/bench/table/main.ts [--rounds N] [--file-mb N] [--json FILE] [PART…]";
 const args = parseArgs(Deno.args, {
   string: ["rounds", "file-mb", "json"],
   default: { rounds: "5", "file-mb": "200", json: "bench.json" },
-  unknown: refuseOption,
+  unknown: otherOptions(USAGE),
 });
-const extent = { rounds: Number(args.rounds), fileBytes: Number(args["file-mb"]) * 1e6 };
+const extent = {
+  rounds: wholeOption("rounds", args.rounds, 1, 1000, USAGE),
+  fileBytes: wholeOption("file-mb", args["file-mb"], 1, 100_000, USAGE) * 1e6,
+};
 const all = { ...PARTS, ...tunnelParts, ...moreParts };
 /** Whether a part has two hosts. */
 const needsHosts = (name: string) =>
