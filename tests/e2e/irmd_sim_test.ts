@@ -70,7 +70,16 @@ async function acceptedFlow(s: Sim): Promise<number> {
   const hash = nameHash(HashAlgo.MD5, "n2") as Uint8Array;
   const arrived = await s.ipcp.irm(arrival(s.ipcp, hash, await oapRequest(s.node, "n2")));
   assertEquals([arrived?.result, (await accepted)?.result], [0, 0], arrived?.error?.cause);
+  await responseAtIpcp(s);
   return arrived!.flowInfo!.id;
+}
+
+/** The IRMd's word to the IPCP on a flow that came over it: it may be later than the replies to both others. */
+function responseAtIpcp(s: Sim, got: IpcpMsg[] = []): Promise<IpcpMsg> {
+  return until("response to the IPCP", async () => {
+    got.push(...await s.ipcp.asked());
+    return got.find((m) => m.code === IpcpCode.IPCP_FLOW_ALLOC_RESP);
+  });
 }
 
 /** Tells the IPCP how to behave and sends the request; resolves to a check of what came of it. */
@@ -121,10 +130,7 @@ async function startSim(s: Sim, v: IrmdVector): Promise<() => Promise<void>> {
     if (accepted !== undefined) {
       const wanted = goesOn ? { result: -Errno.ETIMEDOUT } : acceptReply!;
       checkReply(s, v, await accepted, wanted);
-      const resp = await until("response to the IPCP", async () => {
-        got.push(...await s.ipcp.asked());
-        return got.find((m) => m.code === IpcpCode.IPCP_FLOW_ALLOC_RESP);
-      });
+      const resp = await responseAtIpcp(s, got);
       assertEquals(resp.flowId, s.lastId);
       assertEquals(resp.pk !== undefined, resp.response === 0, "pk only with response 0");
     }
