@@ -40,6 +40,9 @@ export class App {
     this.set.add(0, flowId);
     defer(() => mine.close());
     defer(() => theirs.close());
+    for (const pid of [this.pid, IPCP_PID]) {
+      defer(() => void Rbuff.unlink(this.i, pid, flowId));
+    }
     return new AppFlow(this, flowId, mine, theirs);
   }
 
