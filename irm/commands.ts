@@ -65,7 +65,7 @@ export const NOUNS: Readonly<
     verbIsKey: false,
   },
   wait: {
-    verbs: { name: wait.name, layer: wait.layer, ipcp: wait.ipcp },
+    verbs: { name: wait.name, layer: wait.layer, ipcp: wait.ipcp, irmd: wait.irmd },
     hint: "irm wait help",
     verbIsKey: true,
   },

@@ -58,6 +58,7 @@ Waiting, for scripts: until it is so, or the time is up (exit code 2)
   irm wait name NAME [timeout SECONDS]
   irm wait layer LAYER [members N] [timeout SECONDS]
   irm wait ipcp IPCP [timeout SECONDS]
+  irm wait irmd [timeout SECONDS]
 
 Words may be shortened as long as the first that fits is meant: irm b prog oping n oping.
 In names of IPCPs and layers a * stands for anything. Why something failed is told on
@@ -237,6 +238,7 @@ const GRAMMAR: Grammar = {
         name: { operands: [NAME], options: [TIMEOUT] },
         layer: { operands: [LAYER], options: [key("members", TEXT), TIMEOUT] },
         ipcp: { operands: [IPCP], options: [TIMEOUT] },
+        irmd: { options: [TIMEOUT] },
         help: HELP,
       },
     },

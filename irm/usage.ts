@@ -131,6 +131,7 @@ where TYPE = {unicast local udp4 udp6 eth-llc eth-dix}
                 layer <layer> [members <number> (default: 2)]
                                          until so many members can be reached
                 ipcp <ipcp name>         until the IPCP is in a layer
+                irmd                     until the IRMd answers
                 [timeout <seconds> (default: 20)]
 `,
   "save": `Usage: irm save [<file> (default: standard output)]

@@ -1,7 +1,8 @@
 /**
- * `irm wait name | layer | ipcp`: blocks until something can be used, so that scripts need no `sleep`. Ours.
+ * `irm wait name | layer | ipcp | irmd`: blocks until something can be used, so that scripts need no `sleep`. Ours.
  *
- * Exit code 0 when it is so, 2 when it was not within the time, 1 for words that make no sense or no IRMd.
+ * Exit code 0 when it is so, 2 when it was not within the time, 1 for words that make no sense or, unless
+ * it is what is waited for, no IRMd.
  */
 
 import { Errno, OuroError } from "../lib/errno.ts";
@@ -118,5 +119,24 @@ export async function ipcp(ctx: Context, args: readonly string[]): Promise<numbe
     const found = (await ctx.admin.listIpcps()).filter((i) => i.name === wanted);
     if (found.length === 0) return "there is no IPCP of that name (irm ipcp list)";
     return found.some((i) => i.layer !== NOT_ENROLLED) ? undefined : "it is in no layer yet";
+  });
+}
+
+/** `irmd [timeout SECONDS]`: the IRMd answers; for scripts that have just started it. */
+export async function irmd(ctx: Context, args: readonly string[]): Promise<number> {
+  const parsed = parsePairs(args.slice(1), { keys: ["timeout"] });
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait irmd", parsed.known);
+  if (parsed.kind === "missing") return usage(ctx, "wait", whatIsMissing(parsed, []));
+  const timeout = lastValue(parsed.pairs, "timeout");
+  const timeoutS = secondsOf(timeout);
+  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
+  return await waitUntil(ctx, "reach the IRMd", timeoutS, async () => {
+    try {
+      await ctx.admin.listNames();
+      return undefined;
+    } catch (error) {
+      if (error instanceof OuroError && error.code === -Errno.EIRMD) return reasonOf(error);
+      throw error;
+    }
   });
 }

@@ -34,7 +34,7 @@ Deno.test("complete() proposes commands, verbs, keys, values, and what the node 
     ["irm ipcp bootstrap routing ./", "file"],
     ["irm ipcp bootstrap forwarding ", "file"],
     ["irm ipcp enroll name ", ["n1", "u1"]],
-    ["irm wait ", ["name", "layer", "ipcp", "help", "--prefix"]],
+    ["irm wait ", ["name", "layer", "ipcp", "irmd", "help", "--prefix"]],
     ["irm wait layer ", ["office"]],
     ["irm wait layer office m", ["members"]],
     ["irm bind program ", "program"],

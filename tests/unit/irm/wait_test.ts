@@ -32,6 +32,21 @@ Deno.test("wait ipcp ends when it is in a layer", async () => {
   assertEquals((await irm(["wait", "ipcp", "a"], admin)).code, 0);
 });
 
+Deno.test("wait irmd ends when the IRMd answers, with 2 when it does not in time", async () => {
+  const admin = new FakeAdmin();
+  assertEquals(await irm(["wait", "irmd"], admin), { code: 0, out: "", err: "" });
+  admin.running = false;
+  const late = await irm(["wait", "irmd", "timeout", "0"], admin);
+  assertEquals(late.code, 2);
+  assertMatch(late.err, /^Failed to reach the IRMd within 0 s: -1002: .*not running/);
+  const waiting = irm(["wait", "irmd"], admin);
+  admin.running = true;
+  assertEquals((await waiting).code, 0);
+  for (const words of [["x"], ["timeout"], ["timeout", "soon"]]) {
+    assertEquals((await irm(["wait", "irmd", ...words], admin)).code, 1);
+  }
+});
+
 Deno.test("wait refuses words that make no sense, and an absent IRMd at once", async () => {
   for (
     const words of [["name"], ["name", "x", "timeout", "soon"], ["layer", "l", "members", "0"]]
