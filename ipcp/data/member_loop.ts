@@ -6,7 +6,7 @@
  * blocks: whoever does not take its packets loses them (spec 60 §19 W8).
  */
 
-import { FLOW_IDS_MAX } from "../../lib/limits.ts";
+import { FLOW_IDS_MAX, RBUFF_SLOTS } from "../../lib/limits.ts";
 import { BlockFlow } from "../../lib/flow/block_flow.ts";
 import type { ProcessParts } from "../../lib/flow/process_parts.ts";
 import { decodeIrmMsg } from "../../lib/irm/messages.ts";
@@ -14,6 +14,7 @@ import { EVENTS_MAX, type FlowSetShm } from "../../lib/shm/flow_set.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
+import { ROUND } from "./flow_loop.ts";
 import { LongPacketReports } from "./long_packets.ts";
 import { type Letter, Mail, type Mailbox } from "./mailbox.ts";
 import { Ports, type ThreadParts } from "./ports.ts";
@@ -23,6 +24,8 @@ import { UrgentQueues } from "./urgent.ts";
 
 /** Packets of one flow in a row. */
 export const BURST = 16;
+/** Turns of one flow that is over: its ring holds no more packets than they move, whatever its words say. */
+const LAST_TURNS = RBUFF_SLOTS / BURST;
 /** Packets of data that may wait in the ring of a lower flow. */
 export const LOWER_QUEUED_MAX = 384;
 /** Longest time between two looks at all flows, ns. */
@@ -121,8 +124,11 @@ export abstract class MemberLoop {
   }
 
   #turn(): boolean {
-    this.#spinner.spin();
-    const until = Math.min(this.#sweepAtNs, this.dueNs(), this.process.deadlines.wakeAtNs());
+    const rested = this.#ready.isEmpty;
+    if (rested) this.#spinner.spin();
+    const until = rested
+      ? Math.min(this.#sweepAtNs, this.dueNs(), this.process.deadlines.wakeAtNs())
+      : 0;
     const n = Math.max(0, this.#set.wait(DATA_QUEUE, this.#eventWords, until));
     this.nowNs = monotonicNs();
     let orders = n === EVENTS_MAX;
@@ -154,17 +160,20 @@ export abstract class MemberLoop {
     const lower = this.#lowers[id];
     if (lower === undefined) return;
     // What came before the end comes before the news of it.
-    if ((events & FlowEvent.DEALLOC) !== 0) { while (this.moveLower(id, lower)); }
+    if ((events & FlowEvent.DEALLOC) !== 0) {
+      for (let i = 0; i < LAST_TURNS && this.moveLower(id, lower); i++);
+    }
     this.#events.lower(id, events);
   }
 
+  /** Serves flows in turn, but not for ever: a ring that never looks empty keeps neither others nor the main thread waiting. */
   #moveReady(): void {
-    do {
+    for (let k = 0; k < ROUND && !this.#ready.isEmpty; k++) {
       const id = this.#ready.take();
       const lower = this.#lowers[id];
       const more = lower === undefined ? this.moveDown(id) : this.moveLower(id, lower);
       if (more) this.ready(id);
-    } while (!this.#ready.isEmpty);
+    }
     this.#spinner.busy();
   }
 

@@ -72,7 +72,7 @@ export function move(m: IpcpMemory, pool: App["pool"]): void {
 
 /** A flow that always has much beside `n` with a packet each, in rounds: all get theirs through, none of it is lost. */
 export function assertFair(n: number): void {
-  const round = 250;
+  const round = 200;
   withFlows(n + 1, (from, to, m) => {
     const [greedy, ...modest] = from;
     for (let k = 0; k < modest.length; k += round) {

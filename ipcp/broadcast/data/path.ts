@@ -7,7 +7,7 @@
 
 import { Errno } from "../../../lib/errno.ts";
 import type { BlockFlow } from "../../../lib/flow/block_flow.ts";
-import { FLOW_IDS_MAX } from "../../../lib/limits.ts";
+import { FLOW_IDS_MAX, RBUFF_SLOTS } from "../../../lib/limits.ts";
 import { transfer } from "../../../lib/shm/transfer.ts";
 import { LENGTH as HEADER_BYTES } from "../../../lib/wire/broadcast_pci.ts";
 import type { Letter } from "../../data/mailbox.ts";
@@ -59,7 +59,7 @@ export class BroadcastPath extends MemberLoop {
 
   protected override moveLast(id: number): void {
     const port = this.ports.last(id);
-    if (port !== undefined) this.#takeFrom(id, port, Infinity);
+    if (port !== undefined) this.#takeFrom(id, port, RBUFF_SLOTS);
     // A flow of the same id may have joined meanwhile.
     if ((this.parts.table.generation(id) & 1) === 0) this.#node.remove(id);
   }

@@ -9,7 +9,7 @@
 
 import { Errno } from "../../../lib/errno.ts";
 import type { BlockFlow } from "../../../lib/flow/block_flow.ts";
-import { FLOW_IDS_MAX } from "../../../lib/limits.ts";
+import { FLOW_IDS_MAX, RBUFF_SLOTS } from "../../../lib/limits.ts";
 import type { Pool } from "../../../lib/shm/pool.ts";
 import { transfer } from "../../../lib/shm/transfer.ts";
 import { encode as encodeFa } from "../../../lib/wire/fa_msg.ts";
@@ -252,7 +252,9 @@ export class UnicastPath extends MemberLoop {
     if (port === undefined || above === undefined) return;
     if (above.held >= 0) this.#send(port, above, above.held);
     above.held = -1;
-    for (let off = port.rx.read(); off >= 0; off = port.rx.read()) {
+    for (let i = 0; i < RBUFF_SLOTS; i++) {
+      const off = port.rx.read();
+      if (off < 0) return;
       if (port.pool.inspect(off) >= 0) this.#send(port, above, off);
     }
   }
