@@ -1,8 +1,10 @@
 /**
- * What is said of packets that were dropped because the layer does not carry their size: the first at once, later
- * ones with their number, at most once in {@linkcode QUIET_NS}. Applications of ours know the limit and keep to it;
- * those of the prototype, and flows that are older than a change of the MTU, do not. The clock is handed in.
+ * What is said of packets that were dropped because the layer does not carry their size ({@linkcode NowAndThen}).
+ * Applications of ours know the limit and keep to it; those of the prototype, and flows that are older than a change of
+ * the MTU, do not. The clock is handed in.
  */
+
+import { NowAndThen } from "../now_and_then.ts";
 
 /** A report about packets that were too long. */
 export interface LongPackets {
@@ -18,16 +20,12 @@ export interface LongPackets {
   readonly count: number;
 }
 
-/** Pause between two reports, ns. */
-export const QUIET_NS = 60e9;
-
 /** Counts packets of one direction and reports them now and then. */
 export class LongPacketReports {
   readonly #way: "out" | "in";
   readonly #tell: (report: LongPackets) => void;
   readonly #nowNs: () => number;
-  #count = 0;
-  #quietUntilNs = -Infinity;
+  readonly #drops = new NowAndThen();
 
   constructor(way: "out" | "in", tell: (report: LongPackets) => void, nowNs: () => number) {
     this.#way = way;
@@ -37,12 +35,8 @@ export class LongPacketReports {
 
   /** A packet was dropped. */
   add(flowId: number, bytes: number, limitBytes: number): void {
-    this.#count++;
-    const nowNs = this.#nowNs();
-    if (nowNs < this.#quietUntilNs) return;
-    this.#quietUntilNs = nowNs + QUIET_NS;
-    const count = this.#count;
-    this.#count = 0;
+    const count = this.#drops.happened(this.#nowNs() / 1000);
+    if (count === 0) return;
     this.#tell({ way: this.#way, flowId, bytes, limitBytes, count });
   }
 }

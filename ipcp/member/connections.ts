@@ -19,6 +19,7 @@ import type { Failure } from "../../lib/failure.ts";
 import type { IpcpConfig } from "../../lib/wire/ipcp_config.ts";
 import { QOS, type QosSpec } from "../../lib/qos.ts";
 import { dotted } from "../../lib/wire/dt_pci.ts";
+import { NowAndThen } from "../now_and_then.ts";
 import {
   checkAnswer,
   type Component,
@@ -81,6 +82,9 @@ export class Connections {
   readonly #out: ConnectionEffect[] = [];
   /** What this side wants. */
   readonly #wishes: Wishes;
+  /** What strangers can make happen again and again. */
+  readonly #refusals = new NowAndThen();
+  readonly #failures = new NowAndThen();
   #address = 0;
   #conf: IpcpConfig | undefined;
   #closed = false;
@@ -385,7 +389,9 @@ export class Connections {
   #onPresentation(nowUs: number, link: Link, bytes: Uint8Array): void {
     const answer = judge(this.#components, this.#address, bytes);
     if (answer.kind === "refused") {
-      this.#log("error", `Refused a connection: ${answer.failure.cause}.`);
+      const n = this.#refusals.happened(nowUs);
+      const what = n === 1 ? "a connection" : `${n} connections, the last one`;
+      if (n > 0) this.#log("error", `Refused ${what}: ${answer.failure.cause}.`);
       if (answer.tell) this.#write(link.flow, REFUSAL);
       return this.#end(link);
     }
@@ -489,10 +495,16 @@ export class Connections {
           return this.#lost(nowUs, link, failure.cause, failure.code, failure.stage);
         }
         if (failure === undefined) this.#log("info", "Enrollment completed.");
-        else this.#log("error", `Enrollment failed: ${failure.cause}.`);
+        else this.#sayFailed(nowUs, failure.cause);
         return this.#end(link);
       }
     }
+  }
+
+  #sayFailed(nowUs: number, cause: string): void {
+    const n = this.#failures.happened(nowUs);
+    if (n === 1) this.#log("error", `Enrollment failed: ${cause}.`);
+    else if (n > 1) this.#log("error", `${n} enrollments failed, the last one: ${cause}.`);
   }
 
   // Ends.

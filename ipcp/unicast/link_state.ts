@@ -19,6 +19,7 @@
 import { encode, LENGTH, type LinkState as Update, parse } from "../../lib/wire/link_state.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Fifo } from "../../lib/fifo.ts";
+import { NowAndThen } from "../now_and_then.ts";
 import { Graph, type Routes } from "./graph.ts";
 import { LinkTable } from "./link_table.ts";
 import { PendingUpdates } from "./pending_updates.ts";
@@ -140,6 +141,7 @@ export class LinkStateRouting {
   #updateAtUs: number;
   #ageAtUs = Infinity;
   #defendedUs = -Infinity;
+  readonly #conflicts = new NowAndThen();
 
   constructor(self: number, policy: RoutingPolicy, times: LinkStateTimes, nowUs: number) {
     this.self = self;
@@ -174,15 +176,20 @@ export class LinkStateRouting {
   }
 
   /** A neighbour with our own address is somebody else who has it: there is no link to oneself. */
-  #isTwin(addr: number): boolean {
+  #isTwin(nowUs: number, addr: number): boolean {
     if (addr !== this.self) return false;
-    this.#out.push({ kind: "conflict", dst: addr });
+    this.#conflict(nowUs, addr);
     return true;
+  }
+
+  /** Said now and then: whoever lies once can lie without end. */
+  #conflict(nowUs: number, dst: number): void {
+    if (this.#conflicts.happened(nowUs) > 0) this.#out.push({ kind: "conflict", dst });
   }
 
   /** A Management flow with a neighbour is there: it gets the whole database. */
   managementUp(nowUs: number, addr: number, fd: number): void {
-    if (this.#isTwin(addr)) return;
+    if (this.#isTwin(nowUs, addr)) return;
     const n = this.#neighbour(nowUs, addr);
     if (!n.mgmts.includes(fd)) n.mgmts.push(fd);
     this.#byFd.set(fd, n);
@@ -205,7 +212,7 @@ export class LinkStateRouting {
 
   /** A Data Transfer flow with a neighbour is there. */
   transferUp(nowUs: number, addr: number, fd: number): void {
-    if (this.#isTwin(addr)) return;
+    if (this.#isTwin(nowUs, addr)) return;
     const n = this.#neighbour(nowUs, addr);
     const known = n.dts.find((f) => f.fd === fd);
     const before = usable(n);
@@ -389,7 +396,7 @@ export class LinkStateRouting {
     }
     this.counters.forged += 1;
     const exists = slot >= 0 && !this.#links.isWithdrawn(slot);
-    if (exists === u.withdrawn || !exists) this.#out.push({ kind: "conflict", dst: u.dst });
+    if (exists === u.withdrawn || !exists) this.#conflict(nowUs, u.dst);
     if (!exists && u.withdrawn) return;
     // No number is higher than the last of all: then it has to age out.
     if (u.seqno >= Number.MAX_SAFE_INTEGER) return;

@@ -36,6 +36,7 @@ export class Member {
   readonly usable: boolean[] = [];
   readonly answers = new Map<number, Failure | undefined>();
   readonly messages: Uint8Array[] = [];
+  readonly log: string[] = [];
   joining: Joining | undefined;
   /** What `started` is told; undefined: nobody starts it. */
   start: Failure | "ok" | undefined = "ok";
@@ -141,6 +142,7 @@ export class World {
         m.messages.push(e.bytes);
         return;
       case "log":
+        m.log.push(e.line);
         return;
     }
   }

@@ -1,12 +1,8 @@
 // Reports of packets that were too long: at once, then seldom, and none is forgotten.
 
 import { assertEquals } from "@std/assert";
-import {
-  describe,
-  LongPacketReports,
-  type LongPackets,
-  QUIET_NS,
-} from "../../../ipcp/data/long_packets.ts";
+import { describe, LongPacketReports, type LongPackets } from "../../../ipcp/data/long_packets.ts";
+import { QUIET_US } from "../../../ipcp/now_and_then.ts";
 
 Deno.test("LongPacketReports tells the first packet at once and later ones once a minute, with their number", () => {
   const told: LongPackets[] = [];
@@ -15,10 +11,10 @@ Deno.test("LongPacketReports tells the first packet at once and later ones once 
   reports.add(7, 1497, 1496);
   for (let i = 0; i < 1000; i++) reports.add(8, 1500 + i, 1496);
   assertEquals(told, [{ way: "out", flowId: 7, bytes: 1497, limitBytes: 1496, count: 1 }]);
-  nowNs += QUIET_NS - 1;
+  nowNs += QUIET_US * 1000 - 1000;
   reports.add(8, 1, 0);
   assertEquals(told.length, 1);
-  nowNs += 1;
+  nowNs += 1000;
   reports.add(9, 700, 596);
   assertEquals(told.slice(1), [
     { way: "out", flowId: 9, bytes: 700, limitBytes: 596, count: 1002 },

@@ -120,6 +120,37 @@ Deno.test("property: what is lost is sent again; never two messages, never a wro
   assert(both > 100, `${both} came through`);
 });
 
+Deno.test("a layer below that goes down in mid-message: whole once it is back, or refused, and forgotten by both ends", () => {
+  const size = 20_000;
+  let messages = 0;
+  const whole = new Pair();
+  whole.pass = () => ++messages > 0;
+  whole.a.send(0, "b", "b", bytesOf(size), 7);
+  whole.run(20e6);
+  assert(messages > 20);
+  for (let cut = 0; cut < messages; cut++) {
+    for (const downUs of [100_000, Infinity]) {
+      const pair = new Pair();
+      let sent = 0;
+      let cutUs = Infinity;
+      pair.pass = () => {
+        if (sent++ === cut) cutUs = pair.nowUs;
+        return pair.nowUs < cutUs || pair.nowUs > cutUs + downUs;
+      };
+      pair.a.send(0, "b", "b", bytesOf(size), 7);
+      pair.run(60e6);
+      const at = `cut at message ${cut} for ${downUs} us: ${pair.events}`;
+      assertEquals(pair.events.length, 1, at);
+      if (downUs < Infinity) assertEquals(pair.events, ["a taken 7"], at);
+      if (downUs < Infinity || cut === messages - 1) {
+        assertEquals(pair.whole.map((w) => w.toHex()), [bytesOf(size).toHex()], at);
+      } else assertEquals(pair.whole, [], at);
+      assertEquals([pair.a.sendingCount, pair.b.joiningCount], [0, 0], at);
+      assertEquals([pair.a.deadlineUs(), pair.b.deadlineUs()], [Infinity, Infinity], at);
+    }
+  }
+});
+
 Deno.test("who did not show that it receives costs no memory and gets no more than it sent", () => {
   const pair = new Pair();
   for (let i = 0; i < 10_000; i++) {

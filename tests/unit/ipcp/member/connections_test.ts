@@ -340,6 +340,40 @@ Deno.test("strangers that say nothing are few, and gone after their time", () =>
   assertEquals(a.flows.size, 0);
 });
 
+Deno.test("of a flood of strangers the log has a line for the first, then one a minute with their number", () => {
+  const greeting = (what: string) =>
+    presentation({ ...MANAGEMENT, name: what, protocol: "nobody's" }, 5);
+  // Refused for what they name, what they speak, or for saying nothing that can be read; or an enrollment of garbage.
+  const kinds: Record<string, (i: number) => Uint8Array[]> = {
+    "other components": (i) => [greeting(`component ${String.fromCharCode(97 + i % 26)}${i}`)],
+    "other protocols": () => [greeting(MANAGEMENT.name)],
+    "refusals": () => [REFUSAL],
+    "garbage": (i) => [new Uint8Array(1 + i % 900).fill(255)],
+    "enrollments of garbage": (i) => [presentation(ENROLLMENT, 0), Uint8Array.of(255, i & 0xff)],
+    "enrollments that stop": () => [presentation(ENROLLMENT, 0)],
+  };
+  for (const [kind, messages] of Object.entries(kinds)) {
+    const { world, a } = pair();
+    const flood = (first: number) => {
+      for (let i = first; i < first + 1000; i++) {
+        a.flows.add(i);
+        a.machine.accepted(world.nowUs, i);
+        for (const bytes of messages(i)) a.machine.onMessage(world.nowUs, i, bytes);
+        world.settle();
+      }
+      world.run(30 * S);
+    };
+    flood(1);
+    assertEquals(a.log.length, 1, `${kind}: ${a.log.slice(0, 3).join(" ")}`);
+    flood(1001);
+    assertEquals(a.log.length, 1, kind);
+    flood(2001);
+    assertEquals(a.log.length, 2, kind);
+    assert(/[0-9]{3,} (connections|enrollments)/.test(a.log[1]!), a.log[1]);
+    assertEquals([a.flows.size, a.machine.pending], [0, 0], kind);
+  }
+});
+
 Deno.test("close() answers what waits and leaves every connection", () => {
   const { world, a, b } = connected();
   b.machine.connect(world.nowUs, "nobody", "Management", QOS.raw, 5);

@@ -113,6 +113,46 @@ Deno.test("packets of a flow go in the cube of its request, at both ends", () =>
   assertEquals(cubes, [[0, 0], [0, 0], [1, 1], [2, 2]]);
 });
 
+Deno.test("the way goes down while a request in pieces is on it: who asked is answered, and half of one is no flow", () => {
+  const data = new Uint8Array(6000).fill(9);
+  const run = (cut: number) => {
+    let n = 1;
+    const near = new FlowAllocator(99, () => n++, () => false);
+    const far = new FlowAllocator(10, () => n++, () => true);
+    const seen = { sent: 0, asked: 0, released: 0 };
+    const pass = (from: FlowAllocator, to: FlowAllocator, us: number): boolean => {
+      const effects = drain(from);
+      for (const e of effects) {
+        if (e.kind === "ask_irmd") seen.asked++;
+        if (e.kind === "release" && from === near) seen.released++;
+        if (e.kind !== "send") continue;
+        if (seen.sent++ >= cut) continue;
+        const m = parse(e.bytes, 32);
+        if (isWireError(m)) throw m;
+        to.onMessage(us, m);
+      }
+      return effects.length > 0;
+    };
+    near.request(0, 7, [10], HASH, QOS.raw, data);
+    for (let us = 0; us < 120e6; us += 50_000) {
+      near.onTimer(us);
+      far.onTimer(us);
+      while (pass(near, far, us) || pass(far, near, us));
+    }
+    return { ...seen, flows: near.size, far: far.size, idle: far.deadlineUs() };
+  };
+  const whole = run(Infinity);
+  assertEquals([whole.asked, whole.released], [1, 1]);
+  for (let cut = 0; cut < 9; cut++) {
+    const { asked, released, flows, far, idle } = run(cut);
+    assertEquals(
+      [asked, released, flows, far, idle],
+      [cut < 8 ? 0 : 1, 1, 0, 0, Infinity],
+      `${cut}`,
+    );
+  }
+});
+
 Deno.test("a member that rejoins no pieces is asked once; then what it can take goes whole at once", () => {
   let n = 1;
   const fa = new FlowAllocator(99, () => n++, () => false);

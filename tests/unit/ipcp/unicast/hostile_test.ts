@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { NO_CONGESTION } from "../../../../ipcp/unicast/congestion.ts";
 import { UnicastIpcp } from "../../../../ipcp/unicast/ipcp.ts";
+import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "../../../../ipcp/unicast/eids.ts";
 import type { IpcpContext } from "../../../../ipcp/type.ts";
 import { Errno } from "../../../../lib/errno.ts";
 import { Dht } from "../../../../ipcp/unicast/dht/dht.ts";
@@ -502,4 +503,62 @@ Deno.test("a member that says another id with every message is not sent everythi
   }
   const sent = drain(machine).length;
   assert(sent <= 100, `${sent} messages for 1000`);
+});
+
+// The log.
+
+Deno.test("a flood of any kind is at most one line of the log", () => {
+  const random = new Prng(8);
+  const bytes = (n: number) => Uint8Array.from({ length: n }, () => random.below(256));
+  const address = () => (random.u32() | 1) >>> 0;
+  const inAll = (eid: number, m: (i: number) => Uint8Array) => (node: UnicastNode, i: number) =>
+    node.onComponent(30_000 + i, eid, m(i));
+  const update = (m: (i: number) => Uint8Array) => (node: UnicastNode, i: number) =>
+    node.onManagement(30_000 + i, MGMT, m(i));
+  const eid = () => ({ hi: random.u32(), lo: 64 + random.below(8000) });
+  const src = () => ({ id: bytes(32), addr: address() });
+  const kinds: Record<string, (node: UnicastNode, i: number) => void> = {
+    "links of others": update(() => lsu(address(), address(), 1)),
+    "links of ours that are not there": update((i) => lsu(SELF, address(), i + 2)),
+    "withdrawals of our links": update((i) => lsu(SELF, PEER, i + 2, true)),
+    "updates of garbage": update((i) => bytes(i % 60)),
+    "neighbours with our address": (node, i) => node.managementUp(30_000 + i, SELF, 100 + i % 900),
+    "stores": inAll(
+      EID_DIRECTORY,
+      () =>
+        dht.encode({ kind: "store", src: src(), key: bytes(32), value: address(), expires: 2e9 }),
+    ),
+    "questions": inAll(
+      EID_DIRECTORY,
+      () => dht.encode({ kind: "find_value_req", src: src(), cookie: 7n, key: NAME }),
+    ),
+    "directory messages of garbage": inAll(EID_DIRECTORY, (i) => bytes(i % 200)),
+    "requests": inAll(EID_FLOW_ALLOCATOR, (i) => flowMessage(request(100 + i, address()))),
+    "requests for other names": inAll(
+      EID_FLOW_ALLOCATOR,
+      (i) => flowMessage({ ...request(100 + i, PEER), hash: bytes(32) } as fa.FaMsg),
+    ),
+    "replies that nobody waits for": inAll(
+      EID_FLOW_ALLOCATOR,
+      () => flowMessage({ kind: "reply", dstEid: eid(), srcEid: eid(), response: 0, data: NONE }),
+    ),
+    "ends of flows that are not there": inAll(
+      EID_FLOW_ALLOCATOR,
+      () => flowMessage({ kind: "dealloc", dstEid: eid(), srcEid: eid() }),
+    ),
+    "flow messages of garbage": inAll(EID_FLOW_ALLOCATOR, (i) => bytes(i % 200)),
+  };
+  // What the shell writes a line for, beside what this host's processes asked for.
+  const said = new Set(["conflict", "neighbour"]);
+  for (const [kind, send] of Object.entries(kinds)) {
+    const node = makeNode();
+    let lines = 0;
+    for (let i = 0; i < 10_000; i++) {
+      send(node, i);
+      if (i % 100 === 0) node.onTimer(30_000 + i);
+      lines += drain(node).filter((e) => said.has(e.kind)).length;
+    }
+    assert(lines <= 1, `${kind}: ${lines} lines`);
+    assertEquals(node.members.includes(PEER), true, kind);
+  }
 });
