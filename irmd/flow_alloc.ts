@@ -8,7 +8,7 @@ import { shellWord } from "../lib/cli/shell_word.ts";
 import { nameHash } from "../lib/hash.ts";
 import { IpcpCode, IpcpType, timeoMs } from "../lib/irm/messages.ts";
 import { procStat } from "../lib/sys/process.ts";
-import { isOapFailure } from "../security/oap/mod.ts";
+import { isOapFailure, type OapClientSession } from "../security/oap/mod.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
@@ -29,7 +29,7 @@ import {
   timedOut,
 } from "./flows.ts";
 import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
-import type { IpcpRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
+import type { FlowRecord, IpcpRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
 
@@ -89,16 +89,10 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
     if (found.kind !== "reserved") return "elsewhere";
     const { reservation } = found;
     const { flow } = reservation;
-    const oap = await d.oap.prepare(
-      securityOf(d, q.record, dst, proc),
-      dst,
-      q.data,
-      d.costly.for(askerOf(d, q)),
-    );
-    if (isOapFailure(oap)) {
+    const oap = await prepare(d, q);
+    if ("msg" in oap) {
       d.registry.release(reservation);
-      if (d.nowMs() >= q.endMs) return timedOut(dst);
-      return failed(oap.code, "oap", oap.reason);
+      return oap;
     }
     if (!d.registry.stillReserved(reservation)) continue;
     using rings = d.objects.makeRings(flow.id, flow.nPid, proc.pid, proc.flowUid);
@@ -129,16 +123,38 @@ async function allocDirect(d: Daemon, q: AllocRequest): Promise<Outcome | "elsew
         reason === undefined ? "the server refused" : `the server refused: ${reason}`,
       );
     }
-    const done = await oap.complete(outcome.response);
-    if (isOapFailure(done)) {
-      giveUp(d, flow, proc.pid);
-      if (d.nowMs() >= q.endMs) return timedOut(dst);
-      d.log.error(`OAP completion failed for ${dst}.`);
-      return failed(-Errno.ECRYPT, "oap", done.reason);
-    }
-    logFlow(d, flow, `allocated (direct) for ${proc.pid} to ${dst}`, [...done.said, ...flow.said]);
-    return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
+    return await complete(d, q, flow, oap, outcome.response, "(direct)");
   }
+}
+
+/** The client half of OAP so far: the request, or the answer when there is none. */
+async function prepare(d: Daemon, q: AllocRequest): Promise<OapClientSession | Answer> {
+  const { dst } = q;
+  const security = securityOf(d, q.record, dst, q.proc);
+  const oap = await d.oap.prepare(security, dst, q.data, d.costly.for(askerOf(d, q)));
+  if (!isOapFailure(oap)) return oap;
+  return d.nowMs() >= q.endMs ? timedOut(dst) : failed(oap.code, "oap", oap.reason);
+}
+
+/** The rest of it: the flow is the process's when the server's response is good. */
+async function complete(
+  d: Daemon,
+  q: AllocRequest,
+  flow: FlowRecord,
+  oap: OapClientSession,
+  response: Uint8Array,
+  how: string,
+): Promise<Outcome> {
+  const { dst, proc: { pid } } = q;
+  const done = await oap.complete(response);
+  if (isOapFailure(done)) {
+    giveUp(d, flow, pid);
+    if (d.nowMs() >= q.endMs) return timedOut(dst);
+    d.log.error(`OAP completion failed for ${dst}.`);
+    return failed(-Errno.ECRYPT, "oap", done.reason);
+  }
+  logFlow(d, flow, `allocated ${how} for ${pid} to ${dst}`, [...done.said, ...flow.said]);
+  return granted(d, flow, pid, done, { opts: q.msg.opts, name: dst });
 }
 
 /** Who pays for what is costly of a request and its completion. */
@@ -169,15 +185,8 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
         : failed(-Errno.EIPCP, "query", unreachable(d, q, ipcp)),
     );
   }
-  const oap = await d.oap.prepare(
-    securityOf(d, q.record, dst, proc),
-    dst,
-    q.data,
-    d.costly.for(askerOf(d, q)),
-  );
-  if (isOapFailure(oap)) {
-    return abandon(d.nowMs() >= q.endMs ? timedOut(dst) : failed(oap.code, "oap", oap.reason));
-  }
+  const oap = await prepare(d, q);
+  if ("msg" in oap) return abandon(oap);
   const hash = nameHash(ipcp.hashAlgo, dst);
   if (typeof hash === "number") return abandon(failed(-Errno.EIPCP, "query", "unknown hash"));
   if (!d.registry.flows.holds(flow)) return undefined;
@@ -234,15 +243,7 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
           : `the host of "${dst}" refused: ${end.why}`,
       );
   }
-  const done = await oap.complete(end.response);
-  if (isOapFailure(done)) {
-    giveUp(d, flow, proc.pid);
-    if (d.nowMs() >= q.endMs) return timedOut(dst);
-    d.log.error(`OAP completion failed for ${dst}.`);
-    return failed(-Errno.ECRYPT, "oap", done.reason);
-  }
-  logFlow(d, flow, `allocated over ${ipcp.layer} for ${proc.pid} to ${dst}`, done.said);
-  return granted(d, flow, proc.pid, done, { opts: q.msg.opts, name: dst });
+  return await complete(d, q, flow, oap, end.response, `over ${ipcp.layer}`);
 }
 
 /**

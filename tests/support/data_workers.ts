@@ -3,6 +3,7 @@
  * sees what they report, and what it tells them can be read here.
  */
 
+import { mock } from "node:test";
 import { setImmediate } from "node:timers";
 import type { WorkerInit, WorkerReport, WorkerSpec } from "../../ipcp/data/plane.ts";
 import { Order, OrderRing } from "../../ipcp/data/table.ts";
@@ -99,6 +100,23 @@ export class PuppetCrew implements Disposable {
       await aTurn();
     }
     return await promise;
+  }
+
+  /** Starts something while a worker, by its turn, says nothing: what came of it when the patience was over. */
+  async starting<T>(silent: number, start: () => Promise<T>): Promise<T> {
+    this.silent.add(silent);
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      let over = false;
+      const started = start().finally(() => over = true);
+      while (!over && this.workers[silent]?.init === undefined) await aTurn();
+      mock.timers.tick(20_000);
+      await aTurn();
+      mock.timers.tick(1000);
+      return await started;
+    } finally {
+      mock.timers.reset();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -8,24 +8,29 @@ import { Connections } from "../../ipcp/member/connections.ts";
 import type { Connection, ConnectionEffect } from "../../ipcp/member/effects.ts";
 import type { Joining } from "../../ipcp/member/enrollment.ts";
 
-export const CONF: IpcpConfig = {
-  layerInfo: { name: "net", dirHashAlgo: 1 },
-  ipcpType: IpcpType.UNICAST,
-  unicast: {
-    dt: {
-      addrSize: 4,
-      eidSize: 8,
-      maxTtl: 60,
-      routing: { pol: 0, ls: { pol: 0, tRecalc: 4, tUpdate: 15, tTimeo: 60 } },
+/** What describes a unicast layer; `peer` is the address of a member of its directory. */
+export function unicastConf(name: string, peer: bigint, congAvoid = 1): IpcpConfig {
+  return {
+    layerInfo: { name, dirHashAlgo: 1 },
+    ipcpType: IpcpType.UNICAST,
+    unicast: {
+      dt: {
+        addrSize: 4,
+        eidSize: 8,
+        maxTtl: 60,
+        routing: { pol: 0, ls: { pol: 0, tRecalc: 4, tUpdate: 15, tTimeo: 60 } },
+      },
+      dir: {
+        pol: 0,
+        dht: { alpha: 3, k: 8, tExpire: 86400, tRefresh: 900, tReplicate: 900, peer },
+      },
+      addrAuthType: 0,
+      congAvoid,
     },
-    dir: {
-      pol: 0,
-      dht: { alpha: 3, k: 8, tExpire: 86400, tRefresh: 900, tReplicate: 900, peer: 1n },
-    },
-    addrAuthType: 0,
-    congAvoid: 1,
-  },
-};
+  };
+}
+
+export const CONF = unicastConf("net", 1n);
 
 /** A member, and what became of what it did. */
 export class Member {

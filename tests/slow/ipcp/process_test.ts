@@ -10,7 +10,6 @@ import {
   decodeIpcpMsg,
   encodeIpcpMsg,
   IpcpCode,
-  type IpcpConfig,
   type IpcpMsg,
   IpcpState,
   IpcpType as TypeNumber,
@@ -22,26 +21,10 @@ import { QOS, QOS_NP1 } from "../../../lib/qos.ts";
 import { SeqSocket } from "../../../lib/sys/socket.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { until } from "../../support/deadline.ts";
+import { unicastConf } from "../../support/members.ts";
 import { ThreadIrmd } from "../../support/thread_irmd.ts";
 
-const CONF: IpcpConfig = {
-  layerInfo: { name: "lay", dirHashAlgo: 1 },
-  ipcpType: TypeNumber.UNICAST,
-  unicast: {
-    dt: {
-      addrSize: 4,
-      eidSize: 8,
-      maxTtl: 60,
-      routing: { pol: 0, ls: { pol: 0, tRecalc: 4, tUpdate: 15, tTimeo: 60 } },
-    },
-    dir: {
-      pol: 0,
-      dht: { alpha: 3, k: 8, tExpire: 86400, tRefresh: 900, tReplicate: 900, peer: 0n },
-    },
-    addrAuthType: 0,
-    congAvoid: 1,
-  },
-};
+const CONF = unicastConf("lay", 0n);
 const HASH = new Uint8Array(32).fill(5);
 const PK = Uint8Array.of(1, 2);
 const EMPTY = new Uint8Array(0);

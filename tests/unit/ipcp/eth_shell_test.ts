@@ -1,7 +1,6 @@
 // The Ethernet IPCPs as a whole, over devices in memory: frames, flows, and everything that may happen to a device.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { mock } from "node:test";
 import { FlowTable } from "../../../ipcp/data/table.ts";
 import { SharedDevice } from "../../../ipcp/eth/data/device.ts";
 import type { EthLink } from "../../../ipcp/eth/data/framing.ts";
@@ -221,22 +220,11 @@ shellTest(
 
 shellTest("eth: workers that do not start leave nothing, and the next try may", async (w) => {
   const { kernel, ipcp } = ethIn(w);
-  w.crew.silent.add(1);
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const starting = ipcp.bootstrap(DIX);
-    await aTurn();
-    mock.timers.tick(20_000);
-    await aTurn();
-    mock.timers.tick(1000);
-    const failed = await starting;
-    assertEquals(isFailure(failed) && [failed.code, failed.cause], [
-      -Errno.EPERM,
-      "The data workers do not start.",
-    ]);
-  } finally {
-    mock.timers.reset();
-  }
+  const failed = await w.crew.starting(1, () => ipcp.bootstrap(DIX));
+  assertEquals(isFailure(failed) && [failed.code, failed.cause], [
+    -Errno.EPERM,
+    "The data workers do not start.",
+  ]);
   assertEquals([kernel.sockets[0]!.closed, kernel.watchers], [1, 0]);
   assertEquals(w.crew.workers.map((x) => x.terminated), [1, 1]);
   assertEquals(await ipcp.bootstrap(DIX), LAYER);

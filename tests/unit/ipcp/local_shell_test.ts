@@ -1,7 +1,6 @@
 // The local IPCP as a whole, with a data worker that does as the test says.
 
 import { assert, assertEquals } from "@std/assert";
-import { mock } from "node:test";
 import { Counter, FlowTable } from "../../../ipcp/data/table.ts";
 import { LocalIpcp } from "../../../ipcp/local/ipcp.ts";
 import { isFailure } from "../../../ipcp/type.ts";
@@ -64,22 +63,11 @@ shellTest(
 
 shellTest("local: a worker that does not start leaves nothing, and a new one may", async (w) => {
   const ipcp = new LocalIpcp(w.context);
-  w.crew.silent.add(0);
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const starting = ipcp.bootstrap(CONF);
-    await aTurn();
-    mock.timers.tick(20_000);
-    await aTurn();
-    mock.timers.tick(1000);
-    const failed = await starting;
-    assertEquals(isFailure(failed) && [failed.code, failed.cause], [
-      -Errno.EPERM,
-      "The data worker does not start.",
-    ]);
-  } finally {
-    mock.timers.reset();
-  }
+  const failed = await w.crew.starting(0, () => ipcp.bootstrap(CONF));
+  assertEquals(isFailure(failed) && [failed.code, failed.cause], [
+    -Errno.EPERM,
+    "The data worker does not start.",
+  ]);
   assertEquals(w.crew.workers[0]!.terminated, 1);
   assertEquals(await ipcp.bootstrap(CONF), CONF.layerInfo);
   await w.crew.doing(ipcp.stop());

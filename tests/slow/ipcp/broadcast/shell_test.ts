@@ -1,7 +1,6 @@
 // Two members of a broadcast layer in one thread: what each does with connections, those who join, and the end.
 
 import { assert, assertEquals } from "@std/assert";
-import { mock } from "node:test";
 import {
   BroadcastMail,
   FAREWELL_EVENT,
@@ -17,7 +16,6 @@ import { decodeIrmMsg, type IpcpConfig, IpcpType } from "../../../../lib/irm/mes
 import { QOS, type QosSpec } from "../../../../lib/qos.ts";
 import { FlowEvent } from "../../../../lib/shm/layout.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
-import { aTurn } from "../../../support/data_workers.ts";
 import { until } from "../../../support/deadline.ts";
 import { order } from "../../../support/machines.ts";
 import { type MemberNode, memberTest, type MemberWorld } from "../../../support/member_node.ts";
@@ -115,23 +113,12 @@ memberTest("broadcast: who cannot enrol is told why, and is free to try again", 
 
 memberTest("broadcast: a worker that does not start leaves nothing", make, async (w) => {
   const { a } = w;
-  w.crew.silent.add(0);
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const starting = a.ipcp.bootstrap(CONF);
-    await aTurn();
-    mock.timers.tick(20_000);
-    await aTurn();
-    mock.timers.tick(1000);
-    const failed = await starting;
-    assertEquals(failed, {
-      code: -Errno.EPERM,
-      stage: "start",
-      cause: "the data worker does not start",
-    });
-  } finally {
-    mock.timers.reset();
-  }
+  const failed = await w.crew.starting(0, () => a.ipcp.bootstrap(CONF));
+  assertEquals(failed, {
+    code: -Errno.EPERM,
+    stage: "start",
+    cause: "the data worker does not start",
+  });
   assertEquals(w.crew.workers[0]!.terminated, 1);
   await joined(w);
 });

@@ -1,7 +1,6 @@
 // Two members of a unicast layer in one thread: joining, connections, names and flows, with the test as the data path.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { mock } from "node:test";
 import { type Letter, Mail } from "../../../../ipcp/data/mailbox.ts";
 import { Counter, FlowTable } from "../../../../ipcp/data/table.ts";
 import { isFailure } from "../../../../ipcp/type.ts";
@@ -15,7 +14,6 @@ import { decodeIrmMsg } from "../../../../lib/irm/messages.ts";
 import { QOS } from "../../../../lib/qos.ts";
 import { FlowEvent } from "../../../../lib/shm/layout.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
-import { aTurn } from "../../../support/data_workers.ts";
 import { until } from "../../../support/deadline.ts";
 import { OAP, order, SRV } from "../../../support/machines.ts";
 import { type MemberNode, memberTest, type MemberWorld } from "../../../support/member_node.ts";
@@ -139,22 +137,8 @@ memberTest("unicast: settings that cannot be are refused, and nothing stays", ma
 
 memberTest("unicast: a worker that does not start leaves nothing", make, async (w) => {
   const { a } = w;
-  w.crew.silent.add(0);
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const starting = a.ipcp.bootstrap(CONF);
-    await until("the worker", async () => {
-      await aTurn();
-      return w.crew.workers[0]?.init !== undefined;
-    });
-    mock.timers.tick(20_000);
-    await aTurn();
-    mock.timers.tick(1000);
-    const failed = await starting;
-    assertEquals(isFailure(failed) && [failed.code, failed.stage], [-Errno.EPERM, "start"]);
-  } finally {
-    mock.timers.reset();
-  }
+  const failed = await w.crew.starting(0, () => a.ipcp.bootstrap(CONF));
+  assertEquals(isFailure(failed) && [failed.code, failed.stage], [-Errno.EPERM, "start"]);
   assertEquals([w.crew.workers[0]!.terminated, a.ipcp.rib()], [1, []]);
   await joined(w);
 });

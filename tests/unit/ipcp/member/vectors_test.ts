@@ -8,6 +8,7 @@ import { decodeCepMsg } from "../../../../lib/wire/cep_msg.ts";
 import { decodeEnrollResp } from "../../../../lib/wire/enroll_msg.ts";
 import type { IpcpConfig } from "../../../../lib/irm/messages.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
+import { unicastConf } from "../../../support/members.ts";
 
 interface Vector {
   readonly name: string;
@@ -44,24 +45,7 @@ function answerTo(all: Vector[], asked: Uint8Array): Vector | undefined {
 /** A layer of each type, for files from which the message that describes it was left out. */
 const LAYERS: Record<string, IpcpConfig> = {
   bc: { layerInfo: { name: "layer", dirHashAlgo: 1 }, ipcpType: 2 },
-  uni: {
-    layerInfo: { name: "layer", dirHashAlgo: 1 },
-    ipcpType: 1,
-    unicast: {
-      dt: {
-        addrSize: 4,
-        eidSize: 8,
-        maxTtl: 60,
-        routing: { pol: 0, ls: { pol: 0, tRecalc: 4, tUpdate: 15, tTimeo: 60 } },
-      },
-      dir: {
-        pol: 0,
-        dht: { alpha: 3, k: 8, tExpire: 86_400, tRefresh: 900, tReplicate: 900, peer: 0n },
-      },
-      addrAuthType: 0,
-      congAvoid: 0,
-    },
-  },
+  uni: unicastConf("layer", 0n, 0),
 };
 
 for (const [type, all] of conversations) {
