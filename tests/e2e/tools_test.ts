@@ -14,6 +14,8 @@ import { canMakeTun } from "../support/tun.ts";
 import { textOf } from "../support/hex.ts";
 
 const cases = toolCases();
+/** Where the data of a UDP datagram without IP options begins. */
+const UDP_DATA = 28;
 /** How long a reply that must not come is waited for, ms. */
 const NO_REPLY_MS = 200;
 /** Names under which the vectors reach each tool. */
@@ -207,48 +209,50 @@ Deno.test("obc sends the packets of the vectors and prints what others send", as
   });
 });
 
-const ovpnPacket = cases.get("pkt")!.find(({ input }) => input.argv?.[0] === "ovpn");
+for (const one of cases.get("pkt")!.filter(({ input }) => input.argv?.[0] === "ovpn")) {
+  Deno.test({
+    name: `${one.name} is what ovpn makes of a datagram, and its device goes with it`,
+    ignore: !canMakeTun(),
+    fn: () => tunnelOnce(one.input.argv!, Uint8Array.fromHex(one.hex)),
+  });
+}
 
-Deno.test({
-  name: "pkt.ovpn.udp is what ovpn makes of a datagram, and its device goes with it",
-  ignore: !canMakeTun() || ovpnPacket === undefined,
-  fn: async () => {
-    const one = ovpnPacket!;
-    await using node = await TestNode.start();
-    using process = joinNode(node);
-    await serveName(node, "dump");
-    // An address of its own, since other tests may run on this host.
-    const [a, b] = [Deno.pid >> 8 & 0xff, Deno.pid & 0xfe | 1];
-    const argv = one.input.argv!.map((word) => word === "10.9.0.1" ? `10.${a}.${b}.1` : word);
-    const tool = node.spawn([...argv]);
-    const flow = await Flow.accept(process, { timeoutMs: DEADLINE_MS });
-    const device = (await tool.waitForLine(/Tunnel device name is (\S+)\.\n/))[1]!;
-    await tool.waitForLine(/Starting read\/write threads\.\n/);
-    const socket = createSocket("udp4");
-    await new Promise<void>((done) => socket.bind(0, `10.${a}.${b}.1`, done));
-    socket.send("hello", 9999, `10.${a}.${b}.2`);
-    const wanted = Uint8Array.fromHex(one.hex);
-    const comparable = (packet: Uint8Array): Uint8Array => {
-      const copy = packet.slice();
-      // Identification, checksums, addresses and source port differ from run to run.
-      for (const [at, end] of [[4, 6], [10, 22], [26, 28]] as const) copy.fill(0, at, end);
-      return copy;
-    };
-    for (;;) {
-      const packet = await flow.read({ timeoutMs: DEADLINE_MS });
-      if (packet.length !== wanted.length || packet[0] !== 0x45) continue; // IPv6 chatter.
-      assertEquals(comparable(packet), comparable(wanted));
-      break;
-    }
-    socket.close();
-    const result = await tool.stop("SIGINT");
-    assertEquals(result.code, 0);
-    assert(result.out.endsWith("Shutting down...\n"), result.out);
-    const devices = await Deno.readTextFile("/proc/net/dev");
-    assert(!devices.includes(`${device}:`), "the device is still there");
-    await flow.dealloc();
-  },
-});
+/** Sends the UDP datagram `wanted` through a tunnel of these words and compares what comes out. */
+async function tunnelOnce(words: readonly string[], wanted: Uint8Array): Promise<void> {
+  await using node = await TestNode.start();
+  using process = joinNode(node);
+  await serveName(node, "dump");
+  // An address of its own, since other tests may run on this host.
+  const net = `10.${Deno.pid >> 8 & 0xff}.${Deno.pid & 0xfe | 1}`;
+  const address = words[words.indexOf("-i") + 1]!;
+  const argv = words.map((word) => word === address ? `${net}.1` : word);
+  const tool = node.spawn(argv);
+  const flow = await Flow.accept(process, { timeoutMs: DEADLINE_MS });
+  const device = (await tool.waitForLine(/Tunnel device name is (\S+)\.\n/))[1]!;
+  await tool.waitForLine(/Starting read\/write threads\.\n/);
+  const socket = createSocket("udp4");
+  await new Promise<void>((done) => socket.bind(0, `${net}.1`, done));
+  socket.send(wanted.slice(UDP_DATA), (wanted[22]! << 8) | wanted[23]!, `${net}.2`);
+  const comparable = (packet: Uint8Array): Uint8Array => {
+    const copy = packet.slice();
+    // Identification, checksums, addresses and source port differ from run to run.
+    for (const [at, end] of [[4, 6], [10, 22], [26, 28]] as const) copy.fill(0, at, end);
+    return copy;
+  };
+  for (;;) {
+    const packet = await flow.read({ timeoutMs: DEADLINE_MS });
+    if (packet.length !== wanted.length || packet[0] !== 0x45) continue; // IPv6 chatter.
+    assertEquals(comparable(packet), comparable(wanted));
+    break;
+  }
+  socket.close();
+  const result = await tool.stop("SIGINT");
+  assertEquals(result.code, 0);
+  assert(result.out.endsWith("Shutting down...\n"), result.out);
+  const devices = await Deno.readTextFile("/proc/net/dev");
+  assert(!devices.includes(`${device}:`), "the device is still there");
+  await flow.dealloc();
+}
 
 Deno.test("operf loses nothing either way, and counts at the server too", async () => {
   await using node = await nodeWithNames();

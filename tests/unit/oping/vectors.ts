@@ -55,7 +55,7 @@ export interface OpingCase {
   };
 }
 
-const KINDS = ["cli", "live", "oping", "pkt", "srv", "frame"] as const;
+const KINDS = ["cli", "live", "oping", "pkt", "srv"] as const;
 export type Kind = typeof KINDS[number];
 
 /** Numbers that the prototype takes and ours refuses: signs, and what only begins as a number. */
@@ -79,7 +79,7 @@ export function mended(text: string): string {
 }
 
 /** Kinds that other rooms prove. */
-const ELSEWHERE = new Set(["operf", "ocbr", "rib", "log"]);
+const ELSEWHERE = new Set(["operf", "ocbr", "frame", "rib", "log"]);
 
 /** All cases about oping; throws on a kind that nobody knows. */
 export function opingCases(): Map<Kind, OpingCase[]> {

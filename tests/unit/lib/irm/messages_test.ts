@@ -36,7 +36,8 @@ function checkCodec(name: string, message: string, fields: unknown, hex: string)
   }
 }
 
-Deno.test("vectors irmd.json: every group has a walker", () => {
+Deno.test("vectors irmd.json: there are cases, and every group has a walker", () => {
+  assert(allIrmdVectors().length > 0);
   for (const v of allIrmdVectors()) {
     assert(v.name.split("/")[0]! in GROUPS, `no test walks the group of ${v.name}`);
   }
@@ -45,7 +46,6 @@ Deno.test("vectors irmd.json: every group has a walker", () => {
 for (const group of ["msg", "client", "codec"]) {
   Deno.test(`vectors irmd.json ${group}/: encode and decode byte for byte`, async (t) => {
     const cases = irmdVectors(group);
-    assert(cases.length > 0);
     for (const v of cases) {
       await t.step(v.name, () => checkCodec(v.name, v.input.message, v.input.fields, v.hex!));
     }
@@ -54,7 +54,6 @@ for (const group of ["msg", "client", "codec"]) {
 
 Deno.test("vectors irmd.json undecodable/: accepted or refused as said", async (t) => {
   const cases = irmdVectors("undecodable");
-  assert(cases.length > 0);
   for (const v of cases) {
     await t.step(v.name, () => {
       const decode = v.input.message === "ipcp_msg" ? decodeIpcpMsg : decodeIrmMsg;

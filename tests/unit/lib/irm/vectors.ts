@@ -23,7 +23,7 @@ export const GROUPS: Record<string, string> = {
   sequence: "tests/unit/lib/irm/messages_test.ts",
   script: "tests/e2e/irmd_script_test.ts",
   sim: "tests/e2e/irmd_sim_test.ts",
-  config: "tests/unit/irmd/config_test.ts",
+  config: "tests/unit/irmd/config/vectors_test.ts",
   cli: "tests/unit/irm",
   cli2: "tests/unit/irm",
 };
