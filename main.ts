@@ -9,6 +9,7 @@
 import config from "./deno.json" with { type: "json" };
 import { type Choice, choose, commandWords, overview } from "./commands/choose.ts";
 import { allLinks, findCommand } from "./commands/table.ts";
+import { stderr, stdout } from "./lib/cli/outlet.ts";
 import { didYouMean } from "./lib/cli/nearest.ts";
 import { printable } from "./lib/printable.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
@@ -118,6 +119,12 @@ async function man([word, dir, ...more]: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** Waits until what tools print was read, unless they were told to end. */
+async function settle(): Promise<void> {
+  await stdout.settle();
+  await stderr.settle().catch(() => {});
+}
+
 function unknown(words: string): number {
   const meant = didYouMean(words, commandWords());
   print(Deno.stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"${meant}\n`);
@@ -153,5 +160,8 @@ if (import.meta.main) {
     event.preventDefault();
     fail(event.error ?? event.message);
   });
-  main().then((code) => Deno.exit(code), fail);
+  main().then(async (code) => {
+    await settle();
+    Deno.exit(code);
+  }).catch(fail);
 }

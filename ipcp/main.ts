@@ -6,6 +6,8 @@
 
 import { Exit } from "../lib/exit.ts";
 import { currentInstance } from "../lib/instance.ts";
+import { stdout } from "../lib/cli/outlet.ts";
+import { hurryUp } from "../lib/hurry.ts";
 import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
@@ -68,10 +70,14 @@ export async function main(args: string[]): Promise<number> {
     return Exit.UNAVAILABLE;
   }
   const typeName = type as TypeName;
-  const sink = countingSink(syslog === undefined ? stdoutSink() : syslogSink(`ipcpd-${type}`));
+  const sink = countingSink(
+    syslog === undefined ? stdoutSink((line) => stdout.offer(line)) : syslogSink(`ipcpd-${type}`),
+  );
   const debug = Deno.env.get("OURO_DEBUG") === "1";
   const log = new Logger(sink, PREFIX[typeName]!, debug);
   const make = await makerOf(typeName);
   const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, make);
-  return await process.run(`ipcpd-${type}`);
+  const code = await process.run(`ipcpd-${type}`);
+  hurryUp();
+  return code;
 }

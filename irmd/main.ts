@@ -7,6 +7,8 @@ import { fileCause, printable } from "../lib/cli/reason.ts";
 import { Errno } from "../lib/errno.ts";
 import { keepHeapSmall } from "../lib/heap.ts";
 import { currentInstance, type Instance, irmSocketPath } from "../lib/instance.ts";
+import { stdout } from "../lib/cli/outlet.ts";
+import { hurryUp } from "../lib/hurry.ts";
 import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { Lockfile } from "../lib/shm/lockfile.ts";
@@ -110,7 +112,9 @@ export async function main(args: string[], ownPrograms: readonly string[]): Prom
     print("IPC Resource Manager must be run as root.\n");
     return 1;
   }
-  const sink = countingSink(parsed.toStdout ? stdoutSink() : syslogSink("irmd"));
+  const sink = countingSink(
+    parsed.toStdout ? stdoutSink((line) => stdout.offer(line)) : syslogSink("irmd"),
+  );
   const log = new Logger(sink, "irmd", parsed.debug);
   let lock: ShmObject;
   try {
@@ -123,6 +127,7 @@ export async function main(args: string[], ownPrograms: readonly string[]): Prom
   } catch (e) {
     return cannotStart(log, parsed, e);
   } finally {
+    hurryUp();
     Lockfile.unlink(instance);
     lock.close();
   }

@@ -43,6 +43,7 @@ function wantsTime(): boolean {
 
 /** A sink for stdout: at a terminal in the colour of the level, in a file with the time (UTC) before each line. */
 export function stdoutSink(
+  write: (line: Uint8Array) => void,
   pid: number = Deno.pid,
   color: boolean = wantsColor(),
   time: boolean = wantsTime(),
@@ -50,14 +51,7 @@ export function stdoutSink(
   const encoder = new TextEncoder();
   return (level, prefix, text) => {
     const stamp = time ? `${new Date().toISOString()} ` : "";
-    const line = encoder.encode(`${stamp}${formatLine(pid, level, prefix, text, color)}\n`);
-    for (let at = 0; at < line.length;) {
-      try {
-        at += Deno.stdout.writeSync(line.subarray(at));
-      } catch {
-        return; // A closed or full stdout must not take the daemon down.
-      }
-    }
+    write(encoder.encode(`${stamp}${formatLine(pid, level, prefix, text, color)}\n`));
   };
 }
 

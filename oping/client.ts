@@ -15,7 +15,7 @@ import { jsonText, statsText } from "./report.ts";
 import { COUNT_MAX, header, PingRun, type ReplyRecord } from "./run.ts";
 
 /** Longest blocking call, ms: how late a signal may be noticed. */
-const SLICE_MS = 20;
+const SLICE_MS = 10;
 /** Longest time between two turns of the event loop while there is no waiting, ns. */
 const TURN_NS = 15e6;
 /** Looks between two looks at the clock in a busy wait. */
@@ -174,14 +174,14 @@ export class Client {
     if (!this.#options.json) this.#out.line(text);
   }
 
-  /** Ends the run where it should, and lets the event loop turn if it has not for a while. */
-  async #breathe(nowNs: number): Promise<void> {
+  /** Ends the run where it should, and lets the event loop turn when there is nothing to do or it has not for a while. */
+  async #breathe(nowNs: number, idle = false): Promise<void> {
     const { deadlineMs, durationMs } = this.#options;
     const runNs = nowNs - this.#startNs;
     if (deadlineMs !== undefined && runNs >= deadlineMs * 1e6) this.stop();
     if (durationMs !== undefined && runNs >= durationMs * 1e6) this.#stopped = true;
     if (this.#reportWanted || nowNs >= this.#reportAtNs) this.#printReport(nowNs);
-    if (nowNs - this.#turnAtNs < TURN_NS) return;
+    if (!idle && nowNs - this.#turnAtNs < TURN_NS) return;
     this.#out.flush();
     await this.#sys.turn();
     this.#turnAtNs = this.#sys.monotonicNs();
@@ -281,7 +281,7 @@ export class Client {
         this.#trouble("Failed to read packet.", n);
         return;
       }
-      await this.#breathe(this.#sys.monotonicNs());
+      await this.#breathe(this.#sys.monotonicNs(), n < 0 && waitMs === SLICE_MS);
     }
   }
 
@@ -336,7 +336,7 @@ export class Client {
         return "gone";
       }
       const nowNs = this.#sys.monotonicNs();
-      await this.#breathe(nowNs);
+      await this.#breathe(nowNs, true);
       if (this.#stopped) return "packet";
       if (nowNs >= untilNs) return "late";
     }

@@ -7,11 +7,13 @@
 import config from "../deno.json" with { type: "json" };
 import { reasonOf, startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
+import { stderr, stdout } from "../lib/cli/outlet.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { FlowFlag } from "../lib/flow/flags.ts";
 import { tooLongText } from "../lib/flow/message_limit.ts";
 import { selfCommand } from "../lib/self.ts";
+import { hurryUp } from "../lib/hurry.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { QOS } from "../lib/qos.ts";
 import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
@@ -36,9 +38,10 @@ const STOPPED_LEAVE_MS = 30;
 
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** A turn of the event loop that lets signals in, which those of `setImmediate` do not. */
-function turn(): Promise<void> {
-  return new Promise((done) => setTimeout(done, 0));
+/** A turn of the event loop that lets signals in, which those of `setImmediate` do not, and whoever reads what is printed. */
+async function turn(): Promise<void> {
+  await stdout.room();
+  await new Promise((done) => setTimeout(done, 0));
 }
 
 /** Calls `stop` at the first ending signal; the second one ends the process at once. */
@@ -50,6 +53,7 @@ function onEndingSignal(stop: () => void): void {
     Deno.addSignalListener(signal, () => {
       if (asked) Deno.exit(0);
       asked = true;
+      hurryUp();
       stop();
     });
   }
@@ -73,7 +77,7 @@ function announce(told: (line: string) => void = () => {}): OuroProcess | undefi
 function printFailure(options: ClientOptions, error: string): void {
   if (!options.json) return;
   const nowNs = realtimeNs();
-  const out = new Output(Deno.stdout);
+  const out = new Output(stdout);
   out.text(jsonText(new PingRun(options), {
     ...options,
     version: config.version,
@@ -99,7 +103,7 @@ async function leave(flow: Flow, stop: AbortSignal): Promise<void> {
 }
 
 async function ping(options: ClientOptions): Promise<number> {
-  const out = new Output(options.json ? Deno.stderr : Deno.stdout);
+  const out = new Output(options.json ? stderr : stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
   options.warnings.forEach(complain);
@@ -142,7 +146,7 @@ async function ping(options: ClientOptions): Promise<number> {
   const client = new Client(
     options,
     flow,
-    options.json ? new Output(Deno.stdout) : out,
+    options.json ? new Output(stdout) : out,
     { monotonicNs, realtimeNs, turn },
     config.version,
     flow,
@@ -163,7 +167,7 @@ async function ping(options: ClientOptions): Promise<number> {
 }
 
 async function serve(options: ServerOptions): Promise<number> {
-  const out = new Output(Deno.stdout);
+  const out = new Output(stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
   options.warnings.forEach(complain);
@@ -205,7 +209,7 @@ export async function main(args: string[]): Promise<number> {
   const options = parseOptions(words);
   switch (options.kind) {
     case "exit": {
-      const out = new Output(Deno.stdout);
+      const out = new Output(stdout);
       out.text(options.text);
       out.flush();
       if (options.reason !== undefined) complain(options.reason);

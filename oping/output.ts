@@ -3,6 +3,8 @@
  * wait, so that a reader sees a line as soon as nothing more is to be done at once.
  */
 
+import { stderr } from "../lib/cli/outlet.ts";
+
 /** Longest text kept before it is written anyway, characters. */
 const KEPT_MAX = 16_384;
 
@@ -42,11 +44,5 @@ export class Output {
 
 /** Writes a line to stderr; a closed one is nobody's trouble. */
 export function complain(line: string): void {
-  const out = new Output(Deno.stderr);
-  out.line(line);
-  try {
-    out.flush();
-  } catch {
-    // Nobody reads it.
-  }
+  stderr.offer(new TextEncoder().encode(`${line}\n`));
 }

@@ -1,30 +1,22 @@
 /**
  * What the tools print: texts of the prototype on stdout, reasons for failures on stderr, everything
- * at once, so that a tool killed by a signal has lost nothing. A closed stdout raises `BrokenPipe`.
+ * at once while somebody reads, so that a tool killed by a signal has lost nothing. A closed stdout raises `BrokenPipe`.
  */
 
+import { stderr, stdout } from "../lib/cli/outlet.ts";
 import { printable, reasonOf as reasonOfError } from "../lib/cli/reason.ts";
 import { errnoText, OuroError } from "../lib/errno.ts";
 
 const encoder = new TextEncoder();
 
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = encoder.encode(text);
-  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-}
-
 /** Writes to stdout as it is. */
 export function print(text: string): void {
-  writeAll(Deno.stdout, text);
+  stdout.writeSync(encoder.encode(text));
 }
 
 /** Writes one line to stderr; a closed stderr is nobody's trouble. */
 export function complain(line: string): void {
-  try {
-    writeAll(Deno.stderr, `${printable(line)}\n`);
-  } catch {
-    // Nobody reads it.
-  }
+  stderr.offer(encoder.encode(`${printable(line)}\n`));
 }
 
 /**

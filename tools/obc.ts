@@ -1,5 +1,6 @@
 /** `obc`: sends a message to a broadcast layer, or prints what is sent there (spec 80 §6). */
 
+import { stdout } from "../lib/cli/outlet.ts";
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { LAYER } from "../lib/cli/manual.ts";
@@ -129,6 +130,7 @@ async function listen(flow: Flow, o: CommonOptions, stop: Stop): Promise<number>
   if (!o.json) print("New flow.\n");
   while (!stop.requested) {
     try {
+      await stdout.room();
       const message = cText(await flow.read({ signal: stop.signal }));
       print(o.json ? `${JSON.stringify({ message })}\n` : `Message is ${message}.\n`);
     } catch (error) {

@@ -4,6 +4,7 @@
  * others: reads do not block, and each turn takes a bounded number of packets of a flow.
  */
 
+import { stdout } from "../lib/cli/outlet.ts";
 import { Errno } from "../lib/errno.ts";
 import type { Flow } from "../lib/flow/flow.ts";
 import { FlowSet } from "../lib/flow/flow_set.ts";
@@ -107,6 +108,7 @@ class Server {
     const { stop, tickMs, once } = this.#options;
     let tickAtUs = monotonicUs() + tickMs * 1000;
     while (!stop.requested) {
+      await stdout.room();
       const leftMs = Math.max(0, (tickAtUs - monotonicUs()) / 1000);
       let ready: Flow[] = [];
       try {

@@ -5,6 +5,8 @@ import { tooLongText } from "../lib/flow/message_limit.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
+import { hurryUp } from "../lib/hurry.ts";
+import { stdout } from "../lib/cli/outlet.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
 import { complain, fail, reason } from "./console.ts";
 
@@ -48,6 +50,7 @@ export class Stop implements Disposable {
   readonly #onSignal = () => {
     if (this.#signalled) Deno.exit(SIGNALLED);
     this.#signalled = true;
+    hurryUp();
     this.#controller.abort();
   };
   readonly #signals: readonly Deno.Signal[];
@@ -95,8 +98,9 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Lets signals and timers have their turn within a busy loop. */
+/** Lets signals and timers have their turn within a busy loop, and whoever reads what is printed. */
 export async function breathe(): Promise<void> {
+  await stdout.room();
   await new Promise<void>((resolve) => setTimeout(resolve, 0));
 }
 

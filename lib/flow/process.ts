@@ -15,7 +15,7 @@ import { Pool } from "../shm/pool.ts";
 import { SysError } from "../sys/ffi.ts";
 import { realUid } from "../sys/users.ts";
 import { announceRequest, exitRequest, resultOf } from "./irmd.ts";
-import { FAREWELL_MS, type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
+import { farewellMs, type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
 import { programName } from "./program_name.ts";
 import { ThreadWords } from "./thread_words.ts";
 
@@ -269,7 +269,7 @@ export class OuroProcess implements Disposable {
     const key = announcementKey(this.instance, this.pid);
     if (OuroProcess.#announced.get(key) === announcement) OuroProcess.#announced.delete(key);
     try {
-      this.#parts.requestSync(exitRequest(this.pid), FAREWELL_MS);
+      this.#parts.requestSync(exitRequest(this.pid), farewellMs());
     } catch {
       // The IRMd is gone: nobody to tell.
     }

@@ -4,6 +4,7 @@
  * programs see of it.
  */
 
+import { hurry } from "../hurry.ts";
 import type { Instance } from "../instance.ts";
 import {
   type Conversation,
@@ -37,10 +38,13 @@ export interface IrmdLink {
   close?(): void;
 }
 
-/**
- * Longest wait for the IRMd's answer of who ends, ms: one that is stopped reads what it was told when it goes on.
- */
-export const FAREWELL_MS = 60;
+/** Longest wait for the IRMd's answer of who ends, ms. */
+const FAREWELL_MS = 60;
+
+/** The same now, ms: an IRMd that does not answer at once reads what it was told when it goes on. */
+export function farewellMs(): number {
+  return hurry.aborted ? 0 : FAREWELL_MS;
+}
 
 /** The socket of the IRMd of an instance. */
 export function socketLink(instance: Instance): IrmdLink {
@@ -135,7 +139,7 @@ export class ProcessParts {
   close(farewell: () => void): void {
     this.deadlines.close();
     this.queues.stop();
-    let limitMs = FAREWELL_MS;
+    let limitMs = farewellMs();
     for (const flow of [...this.table]) {
       const startMs = performance.now();
       flow.abandon(limitMs);

@@ -22,6 +22,8 @@ const TABLE = {
   write: { parameters: ["i32", /* fd */ "buffer", /* buf */ "u32" /* n */], result: "i32" },
   // int eventfd(unsigned int initval, int flags);
   eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+  poll: { parameters: ["buffer", /* fds */ "u64", /* n */ "i32" /* timeout */], result: "i32" },
 } as const;
 
 const sys = lazyLibc(TABLE);
@@ -33,6 +35,8 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
+// `<poll.h>`.
+const POLLOUT = 4;
 
 /** A descriptor that closes itself when disposed. */
 export class Fd implements Disposable {
@@ -94,6 +98,17 @@ export function openFd(path: string, flags: number): Fd {
   const raw = sys().open(cstr(path), flags | O_CLOEXEC);
   if (raw < 0) throw new SysError(errno(), "open", path);
   return new Fd(raw, path);
+}
+
+/** struct pollfd: fd i32 @0, events i16 @4, revents i16 @6. */
+const polled = new DataView(new ArrayBuffer(8));
+
+/** Whether a write to a descriptor does something at once: takes bytes, or fails. */
+export function hasRoom(fd: number): boolean {
+  polled.setInt32(0, fd, true);
+  polled.setInt16(4, POLLOUT, true);
+  // What cannot be asked is written to as it is.
+  return sys().poll(polled.buffer, 1n, 0) !== 0;
 }
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);

@@ -1,11 +1,16 @@
 /**
  * What is proved here: tools end when they are told to, in every state: with a peer, and while the IRMd is stopped
- * (a debugger, a frozen container), where `irm` ends by itself.
+ * (a debugger, a frozen container), where `irm` ends by itself, and while nobody reads what they print.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openFd } from "../../lib/sys/fd.ts";
 import { until } from "../support/deadline.ts";
-import { type RunningProcess, TestNode } from "../support/node.ts";
+import { ouro, type RunningProcess, TestNode } from "../support/node.ts";
+
+// `<fcntl.h>` of Linux.
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
 
 async function nodeWithServers(): Promise<TestNode> {
   const node = await TestNode.start();
@@ -84,6 +89,31 @@ Deno.test("tools with a flow whose IRMd was stopped meanwhile are ended by a sig
   } finally {
     node.irmd!.kill("SIGCONT");
   }
+});
+
+/** A pipe that is full and that nobody reads, as a file. */
+async function fullPipe(path: string): Promise<Disposable> {
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  const pipe = openFd(path, O_RDWR | O_NONBLOCK);
+  for (const size of [4096, 1]) while (pipe.write(new Uint8Array(size)) > 0);
+  return pipe;
+}
+
+Deno.test("tools whose output nobody reads are ended by a signal", async () => {
+  await using node = await nodeWithServers();
+  const path = `${node.prefix}/full`;
+  using _full = await fullPipe(path);
+  const unread = (...words: string[]) =>
+    node.spawnArgv(["sh", "-c", `exec "$@" > ${path}`, "sh", ...ouro(...words)]);
+  const clients = [
+    unread("oping", "-n", "oping", "-i", "10"),
+    unread("operf", "-n", "operf", "-d", "1h", "--report", "10ms"),
+  ];
+  // They print nothing that could be waited for; they heed signals before they have flows.
+  const allocated = () => new Set(node.irmd!.out.match(/Flow \d+ allocated /g)).size;
+  await until("their flows", () => allocated() === clients.length);
+  for (const client of clients) client.kill("SIGINT");
+  for (const client of clients) assertEquals((await client.wait()).code, 0);
 });
 
 Deno.test("irm does not wait for ever for a stopped IRMd, and says so", async () => {

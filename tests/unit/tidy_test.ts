@@ -26,7 +26,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders inside lib and ipcp, from the bottom up: a file imports from its own level and those below. */
 const LEVELS: readonly (readonly RegExp[])[] = [
-  [/^lib\/(builtin|errno|failure|exit|runtime|limits|codes|qos|crc32|inet|log|printable|self|prefix|fifo)\.ts$/],
+  [/^lib\/(builtin|errno|failure|exit|runtime|limits|codes|qos|crc32|inet|log|printable|self|prefix|fifo|hurry)\.ts$/],
   [/^lib\/sys\//],
   [/^lib\/(instance|heap)\.ts$/],
   [/^lib\/shm\//],

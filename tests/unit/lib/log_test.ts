@@ -44,7 +44,7 @@ for (const { name, hex, input } of vectors.cases.filter((c) => c.name.startsWith
 Deno.test("lines in a file have the time before them, those of the journal and of a terminal have not", async () => {
   const log = new URL("../../../lib/log.ts", import.meta.url).href;
   const code = `import { Logger, stdoutSink } from ${JSON.stringify(log)};
-    new Logger(stdoutSink(7), "x").info("hello");`;
+    new Logger(stdoutSink((line) => Deno.stdout.writeSync(line), 7), "x").info("hello");`;
   const run = async (env: Record<string, string>) => {
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", code],
