@@ -44,20 +44,27 @@ export function warmErrno(): void {
 }
 
 /**
- * Gives the symbols of a table; the C library is opened at the first call, and errno is readable from then on.
- * One a module: `const sys = lazyLibc(TABLE);`.
+ * Gives the functions of a table, each made at its first use (the runtime compiles a way into every one, which takes
+ * about as long as a hundred system calls, and programs use few of each table); errno is readable from then on. One a module:
+ * `const sys = lazyLibc(TABLE);`.
  */
 export function lazyLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): () => Deno.DynamicLibrary<S>["symbols"] {
-  let table: Deno.DynamicLibrary<S>["symbols"] | undefined;
-  return () => {
-    if (table === undefined) {
-      warmErrno();
-      table = libc(symbols);
-    }
-    return table;
-  };
+  // What is made hides the getter of its name, so that calls cost what they do with a table that was opened whole.
+  const getters = {};
+  for (const name of Object.keys(symbols)) {
+    Object.defineProperty(getters, name, {
+      get() {
+        warmErrno();
+        const value = (libc({ [name]: symbols[name]! }) as Record<string, unknown>)[name];
+        Object.defineProperty(this, name, { value });
+        return value;
+      },
+    });
+  }
+  const table = Object.create(getters) as Deno.DynamicLibrary<S>["symbols"];
+  return () => table;
 }
 
 /** A failed system call: its errno, its name and the object it was about. */

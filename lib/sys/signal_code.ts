@@ -6,7 +6,7 @@
  * It is written before its page can be executed, and stays for the life of the process.
  */
 
-import { libc, warmErrno } from "./ffi.ts";
+import { lazyLibc } from "./ffi.ts";
 
 const SYMBOLS = {
   // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
@@ -33,15 +33,7 @@ const SYMBOLS = {
   },
 } as const;
 
-let symbols: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
-
-function sys() {
-  if (symbols === undefined) {
-    warmErrno();
-    symbols = libc(SYMBOLS);
-  }
-  return symbols;
-}
+const sys = lazyLibc(SYMBOLS);
 
 /** Values of <signal.h> and <sys/mman.h> on x86_64. */
 const SA_SIGINFO = 4;

@@ -53,6 +53,16 @@ export function pointAtWorkers(
   });
 }
 
+const IMPORT_CALL = /\bimport\(("\.[^"]*\.js")\)/g;
+
+/**
+ * Keeps a bundled file's `import("./x.js")` from being read before it is called: at a start the runtime reads, and looks
+ * through, everything that it can see is imported somewhere, which here are all commands.
+ */
+export function importLater(text: string): string {
+  return text.replace(IMPORT_CALL, "import(String($1))");
+}
+
 /** Writes the bundle into `outDir`, which is emptied first; returns its files relative to it. */
 export async function bundle(root: string, outDir: string): Promise<string[]> {
   await Deno.remove(outDir, { recursive: true }).catch(() => {});

@@ -9,7 +9,7 @@ good="@GOOD@"
 # Whether directory $1 is ours alone and holds runtime and program as they were unpacked.
 ready() {
   [ -O "$1" ] && [ ! -L "$1" ] && [ -x "$1/$runtime/deno" ] || return 1
-  case $(PATH=/usr/bin:/bin:$PATH; cd "$1" 2>/dev/null && exec stat -c %a:%s . $files 2>/dev/null) in
+  case $(PATH=/usr/bin:/bin:$PATH LC_ALL=C; export LC_ALL; cd "$1" 2>/dev/null && exec stat -c %a:%s . $files 2>/dev/null) in
     700:*"$good") return 0 ;;
   esac
   return 1

@@ -11,6 +11,7 @@ import { basename, join } from "@std/path";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { BUNDLE_FLAGS } from "../../lib/self.ts";
+import { importLater } from "./bundle.ts";
 import { type Entry, tar } from "./tar.ts";
 
 const LAUNCHER = new URL("./launcher.sh", import.meta.url);
@@ -56,13 +57,14 @@ export async function buildPortable(input: PortableInput): Promise<void> {
   const runtime: Entry[] = [
     { path: "deno", bytes: await Deno.readFile(input.deno), mode: 0o500 },
   ];
+  const encoder = new TextEncoder();
   const program: Entry[] = await Promise.all(input.files.map(async (path) => ({
     path,
-    bytes: await Deno.readFile(join(input.programDir, path)),
+    bytes: encoder.encode(importLater(await Deno.readTextFile(join(input.programDir, path)))),
     mode: 0o400,
   })));
   const runtimeHash = sha256(runtime[0]!.bytes).slice(0, 16);
-  const programHash = sha256(new TextEncoder().encode(sums(program))).slice(0, 16);
+  const programHash = sha256(encoder.encode(sums(program))).slice(0, 16);
   const runtimeGz = await compressedRuntime(runtime, runtimeHash, input.workDir);
   const programGz = gzipSync(tar(program), { level: 9 });
 
@@ -93,8 +95,8 @@ export async function buildPortable(input: PortableInput): Promise<void> {
       if (value === undefined) throw new Error(`launcher.sh: unknown placeholder @${key}@`);
       return value;
     });
-  const length = new TextEncoder().encode(fill(0, 0)).length;
-  const head = new TextEncoder().encode(fill(length + 1, length + 1 + runtimeGz.length));
+  const length = encoder.encode(fill(0, 0)).length;
+  const head = encoder.encode(fill(length + 1, length + 1 + runtimeGz.length));
 
   const temporary = join(input.workDir, `${basename(input.out)}.${Deno.pid}`);
   using file = await Deno.open(temporary, {

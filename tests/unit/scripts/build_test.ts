@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { pointAtWorkers } from "../../../scripts/build/bundle.ts";
+import { importLater, pointAtWorkers } from "../../../scripts/build/bundle.ts";
 import { type Entry, tar } from "../../../scripts/build/tar.ts";
 
 Deno.test("tar() is read by tar with the same names, modes and bytes", async () => {
@@ -62,4 +62,19 @@ Deno.test("pointAtWorkers() leads from any chunk to the worker's bundle", () => 
 Deno.test("pointAtWorkers() refuses a worker that is not bundled", () => {
   const source = `new URL("./b_worker.ts", import.meta.url)`;
   assertThrows(() => pointAtWorkers(source, "/out/m.js", WORKERS), Error, "unknown worker");
+});
+
+Deno.test("importLater() hides what is imported later, and nothing else", () => {
+  const source = [
+    `import { a } from "./chunk-A.js";`,
+    `const { main } = await import("./main-B.js");`,
+    `load: async () => (await import("./deep/c.js")).main,`,
+    `const made = import(url); const crypto = import("node:crypto");`,
+  ];
+  assertEquals(importLater(source.join("\n")).split("\n"), [
+    source[0],
+    `const { main } = await import(String("./main-B.js"));`,
+    `load: async () => (await import(String("./deep/c.js"))).main,`,
+    source[3],
+  ]);
 });
