@@ -12,6 +12,7 @@ import { Flow } from "../lib/flow/flow.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { FlowFlag } from "../lib/flow/flags.ts";
 import { tooLongText } from "../lib/flow/message_limit.ts";
+import { wholeTurn } from "../lib/flow/turns.ts";
 import { selfCommand } from "../lib/self.ts";
 import { hurryUp } from "../lib/hurry.ts";
 import { takePrefix } from "../lib/prefix.ts";
@@ -38,10 +39,10 @@ const STOPPED_LEAVE_MS = 30;
 
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** A turn of the event loop that lets signals in, which those of `setImmediate` do not, and whoever reads what is printed. */
+/** A turn of the event loop that lets signals in, and whoever reads what is printed. */
 async function turn(): Promise<void> {
   await stdout.room();
-  await new Promise((done) => setTimeout(done, 0));
+  await wholeTurn();
 }
 
 /** Calls `stop` at the first ending signal; the second one ends the process at once. */

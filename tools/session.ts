@@ -2,6 +2,7 @@
 
 import type { Flow } from "../lib/flow/flow.ts";
 import { tooLongText } from "../lib/flow/message_limit.ts";
+import { wholeTurn } from "../lib/flow/turns.ts";
 import { OuroProcess } from "../lib/flow/process.ts";
 import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
@@ -101,7 +102,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 /** Lets signals and timers have their turn within a busy loop, and whoever reads what is printed. */
 export async function breathe(): Promise<void> {
   await stdout.room();
-  await new Promise<void>((resolve) => setTimeout(resolve, 0));
+  await wholeTurn();
 }
 
 /** The spec of a cube's word, which was checked when the command line was read. */
