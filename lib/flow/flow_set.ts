@@ -190,7 +190,7 @@ export class FlowSet implements Disposable {
             break;
           }
         }
-        yieldCpu();
+        if (spinUntil > 0) yieldCpu();
         nowNs = monotonicNs();
       }
       if (this.#process.set.pending(this.#index) > 0) continue;
