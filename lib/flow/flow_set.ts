@@ -13,7 +13,7 @@ import type { FlowParts } from "./parts.ts";
 import { type OuroProcess, partsOfProcess } from "./process.ts";
 import type { ProcessParts } from "./process_parts.ts";
 import { eventLoopTurn } from "./turns.ts";
-import { deadlineNs, SPIN_BATCH, SPIN_NS } from "./wait.ts";
+import { deadlineNs, SPIN_BATCH, spinNs } from "./wait.ts";
 
 /** Time without events after which the members' places are looked at, ns. */
 const REPAIR_NS = 1e9;
@@ -176,7 +176,7 @@ export class FlowSet implements Disposable {
   wait(timeoutMs?: number): FlowSetEvent[] {
     this.#useQueue();
     const until = deadlineNs(timeoutMs);
-    let spinUntil = SPIN_NS > 0 ? monotonicNs() + SPIN_NS : 0;
+    let spinUntil = spinNs() > 0 ? monotonicNs() + spinNs() : 0;
     for (;;) {
       this.#collect(0);
       const events = this.#takeReady();

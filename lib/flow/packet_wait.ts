@@ -6,7 +6,7 @@
 import { Errno } from "../errno.ts";
 import { monotonicNs, yieldCpu } from "../sys/clock.ts";
 import type { FlowCore } from "./core.ts";
-import { SPIN_BATCH, SPIN_NS, SpinBudget } from "./wait.ts";
+import { SPIN_BATCH, SpinBudget, spinNs } from "./wait.ts";
 
 /** A stream: so many packets since the ring was empty, at most so many ns each. */
 const STREAM_PACKETS = 4;
@@ -32,7 +32,7 @@ export class PacketWait {
     process.blocks.release();
     let nowNs = monotonicNs();
     nowNs = this.#letGather(nowNs, untilNs);
-    if (SPIN_NS > 0) {
+    if (spinNs() > 0) {
       const spin = this.#spin;
       const yieldFrom = nowNs + spin.aloneNs;
       const spinUntil = Math.min(nowNs + spin.ns, untilNs);
@@ -69,7 +69,7 @@ export class PacketWait {
     const got = rxPackets - this.#emptyPackets;
     const streaming = got >= STREAM_PACKETS && nowNs - this.#emptyNs < got * STREAM_GAP_NS;
     this.#emptyPackets = rxPackets;
-    if (streaming && SPIN_NS > 0) {
+    if (streaming && spinNs() > 0) {
       const gatherUntil = Math.min(nowNs + GATHER_NS, untilNs);
       while (nowNs < gatherUntil) nowNs = monotonicNs();
     }

@@ -4,9 +4,16 @@
  */
 
 import { monotonicNs } from "../sys/clock.ts";
+import { onlineCpus } from "../sys/cpus.ts";
+
+/** With more than one processor. */
+const SPIN_NS = 50e3;
+let spin: number | undefined;
 
 /** How long a waiting call looks before it blocks, ns; 0 with one processor. */
-export const SPIN_NS = navigator.hardwareConcurrency > 1 ? 50e3 : 0;
+export function spinNs(): number {
+  return spin ??= onlineCpus() > 1 ? SPIN_NS : 0;
+}
 
 /** Shortest look, ns: what a peer that answers at once needs at most. */
 const SPIN_MIN_NS = 3e3;
@@ -18,19 +25,24 @@ const PROBE = 8;
  * the peer can't run while we look, or for a peer that takes its time.
  */
 export class SpinBudget {
-  ns = SPIN_NS;
+  ns: number;
   /** How long to look before giving up the processor between looks: nothing where that has helped. */
   aloneNs = SPIN_MIN_NS;
   #short = 0;
 
+  /** @param mostNs the longest look */
+  constructor(private readonly mostNs = spinNs()) {
+    this.ns = mostNs;
+  }
+
   found(afterYield: boolean): void {
-    this.ns = SPIN_NS;
+    this.ns = this.mostNs;
     this.aloneNs = afterYield ? 0 : SPIN_MIN_NS;
   }
 
   missed(): void {
     if (this.ns > SPIN_MIN_NS) this.ns = Math.max(SPIN_MIN_NS, this.ns / 2);
-    else if (++this.#short % PROBE === 0) this.ns = SPIN_NS;
+    else if (++this.#short % PROBE === 0) this.ns = this.mostNs;
   }
 }
 

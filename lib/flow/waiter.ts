@@ -12,14 +12,19 @@
 import { builtin } from "../builtin.ts";
 import type { Worker } from "node:worker_threads";
 import { EVENTS_MAX, type FlowSetShm } from "../shm/flow_set.ts";
-import { monotonicNs } from "../sys/clock.ts";
-import { SpinBudget } from "./wait.ts";
+import { monotonicNs, yieldCpu } from "../sys/clock.ts";
+import { SpinBudget, spinNs } from "./wait.ts";
 import { WAITER_SOURCE } from "./waiter_source.ts";
 import { type WaiterStart, WaiterWords } from "./waiter_words.ts";
 
 /** The thread's module: a text, so that no file is read where the application was bundled or may not read. */
 const WAITER_URL = `data:text/javascript,${encodeURIComponent(WAITER_SOURCE)}`;
 
+/**
+ * The longest look for further events, in those of a blocking call: what a peer takes that has to be woken. With less two
+ * ends that both sleep would never find each other awake, though each answers at once.
+ */
+const LOOKS = 4;
 /** Longest timer of the runtime, ms. */
 const TIMER_MAX_MS = 0x7fffffff;
 
@@ -34,7 +39,7 @@ export class Waiter {
   /** This thread takes events itself, until {@linkcode #lookUntilNs} if it finds none. */
   #looking = false;
   #lookUntilNs = 0;
-  readonly #spin = new SpinBudget();
+  readonly #spin = new SpinBudget(LOOKS * spinNs());
   /** Flows whose packets are left to those who were woken. */
   #left: number[] = [];
   readonly #look = () => this.#turn();
@@ -120,6 +125,8 @@ export class Waiter {
       this.#spin.found(false);
       this.#startLooking();
     } else if (monotonicNs() < this.#lookUntilNs) {
+      // The peer may be waiting for this very processor.
+      yieldCpu();
       this.#immediate(this.#look);
     } else {
       this.#spin.missed();

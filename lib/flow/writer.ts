@@ -11,7 +11,7 @@ import type { FlowEvents } from "./events.ts";
 import { FLOW_ACCESS_MASK, FlowFlag } from "./flags.ts";
 import type { CallOptions } from "./options.ts";
 import type { PacketWait } from "./packet_wait.ts";
-import { deadlineNs, SPIN_NS } from "./wait.ts";
+import { deadlineNs, spinNs } from "./wait.ts";
 
 const PAYLOAD_AT = Block.DATA + HEAD_SPACE;
 /** Blocks of a class that a flow may take, and that end a spinning wait early. */
@@ -132,9 +132,9 @@ export class Writer {
   #blockWaiting(len: number, options: CallOptions | undefined): number {
     const { outlet, pool, process, rings } = this.core;
     const until = deadlineNs(options?.timeoutMs ?? this.core.sndTimeoutMs);
-    if (SPIN_NS > 0) {
+    if (spinNs() > 0) {
       // A reader on another processor frees blocks all the time: wait for a few of them, not for one.
-      const spinUntil = Math.min(until, monotonicNs() + SPIN_NS);
+      const spinUntil = Math.min(until, monotonicNs() + spinNs());
       while (
         UNREAD_TO_FREE * pool.freeHint(len) - rings.tx.queued() < FREE_ENOUGH &&
         monotonicNs() < spinUntil
@@ -161,8 +161,8 @@ export class Writer {
     const { outlet, process } = this.core;
     const { deadlines } = process;
     const until = deadlineNs(options?.timeoutMs ?? this.core.sndTimeoutMs);
-    const spinUntil = SPIN_NS === 0 ? 0 : monotonicNs() + SPIN_NS;
-    while (SPIN_NS > 0 && monotonicNs() < spinUntil) {
+    const spinUntil = spinNs() === 0 ? 0 : monotonicNs() + spinNs();
+    while (spinNs() > 0 && monotonicNs() < spinUntil) {
       const result = outlet.offer(off);
       if (result !== -Errno.EAGAIN) return result;
       yieldCpu();
