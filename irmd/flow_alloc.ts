@@ -28,7 +28,7 @@ import {
   securityOf,
   timedOut,
 } from "./flows.ts";
-import { causeOf, processOf, resultOf } from "./ipcp_client.ts";
+import { causeOf, type IpcpReply, processOf, resultOf } from "./ipcp_client.ts";
 import type { FlowRecord, IpcpRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
 import type { Having } from "./requests.ts";
 import { settled } from "./waits.ts";
@@ -246,9 +246,14 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   return await complete(d, q, flow, oap, end.response, `over ${ipcp.layer}`);
 }
 
+/** How long an IPCP is waited for while another one may know the name, ms (spec 20 §9). */
+const QUERY_MS = 200;
+
 /**
- * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). If there is
- * none: all that were asked, in that order, with what they said, in brackets; "" when there was nobody to ask.
+ * The first IPCP in order of preference that knows the name; all are asked at once (spec 20 §19.22). Where none knows
+ * it, those that have not answered yet and could get more time: that a host is busy is no reason to call a name
+ * unknown. If there is none: all that were asked, in order of preference, with what they said, in brackets; "" when
+ * there was nobody to ask.
  */
 export async function query(
   d: Daemon,
@@ -266,15 +271,30 @@ export async function query(
     );
     return { ipcp, reply };
   });
+  const soonMs = QUERY_MS * d.ipcpClient.patience;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const soon = new Promise<IpcpReply>((over) => {
+    const cause = `did not answer in ${soonMs} ms`;
+    timer = setTimeout(() => over({ kind: "silent", cause }), soonMs);
+  });
+  try {
+    for (const { ipcp, reply } of asked) {
+      const r = await Promise.race([reply, soon]);
+      if (r !== undefined && resultOf(r) >= 0) return ipcp;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
   const said: string[] = [];
   for (const { ipcp, reply } of asked) {
-    const r = await reply;
+    const waitsInVain = isEthernet(ipcp) || isStopped(ipcp);
+    const r = await (waitsInVain ? Promise.race([reply, soon]) : reply);
     if (r !== undefined && resultOf(r) >= 0) return ipcp;
     const cause = r === undefined
       ? "the hash of its layer is unknown here"
       : r.kind === "reply"
       ? r.msg.error?.cause
-      : r.kind === "silent" && isSilenceAnAnswer(ipcp)
+      : r.kind === "silent" && isEthernet(ipcp) && !isStopped(ipcp)
       ? "nobody on its Ethernet knows it"
       : r.cause;
     said.push(cause === undefined ? ipcp.name : `${ipcp.name}: ${cause}`);
@@ -282,10 +302,14 @@ export async function query(
   return said.length === 0 ? "" : ` (asked: ${said.join("; ")})`;
 }
 
-/** Who asks an Ethernet for a name hears nothing when nobody has it (spec 50 §10.1); one that is stopped has not asked. */
-function isSilenceAnAnswer({ pid, type }: IpcpRecord): boolean {
-  const isEth = type === IpcpType.ETH_DIX || type === IpcpType.ETH_LLC;
-  return isEth && !/[tT]/.test(procStat(pid)?.state ?? "T");
+/** Who asks an Ethernet for a name hears nothing when nobody has it (spec 50 §10.1): silence is the answer. */
+function isEthernet({ type }: IpcpRecord): boolean {
+  return type === IpcpType.ETH_DIX || type === IpcpType.ETH_LLC;
+}
+
+/** By a signal, or it has gone: it asked nobody. */
+function isStopped({ pid }: IpcpRecord): boolean {
+  return /[tT]/.test(procStat(pid)?.state ?? "T");
 }
 
 /** @param asked the IPCPs that were asked, in brackets */

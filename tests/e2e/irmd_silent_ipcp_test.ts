@@ -28,14 +28,16 @@ import {
   startIpcp,
 } from "../support/irmd_with_puppets.ts";
 import { until } from "../support/deadline.ts";
-import { PATIENCE, type TestNode } from "../support/node.ts";
+import type { TestNode } from "../support/node.ts";
 import { nameInfo } from "../support/names.ts";
 
 const HASH = nameHash(HashAlgo.SHA3_256, "n") as Uint8Array;
-/** How long the IRMd waits for a query and for the other short calls, ms. */
-const [QUERY_MS, SHORT_MS] = [200 * PATIENCE, 500 * PATIENCE];
-/** Longer than that. */
-const LATE: Behaviour = { sleep: SHORT_MS / 1000 + 2 };
+/** `irmd --patience`. */
+const PATIENCE = 2;
+/** How long the IRMd waits for a join, for a query that nobody else answers, and for who takes an answer, ms. */
+const [JOIN_MS, QUERY_MS, ANSWER_MS] = [500 * PATIENCE, 2000 * PATIENCE, 3000 * PATIENCE];
+/** Longer than all of that. */
+const LATE: Behaviour = { sleep: ANSWER_MS / 1000 + 2 };
 /** Patience of a client in which its request gets to the IPCP, ms. */
 const CLIENT_MS = 4000;
 
@@ -50,7 +52,7 @@ interface Scene extends AsyncDisposable {
 async function scene(
   type: typeof IpcpType.LOCAL | typeof IpcpType.BROADCAST = IpcpType.LOCAL,
 ): Promise<Scene> {
-  const { node, admin } = await puppetNode();
+  const { node, admin } = await puppetNode(PATIENCE);
   try {
     const { layerInfo } = local("lay");
     const conf = { layerInfo, ipcpType: type };
@@ -138,7 +140,7 @@ Deno.test("join: an IPCP that does not answer in time is named, and told to let 
   await behave(s, { IPCP_FLOW_JOIN: LATE });
   const got = await s.proc.irm(joinRequest(s.proc, "lay"));
   assertEquals(got?.result, -1000);
-  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${SHORT_MS} ms$`));
+  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${JOIN_MS} ms$`));
   await letGo(s, 1);
 });
 
@@ -151,7 +153,7 @@ Deno.test("accept: an IPCP that does not take the verdict in time: both sides ar
   assertEquals(arrived?.result, 0);
   const got = await accepted;
   assertEquals(got?.result, -1003);
-  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${SHORT_MS} ms$`));
+  assertMatch(got!.error!.cause, new RegExp(`^IPCP \\d+ did not answer in ${ANSWER_MS} ms$`));
   await letGo(s, arrived!.flowInfo!.id);
 });
 

@@ -78,6 +78,7 @@ export class MemoryDaemon {
       log,
       ipcpLog: log,
       ipcpClient: {
+        patience: 1,
         call: async (pid: number, call: IpcpCall, msg: IpcpMsg, limitMs?: number) => {
           const asked = { pid, call, msg, limitMs };
           this.asked.push(asked);

@@ -7,7 +7,8 @@ import { accept as serveAccept } from "../../../irmd/flow_accept.ts";
 import { alloc, query } from "../../../irmd/flow_alloc.ts";
 import { dealloc, join, tellDealloc } from "../../../irmd/flow_end.ts";
 import { allocReplied, deallocConfirmed, requestArrived } from "../../../irmd/ipcp_flows.ts";
-import { REPLY_MS } from "../../../irmd/ipcp_client.ts";
+import { type IpcpReply, REPLY_MS } from "../../../irmd/ipcp_client.ts";
+import type { IpcpRecord } from "../../../irmd/registry/mod.ts";
 import { FLOW_ABOUT } from "../../../lib/codes.ts";
 import { Errno } from "../../../lib/errno.ts";
 import { nameHash } from "../../../lib/hash.ts";
@@ -307,6 +308,37 @@ Deno.test("query(): all are asked at once, the first in order of preference that
   assertEquals(await query(new MemoryDaemon().d, "n", 0), "");
   assert(REPLY_MS.query > 0);
 });
+
+Deno.test("query(): one that is slow is waited for only while no other one knows the name", () =>
+  withFakeTime(async () => {
+    const m = new MemoryDaemon();
+    proc(m.d.registry, CLIENT, "cli");
+    // One that runs: whether it is stopped is read from /proc.
+    ipcp(m.d.registry, Deno.pid);
+    ipcp(m.d.registry, Deno.pid + 1);
+    const order = m.d.registry.candidates(CLIENT).map((i) => i.pid);
+    assertEquals(order[0], Deno.pid);
+    let slow = Promise.withResolvers<IpcpReply>();
+    m.answer = ({ pid }) => pid === order[0] ? slow.promise : replied(other);
+    let other = 0;
+    let done: IpcpRecord | string | undefined;
+    const ask = () => void query(m.d, "n", m.now + 20_000, CLIENT).then((found) => done = found);
+    ask();
+    await m.pass(199);
+    assertEquals(done, undefined);
+    await m.pass(1);
+    assertEquals(typeof done === "object" ? done.pid : done, order[1]);
+    // Nobody else knows: a busy host is no reason to call the name unknown.
+    other = -1;
+    done = undefined;
+    slow = Promise.withResolvers();
+    ask();
+    await m.pass(1500);
+    assertEquals(done, undefined);
+    slow.resolve(replied(0));
+    await turns();
+    assertEquals(typeof done === "object" ? (done as IpcpRecord).pid : done, order[0]);
+  }));
 
 Deno.test("accept ends at its deadline; a request that is no OAP does not end it", async () => {
   await withFakeTime(async () => {

@@ -66,7 +66,7 @@ Deno.test("an IPCP has its time for an answer, and as many times that as the dae
     const query = { code: IpcpCode.IPCP_QUERY, hash: new Uint8Array(4) };
     const dealloc = { code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 7, timeoSec: 0 };
     const causes = [];
-    for (const [patience, limitMs] of [[1, Infinity], [3, Infinity], [3, 50]] as const) {
+    for (const [patience, limitMs] of [[0.1, Infinity], [0.3, Infinity], [3, 50]] as const) {
       const client = new IpcpClient(instance, log, patience);
       const reply = await client.call(Deno.pid, "query", query, limitMs);
       causes.push(reply.kind === "reply" ? "a reply" : reply.cause);
