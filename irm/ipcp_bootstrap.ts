@@ -22,7 +22,13 @@ import {
   policyKindOf,
   withPolicy,
 } from "../lib/irm/bootstrap_options.ts";
-import { CongAvoid, type IpcpListEntry, IpcpType, LsPol } from "../lib/irm/messages.ts";
+import {
+  CongAvoid,
+  type IpcpListEntry,
+  IpcpType,
+  LsPol,
+  NOT_ENROLLED,
+} from "../lib/irm/messages.ts";
 import { NAME_BYTES_MAX } from "../lib/limits.ts";
 import {
   attempt,
@@ -151,6 +157,7 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
     if (typeof made === "number") return made;
     target = made;
   }
+  const made = !ipcps.includes(target);
   if (type !== undefined && target.type !== type) {
     ctx.print("Types do not match.\n\n");
     const there = `there is an IPCP "${target.name}" of type ${ipcpTypeWord(target.type)}`;
@@ -162,20 +169,31 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
     ctx.print("Can not bind this IPCP type,autobind disabled.\n\n");
     autobind = false;
   }
-  if (!deviceGood(ctx, target.type, request.options.device)) return usage(ctx, "ipcp bootstrap");
+  if (!deviceGood(ctx, target.type, request.options.device)) {
+    // As the prototype's.
+    if (made) ctx.complain(printable(`IPCP "${target.name}" was made and stays, without a layer`));
+    return usage(ctx, "ipcp bootstrap");
+  }
   const conf = bootstrapConfig(target.type, layer, request.options);
   if (!conf) {
     ctx.complain(`Failed to bootstrap IPCP "${target.name}": -1001: unknown IPCP type`);
     return 1;
   }
   const bound: string[] = [];
-  if (autobind && !await bindBoth(ctx, target, [target.name, layer], bound)) return 1;
+  if (autobind && !await bindBoth(ctx, target, [target.name, layer], bound)) {
+    if (made) await takeAway(ctx, target);
+    return 1;
+  }
   const result = await attempt(
     ctx,
     `bootstrap IPCP "${target.name}"`,
     ctx.admin.bootstrapIpcp(target.pid, conf),
   );
   if (result === 0) return 0;
+  if (made) {
+    await takeAway(ctx, target);
+    return 1;
+  }
   for (const undo of bound) {
     await attempt(
       ctx,
@@ -364,6 +382,21 @@ async function makeCandidate(
     return 1;
   }
   return made;
+}
+
+/** Takes away what a command that failed has made: an IPCP that is in no layer. */
+export async function takeAway(ctx: Context, { pid, name }: IpcpListEntry): Promise<void> {
+  const listed = await listOrError(ctx.admin.listIpcps());
+  if (!(listed instanceof OuroError)) {
+    const now = listed.find((ipcp) => ipcp.pid === pid);
+    if (now === undefined) return;
+    if (now.layer !== NOT_ENROLLED) {
+      ctx.complain(printable(`IPCP "${name}" was made and stays in layer "${now.layer}"`));
+      return;
+    }
+  }
+  if (await attempt(ctx, `destroy IPCP "${name}"`, ctx.admin.destroyIpcp(pid, name))) return;
+  ctx.complain(printable(`IPCP "${name}", which was made for this, was destroyed again`));
 }
 
 function deviceGood(ctx: Context, type: number, device: string): boolean {

@@ -27,7 +27,7 @@ import {
 } from "./context.ts";
 import { lastValue, parsePairs, whatIsMissing, wildcardMatch } from "./grammar.ts";
 import { nameTooLong } from "./ipcp.ts";
-import { bindBoth } from "./ipcp_bootstrap.ts";
+import { bindBoth, takeAway } from "./ipcp_bootstrap.ts";
 import { joinLayer } from "./ipcp_join.ts";
 import { secondsOf, wrongSeconds } from "./wait.ts";
 
@@ -69,26 +69,29 @@ export async function enroll(ctx: Context, args: readonly string[]): Promise<num
   const type = word === "unicast" ? IpcpType.UNICAST : IpcpType.BROADCAST;
   const targets = await findOrMake(ctx, name, type, action);
   if (targets === undefined) return 1;
-  for (const target of targets) {
-    if (whole) {
-      if (!await joinLayer(ctx, target, { dst, layer, timeoutS, policies })) return 1;
-    } else if (!await enrollOne(ctx, target, { dst, layer, autobind, policies })) return 1;
+  for (const target of targets.ipcps) {
+    const joined = whole
+      ? await joinLayer(ctx, target, { dst, layer, timeoutS, policies })
+      : await enrollOne(ctx, target, { dst, layer, autobind, policies });
+    if (joined) continue;
+    if (targets.made) await takeAway(ctx, target);
+    return 1;
   }
   return 0;
 }
 
-/** The IPCPs that match, or the one made in their place; undefined after a complaint. */
+/** The IPCPs that match, or the one that is made in their place; undefined after a complaint. */
 async function findOrMake(
   ctx: Context,
   name: string,
   type: number,
   action: string,
-): Promise<IpcpListEntry[] | undefined> {
+): Promise<{ readonly ipcps: readonly IpcpListEntry[]; readonly made: boolean } | undefined> {
   for (let made = false;; made = true) {
     const listed = await attemptList(ctx, action, ctx.admin.listIpcps());
     if (listed === undefined) return undefined;
     const found = listed.filter((ipcp) => ipcp.type === type && wildcardMatch(name, ipcp.name));
-    if (found.length > 0) return found;
+    if (found.length > 0) return { ipcps: found, made };
     if (made) {
       ctx.complain(`Failed to ${printable(action)}: -1003: it is gone already`);
       return undefined;

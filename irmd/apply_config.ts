@@ -156,12 +156,21 @@ export async function applyConfig(
       ? await keepIpcp(d, ipcps, entry)
       : await applyIpcp(d, ipcps, entry, config.daemon.retry === undefined);
     if (cause !== undefined) {
+      // At the first reading the daemon ends, and with it what it has made.
+      if (again && entry.kind === "ipcp") await takeAway(d, ipcps, entry.name);
       const line = `${cause} (line ${entry.line})`;
       d.log.child("irmd/configuration").error(line);
       return line;
     }
   }
   return undefined;
+}
+
+/** Takes away what could not be made whole, so that the next reading begins anew. */
+async function takeAway(d: Daemon, ipcps: Ipcps, name: string): Promise<void> {
+  const made = d.registry.ipcps.byName(name);
+  if (made === undefined) return;
+  await ipcps.destroy({ code: IrmCode.IRM_DESTROY_IPCP, pid: made.pid, name });
 }
 
 /** Why a request failed, or undefined when it did not. */

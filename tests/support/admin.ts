@@ -27,6 +27,10 @@ interface Program {
 export class FakeAdmin implements Admin {
   /** Whether the daemon answers; false makes every request fail with -1002. */
   running = true;
+  /** It ends at the first request that begins so. */
+  endsAt: string | undefined;
+  /** A layer that no IPCP can be bootstrapped in. */
+  refusedLayer: string | undefined;
   readonly ipcps: IpcpListEntry[] = [];
   readonly names: (NameEntry & { info: NewName })[] = [];
   /** Programs by base name. */
@@ -40,6 +44,7 @@ export class FakeAdmin implements Admin {
 
   #request(text: string): void {
     this.log.push(text);
+    if (this.endsAt !== undefined && text.startsWith(this.endsAt)) this.running = false;
     if (!this.running) throw new OuroError(-1002, "request");
   }
 
@@ -75,12 +80,16 @@ export class FakeAdmin implements Admin {
   async destroyIpcp(pid: number): Promise<void> {
     this.#request(`destroy ipcp ${pid}`);
     this.ipcps.splice(this.ipcps.indexOf(this.#ipcp(pid)), 1);
+    for (const bound of [...this.bindings]) {
+      if (bound.startsWith(`${pid} `)) this.bindings.delete(bound);
+    }
   }
 
   async bootstrapIpcp(pid: number, conf: IpcpConfig): Promise<void> {
     this.#request(`bootstrap ${pid} ${conf.layerInfo.name}`);
     const ipcp = this.#ipcp(pid);
     if (ipcp.layer !== NOT_ENROLLED) throw fail(-1, "IPCP is bootstrapped already");
+    if (conf.layerInfo.name === this.refusedLayer) throw fail(-22, "it is refused");
     const udp = ipcp.type === IpcpType.UDP4 || ipcp.type === IpcpType.UDP6;
     this.#join(pid, conf.layerInfo.name, udp ? HashAlgo.MD5 : conf.layerInfo.dirHashAlgo);
   }

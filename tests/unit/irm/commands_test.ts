@@ -123,6 +123,60 @@ Deno.test("bootstrap takes back its bindings when it fails", async () => {
   assertEquals(admin.bindings.size, 0);
 });
 
+Deno.test("an IPCP made for a bootstrap or an enrollment that is refused is destroyed again, and only that", async () => {
+  const admin = new FakeAdmin();
+  const commands: [string, string[]][] = [
+    ["bootstrap", ["ipcp", "bootstrap", "name", "a", "layer", "refused", "type", "unicast"]],
+    ["bootstrap", [
+      "ipcp",
+      "bootstrap",
+      "name",
+      "a",
+      "layer",
+      "refused",
+      "type",
+      "unicast",
+      "autobind",
+    ]],
+    ["enroll", ["ipcp", "enroll", "name", "a", "dst", "nowhere"]],
+    ["enroll", ["ipcp", "enroll", "name", "a", "dst", "nowhere", "type", "broadcast"]],
+    ["find", ["ipcp", "enroll", "name", "a", "dst", "nowhere", "connect", "wait", "0.01"]],
+  ];
+  admin.refusedLayer = "refused";
+  for (const [verb, words] of commands) {
+    const got = await irm(words, admin);
+    assertEquals([got.code, admin.ipcps.length, admin.bindings.size], [1, 0, 0], words.join(" "));
+    assertMatch(got.err, new RegExp(`^Failed to ${verb} .*\n`));
+    assertStringIncludes(got.err, 'IPCP "a", which was made for this, was destroyed again\n');
+  }
+  await irm(["ipcp", "create", "name", "a", "type", "unicast"], admin);
+  for (const [, words] of commands.filter(([, words]) => !words.includes("broadcast"))) {
+    const got = await irm(words, admin);
+    assertEquals([got.code, admin.ipcps.length], [1, 1], words.join(" "));
+    assertEquals(got.err.includes("destroyed"), false);
+  }
+});
+
+Deno.test("a failed command whose IPCP is in a layer leaves it there and says so", async () => {
+  const admin = await withIpcps();
+  await irm(["ipcp", "bootstrap", "name", "b", "layer", "uni", "autobind"], admin);
+  const got = await irm(["ipcp", "enroll", "name", "c", "layer", "other", "dst", "uni"], admin);
+  assertEquals([got.code, admin.ipcps.length], [1, 3]);
+  assertStringIncludes(got.err, 'IPCP "c" was made and stays in layer "uni"\n');
+});
+
+Deno.test("a daemon that ends in the middle of a bootstrap is told, with what could not be taken away", async () => {
+  const admin = new FakeAdmin();
+  admin.endsAt = "bootstrap";
+  const words = ["ipcp", "bootstrap", "name", "a", "layer", "l", "type", "local"];
+  const got = await irm(words, admin);
+  assertEquals(got.code, 1);
+  assertMatch(
+    got.err,
+    /^Failed to bootstrap IPCP "a": -1002: .*\nFailed to destroy IPCP "a": -1002: /,
+  );
+});
+
 Deno.test("bootstrap checks numbers", async () => {
   for (const words of [["dht_alpha", "11"], ["ttl", "0"], ["port", "70000"], ["ls_t_u", "abc"]]) {
     const got = await irm(["ipcp", "bootstrap", "name", "b", "layer", "u", ...words]);

@@ -369,6 +369,20 @@ Deno.test("applyConfig() stops at the first failure and says where; with `retry`
     assertEquals([...kept.d.registry.procs.get(i)!.names].sort(), ["i", "lay"]);
   }));
 
+Deno.test("an IPCP of a file that is read again is taken away when it cannot be made whole, and the next reading makes it", async () => {
+  const m = new Node();
+  m.answer = ({ call }) => call === "bootstrap" ? replied(-Errno.EPERM) : replied(0);
+  const reading = apply(m, CONFIG, true);
+  await turns();
+  assertEquals(m.stopped, [m.latest]);
+  m.ends(m.latest, 0);
+  assertStringIncludes((await reading)!, "Failed to bootstrap i");
+  assertEquals([m.admin.has("i"), m.admin.waiting()], [false, []]);
+  m.answer = () => replied(0, { layerInfo: LAYER });
+  assertEquals(await apply(m, CONFIG, true), undefined);
+  assertEquals(m.d.registry.ipcps.get(m.latest)?.layer, "lay");
+});
+
 Deno.test("saveState() gives a file that makes the same node, and names what it cannot hold", async () => {
   const m = new Node();
   await apply(m, CONFIG);
