@@ -20,11 +20,8 @@ import {
 import type { Writer } from "./writer.ts";
 
 const NO_BYTES = new Uint8Array(0);
-const NOT_BYTES = {
-  stage: "write",
-  process: "flow library",
-  cause: "a message is a Uint8Array; make one of other views and buffers first",
-};
+const NOT_BYTES = "a message is a Uint8Array; make one of other views and buffers first";
+const EMPTY_ON_RAW = "a raw flow carries no message of 0 bytes; one with another QoS does";
 
 /** See the head of this file. */
 export class AsyncWriter {
@@ -126,7 +123,10 @@ export class AsyncWriter {
         `Cannot write ${tooLongText(bytes.length, this.core.messageBytesMax)}`,
       );
     }
-    const detail = code === -Errno.EINVAL ? NOT_BYTES : undefined;
-    return new OuroError(code, "Cannot write", detail);
+    if (code !== -Errno.EINVAL) return new OuroError(code, "Cannot write");
+    // A buffer that was moved away leaves an array without bytes, too.
+    const empty = this.core.frct === null && bytes instanceof Uint8Array;
+    const cause = empty ? EMPTY_ON_RAW : NOT_BYTES;
+    return new OuroError(code, "Cannot write", { stage: "write", process: "flow library", cause });
   }
 }

@@ -43,14 +43,15 @@ export class InPlace {
   commit(packet: Packet, options?: CallOptions): number {
     const { core } = this;
     const len = packet.length;
-    if (len > core.messageBytesMax) {
+    const refused = this.writer.refusal(len);
+    if (refused < 0) {
       packet.release();
-      return -Errno.EMSGSIZE;
+      return refused;
     }
-    if (core.over || core.frct !== null) {
+    if (core.frct !== null) {
       const copy = packet.u8.slice(packet.at, packet.at + len);
       packet.release();
-      return core.over ? -Errno.ENOTALLOC : this.writer.writeFrct(copy, options);
+      return this.writer.writeFrct(copy, options);
     }
     const off = packet.takeOff();
     if (off === 0) return -Errno.EINVAL;

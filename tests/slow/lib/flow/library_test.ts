@@ -258,12 +258,29 @@ libraryTest("a message of no bytes is no end, and none follows the end", async (
   await closed;
 });
 
-libraryTest("a raw flow takes a write of no bytes for a sign of life", async ({ pair }) => {
-  const [x, y] = pair("raw");
-  assertEquals(await x.write(new Uint8Array(0)), 0);
-  await x.write(Uint8Array.of(1));
-  assertEquals(await y.read(LONG), Uint8Array.of(1));
-});
+libraryTest(
+  "a raw flow refuses a message of no bytes, however it is written, and says why",
+  async ({ pair }) => {
+    const [x, y] = pair("raw");
+    const none = new Uint8Array(0);
+    for (const write of [() => x.write(none), () => x.writeBatch([none])]) {
+      const refused = await assertRejects(
+        write,
+        OuroError,
+        "a raw flow carries no message of 0 bytes",
+      );
+      assertEquals(refused.code, -Errno.EINVAL);
+    }
+    using packet = new Packet();
+    assertEquals([x.writeSync(none), x.reserve(packet, 0)], [-Errno.EINVAL, -Errno.EINVAL]);
+    // A byte stream has no empty chunks.
+    const writer = x.writable.getWriter();
+    await writer.write(none);
+    writer.releaseLock();
+    await x.write(Uint8Array.of(1));
+    assertEquals(await y.read(LONG), Uint8Array.of(1));
+  },
+);
 
 libraryTest("reads that wait are served in the order of their calls", async ({ pair }) => {
   for (const qos of ["raw", "data"] as const) {
