@@ -3,13 +3,16 @@
  *
  * Pure. K(0) is the session key, K(n+1) = HKDF-SHA256(K(n), SHA-256(K(0)), `o7s-key-rotation`, 32).
  * An end is in one epoch e: it sends with K(e) and phase bit e & 1; it receives with e, e-1, e+1 or
- * e+2, and success with a higher epoch moves it there. After 2^20 packets, both directions counted,
- * it goes on to e+1. This is the interoperable rule of spec 30 §10, not the prototype's, which loses
- * the peer after packet loss.
+ * e+2, and success with a higher epoch moves it there. After 2^20 packets under K(e), both directions
+ * counted, it goes on to e+1. This is the interoperable rule of spec 30 §10, not the prototype's, which
+ * loses the peer after packet loss. What it adds, so that no loss parts the ends:
+ * - an end does not leave a peer behind that still sends with e-1, for up to 2^30 packets;
+ * - of what none of the four keys opens, each packet tries one more of the 64 epochs beyond, in turn:
+ *   the sender may have gone on alone through an outage.
  *
  * Invariant: nothing moves before a packet has authenticated (spec 40 §18.18); a forged packet only
  * costs the attempts. The CTR ciphers have no tag to try against: there the epoch follows the phase
- * bit, and only when at least 3/4 of an epoch has been counted.
+ * bit, backwards in the first quarter of an epoch and forwards in the rest.
  */
 
 import { builtin } from "../builtin.ts";
@@ -24,8 +27,12 @@ const INFO = "o7s-key-rotation";
 const SALT_BYTES = 32;
 /** Epoch and key in a state. */
 const STATE_KEY_BYTES = 4 + EPOCH_KEY_BYTES;
-/** Epochs tried above the current one. */
+/** Epochs tried above the current one on every packet. */
 const AHEAD = 2;
+/** Epochs beyond those, of which each packet that nothing opened tries one. */
+const FAR = 64;
+/** Epochs' worth of packets that are sent under one key while the peer is behind. */
+const PATIENCE = 1024;
 
 /** The keys of the epochs around the current one; older ones are wiped. */
 export class KeySchedule {
@@ -108,11 +115,14 @@ export class EpochRule {
   readonly #epochPackets: number;
   #epoch: number;
   #counted: number;
+  #behind: boolean;
+  #failures = 0;
 
-  constructor(rotationBit: number = ROTATION_BIT, epoch = 0, counted = 0) {
+  constructor(rotationBit: number = ROTATION_BIT, epoch = 0, counted = 0, behind = false) {
     this.#epochPackets = 2 ** rotationBit;
     this.#epoch = epoch;
     this.#counted = counted;
+    this.#behind = behind;
   }
 
   /** The epoch that is sent with. */
@@ -125,6 +135,11 @@ export class EpochRule {
     return this.#counted;
   }
 
+  /** The peer was last heard in the epoch before. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
   /** A packet was sent under the current epoch. */
   sent(): void {
     this.#count();
@@ -132,30 +147,46 @@ export class EpochRule {
 
   /** The `i`-th epoch to try on a received packet (0, 1, 2, …), -1 after the last. */
   candidate(i: number): number {
-    // In the order of likelihood: e, e-1, e+1, e+2; there is none below 0.
+    // In the order of likelihood: e, e-1 (there is none below 0), e+1, e+2, then one farther ahead.
     if (i === 0) return this.#epoch;
-    if (this.#epoch === 0) return i <= AHEAD ? i : -1;
-    if (i === 1) return this.#epoch - 1;
-    return i <= AHEAD + 1 ? this.#epoch + i - 1 : -1;
+    if (i === 1 && this.#epoch > 0) return this.#epoch - 1;
+    const ahead = this.#epoch > 0 ? i - 1 : i;
+    if (ahead <= AHEAD) return this.#epoch + ahead;
+    return ahead === AHEAD + 1 ? this.#epoch + ahead + this.#failures % FAR : -1;
+  }
+
+  /** No candidate opened a packet. */
+  failed(): void {
+    this.#failures++;
   }
 
   /** A packet authenticated under `epoch`. */
   received(epoch: number): void {
+    if (epoch < this.#epoch) {
+      this.#behind = true;
+      return;
+    }
     if (epoch > this.#epoch) {
       this.#epoch = epoch;
       this.#counted = 0;
+    } else if (this.#behind) {
+      // Packets of the peer that are still on their way under the key before must find it.
+      this.#counted = Math.min(this.#counted, this.#epochPackets * 3 / 4);
     }
+    this.#behind = false;
     this.#count();
   }
 
   /** Epoch of a received packet without tag, from its phase bit; the move is made by `received`. */
   epochOfUntagged(phase: number): number {
-    const ripe = this.#counted >= this.#epochPackets - this.#epochPackets / 4;
-    return phase !== (this.#epoch & 1) && ripe ? this.#epoch + 1 : this.#epoch;
+    if (phase === (this.#epoch & 1)) return this.#epoch;
+    if (this.#counted >= this.#epochPackets / 4) return this.#epoch + 1;
+    return Math.max(0, this.#epoch - 1);
   }
 
   #count(): void {
-    if (++this.#counted < this.#epochPackets) return;
+    const most = this.#behind ? this.#epochPackets * PATIENCE : this.#epochPackets;
+    if (++this.#counted < most) return;
     this.#epoch++;
     this.#counted = 0;
   }

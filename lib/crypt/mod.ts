@@ -17,8 +17,8 @@ export { cipherBackend } from "./backend.ts";
 
 /** Random bytes taken from the system at once. */
 const RANDOM_POOL_BYTES = 4096;
-/** Cipher id, epoch and packets counted, 32 bits each, in front of the keys of a state. */
-const STATE_FIXED_BYTES = 12;
+/** Cipher id, epoch, packets counted and whether the peer is behind, 32 bits each, in front of the keys of a state. */
+const STATE_FIXED_BYTES = 16;
 /** Views remembered; pool blocks come back in turn, so a few hundred are enough. */
 const VIEWS = 512;
 
@@ -101,7 +101,12 @@ export class PacketCipher implements Disposable {
     const info = cipherByNid(view.getUint32(0));
     if (!info) return -Errno.ENOMEM;
     const epoch = view.getUint32(4);
-    const rule = new EpochRule(o.rotationBit, epoch, view.getUint32(8));
+    const rule = new EpochRule(
+      o.rotationBit,
+      epoch,
+      view.getUint32(8),
+      view.getUint32(12) !== 0,
+    );
     const schedule = KeySchedule.fromState(state.subarray(STATE_FIXED_BYTES));
     const key = schedule?.key(epoch);
     if (!schedule || !key) return -Errno.EINVAL;
@@ -118,6 +123,7 @@ export class PacketCipher implements Disposable {
     view.setUint32(0, this.#info.nid);
     view.setUint32(4, this.#rule.epoch);
     view.setUint32(8, this.#rule.counted);
+    view.setUint32(12, this.#rule.behind ? 1 : 0);
     state.set(keys, STATE_FIXED_BYTES);
     keys.fill(0);
     this.wipe();
@@ -214,11 +220,18 @@ export class PacketCipher implements Disposable {
       const epoch = this.#rule.epochOfUntagged(this.#iv[0]! >> 7);
       return this.#key(epoch)?.open(from, n, to) ? epoch : -1;
     }
+    let last = 0;
     for (let i = 0;; i++) {
       const epoch = this.#rule.candidate(i);
-      if (epoch < 0) return -1;
+      if (epoch < 0) break;
       if (this.#key(epoch)?.open(from, n, to)) return epoch;
+      last = epoch;
     }
+    // The farthest is another one next time: forged packets must not make us hold all of them.
+    this.#keys.get(last)?.[Symbol.dispose]();
+    this.#keys.delete(last);
+    this.#rule.failed();
+    return -1;
   }
 
   #key(epoch: number): CipherKey | undefined {

@@ -59,10 +59,11 @@ const CASES: readonly [model: string, defines: string, holds: boolean, says: str
     true,
     "… or far and restarted, as the list is on disk",
   ],
-  ["rotation.pml", "", true, "no packet meets a key that is not tried"],
+  ["rotation.pml", "", true, "no packet meets a key that is not tried, whatever is lost"],
   ["rotation.pml", "AHEAD=0", false, "when no key ahead is tried"],
   ["rotation.pml", "BEHIND=0", false, "when none behind is tried"],
-  ["rotation.pml", "LOST=3", false, "when half of the packets of a key are lost one way"],
+  ["rotation.pml", "NO_WAIT", false, "when an end leaves behind who cannot hear it"],
+  ["rotation.pml", "ALONE=6", false, "when an end sends a key's packets while it hears nothing"],
 ];
 
 for (const [model, defines, holds, says] of CASES) {
