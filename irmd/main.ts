@@ -21,6 +21,7 @@ import { onSignals, Signal } from "../lib/sys/signals.ts";
 import { noSyslog, syslogSink } from "../lib/sys/syslog.ts";
 import { effectiveGid, effectiveUid, groupGid } from "../lib/sys/users.ts";
 import { OapService } from "../security/oap/mod.ts";
+import { servedFileIn } from "../security/replay_journal.ts";
 import { applyConfig, loadConfig, type LoadedConfig, Reread } from "./apply_config.ts";
 import { Children } from "./children.ts";
 import { Costly } from "./costly.ts";
@@ -71,6 +72,8 @@ const WORDS = [
 
 /** Period of the sanitizer, ms (spec 20 §1). */
 const SANITIZER_MS = 1000;
+/** What the system's node knows over a reboot. */
+const STATE_DIR = "/var/lib/ouroboros";
 
 interface Arguments {
   readonly toStdout: boolean;
@@ -229,9 +232,10 @@ async function run(
   const objects = new Objects(instance, log, shared, shares.memory);
   createGspp(objects, log);
   try {
+    const served = `${instance.socketDir}.served`;
     using oap = new OapService({
       securityDir: instance.securityDir,
-      servedFile: `${instance.socketDir}.served`,
+      servedFile: instance.prefix === "" ? servedFileIn(STATE_DIR, served) : served,
       log: log.child("irmd/oap"),
     });
     const refused = await oap.start();

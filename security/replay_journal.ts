@@ -1,7 +1,8 @@
 /**
  * The requests that were served, in a file: a daemon that starts again knows those of its predecessor, so that no step
- * of the clock before or after the restart makes one of them new. The file lies where a reboot clears it. Without it
- * (a full disk, a read-only directory) the list is as long as the life of a daemon, which is said.
+ * of the clock before or after the restart makes one of them new. Where the file outlives a reboot, so do they, but for
+ * what a failure of power took from the disk. Without it (a full disk, a read-only directory) the list is as long as
+ * the life of a daemon, which is said.
  *
  * Records of 32 bytes, appended: kind (1 unsigned, 2 signed), 7 zero bytes, id (16), timestamp (u64, ns, big-endian). What
  * is no record is passed over; the last may be cut short. Of more than {@linkcode RECORDS_MAX} the oldest go.
@@ -21,6 +22,21 @@ export interface ServedRequest {
   readonly signed: boolean;
   readonly id: Uint8Array;
   readonly timestampNs: bigint;
+}
+
+/**
+ * The file of the system's node: in `stateDir`, which outlives a reboot and is made for its owner alone; where that cannot
+ * be written (a read-only system), `otherwise`.
+ */
+export function servedFileIn(stateDir: string, otherwise: string): string {
+  const path = `${stateDir}/served`;
+  try {
+    Deno.mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
+    return path;
+  } catch {
+    return otherwise;
+  }
 }
 
 /** See the file's comment. */

@@ -1,7 +1,7 @@
 /** Requests that were served outlive the daemon. */
 
 import { assert, assertEquals } from "@std/assert";
-import { RECORDS_MAX, ReplayJournal } from "../../../security/replay_journal.ts";
+import { RECORDS_MAX, ReplayJournal, servedFileIn } from "../../../security/replay_journal.ts";
 import { isOapFailure } from "../../../security/oap/mod.ts";
 import { init, leaf } from "../../../pki/make.ts";
 import { NAME } from "../../support/oap_allocation.ts";
@@ -55,6 +55,21 @@ Deno.test("a file that cannot be written is told once, and nothing else", () => 
   journal.add(served(1));
   journal.add(served(2));
   assertEquals(said.length, 1);
+});
+
+Deno.test("the file is where a reboot leaves it, else where it can be written", () => {
+  using dir = new SecDir();
+  const state = `${dir.dir}/lib/ouroboros`;
+  assertEquals(servedFileIn(state, "/other"), `${state}/served`);
+  assertEquals(Deno.statSync(state).mode! & 0o777, 0o700);
+  {
+    using journal = new ReplayJournal(`${state}/served`, none);
+    journal.open();
+    journal.add(served(0));
+  }
+  using journal = new ReplayJournal(servedFileIn(state, "/other"), none);
+  assertEquals(journal.open(), [served(0)], "asking for it leaves it as it is");
+  assertEquals(servedFileIn(`${state}/served/below`, "/other"), "/other");
 });
 
 Deno.test("the clock is set back and the daemon starts again: what was served stays served", async () => {

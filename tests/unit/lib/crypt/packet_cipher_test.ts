@@ -191,7 +191,10 @@ function seeded(seed: number): () => number {
 }
 
 /** Which end sends the packets of a flow, and how many of each direction are lost. */
-const TRAFFIC: Record<string, { turn: (i: number, random: number) => boolean; lost: [number, number] }> = {
+const TRAFFIC: Record<
+  string,
+  { turn: (i: number, random: number) => boolean; lost: [number, number] }
+> = {
   "20 % of both ways": { turn: (_, r) => r < 0.5, lost: [0.2, 0.2] },
   "half of both ways": { turn: (_, r) => r < 0.5, lost: [0.5, 0.5] },
   "half of one way, all one way": { turn: () => true, lost: [0.5, 0] },
@@ -213,7 +216,11 @@ for (const word of ["aes-256-gcm", "chacha20-poly1305", "aes-256-ctr"]) {
         const plain = new Uint8Array(8).fill(i);
         const p = seal(forth ? a : b, plain);
         if (random() < lost[forth ? 0 : 1]) continue;
-        assertEquals(open(forth ? b : a, p), plain, `packet ${i}, epochs ${a.epoch} and ${b.epoch}`);
+        assertEquals(
+          open(forth ? b : a, p),
+          plain,
+          `packet ${i}, epochs ${a.epoch} and ${b.epoch}`,
+        );
       }
       assert(a.epoch > 30 && Math.abs(a.epoch - b.epoch) <= 1, `${a.epoch} and ${b.epoch}`);
     });
