@@ -62,10 +62,25 @@ export function bitStringBytes(t: Tlv): Uint8Array | undefined {
   return t.bytes.subarray(t.from + 1, t.to);
 }
 
+/** Identifiers that were met, by their bytes: a certificate repeats few. */
+const oids = new Map<string, string>();
+const OIDS_MAX = 256;
+const OID_BYTES_MAX = 64;
+
 /** An OBJECT IDENTIFIER as dotted numbers; `undefined` when it is none. */
 export function oidText(t: Tlv): string | undefined {
   const c = contents(t);
-  if (t.tag !== Tag.oid || c.length === 0 || c.length > 64 || c.at(-1)! >= 0x80) return undefined;
+  if (t.tag !== Tag.oid || c.length === 0 || c.length > OID_BYTES_MAX) return undefined;
+  const key = String.fromCharCode.apply(undefined, c as never);
+  const known = oids.get(key);
+  if (known !== undefined) return known;
+  const text = dotted(c);
+  if (text !== undefined && oids.size < OIDS_MAX) oids.set(key, text);
+  return text;
+}
+
+function dotted(c: Uint8Array): string | undefined {
+  if (c.at(-1)! >= 0x80) return undefined;
   const arcs: number[] = [];
   let n = 0;
   for (const x of c) {

@@ -259,11 +259,11 @@ function textOf(t: Tlv): string | undefined {
   try {
     switch (STRING_TAGS[t.tag]) {
       case "utf-8":
-        return utf8.decode(bytes);
+        return isAscii(bytes) ? latin1(bytes) : utf8.decode(bytes);
       case "utf-16be":
         return utf16.decode(bytes);
       case "ascii":
-        return bytes.some((b) => b > 0x7f) ? undefined : latin1(bytes);
+        return isAscii(bytes) ? latin1(bytes) : undefined;
       case "latin1":
         return latin1(bytes);
       case "ucs-4": {
@@ -280,14 +280,24 @@ function textOf(t: Tlv): string | undefined {
   return undefined;
 }
 
+/** Characters that are made in one call. */
+const CHARACTERS = 4096;
+
+// A hostile certificate has thousands of names: what is done for each is cheap, also before it is compiled.
+
 function latin1(bytes: Uint8Array): string {
-  let s = "";
-  for (const b of bytes) s += String.fromCharCode(b);
-  return s;
+  if (bytes.length <= CHARACTERS) return String.fromCharCode.apply(undefined, bytes as never);
+  return latin1(bytes.subarray(0, CHARACTERS)) + latin1(bytes.subarray(CHARACTERS));
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 0x7f) return false;
+  return true;
 }
 
 /** Case, and spaces at the ends and more than one in the middle, make no difference. */
 function fold(text: string): string {
+  if (/^[^A-Z \t\n\v\f\r]*$/.test(text)) return text;
   return text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "").replace(/[ \t\n\v\f\r]+/g, " ")
     .replace(/[A-Z]/g, (c) => c.toLowerCase());
 }
@@ -297,12 +307,10 @@ export function readName(t: Tlv): Name {
   const rdns = inside(t, "a name").map((set) => {
     expect(set, 0x31, "a relative name");
     const attributes = inside(set, "a relative name").map((pair): Attribute => {
-      const [type, value, ...more] = inside(
-        expect(pair, Tag.sequence, "an attribute"),
-        "an attribute",
-      );
-      const oid = type && oidText(type);
-      if (oid === undefined || value === undefined || more.length > 0) {
+      const parts = inside(expect(pair, Tag.sequence, "an attribute"), "an attribute");
+      const oid = parts[0] && oidText(parts[0]);
+      const value = parts[1];
+      if (oid === undefined || value === undefined || parts.length > 2) {
         refuse("a name cannot be read");
       }
       const text = textOf(value) ?? (OTHER_VALUES.has(value.tag) ? undefined : unreadable(value));
@@ -459,7 +467,7 @@ function isOid(c: Uint8Array): boolean {
 function readGeneralName(t: Tlv): GeneralName {
   const form = t.tag & 0x1f;
   if ((t.tag & 0xc0) !== 0x80 || form > 8) refuse("an alternative name is of no known form");
-  const isConstructed = [0, 3, 4, 5].includes(form);
+  const isConstructed = form === 0 || form === 3 || form === 4 || form === 5;
   if (((t.tag & 0x20) !== 0) !== isConstructed) refuse("an alternative name is of another form");
   if (form === 0) {
     const [id, value, ...more] = inside(t, "another name");
@@ -470,7 +478,7 @@ function readGeneralName(t: Tlv): GeneralName {
   else if (form === 8 && !isOid(contents(t))) refuse("a registered id cannot be read");
   const bytes = contents(t);
   const isText = form === 1 || form === 2 || form === 6;
-  const text = isText && !bytes.some((b) => b > 0x7f || b === 0) ? latin1(bytes) : undefined;
+  const text = isText && isAscii(bytes) && !bytes.includes(0) ? latin1(bytes) : undefined;
   if (isText && text === undefined) refuse("an alternative name is not ASCII");
   let name: Name | undefined;
   if (form === 4) name = readName(expect(inside(t, "a name")[0], Tag.sequence, "a name"));
@@ -486,11 +494,12 @@ function readNameConstraints(t: Tlv): NameConstraints {
       ? lists.excluded
       : refuse("nameConstraints cannot be read");
     for (const subtree of inside(part, "nameConstraints")) {
-      const [base, ...limits] = inside(expect(subtree, Tag.sequence, "a subtree"), "a subtree");
-      const limited = limits.some((l) =>
-        l.tag !== 0x80 || contents(l).length !== 1 || contents(l)[0] !== 0
-      );
-      list.push({ base: readGeneralName(base ?? refuse("a subtree is empty")), limited });
+      const parts = inside(expect(subtree, Tag.sequence, "a subtree"), "a subtree");
+      const limited = parts.length > 1 &&
+        parts.slice(1).some((l) =>
+          l.tag !== 0x80 || contents(l).length !== 1 || contents(l)[0] !== 0
+        );
+      list.push({ base: readGeneralName(parts[0] ?? refuse("a subtree is empty")), limited });
     }
   }
   return lists;
