@@ -7,6 +7,7 @@
  */
 
 import { Errno } from "../errno.ts";
+import { copyBytes } from "../frct/buffers.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import type { FlowCore } from "./core.ts";
 import type { FlowEvents } from "./events.ts";
@@ -93,7 +94,7 @@ export class Reader {
       core.counters.rxBytes += n;
       if (n <= into.length) {
         if (protection === null) pool.copyOut(off, at, n, into);
-        else into.set(protection.u8.subarray(at, at + n));
+        else copyBytes(protection.u8, at, n, into, 0);
         this.#endOfMessage = core.endMark && n === into.length &&
           (core.flags & FlowFlag.RNoPart) === 0;
       } else if ((core.flags & FlowFlag.RNoPart) !== 0) {
