@@ -1,6 +1,6 @@
 /** What the works of the table need of a flow or a TCP connection, in the plainest way each offers. */
 
-import { Flow, QOS, type QosSpec } from "../../../lib/mod.ts";
+import { Flow, OuroError, QOS, type QosSpec } from "../../../lib/mod.ts";
 
 /** Numbers (and words) that a peer prints. */
 export type Figures = Record<string, number | string>;
@@ -14,6 +14,8 @@ export interface End {
   receive(size: number): Promise<Uint8Array>;
   /** Bytes of what there is of messages of `size` bytes. */
   receiveSome(size: number): Promise<number>;
+  /** Gives all that comes to a connection, and its end. */
+  carryTo(conn: Deno.TcpConn): Promise<void>;
   /** Nothing more is sent. */
   finish(): Promise<void>;
   /** Closes when the other end has closed. */
@@ -24,6 +26,28 @@ export interface End {
 
 /** Messages taken at once. */
 const SOME_MESSAGES = 256;
+/** Bytes of one write of {@linkcode End.carryTo}. */
+const CARRIED_BYTES = 65536;
+
+/** Messages that have come together go as one write. */
+async function carryMessages(flow: Flow, conn: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(CARRIED_BYTES);
+  try {
+    for (;;) {
+      let n = await flow.read(buffer);
+      while (buffer.length - n >= flow.messageBytesMax) {
+        const more = flow.readSync(buffer.subarray(n), { nonblock: true });
+        if (more <= 0) break;
+        n += more;
+      }
+      for (let at = 0; at < n;) at += await conn.write(buffer.subarray(at, n));
+    }
+  } catch (error) {
+    if (!(error instanceof OuroError)) throw error;
+  } finally {
+    await conn.closeWrite().catch(() => {});
+  }
+}
 
 function flowEnd(flow: Flow): End {
   return {
@@ -37,6 +61,7 @@ function flowEnd(flow: Flow): End {
     receive: () => flow.read(),
     receiveSome: async () =>
       (await flow.readBatch(SOME_MESSAGES)).reduce((sum, m) => sum + m.length, 0),
+    carryTo: (conn) => carryMessages(flow, conn),
     finish: () => flow.isReliable ? flow.closeWrite() : Promise.resolve(),
     waitForEnd: () => void flow.closed.then(() => flow.dealloc()).catch(() => {}),
     close: () => flow.dealloc({ lingerMs: 2000 }),
@@ -69,6 +94,7 @@ function tcpEnd(conn: Deno.TcpConn): End {
       if (n === null) throw new Error("the connection has ended");
       return n;
     },
+    carryTo: (to) => conn.readable.pipeTo(to.writable),
     finish: () => conn.closeWrite(),
     waitForEnd: () => void conn.read(new Uint8Array(1)).catch(() => {}).then(() => conn.close()),
     close: () => {

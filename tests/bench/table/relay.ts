@@ -28,8 +28,7 @@ const [work, ...words] = Deno.args as [string, string, string, string];
 /** Both ways until both have ended; a broken one ends the other. */
 async function join(conn: Deno.TcpConn, end: End): Promise<void> {
   conn.setNoDelay(true);
-  const ways = [conn.readable.pipeTo(end.writable), end.readable.pipeTo(conn.writable)];
-  await Promise.allSettled(ways);
+  await Promise.allSettled([conn.readable.pipeTo(end.writable), end.carryTo(conn)]);
 }
 
 async function carryIn(port: number, where: string): Promise<void> {
