@@ -73,7 +73,12 @@ export class Waiter {
 
   release(): void {
     this.#pending -= 1;
-    if (this.#pending > 0 || this.#keepAlive === undefined) return;
+    // While this thread looks it is alive anyway, and the next wait is soon.
+    if (this.#pending === 0 && !this.#looking) this.#letEnd();
+  }
+
+  #letEnd(): void {
+    if (this.#keepAlive === undefined) return;
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
   }
@@ -131,6 +136,7 @@ export class Waiter {
     } else {
       this.#spin.missed();
       this.#looking = false;
+      if (this.#pending === 0) this.#letEnd();
       Atomics.store(this.#words, WaiterWords.HELD, 0);
       Atomics.notify(this.#words, WaiterWords.HELD);
     }
@@ -163,7 +169,6 @@ export class Waiter {
     Atomics.notify(this.#words, WaiterWords.HELD);
     this.set.wake(this.start.index);
     Atomics.notify(this.#words, WaiterWords.WAKE);
-    if (this.#keepAlive !== undefined) clearInterval(this.#keepAlive);
-    this.#keepAlive = undefined;
+    this.#letEnd();
   }
 }
