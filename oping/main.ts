@@ -18,6 +18,7 @@ import { hurryUp } from "../lib/hurry.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { QOS } from "../lib/qos.ts";
 import { monotonicNs, realtimeNs } from "../lib/sys/clock.ts";
+import { shortSlices } from "../lib/sys/slices.ts";
 import { Signal, unblockSignals } from "../lib/sys/signals.ts";
 import { Client } from "./client.ts";
 import {
@@ -104,6 +105,8 @@ async function leave(flow: Flow, stop: AbortSignal): Promise<void> {
 }
 
 async function ping(options: ClientOptions): Promise<number> {
+  // What is measured is the way of the packets, not of this thread to a processor.
+  shortSlices();
   const out = new Output(options.json ? stderr : stdout);
   for (const note of options.notes) out.line(note);
   out.flush();
@@ -168,6 +171,7 @@ async function ping(options: ClientOptions): Promise<number> {
 }
 
 async function serve(options: ServerOptions): Promise<number> {
+  shortSlices();
   const out = new Output(stdout);
   for (const note of options.notes) out.line(note);
   out.flush();

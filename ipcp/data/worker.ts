@@ -3,6 +3,7 @@
  * to stop, report. While it runs, a worker's thread never returns to its event loop.
  */
 
+import { shortSlices } from "../../lib/sys/slices.ts";
 import type { WorkerInit, WorkerReport } from "./plane.ts";
 import { PortContext } from "./port.ts";
 import type { ThreadParts } from "./ports.ts";
@@ -25,6 +26,8 @@ export function serve(
 ): void {
   scope.onmessage = async ({ data: init }) => {
     try {
+      // Packets of all processes wait while this thread waits for a processor.
+      shortSlices();
       const context = new PortContext(init.instance, init.pid);
       const run = await prepare(init, {
         context,
