@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a program, which prints
 /**
  * A host on which the C prototype can run: a mount namespace of its own over the places that the prototype has
  * fixed, a network namespace if named. Its IRMd, IPCPs and tools are the prototype's or ours, in any mixture. The
@@ -7,6 +6,7 @@
 
 import { RunningProcess, type RunOptions, type RunResult } from "../support/process.ts";
 import { ouro } from "../support/node.ts";
+import { sayRetry } from "./retries.ts";
 
 /** Prefix of the installed prototype, or undefined: then interop tests are ignored. */
 export const PROTOTYPE: string | undefined = Deno.env.get("OURO_PROTOTYPE") || undefined;
@@ -36,6 +36,11 @@ export interface CHostOptions {
 
 /** Where the prototype is visible to every user of the host. */
 const OPEN_PREFIX = "/mnt/ouro-prototype";
+
+/** The command line before other work of the machine: for programs of ours that the prototype gives little time. */
+export function promptly(argv: readonly string[]): string[] {
+  return ["nice", "-n", "-20", ...argv];
+}
 
 let warm: Promise<unknown> | undefined;
 /** The first start of our program may unpack it, for which the C IRMd has no patience. */
@@ -122,7 +127,9 @@ export class CHost implements AsyncDisposable {
       await host.#holder.waitForLine(/ready/);
       const ipcpDir = options.cIpcps ? ["--ipcp-dir", `${prototype}/sbin`] : [];
       const words = host.tool("irmd", "--stdout", ...ipcpDir, ...(options.args ?? []));
-      host.irmd = host.spawn(options.irmd ?? words);
+      // Our IPCPs inherit it: the prototype's IRMd gives them 500 ms.
+      const argv = options.irmd ?? words;
+      host.irmd = host.spawn(options.ours === undefined ? argv : promptly(argv));
       await host.irmd.waitForLine(/daemon started/);
       return host;
     } catch (e) {
@@ -186,7 +193,7 @@ export class CHost implements AsyncDisposable {
       if (this.#ours || tries === 20 || timesFailed() === before) {
         throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
       }
-      console.log(`retry ${tries}: the prototype's IRMd did not wait for ${words.join(" ")}`);
+      sayRetry(`the prototype's IRMd did not wait for ${words.join(" ")}`);
     }
   }
 

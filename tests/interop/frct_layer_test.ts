@@ -5,11 +5,13 @@
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { NetLab } from "../support/netns.ts";
-import { canRunPrototype, CHost } from "./c_host.ts";
+import { canRunPrototype, CHost, promptly } from "./c_host.ts";
+import { pingOurs, prototypesFault } from "./frct_client.ts";
 import { OurHost } from "./our_host.ts";
+import { sayRetry } from "./retries.ts";
 
 const COUNT = 5;
-const TRIES = 5;
+const TRIES = 8;
 const PEER = [
   Deno.execPath(),
   "run",
@@ -45,6 +47,7 @@ Deno.test({
           const got = /"got":(\d+)/.exec(r.out)?.[1];
           if (got === String(COUNT)) return;
           results.push(r.out + r.err);
+          sayRetry(`${qos}, our client got ${got ?? 0} of ${COUNT} from the prototype's server`);
         }
         throw new Error(results.join("\n") + c.irmd.out.slice(-2000) + our.irmd.out.slice(-2000));
       });
@@ -52,23 +55,27 @@ Deno.test({
         const results: string[] = [];
         let best = 0;
         for (let i = 0; i < TRIES && best < COUNT; i++) {
-          const server = our.spawn([...PEER, "echo"]);
-          await server.waitForLine(/serving/);
-          await our.must("irm", "bind", "process", String(server.pid), "name", "ours");
-          const words = ["-q", qos, "-c", String(COUNT), "-i", "30"];
-          const client = c.spawn(["oping", "-n", "ours", ...words]);
-          const timer = setTimeout(() => client.kill("SIGKILL"), 12_000);
-          const { out } = await client.wait(30_000);
-          clearTimeout(timer);
-          const ended = await server.wait(20_000);
-          best = Math.max(best, Number(/(\d+) received/.exec(out)?.[1] ?? 0));
-          results.push(`${out}\n${ended.out}${ended.err}`);
+          const words = ["-n", "ours", "-q", qos, "-c", String(COUNT), "-i", "30"];
+          const tried = await pingOurs(c, words, async () => {
+            const server = our.spawn(promptly([...PEER, "echo"]));
+            await server.waitForLine(/serving/);
+            await our.must("irm", "bind", "process", String(server.pid), "name", "ours");
+            return server;
+          });
+          const { received, client, ours } = tried;
+          best = Math.max(best, received);
+          const what = `${client.code} ${client.out}${client.err}\n${ours.out}${ours.err}`;
+          results.push(what);
+          if (received === COUNT) break;
+          const fault = prototypesFault(tried);
+          assert(fault !== undefined, what + our.irmd.out.slice(-2000));
+          sayRetry(`${qos}, the prototype's client got ${received} of ${COUNT}: ${fault}`);
+          // Ours has served every message that it acknowledged, and goes on.
+          if (client.code === 0) assert(ours.out.includes(`"got":${COUNT}`), what);
         }
-        // Its client takes messages from itself ("Invalid message on fd 64", acknowledged and gone) or never opens its
-        // record; ours has served every message that it acknowledged.
-        const enough = qos === "raw" ? COUNT : COUNT - 2;
-        assert(results.some((r) => r.includes(`"got":${COUNT}`)), results.join("\n"));
-        assert(best >= enough, results.join("\n") + our.irmd.out.slice(-2000));
+        // Of a few tries one at least is complete or nearly so; unreliable flows lose what its two readers take from each
+        // other.
+        assert(best >= (qos === "raw" ? COUNT : COUNT - 2), results.join("\n"));
       });
     }
   },

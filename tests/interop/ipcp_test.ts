@@ -5,6 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { NetLab } from "../support/netns.ts";
 import type { RunResult } from "../support/process.ts";
 import { canRunPrototype, CHost, type CHostOptions } from "./c_host.ts";
+import { sayRetry } from "./retries.ts";
 
 const ignore = !canRunPrototype;
 const IP = { A: "10.78.0.1", B: "10.78.0.2" };
@@ -113,6 +114,7 @@ async function despiteRaces(scenario: () => Promise<void>): Promise<void> {
       return await scenario();
     } catch (e) {
       if (tries === 4) throw e;
+      sayRetry(String(e).split("\n").slice(0, 3).join("; "));
     }
   }
 }

@@ -10,7 +10,7 @@ const ignore = !canRunPrototype;
 /** Our IRMd, with the prototype's IPCPs. */
 const OUR_IRMD = () => [...ouro("irmd", "--stdout", "--ipcp-dir"), `${PROTOTYPE}/sbin`];
 
-/** Commands of which nothing is known to differ on purpose; run in order on one host. */
+/** Commands of which nothing, but for one, is known to differ on purpose; run in order on one host. */
 const COMMANDS = [
   "name list",
   "name create n1",
@@ -47,6 +47,9 @@ const COMMANDS = [
   "ipcp destroy name l1",
   "ipcp list",
 ];
+
+/** The one of them that our `irm` refuses. */
+const FORGOTTEN = "name create n1 lb spillover";
 
 interface Result {
   code: number;
@@ -87,7 +90,10 @@ for (
       await using host = await CHost.start(irmd === undefined ? {} : { irmd: irmd() });
       const got = await transcript(host, irm());
       for (const [i, c] of COMMANDS.entries()) {
-        await t.step(`irm ${c}`, () => assertEquals(got[i], want[i]));
+        // The prototype takes settings for a name that exists already, and forgets them.
+        const forgotten = irm()[0] !== "irm" && c === FORGOTTEN;
+        const wanted = forgotten ? { code: 1, out: "" } : want[i];
+        await t.step(`irm ${c}`, () => assertEquals(got[i], wanted));
       }
     },
   });

@@ -1,10 +1,10 @@
-// deno-lint-ignore-file no-console -- what was tried again is told to whoever reads the run
 /** Unicast layers over eth-dix on a chain of hosts, each the prototype's or ours. */
 
 import { NetLab } from "./netns.ts";
 import { until } from "./deadline.ts";
 import type { RunResult } from "./process.ts";
 import { CHost, type CHostOptions } from "../interop/c_host.ts";
+import { sayRetry } from "../interop/retries.ts";
 
 /** Whose IRMd, IPCPs and tools a host has; or one's IRMd and tools with unicast IPCPs of the other. */
 export type Kind = "c" | "ouro" | "c irmd, our ipcps" | "our irmd, c ipcps";
@@ -20,6 +20,16 @@ const OPTIONS: Record<Kind, CHostOptions> = {
 export interface ChainOptions {
   ring?: boolean;
   star?: boolean;
+}
+
+/** Does something until it succeeds, and says how often it had failed before. */
+async function despiteFailures(what: string, once: () => Promise<boolean>): Promise<void> {
+  let failures = -1;
+  await until(what, () => {
+    failures++;
+    return once();
+  });
+  if (failures > 0) sayRetry(what, failures);
 }
 
 /** Hosts in a line, ring or star; between two neighbours a veth with an eth-dix IPCP at both ends. */
@@ -105,17 +115,32 @@ export class Chain implements AsyncDisposable {
       await host.run(host.tool("irm", "name", "create", name));
     }
     const what = ["type", "unicast", "name", `net.${i}`, "layer", "net", "dst", `net.${at}`];
-    const enroll = () => host.makeIpcp("enroll", ...what, "autobind");
-    // A race in the prototype's Ethernet IPCP loses what comes first on a flow (spec 60 §19 W7).
-    if (this.kinds[at] !== "c" || this.kinds[i] === "c") await enroll();
-    else {
-      await enroll().catch((e) => {
-        if (!/did not answer/.test(String(e))) throw e;
-        console.log(`retry: the prototype's net.${at} did not hear net.${i}`);
-        return enroll();
-      });
-    }
+    await this.#despiteRace(
+      [i, at],
+      `net.${i} enrols with net.${at}`,
+      () => host.makeIpcp("enroll", ...what, "autobind"),
+    );
     await this.#announce(i);
+  }
+
+  /**
+   * Does something between two neighbours, of which one at least may have the prototype's IPCPs: a race in its Ethernet
+   * IPCP loses what comes first on a flow (spec 60 §19 W7), so there it is tried again.
+   */
+  async #despiteRace(
+    between: readonly number[],
+    what: string,
+    once: () => Promise<unknown>,
+  ): Promise<void> {
+    const may = between.some((i) => ["c", "our irmd, c ipcps"].includes(this.kinds[i]!));
+    for (let tries = 1;; tries++) {
+      try {
+        return void await once();
+      } catch (e) {
+        if (!may || tries === 5) throw e;
+        sayRetry(`${what}, between ${between.map((i) => this.kinds[i]).join(" and ")}`);
+      }
+    }
   }
 
   /** Host i connects to its neighbour. */
@@ -123,9 +148,15 @@ export class Chain implements AsyncDisposable {
     const host = this.hosts[i]!;
     await host.run(host.tool("irm", "name", "create", `net.${to}`));
     const words = ["ipcp", "connect", "name", `net.${i}`, "dst", `net.${to}`];
-    if (this.kinds[i] === "ouro") return void await host.must("irm", ...words);
+    if (this.kinds[i] === "ouro") {
+      const connect = () => host.must("irm", ...words);
+      return void await this.#despiteRace([i, to], `net.${i} connects to net.${to}`, connect);
+    }
     // A prototype's IRMd asks the layer that is being connected for the name, and may give up meanwhile.
-    await until("connected", async () => (await host.run(host.tool("irm", ...words))).code === 0);
+    await despiteFailures(
+      `net.${i} connects to net.${to}`,
+      async () => (await host.run(host.tool("irm", ...words))).code === 0,
+    );
   }
 
   async disconnect(i: number, from: number): Promise<void> {
@@ -227,7 +258,7 @@ export class Chain implements AsyncDisposable {
     const host = this.hosts[from]!;
     await host.run(host.tool("irm", "name", "create", name));
     let last: RunResult | undefined;
-    await until(`host ${from} pings host ${to}`, async () => {
+    await despiteFailures(`host ${from} pings host ${to}`, async () => {
       last = await host.run(host.tool("oping", "-n", name, "-c", "3", "-i", "5", ...words));
       return last.code === 0 && /3 packets transmitted, 3 received/.test(last.out);
     }).catch((e) => {
