@@ -7,11 +7,14 @@ import type { RunningProcess } from "../support/process.ts";
 import { canRunPrototype } from "./c_host.ts";
 import { Chain, type Kind } from "../support/mixed_chain.ts";
 
-/** Makes all hosts of a chain members of broadcast layer `all`, each enrolled with the one before it and connected. */
+/**
+ * Makes all hosts members of broadcast layer `all`, each enrolled with the one before it (in a star the first) and
+ * connected.
+ */
 async function layer(chain: Chain): Promise<void> {
   for (const [i, host] of chain.hosts.entries()) {
     const own = `all.${i}`;
-    const before = `all.${i - 1}`;
+    const before = `all.${chain.options.star ? 0 : i - 1}`;
     const who = ["type", "broadcast", "name", own, "layer", "all"];
     if (i === 0) await host.must("irm", "ipcp", "bootstrap", ...who, "autobind");
     else {
@@ -20,10 +23,7 @@ async function layer(chain: Chain): Promise<void> {
       }
       await host.must("irm", "ipcp", "enroll", ...who, "dst", before, "autobind");
     }
-    for (const side of ["l", "r"]) {
-      if (i === (side === "l" ? 0 : chain.hosts.length - 1)) continue;
-      await host.must("irm", "name", "reg", own, "ipcp", `${side}${i}`);
-    }
+    for (const [ipcp] of chain.links(i)) await host.must("irm", "name", "reg", own, "ipcp", ipcp);
     if (i > 0) await host.must("irm", "ipcp", "connect", "name", own, "dst", before, "comp", "dt");
   }
 }
@@ -46,19 +46,22 @@ async function heard(process: RunningProcess, last: string): Promise<string[]> {
   return [...process.out.matchAll(/Message is (.*)\.\r?\n/g)].map((m) => m[1]!);
 }
 
-const CHAINS: readonly (readonly Kind[])[] = [
-  ["ouro", "c"],
-  ["c", "ouro"],
-  ["ouro", "c", "ouro"],
-  ["c", "ouro", "c"],
-  ["ouro", "ouro", "c"],
+const SHAPES: readonly (readonly [readonly Kind[], star?: boolean])[] = [
+  [["ouro", "c"]],
+  [["c", "ouro"]],
+  [["ouro", "c", "ouro"]],
+  [["c", "ouro", "c"]],
+  [["ouro", "ouro", "c"]],
+  [["ouro", "c", "ouro", "c"], true],
+  [["c", "ouro", "ouro", "c"], true],
 ];
-for (const kinds of CHAINS) {
+for (const [kinds, star = false] of SHAPES) {
+  const shape = star ? `tree ${kinds[0]} over ${kinds.slice(1).join(", ")}` : kinds.join(" - ");
   Deno.test({
-    name: `a broadcast layer ${kinds.join(" - ")}: everybody hears everybody, once`,
+    name: `a broadcast layer ${shape}: everybody hears everybody, once`,
     ignore: !canRunPrototype,
     async fn() {
-      await using chain = await Chain.make(kinds);
+      await using chain = await Chain.make(kinds, { star });
       await layer(chain);
       const all = await listeners(chain);
       for (const [i, host] of chain.hosts.entries()) {

@@ -85,17 +85,39 @@ for (const kinds of CHAINS) {
   });
 }
 
-for (const routing of ["lfa", "ecmp"]) {
+for (
+  const [routing, hash] of [["lfa", "SHA3_512"], ["ecmp", "SHA3_384"], [
+    "link_state",
+    "SHA3_224",
+  ]] as const
+) {
   Deno.test({
-    name: `a chain c - ouro - c with ${routing}, and another hash: the ends ping each other`,
+    name: `a chain c - ouro - c with ${routing} and ${hash}: the ends ping each other`,
     ignore,
     async fn() {
       await using chain = await Chain.make(["c", "ouro", "c"]);
-      await chain.layer(["routing", routing, "hash", "SHA3_512"]);
+      await chain.layer(["routing", routing, "hash", hash]);
       assertMatch((await chain.ping(2, 0)).out, THREE);
     },
   });
 }
+
+Deno.test({
+  name:
+    "a ring of four ouro - c - ouro - c with ecmp: two ways to the opposite corner of either kind",
+  ignore,
+  async fn() {
+    await using chain = await Chain.make(["ouro", "c", "ouro", "c"], { ring: true });
+    await chain.layer(["routing", "ecmp"]);
+    await chain.connectRing();
+    // One name a kind, from every other node.
+    for (const to of [0, 1]) {
+      for (const from of [0, 1, 2, 3].filter((i) => i !== to)) {
+        assertMatch((await chain.ping(from, to)).out, THREE);
+      }
+    }
+  },
+});
 
 const MIXTURES: readonly (readonly Kind[])[] = [
   ["c irmd, our ipcps", "c"],

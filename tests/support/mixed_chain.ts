@@ -70,7 +70,7 @@ export class Chain implements AsyncDisposable {
     await Promise.all(this.kinds.map(async (kind, i) => {
       const host = await CHost.start({ ns: this.namespaces[i]!, ...OPTIONS[kind] });
       this.hosts[i] = host;
-      for (const [dev, layer] of this.#links(i)) {
+      for (const [dev, layer] of this.links(i)) {
         const words = ["type", "eth-dix", "name", dev, "layer", layer];
         await host.makeIpcp("bootstrap", ...words, "dev", dev);
       }
@@ -78,7 +78,7 @@ export class Chain implements AsyncDisposable {
   }
 
   /** The ends of links at host i, each with the layer of its link. */
-  #links(i: number): [string, string][] {
+  links(i: number): [string, string][] {
     const { ring, star } = this.options;
     const n = this.kinds.length;
     if (star && i > 0) return [[`l${i}`, `lan${i}`]];
@@ -96,7 +96,7 @@ export class Chain implements AsyncDisposable {
 
   /** The member of host i can be found by its neighbours. */
   async #announce(i: number): Promise<void> {
-    for (const [dev] of this.#links(i)) {
+    for (const [dev] of this.links(i)) {
       await this.hosts[i]!.must("irm", "name", "reg", `net.${i}`, "ipcp", dev);
     }
   }
