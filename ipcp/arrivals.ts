@@ -1,6 +1,6 @@
 /**
- * The arrival of flow requests from a layer: the door that a flood has to pass, the question to the IRMd, and verdicts
- * that overtake its answer. The same for every type of IPCP. Source: spec 50 §7.3, §18 S8, R2, R3. Pure.
+ * The arrival of flow requests from a layer: the door that a flood has to pass, and the question to the IRMd; what
+ * comes of it is in `acceptance.ts`. The same for every type of IPCP. Source: spec 50 §7.3, §18 S8, R3. Pure.
  *
  * A request holds an accept slot of the IRMd while it considers it, and sources can be forged. So not more than some
  * are under way, in all and from one source; others wait for their turn, since no requester sends again; a copy of a
@@ -10,7 +10,6 @@
  * What is known of the requester is the type's own and opaque here (`P`).
  *
  *     enter → (waiting) → asked of the IRMd (poll) → answered: the flow, or why not
- *                                                   ↑ verdict (FLOW_ALLOC_RESP) may come before or after
  */
 
 import type { QosSpec } from "../lib/qos.ts";
@@ -31,8 +30,6 @@ export const RECENT_MAX = 2048;
 export const RECENT_LIFE_US = 10e6;
 /** How long an arrived flow may stay without verdict, µs: the IRMd waits for an acceptor, then OAP runs. */
 export const ARRIVAL_LIFE_US = 22e6;
-/** How long a verdict may wait for the answer to FLOW_REQ_ARR, µs; the IRMd waits 500 ms for us. */
-export const EARLY_VERDICT_LIFE_US = 400_000;
 
 /** A request of the layer. */
 export interface FlowRequest<P> {
@@ -48,15 +45,6 @@ export interface FlowRequest<P> {
 export interface AskIrmd<P> extends FlowRequest<P> {
   readonly kind: "ask_irmd";
   readonly ask: number;
-}
-
-/** FLOW_ALLOC_RESP: what the acceptor said, and the command that waits for our answer. */
-export interface AcceptorVerdict {
-  readonly token: number;
-  readonly response: number;
-  readonly data: Uint8Array;
-  /** Flow uid of the acceptor, where the type wants it here. */
-  readonly uid?: number;
 }
 
 /** Where a request comes from. */
@@ -142,9 +130,6 @@ export class Arrivals<P> {
   readonly #perName = new Map<string, number>();
   /** Recent requests; oldest first (a Map keeps the order of insertion). */
   readonly #recent = new Map<string, Recent<P>>();
-  readonly #early = new Map<number, AcceptorVerdict & { readonly untilUs: number }>();
-  /** Flows that nobody waits for any more, and until when the verdict on them may come. */
-  readonly #passed = new Map<number, number>();
   readonly #out: AskIrmd<P>[] = [];
   #next = 1;
 
@@ -251,69 +236,13 @@ export class Arrivals<P> {
     }
   }
 
-  /** A verdict on a flow that is not known yet: kept for it if one may still come, else false. */
-  keepVerdict(nowUs: number, flowId: number, verdict: AcceptorVerdict): boolean {
-    if (this.#passed.delete(flowId)) return false;
-    if (this.#asking.size === 0 || this.#early.has(flowId)) return false;
-    this.#early.set(flowId, { ...verdict, untilUs: nowUs + EARLY_VERDICT_LIFE_US });
-    return true;
-  }
-
-  /**
-   * The IRMd has answered with a flow that nobody waits for any more. A verdict that came before is given back; one that is
-   * still to come will not be kept: its acceptor has others to serve.
-   */
-  passOver(nowUs: number, flowId: number): AcceptorVerdict | undefined {
-    for (const [old, untilUs] of this.#passed) {
-      if (untilUs > nowUs) break;
-      this.#passed.delete(old);
-    }
-    const early = this.takeVerdict(flowId);
-    if (early === undefined) this.#passed.set(flowId, nowUs + ARRIVAL_LIFE_US);
-    return early;
-  }
-
-  /** The IRMd has taken a flow back that was passed over; its id may be another's soon. */
-  tookBack(flowId: number): void {
-    this.#passed.delete(flowId);
-  }
-
-  /** The verdict that came before its flow, if there is one. */
-  takeVerdict(flowId: number): AcceptorVerdict | undefined {
-    this.#passed.delete(flowId);
-    const verdict = this.#early.get(flowId);
-    this.#early.delete(flowId);
-    return verdict;
-  }
-
-  /** Tokens of verdicts whose flow has not come in time; they are forgotten. */
-  expired(nowUs: number): number[] {
-    const tokens: number[] = [];
-    for (const [flowId, { token, untilUs }] of this.#early) {
-      if (untilUs > nowUs) break; // Oldest first, all live equally long.
-      this.#early.delete(flowId);
-      tokens.push(token);
-    }
-    return tokens;
-  }
-
-  /** When {@linkcode expired} has something next, µs, or Infinity. */
-  deadlineUs(): number {
-    for (const { untilUs } of this.#early.values()) return untilUs;
-    return Infinity;
-  }
-
-  /** Forget all: tokens of verdicts that wait. */
-  clear(): number[] {
-    const tokens = [...this.#early.values()].map(({ token }) => token);
+  /** Forget all. */
+  clear(): void {
     this.#asking.clear();
     this.#perName.clear();
     this.#proven.clear();
     this.#unproven.clear();
-    this.#early.clear();
-    this.#passed.clear();
     this.#out.length = 0;
-    return tokens;
   }
 }
 

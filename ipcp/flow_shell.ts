@@ -8,7 +8,7 @@ import { NO_SDU_LIMITS } from "../lib/irm/messages.ts";
 import type { QosSpec } from "../lib/qos.ts";
 import type { AskIrmd } from "./arrivals.ts";
 import type { DataPlane } from "./data/plane.ts";
-import type { FlowEffect, FlowMachine, FlowOrder } from "./machine.ts";
+import type { FlowEffect, FlowMachine, FlowOrder, Verdict } from "./machine.ts";
 import { MachineShell } from "./machine_shell.ts";
 import type { Failure, IpcpContext } from "./type.ts";
 
@@ -55,9 +55,9 @@ export class FlowShell<P, E extends { readonly kind: string }> {
     });
   }
 
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number | Failure> {
+  flowAllocResp(flow: FlowOrder, verdict: Verdict): Promise<number | Failure> {
     return this.#shell.command((nowUs, token) => {
-      this.#parts.machine.allocResp(nowUs, flow, response, data, token);
+      this.#parts.machine.allocResp(nowUs, flow, verdict, token);
     });
   }
 
@@ -87,9 +87,9 @@ export class FlowShell<P, E extends { readonly kind: string }> {
         void this.#ask(common);
         return;
       case "alloc_reply": {
-        const { flowId, response, data, peer } = common;
+        const { kind: _, flowId, peer, ...verdict } = common;
         const sdu = peer === undefined ? NO_SDU_LIMITS : this.#parts.limits(peer);
-        void context.irm.flowAllocReply(flowId, response, mplMs, data, sdu)
+        void context.irm.flowAllocReply(flowId, verdict, mplMs, sdu)
           .then((result) => this.feed((nowUs) => machine.replied(nowUs, flowId, result)));
         return;
       }

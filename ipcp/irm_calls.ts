@@ -4,7 +4,6 @@
  * cannot be reached is a negative result.
  */
 
-import { refusalText } from "../lib/wire/refusal.ts";
 import { reasonOf } from "../lib/cli/reason.ts";
 import { Errno, OuroError } from "../lib/errno.ts";
 import type { Instance } from "../lib/instance.ts";
@@ -15,10 +14,12 @@ import {
   IpcpState,
   IrmCode,
   type IrmMsg,
+  refusalDetail,
   type SduLimits,
 } from "../lib/irm/messages.ts";
 import { LONG_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import type { QosSpec } from "../lib/qos.ts";
+import type { Verdict } from "./machine.ts";
 
 /** The IRMd waits up to 2 s for an acceptor and may start a program meanwhile. */
 const REQ_ARR_MS = 10_000;
@@ -134,19 +135,17 @@ export class IrmCalls {
   /** The far side answered our request; the layer carries `sdu` of the flow. */
   async flowAllocReply(
     flowId: number,
-    response: number,
+    { response, data, cause }: Verdict,
     mplMs: number,
-    data: Uint8Array,
     sdu: SduLimits,
   ): Promise<number> {
     const flowInfo = flowInfoOf({ id: flowId, mpl: mplMs, ...sdu });
     const reply = { code: IrmCode.IPCP_FLOW_ALLOC_REPLY, flowInfo, response };
     if (response !== 0) {
       // Never in the place of an OAP response: an IRMd of the prototype would abort.
-      const cause = refusalText(data);
-      const error = { stage: "flow alloc", process: "the server", cause: cause ?? "" };
-      const none = { ...reply, pk: new Uint8Array(0) };
-      return (await this.#call(cause === undefined ? none : { ...none, error })).result;
+      const refusal = { ...reply, pk: new Uint8Array(0) };
+      const error = cause ? { error: refusalDetail(cause) } : {};
+      return (await this.#call({ ...refusal, ...error })).result;
     }
     const m = { ...reply, pk: data };
     if (this.#fits(m)) return (await this.#call(m)).result;

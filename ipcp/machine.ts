@@ -39,22 +39,36 @@ export interface FlowOrder {
   readonly uid: number;
 }
 
+/** What the acceptor of a flow says: it takes it, or refuses. */
+export interface Verdict {
+  /** 0, or a negative number that goes to who asked. */
+  readonly response: number;
+  /** OAP response, opaque; of no meaning when it refuses. */
+  readonly data: Uint8Array;
+  /** Why it refuses, as it says, for who asked. */
+  readonly cause?: string | undefined;
+}
+
+/** The flow is a process's of this flow uid: use its pool. Answered with {@linkcode FlowMachine.owned}. */
+export interface OwnPool {
+  readonly kind: "own";
+  readonly flowId: number;
+  readonly uid: number;
+}
+
 /** What every machine of flows asks for; `P` is how its type describes a far end. */
 export type FlowEffect<P> =
   | Answer
   /** FLOW_REQ_ARR, answered with {@linkcode FlowMachine.asked}. */
   | AskIrmd<P>
   /** FLOW_ALLOC_REPLY; its result comes back with {@linkcode FlowMachine.replied}. */
-  | {
+  | (Verdict & {
     readonly kind: "alloc_reply";
     readonly flowId: number;
-    readonly response: number;
-    readonly data: Uint8Array;
     /** The far end, if it took the flow. */
     readonly peer: P | undefined;
-  }
-  /** The flow is a process's of this flow uid: use its pool. Answered with {@linkcode FlowMachine.owned}. */
-  | { readonly kind: "own"; readonly flowId: number; readonly uid: number }
+  })
+  | OwnPool
   /** Let what the process wrote leave, then close the flow. Answered with {@linkcode FlowMachine.dropped}. */
   | { readonly kind: "drop"; readonly flowId: number }
   /** The flow came to nothing: let go of what is held for it. */
@@ -90,13 +104,7 @@ export interface FlowMachine<P, E = never> extends Machine<FlowEffect<P> | E> {
     token: number,
   ): void;
   /** FLOW_ALLOC_RESP: `token` is answered now, or when the flow is known. */
-  allocResp(
-    nowUs: number,
-    flow: FlowOrder,
-    response: number,
-    data: Uint8Array,
-    token: number,
-  ): void;
+  allocResp(nowUs: number, flow: FlowOrder, verdict: Verdict, token: number): void;
   /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The IRMd gets the id back later. */
   dealloc(nowUs: number, flowId: number, lingerSec: number): number;
   asked(nowUs: number, ask: number, asked: Asked): void;

@@ -441,7 +441,8 @@ export class IpcpProcess {
     if (m.code === Command.flowAllocResp) {
       const response = m.response ?? -Errno.EPERM;
       log.dbg(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
-      const result = await t.flowAllocResp!(flow, response, m.pk ?? EMPTY);
+      const verdict = { response, data: m.pk ?? EMPTY, cause: m.error?.cause };
+      const result = await t.flowAllocResp!(flow, verdict);
       const code = typeof result === "number" ? result : result.code;
       if (code === -Errno.EPERM) log.warn(`Flow_id ${flow.flowId} is not known.`);
       log.dbg(`Finished responding ${code} to allocation request.`);

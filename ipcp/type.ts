@@ -10,7 +10,7 @@ import type { FlowLosses, IpcpConfig, LayerInfo, PolicyRef } from "../lib/irm/me
 import type { Logger } from "../lib/log.ts";
 import type { QosSpec } from "../lib/qos.ts";
 import type { RibComponent } from "../lib/rib/tree.ts";
-import type { FlowOrder } from "./machine.ts";
+import type { FlowOrder, Verdict } from "./machine.ts";
 import type { IrmCalls } from "./irm_calls.ts";
 import type { Lifecycle, TypeName } from "./state.ts";
 
@@ -57,11 +57,7 @@ export interface IpcpType {
     data: Uint8Array,
   ): Promise<number | Failure>;
   flowJoin?(flow: FlowOrder, hash: Uint8Array): Promise<number>;
-  flowAllocResp?(
-    flow: FlowOrder,
-    response: number,
-    data: Uint8Array,
-  ): Promise<number | Failure>;
+  flowAllocResp?(flow: FlowOrder, verdict: Verdict): Promise<number | Failure>;
   /** Answered at once; the flow goes `lingerSec` seconds later. */
   flowDealloc(flowId: number, lingerSec: number): number;
   /** What was dropped of a flow that it has. */

@@ -9,12 +9,12 @@ import {
   IpcpCode,
   IrmCode,
   OTHER_HOSTS,
+  refusalDetail,
   timeoMs,
 } from "../lib/irm/messages.ts";
 import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import { printable } from "../lib/printable.ts";
 import { isWireError } from "../lib/wire/mod.ts";
-import { encode as encodeRefusal } from "../lib/wire/refusal.ts";
 import { isOapFailure, type PeerIdentity } from "../security/oap/mod.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
@@ -115,7 +115,7 @@ async function acceptOne(
     d.registry.directRespond(flow, oap.response);
     d.log.dbg(`Flow ${flow.id} accepted (direct) by ${flow.nPid} for ${name}.`);
   } else {
-    const sent = await allocResp(d, flow, 0, oap.response);
+    const sent = await allocResp(d, flow, { response: 0, data: oap.response });
     if (resultOf(sent) < 0) {
       oap.key?.fill(0);
       giveUp(d, flow, flow.nPid);
@@ -200,7 +200,8 @@ async function refuse(
   said = false,
 ): Promise<void> {
   if (!direct && d.registry.flows.holds(flow)) {
-    const told = await allocResp(d, flow, code, said ? reasonFor(d, flow, why) : undefined);
+    const cause = said && why !== undefined ? printable(why) : undefined;
+    const told = await allocResp(d, flow, { response: code, data: NO_BYTES, cause });
     // It still holds the flow: its id must rest until it has let go.
     if (told.kind !== "reply") return giveUp(d, flow, flow.nPid);
   }
@@ -209,24 +210,16 @@ async function refuse(
   d.registry.drop(flow, direct && !said ? -Errno.ECRYPT : code, why);
 }
 
-/** A reason for an IPCP of ours; others would pass it on to where it does harm. */
-function reasonFor(d: Daemon, flow: FlowRecord, why = ""): Uint8Array | undefined {
-  const ipcp = d.registry.ipcps.get(flow.n1Pid);
-  return ipcp !== undefined && ipcp.messageBytesMax > MESSAGE_BYTES_MAX
-    ? encodeRefusal(why)
-    : undefined;
-}
-
+/** FLOW_ALLOC_RESP; why it refuses is skipped by IPCPs of the prototype. */
 async function allocResp(
   d: Daemon,
   flow: FlowRecord,
-  response: number,
-  pk: Uint8Array | undefined,
+  { response, data, cause }: { response: number; data: Uint8Array; cause?: string | undefined },
 ): Promise<IpcpReply> {
-  if (pk !== undefined && !fitsIpcp(d, flow.n1Pid, pk)) {
-    const told = await allocResp(d, flow, -Errno.EMSGSIZE, undefined);
-    if (resultOf(told) < 0) return told;
+  if (!fitsIpcp(d, flow.n1Pid, data)) {
     const result = -Errno.EMSGSIZE;
+    const told = await allocResp(d, flow, { response: result, data: NO_BYTES });
+    if (resultOf(told) < 0) return told;
     return { kind: "reply", result, msg: { code: IpcpCode.IPCP_REPLY, result } };
   }
   return await d.ipcpClient.call(flow.n1Pid, "alloc_resp", {
@@ -235,6 +228,7 @@ async function allocResp(
     pid: flow.nPid,
     uid: flow.uid,
     response,
-    ...(pk === undefined ? {} : { pk }),
+    ...(response === 0 ? { pk: data } : {}),
+    ...(cause ? { error: refusalDetail(cause) } : {}),
   });
 }

@@ -454,6 +454,8 @@ export class SimNode {
         this.#answers.delete(e.token);
         return answer?.(e.result);
       }
+      case "own":
+        return this.tell((control, nowUs) => control.owned(nowUs, e.flowId, 0));
       case "ask_irmd": {
         const flowId = this.#nextFlow++;
         const { ask, hash, data } = e;
@@ -461,8 +463,9 @@ export class SimNode {
         // The IRMd and the acceptor answer at once.
         this.#queue.at(this.#queue.nowUs + this.acceptUs, () =>
           this.tell((control, nowUs) => {
-            control.asked(nowUs, ask, 0, flowId, "");
-            control.respond(nowUs, flowId, 0, EMPTY, 0);
+            const flow = { flowId, pid: 0, uid: 0 };
+            control.asked(nowUs, ask, { result: 0, ...flow });
+            control.allocResp(nowUs, flow, { response: 0, data: EMPTY }, 0);
             this.onAccepted?.({ flowId, hash, data });
           }));
         return;

@@ -113,7 +113,7 @@ export class BroadcastIpcp implements IpcpType {
     plane.publish(flow.flowId, { localEid: 0, remoteEid: 0, partner: 0, peer: EMPTY });
     shell.mail(BroadcastMail.add, flow.flowId, kindNumber("application", false), EMPTY);
     shell.pump();
-    await shell.reply(flow.flowId, 0, EMPTY);
+    await shell.reply(flow.flowId, { response: 0, data: EMPTY });
     return 0;
   }
 

@@ -17,7 +17,7 @@ import { describe } from "../data/long_packets.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { FlowShell } from "../flow_shell.ts";
-import type { FlowOrder } from "../machine.ts";
+import type { FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import { type LocalEnd, LocalMachine, type LocalOnly } from "./machine.ts";
@@ -90,8 +90,8 @@ export class LocalIpcp implements IpcpType {
     return this.#shell!.flowAlloc(flow, hash, qos, data);
   }
 
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number | Failure> {
-    return this.#shell!.flowAllocResp(flow, response, data);
+  flowAllocResp(flow: FlowOrder, verdict: Verdict): Promise<number | Failure> {
+    return this.#shell!.flowAllocResp(flow, verdict);
   }
 
   flowDealloc(flowId: number, lingerSec: number): number {

@@ -15,9 +15,10 @@
 
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
-import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
+import { Acceptance, type Accepting, type GivenVerdict } from "../acceptance.ts";
+import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
-import type { Asked, FlowEffect, FlowMachine, FlowOrder } from "../machine.ts";
+import type { Asked, FlowEffect, FlowMachine, FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 
 /** A flow as the shell needs it: packets to it must fit a block of its pool. */
@@ -36,14 +37,12 @@ export type LocalEffect = FlowEffect<LocalEnd> | LocalOnly;
 
 type State = "requested" | "arrived" | "open" | "draining" | "lingering";
 
-interface Flow extends LocalEnd {
+interface Flow extends LocalEnd, Accepting {
   readonly pid: number;
   partner: Flow | undefined;
   state: State;
   /** The FLOW_ALLOC that waits for its answer. */
   command: number | undefined;
-  /** The acceptor's verdict, while its pool is being opened. */
-  verdict: AcceptorVerdict | undefined;
   /** How long the id is kept after the flow, µs. */
   lingerUs: number;
 }
@@ -56,6 +55,12 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   readonly #arrivals = new Arrivals<Flow>();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: LocalEffect[] = [];
+  readonly #acceptance = new Acceptance<Flow>({
+    flow: (flowId) => this.#flows.get(flowId),
+    isAsking: () => this.#arrivals.size > 0,
+    want: (e) => this.#out.push(e),
+    settle: (_nowUs, ...settled) => this.#settle(...settled),
+  });
   #requests = 0;
 
   /** `names` may have some already; those that do not fit are forgotten. */
@@ -130,8 +135,7 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
     if (result < 0 || !asks || known) {
       if (result >= 0 && !known) {
         this.#out.push({ kind: "release", flowId });
-        const early = this.#arrivals.passOver(nowUs, flowId);
-        if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
+        this.#acceptance.passOver(nowUs, flowId);
       }
       if (asks) this.#forget(flow, result < 0 ? result : -Errno.EPERM, cause);
       return;
@@ -141,44 +145,19 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
     flow.partner = partner;
     this.#deadlines.set(flow.flowId, nowUs + ARRIVAL_LIFE_US);
     this.#answerCommand(flow, 0);
-    const early = this.#arrivals.takeVerdict(flowId);
-    if (early !== undefined) this.#onVerdict(partner, early);
+    this.#acceptance.entered(nowUs, partner);
   }
 
-  allocResp(
-    nowUs: number,
-    { flowId, uid }: FlowOrder,
-    response: number,
-    data: Uint8Array,
-    token: number,
-  ): void {
-    const flow = this.#flows.get(flowId);
-    const verdict = { token, response, data, uid };
-    if (flow !== undefined) this.#onVerdict(flow, verdict);
-    else if (!this.#arrivals.keepVerdict(nowUs, flowId, verdict)) {
-      this.#answer(token, -Errno.EPERM);
-    }
+  allocResp(nowUs: number, flow: FlowOrder, verdict: Verdict, token: number): void {
+    this.#acceptance.respond(nowUs, flow, verdict, token);
   }
-
-  #onVerdict(flow: Flow, verdict: AcceptorVerdict): void {
-    if (flow.state !== "arrived" || flow.verdict !== undefined) {
-      return this.#answer(verdict.token, -Errno.EPERM);
-    }
-    if (verdict.response !== 0) return this.#settle(flow, verdict, verdict.response);
-    flow.verdict = verdict;
-    this.#out.push({ kind: "own", flowId: flow.flowId, uid: verdict.uid ?? 0 });
-  }
-
-  owned(_nowUs: number, flowId: number, result: number): void {
-    const flow = this.#flows.get(flowId);
-    const verdict = flow?.verdict;
-    if (flow === undefined || verdict === undefined) return;
-    flow.verdict = undefined;
-    this.#settle(flow, verdict, Math.min(result, 0));
+  owned(nowUs: number, flowId: number, result: number): void {
+    this.#acceptance.owned(nowUs, flowId, result);
   }
 
   /** The requester hears `response`, the acceptor that it was passed on, or why it cannot be. */
-  #settle(flow: Flow, { token, response: wanted, data }: AcceptorVerdict, response: number): void {
+  #settle(flow: Flow, verdict: GivenVerdict, response: number): void {
+    const { token, response: wanted, data, cause } = verdict;
     const requester = flow.partner;
     const result = response === wanted ? 0 : response;
     if (requester?.state !== "requested") { // Gave up meanwhile.
@@ -194,9 +173,9 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
       this.#out.push({ kind: "pair", a: flowId, b: flow.flowId });
       this.#out.push({ kind: "alloc_reply", flowId, response, data, peer: flow });
     } else {
-      // What the acceptor refused with holds its reason.
-      const told = response === wanted ? data : EMPTY;
-      this.#out.push({ kind: "alloc_reply", flowId, response, data: told, peer: undefined });
+      const why = response === wanted && cause !== undefined ? { cause } : {};
+      const refusal = { response, data: EMPTY, ...why };
+      this.#out.push({ kind: "alloc_reply", flowId, ...refusal, peer: undefined });
       this.#forget(requester, response);
       this.#forget(flow, 0);
     }
@@ -212,7 +191,7 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   dealloc(_nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) {
-      this.#arrivals.tookBack(flowId);
+      this.#acceptance.tookBack(flowId);
       return -Errno.EPERM;
     }
     if (flow.state === "lingering") {
@@ -233,8 +212,7 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   #leave(flow: Flow): void {
     this.#deadlines.delete(flow.flowId);
     this.#answerCommand(flow, -Errno.EPERM);
-    if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
-    flow.verdict = undefined;
+    this.#acceptance.leave(flow);
   }
 
   dropped(nowUs: number, flowId: number): void {
@@ -269,28 +247,29 @@ export class LocalMachine implements FlowMachine<LocalEnd, LocalOnly> {
   }
 
   onTimer(nowUs: number): void {
-    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    this.#acceptance.onTimer(nowUs);
     for (;;) {
       const flowId = this.#deadlines.take(nowUs);
       if (flowId === undefined) return;
       const flow = this.#flows.get(flowId);
       if (flow?.state === "lingering") this.#free(flow);
       else if (flow !== undefined) {
-        if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
+        this.#acceptance.leave(flow);
         this.#forget(flow, -Errno.ETIMEDOUT);
       }
     }
   }
 
   deadlineUs(): number {
-    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs());
+    return Math.min(this.#deadlines.nextUs, this.#acceptance.deadlineUs());
   }
 
   close(): void {
-    for (const token of this.#arrivals.clear()) this.#answer(token, -Errno.EIPCPSTATE);
+    this.#arrivals.clear();
+    this.#acceptance.close();
     for (const flow of this.#flows.values()) {
       this.#answerCommand(flow, -Errno.EIPCPSTATE);
-      if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EIPCPSTATE);
+      this.#acceptance.leave(flow, -Errno.EIPCPSTATE);
     }
     this.#flows.clear();
     this.#deadlines.clear();

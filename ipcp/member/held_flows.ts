@@ -7,8 +7,6 @@ export class HeldFlows {
   readonly #plane: DataPlane;
   /** Processes by flow, for the IRMd. */
   readonly #pids = new Map<number, number>();
-  /** Flow uids of verdicts that are being given. */
-  readonly #uids = new Map<number, number>();
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
@@ -16,8 +14,8 @@ export class HeldFlows {
 
   /** Take up a flow: 0 or why not, as {@linkcode DataPlane.hold}. */
   hold(flow: FlowOrder): number {
-    const { flowId, pid } = flow;
-    const held = this.#plane.hold(flowId, pid, this.#uids.get(flowId) ?? flow.uid);
+    const { flowId, pid, uid } = flow;
+    const held = this.#plane.hold(flowId, pid, uid);
     if (held === 0) this.#pids.set(flowId, pid);
     return held;
   }
@@ -36,22 +34,5 @@ export class HeldFlows {
   release(flowId: number): void {
     this.forget(flowId);
     void this.#plane.drop(flowId);
-  }
-
-  /**
-   * Pass the acceptor's verdict on a flow to `give`, or why its pool cannot be used. The verdict may overtake the
-   * answer to FLOW_REQ_ARR; then the flow is not held yet, and is with the uid named here once it is.
-   */
-  async verdict(
-    flow: FlowOrder,
-    response: number,
-    give: (verdict: number) => Promise<number>,
-  ): Promise<number> {
-    const { flowId, uid } = flow;
-    this.#uids.set(flowId, uid);
-    const ready = response === 0 ? this.#plane.setUid(flowId, uid) : 0;
-    const result = await give(ready < 0 ? ready : response);
-    this.#uids.delete(flowId);
-    return ready < 0 ? ready : result;
   }
 }

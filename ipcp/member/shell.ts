@@ -17,6 +17,7 @@ import { Mail, Mailbox } from "../data/mailbox.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { Lingering } from "../lingering.ts";
+import type { Verdict } from "../machine.ts";
 import { MachineShell } from "../machine_shell.ts";
 import type { IpcpContext } from "../type.ts";
 import type { Component } from "./cep.ts";
@@ -306,10 +307,10 @@ export class MemberShell {
   }
 
   /** Tell the IRMd how a flow that it asked for ended up; it may have given the flow up meanwhile. */
-  async reply(flowId: number, response: number, data: Uint8Array): Promise<void> {
+  async reply(flowId: number, verdict: Verdict): Promise<void> {
     const { irm } = this.#context;
-    const result = await irm.flowAllocReply(flowId, response, MPL_MS, data, this.limits());
-    if (result === -Errno.EBADF && response === 0) await this.dealloc(flowId);
+    const result = await irm.flowAllocReply(flowId, verdict, MPL_MS, this.limits());
+    if (result === -Errno.EBADF && verdict.response === 0) await this.dealloc(flowId);
   }
 
   // Data Transfer flows.

@@ -3,7 +3,7 @@
  * Pure.
  */
 
-import type { AcceptorVerdict } from "../arrivals.ts";
+import type { Accepting } from "../acceptance.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { ShimConfig } from "./effects.ts";
 import { EidPool } from "./eids.ts";
@@ -34,11 +34,10 @@ export interface NewShimFlow {
 }
 
 /** One flow. */
-export interface ShimFlow extends NewShimFlow {
+export interface ShimFlow extends NewShimFlow, Accepting {
+  state: ShimFlowState;
   /** On its way out by FLOW_DEALLOC. */
   leaving: "lingers" | "drains" | undefined;
-  /** The acceptor's verdict, while its pool is being opened. */
-  verdict: AcceptorVerdict | undefined;
 }
 
 /** See the file's comment. */

@@ -11,7 +11,7 @@ import { describe } from "../data/long_packets.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { FlowShell } from "../flow_shell.ts";
-import type { FlowOrder } from "../machine.ts";
+import type { FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import { Type, type TypeName } from "../state.ts";
 import type { Failure, IpcpContext, IpcpType } from "../type.ts";
@@ -185,8 +185,8 @@ export abstract class ShimIpcp implements IpcpType {
     this.lowerChanged();
     return this.#layer!.shell.flowAlloc(flow, hash, qos, data);
   }
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number | Failure> {
-    return this.#layer!.shell.flowAllocResp(flow, response, data);
+  flowAllocResp(flow: FlowOrder, verdict: Verdict): Promise<number | Failure> {
+    return this.#layer!.shell.flowAllocResp(flow, verdict);
   }
   flowDealloc(flowId: number, lingerSec: number): number {
     return this.#layer!.shell.flowDealloc(flowId, lingerSec);

@@ -22,7 +22,7 @@
  * Left to the shell: sockets, shared memory, the data path, resolving names over DNS.
  */
 
-import { refusalText } from "../../lib/wire/refusal.ts";
+import { encode as encodeRefusal, refusalText } from "../../lib/wire/refusal.ts";
 import { Errno } from "../../lib/errno.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
@@ -35,9 +35,10 @@ import type {
   FlowWhy,
   ShimMgmt,
 } from "../../lib/wire/shim_mgmt.ts";
-import { type AcceptorVerdict, ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
+import { Acceptance, type GivenVerdict } from "../acceptance.ts";
+import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
-import type { Asked, FlowMachine, FlowOrder } from "../machine.ts";
+import type { Asked, FlowMachine, FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import {
   type Addr,
@@ -99,6 +100,12 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   /** When to see whether our process has written to a flow that it asked for. */
   readonly #silence = new Deadlines<number>();
   readonly #out: ShimEffect[] = [];
+  readonly #acceptance = new Acceptance<Flow>({
+    flow: (flowId) => this.#flows.get(flowId),
+    isAsking: () => this.#arrivals.size > 0,
+    want: (e) => this.#out.push(e),
+    settle: (...settled) => this.#settle(...settled),
+  });
   readonly #random: () => number;
   /** Made when the first of them comes or goes. */
   #long: LongMessages | undefined;
@@ -216,26 +223,18 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     return 0;
   }
 
-  allocResp(
-    nowUs: number,
-    { flowId, uid }: FlowOrder,
-    response: number,
-    data: Uint8Array,
-    token: number,
-  ): void {
-    const flow = this.#flows.get(flowId);
-    const verdict = { token, response, data, uid };
-    if (flow !== undefined) this.#onVerdict(nowUs, flow, verdict);
-    else if (!this.#arrivals.keepVerdict(nowUs, flowId, verdict)) {
-      this.#answer(token, -Errno.EPERM);
-    }
+  allocResp(nowUs: number, flow: FlowOrder, verdict: Verdict, token: number): void {
+    this.#acceptance.respond(nowUs, flow, verdict, token);
+  }
+  owned(nowUs: number, flowId: number, result: number): void {
+    this.#acceptance.owned(nowUs, flowId, result);
   }
 
   /** FLOW_DEALLOC. The peer is told when the last packet has left; then the id rests, late packets find nobody. */
   dealloc(nowUs: number, flowId: number, lingerSec: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) {
-      this.#arrivals.tookBack(flowId);
+      this.#acceptance.tookBack(flowId);
       return -Errno.EPERM;
     }
     this.#silence.delete(flowId);
@@ -374,7 +373,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   /** The acceptor's answer cannot be sent, or not to whom may be forged: both ends hear why. */
-  #tooLong(nowUs: number, flow: Flow, verdict: AcceptorVerdict): void {
+  #tooLong(nowUs: number, flow: Flow, verdict: GivenVerdict): void {
     this.#refuse({ addr: flow.peer, eid: flow.remoteEid }, -Errno.EMSGSIZE);
     this.#remove(nowUs, flow);
     this.#out.push({ kind: "release", flowId: flow.flowId });
@@ -442,10 +441,11 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   /** The flow that our process asked for comes to nothing. */
-  #failRequest(nowUs: number, flow: Flow, response: number, data: Uint8Array = EMPTY): void {
+  #failRequest(nowUs: number, flow: Flow, response: number, cause?: string): void {
     const { flowId } = flow;
     this.#remove(nowUs, flow);
-    this.#out.push({ kind: "alloc_reply", flowId, response, data, peer: undefined });
+    const refusal = { response, data: EMPTY, ...(cause === undefined ? {} : { cause }) };
+    this.#out.push({ kind: "alloc_reply", flowId, ...refusal, peer: undefined });
     this.#out.push({ kind: "release", flowId });
   }
 
@@ -453,12 +453,13 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   #onFlowWhy(nowUs: number, from: Addr, m: FlowWhy): void {
     const flow = this.#flows.byEid(m.requesterEid);
     const asked = flow?.state === "requested" && sameAddr(flow.peer, from);
-    if (!asked || m.response >= 0 || refusalText(m.data) === undefined) {
+    const cause = refusalText(m.data);
+    if (!asked || m.response >= 0 || cause === undefined) {
       this.counters.forged++;
       return;
     }
     if (flow.leaving === "drains") flow.state = "ended";
-    else this.#failRequest(nowUs, flow, m.response, m.data);
+    else this.#failRequest(nowUs, flow, m.response, cause);
   }
 
   #onFlowEnd(nowUs: number, from: Addr, m: FlowEndMsg): void {
@@ -510,8 +511,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     if (peer === undefined || localEid < 0) {
       if (result >= 0 && !known) {
         this.#out.push({ kind: "release", flowId });
-        const early = this.#arrivals.passOver(nowUs, flowId);
-        if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
+        this.#acceptance.passOver(nowUs, flowId);
       }
       if (peer !== undefined) this.#refuse(peer, result < 0 ? result : -Errno.EBUSY);
       return;
@@ -528,8 +528,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       freeBytes: peer.freeBytes,
       inPieces: false,
     }, nowUs + ARRIVAL_LIFE_US);
-    const early = this.#arrivals.takeVerdict(flowId);
-    if (early !== undefined) this.#onVerdict(nowUs, flow, early);
+    this.#acceptance.entered(nowUs, flow);
   }
 
   #refuse(peer: ShimPeer, response: number): void {
@@ -537,25 +536,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#send(peer.addr, { kind: "flow_reply", ...reply });
   }
 
-  #onVerdict(nowUs: number, flow: Flow, verdict: AcceptorVerdict): void {
-    if (flow.state !== "arrived" || flow.verdict !== undefined) {
-      return this.#answer(verdict.token, -Errno.EPERM);
-    }
-    if (verdict.response !== 0) return this.#settle(nowUs, flow, verdict, verdict.response);
-    flow.verdict = verdict;
-    this.#out.push({ kind: "own", flowId: flow.flowId, uid: verdict.uid ?? 0 });
-  }
-
-  owned(nowUs: number, flowId: number, result: number): void {
-    const flow = this.#flows.get(flowId);
-    const verdict = flow?.verdict;
-    if (flow === undefined || verdict === undefined) return;
-    flow.verdict = undefined;
-    this.#settle(nowUs, flow, verdict, Math.min(result, 0));
-  }
-
   /** The peer hears `response`, the acceptor that it was sent, or why it cannot be. */
-  #settle(nowUs: number, flow: Flow, verdict: AcceptorVerdict, response: number): void {
+  #settle(nowUs: number, flow: Flow, verdict: GivenVerdict, response: number): void {
     const reply: FlowReply = {
       kind: "flow_reply",
       requesterEid: flow.remoteEid,
@@ -578,8 +560,9 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.#open(flow);
       if (flow.freeBytes !== Infinity) this.#halfOpen.add(nowUs, flow.flowId);
     }
-    if (!accepted && response === verdict.response && refusalText(verdict.data) !== undefined) {
-      const why = { requesterEid: flow.remoteEid, response, data: verdict.data };
+    const cause = response === verdict.response ? verdict.cause ?? "" : "";
+    if (!accepted && cause !== "") {
+      const why = { requesterEid: flow.remoteEid, response, data: encodeRefusal(cause) };
       this.#send(flow.peer, { kind: "flow_why", ...why });
     }
     this.#out.push({ kind: "send", to: flow.peer, bytes });
@@ -609,7 +592,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const { repeat, expired } = this.#queries.due(nowUs);
     for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
     for (const token of expired) this.#answer(token, this.#rules.late);
-    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    this.#acceptance.onTimer(nowUs);
     this.#long?.onTimer(nowUs);
     this.#doLong(nowUs);
     for (const due of [this.#silence, this.#halfOpen]) {
@@ -631,7 +614,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const longUs = this.#long?.deadlineUs() ?? Infinity;
     return Math.min(
       this.#queries.deadlineUs(),
-      this.#arrivals.deadlineUs(),
+      this.#acceptance.deadlineUs(),
       flowsUs,
       longUs,
       this.#halfOpen.deadlineUs(),
@@ -640,13 +623,13 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   }
 
   close(nowUs: number): void {
-    const waiting = [...this.#arrivals.clear(), ...this.#queries.clear()];
+    this.#arrivals.clear();
+    this.#acceptance.close();
     for (const flow of [...this.#flows.values()]) {
-      if (flow.verdict !== undefined) waiting.push(flow.verdict.token);
-      flow.verdict = undefined;
+      this.#acceptance.leave(flow, -Errno.EIPCPSTATE);
       this.#remove(nowUs, flow);
     }
-    for (const token of waiting) this.#answer(token, -Errno.EIPCPSTATE);
+    for (const token of this.#queries.clear()) this.#answer(token, -Errno.EIPCPSTATE);
   }
 
   #open(flow: Flow): void {
@@ -661,7 +644,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#silence.delete(flow.flowId);
     this.#halfOpen.delete(flow.flowId);
     if (flow.state === "requested" || flow.state === "arrived") this.#long?.cancel(flow.flowId);
-    if (flow.verdict !== undefined) this.#answer(flow.verdict.token, -Errno.EPERM);
+    this.#acceptance.leave(flow);
   }
 
   #answer(token: number, result: number, cause?: string): void {

@@ -17,7 +17,6 @@
  * - Packets of a flow go in the cube of its request, at both ends.
  */
 
-import { refusalText } from "../../lib/wire/refusal.ts";
 import {
   CAUSE_BYTES_MAX,
   type Eid,
@@ -31,8 +30,10 @@ import { TOTAL_BYTES_MAX } from "../../lib/wire/mgmt_piece.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Errno } from "../../lib/errno.ts";
 import { qosCube, type QosSpec } from "../../lib/qos.ts";
+import { Acceptance, type Accepting, type GivenVerdict } from "../acceptance.ts";
 import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
+import type { Asked, FlowOrder, Verdict } from "../machine.ts";
 import { Pieces } from "../pieces.ts";
 import { EidPool } from "./eids.ts";
 import type { FlowEffect, FlowPeer, PublishedFlow, Requester } from "./flow_effects.ts";
@@ -66,7 +67,7 @@ interface Request {
   readonly tried: Set<number>;
 }
 
-interface Flow {
+interface Flow extends Accepting {
   readonly flowId: number;
   localEid: Eid;
   remoteEid: Eid;
@@ -78,8 +79,8 @@ interface Flow {
   request: Request | undefined;
   /** What the peer says of the refusal that it sends next. */
   why?: string | undefined;
-  /** Our acceptance, while the far end is asked whether it takes pieces. */
-  answer?: { readonly token: number; readonly bytes: Uint8Array } | undefined;
+  /** Our acceptance, while the far end is asked whether it takes pieces: the verdict is settled then. */
+  answer?: Uint8Array | undefined;
 }
 
 /** What was dropped, by reason. */
@@ -112,6 +113,12 @@ export class FlowAllocator {
   readonly #arrivals = new Arrivals<Requester>();
   readonly #deadlines = new Deadlines<number>();
   readonly #out: FlowEffect[] = [];
+  readonly #acceptance = new Acceptance<Flow>({
+    flow: (flowId) => this.#flows.get(flowId),
+    isAsking: () => this.#arrivals.size > 0,
+    want: (e) => this.#out.push(e),
+    settle: (...settled) => this.#settle(...settled),
+  });
   readonly #random: () => number;
   readonly #hashBytes: number;
   /** Made when the first of them comes or goes. */
@@ -177,6 +184,7 @@ export class FlowAllocator {
       state: "requested",
       untilUs: nowUs + REQUEST_LIFE_US,
       request,
+      verdict: undefined,
     };
     this.#flows.set(flowId, flow);
     this.#bySlot.set(localEid.lo, flow);
@@ -237,14 +245,14 @@ export class FlowAllocator {
 
   /** The far end takes the message of a flow in pieces, or rejoins none: a prototype gets what it can take whole. */
   #onPieces(nowUs: number, flow: Flow, taken: boolean): void {
-    const { answer, request } = flow;
+    const { answer, request, verdict } = flow;
     if (!taken) this.#prototypes.add(nowUs, flow.peer);
-    if (flow.state === "arrived" && answer !== undefined) {
-      flow.answer = undefined;
+    if (flow.state === "arrived" && answer !== undefined && verdict !== undefined) {
+      flow.answer = flow.verdict = undefined;
       if (taken) this.#accepted(flow, undefined);
-      else if (answer.bytes.length <= FA_BYTES_MAX) this.#accepted(flow, answer.bytes);
-      else return this.#answer(answer.token, this.#tooLong(flow));
-      return this.#answer(answer.token, 0);
+      else if (answer.length <= FA_BYTES_MAX) this.#accepted(flow, answer);
+      else return this.#tooLong(flow, verdict);
+      return this.#answer(verdict.token, 0);
     }
     if (flow.state !== "requested" || request === undefined) return;
     if (taken) {
@@ -259,26 +267,18 @@ export class FlowAllocator {
   }
 
   /** FLOW_ALLOC_RESP: answers `token` now or when the flow is known. */
-  respond(
-    nowUs: number,
-    flowId: number,
-    response: number,
-    data: Uint8Array,
-    token: number,
-  ): void {
-    const flow = this.#flows.get(flowId);
-    if (flow !== undefined) {
-      this.#onVerdict(nowUs, flow, token, response, data);
-    } else if (!this.#arrivals.keepVerdict(nowUs, flowId, { token, response, data })) {
-      this.#answer(token, -Errno.EPERM);
-    }
+  allocResp(nowUs: number, flow: FlowOrder, verdict: Verdict, token: number): void {
+    this.#acceptance.respond(nowUs, flow, verdict, token);
+  }
+  owned(nowUs: number, flowId: number, result: number): void {
+    this.#acceptance.owned(nowUs, flowId, result);
   }
 
   /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. The other end is told. */
   dealloc(flowId: number): number {
     const flow = this.#flows.get(flowId);
     if (flow === undefined) {
-      this.#arrivals.tookBack(flowId);
+      this.#acceptance.tookBack(flowId);
       return -Errno.EPERM;
     }
     if (flow.state === "open") {
@@ -314,8 +314,7 @@ export class FlowAllocator {
     this.#eids.give(flow.localEid);
     this.#deadlines.delete(flow.flowId);
     if (flow.state !== "open") this.#pieces?.cancel(flow.flowId);
-    if (flow.answer !== undefined) this.#answer(flow.answer.token, -Errno.EPERM);
-    flow.answer = undefined;
+    this.#acceptance.leave(flow);
   }
 
   /** Whoever was asked may still answer: then it is told that the flow is not wanted. */
@@ -394,7 +393,7 @@ export class FlowAllocator {
   #fail(flow: Flow, response: number, cause: string): void {
     const { flowId } = flow;
     this.#forget(flow);
-    this.#out.push({ kind: "alloc_reply", flowId, response, cause, data: EMPTY });
+    this.#out.push({ kind: "alloc_reply", flowId, response, data: EMPTY, cause });
     this.#out.push({ kind: "release", flowId });
   }
 
@@ -437,7 +436,7 @@ export class FlowAllocator {
     flow.request = undefined;
     this.#deadlines.delete(flowId);
     this.#out.push({ kind: "publish", flow: published(flow) });
-    this.#out.push({ kind: "alloc_reply", flowId, response: 0, cause: "", data: m.data });
+    this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data });
   }
 
   #onLate(m: FaMsg & { readonly kind: "reply" }): void {
@@ -453,23 +452,20 @@ export class FlowAllocator {
 
   // Answers of the IRMd.
 
-  /**
-   * FLOW_REQ_ARR was answered: 0 and the flow id, or a negative number and why, which go to the peer. Says whether the
-   * flow was taken up; if not, the shell lets go of it.
-   */
-  asked(nowUs: number, ask: number, result: number, flowId: number, cause: string): boolean {
+  /** FLOW_REQ_ARR was answered: with a flow whose memory is held, or a negative number and why, which go to the peer. */
+  asked(nowUs: number, ask: number, { result, flowId, cause = "" }: Asked): void {
     const peer = this.#arrivals.answered(nowUs, ask);
-    if (peer === undefined) return false;
-    if (result < 0) {
-      this.#refuse(peer, result, cause);
-      return false;
-    }
-    const localEid = this.#flows.has(flowId) ? undefined : this.#eids.take();
-    if (localEid === undefined) {
-      this.#refuse(peer, -Errno.EBUSY, "no endpoint id is free there");
-      const early = this.#arrivals.passOver(nowUs, flowId);
-      if (early !== undefined) this.#answer(early.token, -Errno.EPERM);
-      return false;
+    const known = this.#flows.has(flowId);
+    const fits = result >= 0 && peer !== undefined && !known;
+    const localEid = fits ? this.#eids.take() : undefined;
+    if (peer === undefined || localEid === undefined) {
+      if (result >= 0 && !known) {
+        this.#out.push({ kind: "release", flowId });
+        this.#acceptance.passOver(nowUs, flowId);
+      }
+      if (peer === undefined) return;
+      if (result < 0) return this.#refuse(peer, result, cause);
+      return this.#refuse(peer, -Errno.EBUSY, "no endpoint id is free there");
     }
     const flow: Flow = {
       flowId,
@@ -480,38 +476,36 @@ export class FlowAllocator {
       state: "arrived",
       untilUs: nowUs + ARRIVAL_LIFE_US,
       request: undefined,
+      verdict: undefined,
     };
     this.#flows.set(flowId, flow);
     this.#bySlot.set(localEid.lo, flow);
     this.#deadlines.set(flowId, flow.untilUs);
-    const early = this.#arrivals.takeVerdict(flowId);
-    if (early !== undefined) {
-      this.#onVerdict(nowUs, flow, early.token, early.response, early.data);
-    }
-    return true;
+    this.#acceptance.entered(nowUs, flow);
   }
 
-  #onVerdict(nowUs: number, flow: Flow, token: number, response: number, data: Uint8Array): void {
-    if (flow.state !== "arrived" || flow.answer !== undefined) {
-      return this.#answer(token, -Errno.EPERM);
-    }
+  /** The peer hears `response`, the acceptor that it was sent, or why it cannot be. */
+  #settle(nowUs: number, flow: Flow, verdict: GivenVerdict, response: number): void {
+    const { token, data } = verdict;
     const { flowId, peer, remoteEid: dstEid, localEid: srcEid } = flow;
     if (response !== 0) {
-      this.#refuse({ addr: peer, eid: dstEid }, response, refusalText(data) ?? "");
+      const itsOwn = response === verdict.response;
+      this.#refuse({ addr: peer, eid: dstEid }, response, itsOwn ? verdict.cause ?? "" : "");
       this.#forget(flow);
       this.#out.push({ kind: "release", flowId });
-      return this.#answer(token, 0);
+      return this.#answer(token, itsOwn ? 0 : response);
     }
     const reply: FaMsg = { kind: "reply", dstEid, srcEid, response, data };
     const bytes = encode(reply, TOTAL_BYTES_MAX);
-    if (isWireError(bytes)) return this.#answer(token, this.#tooLong(flow));
+    if (isWireError(bytes)) return this.#tooLong(flow, verdict);
     if (this.#goesInPieces(nowUs, peer, bytes.length)) {
-      flow.answer = { token, bytes };
+      flow.verdict = verdict;
+      flow.answer = bytes;
       if (this.#allPieces().send(nowUs, peer, `${peer}`, bytes, flowId)) {
         return this.#doPieces(nowUs);
       }
-      flow.answer = undefined;
-      return this.#answer(token, this.#tooLong(flow));
+      flow.answer = flow.verdict = undefined;
+      return this.#tooLong(flow, verdict);
     }
     this.#accepted(flow, bytes);
     this.#answer(token, 0);
@@ -526,19 +520,19 @@ export class FlowAllocator {
   }
 
   /** Our acceptance cannot be sent: the peer hears why, and so does the acceptor. */
-  #tooLong(flow: Flow): number {
+  #tooLong(flow: Flow, { token }: GivenVerdict): void {
     const peer = { addr: flow.peer, eid: flow.remoteEid };
     this.#refuse(peer, -Errno.EMSGSIZE, "its answer is too long for the layer");
     this.#forget(flow);
     this.#out.push({ kind: "release", flowId: flow.flowId });
-    return -Errno.EMSGSIZE;
+    this.#answer(token, -Errno.EMSGSIZE);
   }
 
   // Time.
 
   /** Do what is due. */
   onTimer(nowUs: number): void {
-    for (const token of this.#arrivals.expired(nowUs)) this.#answer(token, -Errno.EPERM);
+    this.#acceptance.onTimer(nowUs);
     this.#pieces?.onTimer(nowUs);
     this.#doPieces(nowUs);
     for (;;) {
@@ -585,12 +579,13 @@ export class FlowAllocator {
   /** When {@linkcode onTimer} has something to do next, µs. */
   deadlineUs(): number {
     const piecesUs = this.#pieces?.deadlineUs() ?? Infinity;
-    return Math.min(this.#deadlines.nextUs, this.#arrivals.deadlineUs(), piecesUs);
+    return Math.min(this.#deadlines.nextUs, this.#acceptance.deadlineUs(), piecesUs);
   }
 
   /** The node stops: open flows are told to their other ends, what waits is answered. */
   close(): void {
-    for (const token of this.#arrivals.clear()) this.#answer(token, -Errno.EIPCPSTATE);
+    this.#arrivals.clear();
+    this.#acceptance.close();
     for (const flowId of [...this.#flows.keys()]) this.dealloc(flowId);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Eid } from "../../lib/wire/fa_msg.ts";
 import type { AskIrmd } from "../arrivals.ts";
+import type { Answer, OwnPool, Verdict } from "../machine.ts";
 
 /** The far end of a flow. */
 export interface FlowPeer {
@@ -30,15 +31,9 @@ export type FlowEffect =
   | { readonly kind: "send"; readonly dst: number; readonly bytes: Uint8Array }
   | AskIrmd<Requester>
   /** FLOW_ALLOC_REPLY to the IRMd. */
-  | {
-    readonly kind: "alloc_reply";
-    readonly flowId: number;
-    readonly response: number;
-    readonly cause: string;
-    readonly data: Uint8Array;
-  }
-  /** The answer to a command. */
-  | { readonly kind: "answer"; readonly token: number; readonly result: number }
+  | (Verdict & { readonly kind: "alloc_reply"; readonly flowId: number })
+  | Answer
+  | OwnPool
   /** Packets may flow; published again when the other end is known. */
   | { readonly kind: "publish"; readonly flow: PublishedFlow }
   /** The flow came to nothing: let go of what is held for it. */

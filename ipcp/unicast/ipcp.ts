@@ -8,7 +8,6 @@
  * It moves what the machine wants between the IRMd, the neighbours and the worker, and decides nothing.
  */
 
-import { encode as encodeRefusal } from "../../lib/wire/refusal.ts";
 import { Errno } from "../../lib/errno.ts";
 import type { Failure } from "../../lib/failure.ts";
 import { HASH_BYTES, POLICY_STAGE, POLICY_WORDS, PolicyKind } from "../../lib/codes.ts";
@@ -23,7 +22,7 @@ import { Counter } from "../data/table.ts";
 import { MANAGEMENT, UNICAST_DT } from "../member/cep.ts";
 import type { Connection } from "../member/effects.ts";
 import { type MemberLayer, MemberShell, MPL_MS } from "../member/shell.ts";
-import type { FlowOrder } from "../machine.ts";
+import type { FlowOrder, Verdict } from "../machine.ts";
 import type { IpcpContext, IpcpType } from "../type.ts";
 import { peerBytes, UnicastMail, type UnicastStart } from "./data/start.ts";
 import { Dht } from "./dht/dht.ts";
@@ -300,13 +299,9 @@ export class UnicastIpcp implements IpcpType {
     return r;
   }
 
-  flowAllocResp(flow: FlowOrder, response: number, data: Uint8Array): Promise<number> {
-    const { node, held } = this.#layer!;
-    return held.verdict(flow, response, (verdict) => {
-      return this.#shell.command((nowUs, token) => {
-        node.respond(nowUs, flow.flowId, verdict, data, token);
-      });
-    });
+  flowAllocResp(flow: FlowOrder, verdict: Verdict): Promise<number> {
+    const { node } = this.#layer!;
+    return this.#shell.command((nowUs, token) => node.allocResp(nowUs, flow, verdict, token));
   }
 
   flowDealloc(flowId: number, lingerSec: number): number {
@@ -383,13 +378,18 @@ export class UnicastIpcp implements IpcpType {
         void this.#ask(layer, e.ask, e.hash, e.qos, e.data);
         return;
       case "alloc_reply": {
-        if (e.response !== 0) log.info(`Flow ${e.flowId} was refused: ${e.response} ${e.cause}.`);
-        const data = e.response === 0 ? e.data : encodeRefusal(e.cause);
-        void this.#shell.reply(e.flowId, e.response, data);
+        const { kind: _, flowId, ...verdict } = e;
+        const { response, cause = "" } = verdict;
+        if (response !== 0) log.info(`Flow ${flowId} was refused: ${response} ${cause}.`);
+        void this.#shell.reply(flowId, verdict);
         return;
       }
       case "answer":
         return this.#shell.answer(e.token, e.result);
+      case "own": {
+        const result = layer.plane.setUid(e.flowId, e.uid);
+        return layer.node.owned(this.#nowUs(), e.flowId, result);
+      }
       case "publish": {
         const { flowId, localEid, remoteEid, peer, cube } = e.flow;
         // The worker looks at a flow with its first packet only.
@@ -435,8 +435,7 @@ export class UnicastIpcp implements IpcpType {
     const r = await this.#context.irm.flowReqArr(hash, qos, MPL_MS, data, limits);
     if (this.#layer !== layer) return;
     const result = r.result === 0 ? layer.held.hold(r) : r.result;
-    const taken = layer.node.asked(this.#nowUs(), ask, result, r.flowId, r.cause ?? "");
-    if (!taken && r.result === 0) layer.held.release(r.flowId);
+    layer.node.asked(this.#nowUs(), ask, { ...r, result });
     this.#shell.pump();
   }
 

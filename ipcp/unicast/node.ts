@@ -17,6 +17,7 @@ import { Fifo } from "../../lib/fifo.ts";
 import type { QosSpec } from "../../lib/qos.ts";
 import { type FaMsg, parse as parseFaMsg } from "../../lib/wire/fa_msg.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
+import type { Asked, FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
 import { EID_DIRECTORY, EID_FLOW_ALLOCATOR } from "./eids.ts";
 import type { Directory } from "./directory.ts";
@@ -233,9 +234,15 @@ export class UnicastNode {
   }
 
   /** FLOW_ALLOC_RESP: answers `token`. */
-  respond(nowUs: number, flowId: number, response: number, data: Uint8Array, token: number): void {
+  allocResp(nowUs: number, flow: FlowOrder, verdict: Verdict, token: number): void {
     this.#nowUs = nowUs;
-    this.flows.respond(nowUs, flowId, response, data, token);
+    this.flows.allocResp(nowUs, flow, verdict, token);
+  }
+
+  /** The pool of a flow's acceptor is used from now on (0), or why it cannot be. */
+  owned(nowUs: number, flowId: number, result: number): void {
+    this.#nowUs = nowUs;
+    this.flows.owned(nowUs, flowId, result);
   }
 
   /** FLOW_DEALLOC: 0, or -1 for a flow that is not here. A pending allocation is cancelled. */
@@ -251,9 +258,9 @@ export class UnicastNode {
   }
 
   /** FLOW_REQ_ARR was answered; see {@linkcode FlowAllocator.asked}. */
-  asked(nowUs: number, ask: number, result: number, flowId: number, cause: string): boolean {
+  asked(nowUs: number, ask: number, asked: Asked): void {
     this.#nowUs = nowUs;
-    return this.flows.asked(nowUs, ask, result, flowId, cause);
+    this.flows.asked(nowUs, ask, asked);
   }
 
   // What arrives.

@@ -254,6 +254,11 @@ const HASH_BYTES_MAX = 64;
 const FINGERPRINT_BYTES = 32;
 /** Longest configuration in a reply, bytes: what the longest reply holds beside its other fields. */
 export const CONFIG_TEXT_BYTES_MAX = 900_000;
+/** How the reason of who refused a flow goes to the IRMd and the IPCPs on its way to who asked. */
+export function refusalDetail(cause: string): ErrorDetail {
+  return { stage: "flow alloc", process: "the server", cause };
+}
+
 /** Bytes of each text in an error detail; longer ones are cut when encoded. */
 const ERROR_TEXT_BYTES_MAX = 512;
 

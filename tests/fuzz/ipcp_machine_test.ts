@@ -143,7 +143,12 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
         m.alloc(nowUs, { flowId: s.flow, pid: 1, uid: 0 }, hash(s.hash), QOS.raw, data, open());
         break;
       case 5:
-        m.allocResp(nowUs, { flowId: s.flow, pid: 1, uid: s.who }, s.response, data, open());
+        m.allocResp(
+          nowUs,
+          { flowId: s.flow, pid: 1, uid: s.who },
+          { response: s.response, data },
+          open(),
+        );
         break;
       case 6:
         if (m.dealloc(nowUs, s.flow, s.hash) === 0) leaving.add(s.flow);

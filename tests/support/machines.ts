@@ -90,7 +90,7 @@ export function alloc(
 
 /** FLOW_ALLOC_RESP of an acceptor whose pool can be used. */
 export function verdict(m: ShimMachine, nowUs: number, flowId: number, response: number): void {
-  m.allocResp(nowUs, order(flowId), response, OAP, 5);
+  m.allocResp(nowUs, order(flowId), { response, data: OAP }, 5);
 }
 
 /** What a machine asks for when the pools of acceptors can be used. */

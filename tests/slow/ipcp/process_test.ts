@@ -14,6 +14,7 @@ import {
   IpcpState,
   IpcpType as TypeNumber,
   IrmCode,
+  refusalDetail,
 } from "../../../lib/irm/messages.ts";
 import { FLOW_IDS_MAX } from "../../../lib/limits.ts";
 import { Logger } from "../../../lib/log.ts";
@@ -368,14 +369,17 @@ processTest(
       [{ code: Command.flowAllocResp, ...flow, response: 0, pk: PK }, [
         "flowAllocResp",
         flow,
-        0,
-        PK,
+        { response: 0, data: PK, cause: undefined },
+      ]],
+      [{ code: Command.flowAllocResp, ...flow, response: -7, error: refusalDetail("closed") }, [
+        "flowAllocResp",
+        flow,
+        { response: -7, data: EMPTY, cause: "closed" },
       ]],
       [{ code: Command.flowAllocResp, flowId: 3 }, [
         "flowAllocResp",
         { flowId: 3, pid: -1, uid: 0 },
-        -Errno.EPERM,
-        EMPTY,
+        { response: -Errno.EPERM, data: EMPTY, cause: undefined },
       ]],
       [{ code: Command.flowDealloc, flowId: 3, timeoSec: 7 }, ["flowDealloc", 3, 7]],
       [{ code: Command.flowDealloc, flowId: 3 }, ["flowDealloc", 3, 0]],

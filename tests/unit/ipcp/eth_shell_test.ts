@@ -80,7 +80,7 @@ async function flowing(w: MemoryIpcp) {
   const eid = eidOf(request.m);
   there.hear(reply(eid, 77));
   await aTurn();
-  assertEquals(w.irm.said("flowAllocReply").map(([id, response]) => [id, response]), [[3, 0]]);
+  assertEquals(w.irm.said("flowAllocReply").map(([id, v]) => [id, v.response]), [[3, 0]]);
   there.socket.frames();
   const table = new FlowTable(w.crew.workers[0]!.init!.table);
   return { ...there, app, flow, table, eid };
@@ -157,7 +157,7 @@ for (const dix of [true, false]) {
     hear(reply(eid, 9));
     await aTurn();
     const limits = { sduBytesMax: 1500 - (dix ? 4 : 3) };
-    assertEquals(w.irm.said("flowAllocReply"), [[3, 0, 100, OAP, limits]]);
+    assertEquals(w.irm.said("flowAllocReply"), [[3, { response: 0, data: OAP }, 100, limits]]);
     const table = new FlowTable(w.crew.workers[0]!.init!.table);
     assertEquals([table.flowOf(eid), table.remoteEid(3)], [3, 9]);
     assert(table.peerIs(3, MAC_B, 0, 0, 6));
@@ -179,7 +179,7 @@ shellTest("eth: a name that is registered is answered for, and its flows come in
   hear({ kind: "flow_req", requesterEid: 64, qos: QOS.raw, hash: name, data: OAP });
   await aTurn();
   assertEquals(w.irm.said("flowReqArr"), [[name, QOS.raw, 100, OAP, { sduBytesMax: 1496 }]]);
-  assertEquals(await ipcp.flowAllocResp(order(4), 0, OAP), 0);
+  assertEquals(await ipcp.flowAllocResp(order(4), { response: 0, data: OAP }), 0);
   const { dst, m } = opened(socket.frames().at(-1)!);
   if (m.kind !== "flow_reply") throw new Error(`no reply but ${m.kind}`);
   assertEquals([dst, m.requesterEid, m.response], [MAC_B, 64, 0]);

@@ -92,13 +92,13 @@ shellTest("commands are passed on with the time, and answered by their token", a
   const results = [
     shell.query(SRV),
     shell.flowAlloc(order(3), SRV, QOS.raw, DATA),
-    shell.flowAllocResp(order(4), -5, DATA),
+    shell.flowAllocResp(order(4), { response: -5, data: DATA }),
   ];
   const us = w.nowUs;
   assertEquals(machine.told, [
     ["query", us, SRV, 1],
     ["alloc", us, order(3), SRV, QOS.raw, DATA, 2],
-    ["allocResp", us, order(4), -5, DATA, 3],
+    ["allocResp", us, order(4), { response: -5, data: DATA }, 3],
   ]);
   assertEquals(plane.size, 1);
   await wants(
@@ -168,12 +168,12 @@ shellTest(
     w.irm.replyResult = -4;
     const told = await wants(
       { ...reply, response: 0, peer: "far" },
-      { ...reply, response: -6, peer: undefined },
+      { ...reply, response: -6, cause: "closed", peer: undefined },
     );
     assertEquals(told, [["replied", w.nowUs, 3, -4], ["replied", w.nowUs, 3, -4]]);
     assertEquals(w.irm.said("flowAllocReply"), [
-      [3, 0, MPL_MS, DATA, LIMITS],
-      [3, -6, MPL_MS, DATA, NO_SDU_LIMITS],
+      [3, { response: 0, data: DATA }, MPL_MS, LIMITS],
+      [3, { response: -6, data: DATA, cause: "closed" }, MPL_MS, NO_SDU_LIMITS],
     ]);
     shell.stop();
     await plane.stop();

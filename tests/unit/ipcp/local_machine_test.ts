@@ -42,7 +42,7 @@ function drainOwned(m: LocalMachine): LocalEffect[] {
 function paired(): LocalMachine {
   const { m, ask } = asking();
   taken(m, 1, ask, 1);
-  m.allocResp(2, order(1), 0, OAP, 9);
+  m.allocResp(2, order(1), { response: 0, data: OAP }, 9);
   drainOwned(m);
   return m;
 }
@@ -70,7 +70,7 @@ Deno.test("local: question, verdict 0, pair, reply to the requester", () => {
   const { m, ask } = asking();
   taken(m, 1, ask, 1);
   assertEquals(drain(m), [{ kind: "answer", token: 1, result: 0 }]);
-  m.allocResp(2, order(1), 0, OAP, 9);
+  m.allocResp(2, order(1), { response: 0, data: OAP }, 9);
   assertEquals(drainOwned(m).map((e) => e.kind === "alloc_reply" ? { ...e, peer: 0 } : e), [
     { kind: "pair", a: 2, b: 1 },
     { kind: "alloc_reply", flowId: 2, response: 0, data: OAP, peer: 0 },
@@ -83,17 +83,27 @@ Deno.test("local: a negative verdict reaches the requester at once", () => {
   const { m, ask } = asking();
   taken(m, 1, ask, 1);
   drain(m);
-  m.allocResp(2, order(1), -1009, NONE, 9);
+  m.allocResp(2, order(1), { response: -1009, data: NONE }, 9);
   const peer = undefined;
   assertEquals(drain(m)[0], { kind: "alloc_reply", flowId: 2, response: -1009, data: NONE, peer });
   assertEquals([m.flowCount, m.deadlineUs()], [0, Infinity]);
+});
+
+Deno.test("local: why an acceptor refuses goes to who asked, what came with it does not", () => {
+  const { m, ask } = asking();
+  taken(m, 1, ask, 1);
+  drain(m);
+  const refusal = { response: -13, cause: "closed" };
+  m.allocResp(2, order(1), { ...refusal, data: OAP }, 9);
+  const told = { kind: "alloc_reply" as const, flowId: 2, ...refusal, data: NONE, peer: undefined };
+  assertEquals(drain(m)[0], told);
 });
 
 Deno.test("local: an acceptor whose pool cannot be used is refused, and the requester with it", () => {
   const { m, ask } = asking();
   taken(m, 1, ask, 1);
   drain(m);
-  m.allocResp(2, order(1, 1000), 0, OAP, 9);
+  m.allocResp(2, order(1, 1000), { response: 0, data: OAP }, 9);
   assertEquals(drain(m), [{ kind: "own", flowId: 1, uid: 1000 }]);
   m.owned(2, 1, -12);
   const [reply, ...rest] = drain(m);
@@ -107,7 +117,7 @@ Deno.test("local: an acceptor whose pool cannot be used is refused, and the requ
 
 Deno.test("local: a verdict that overtakes the IRMd's answer waits for it", () => {
   const { m, ask } = asking();
-  m.allocResp(1, order(1), 0, OAP, 9);
+  m.allocResp(1, order(1), { response: 0, data: OAP }, 9);
   assertEquals(drain(m), []);
   taken(m, 2, ask, 1);
   const kinds = drainOwned(m).map((e) => e.kind);
@@ -184,7 +194,7 @@ Deno.test("local: a requester that gives up leaves an acceptor that is refused",
   taken(m, 1, ask, 1);
   m.dealloc(2, 2, 0);
   drain(m);
-  m.allocResp(3, order(1), 0, OAP, 9);
+  m.allocResp(3, order(1), { response: 0, data: OAP }, 9);
   assertEquals(drainOwned(m), [
     { kind: "release", flowId: 1 },
     { kind: "answer", token: 9, result: -1 },
@@ -212,11 +222,11 @@ Deno.test("local: the verdict on a flow whose requester gave up is answered at o
   taken(m, 2, ask, 1);
   assertEquals(drain(m), [{ kind: "release", flowId: 1 }]);
   // Not kept for 400 ms: the acceptor serves the next one meanwhile.
-  m.allocResp(3, order(1), 0, OAP, 9);
+  m.allocResp(3, order(1), { response: 0, data: OAP }, 9);
   assertEquals(drain(m), [{ kind: "answer", token: 9, result: -1 }]);
   // Once it was taken back the id is another's: its verdict may be early again.
   assertEquals(m.dealloc(4, 1, 0), -1);
-  m.allocResp(5, order(1), 0, OAP, 10);
+  m.allocResp(5, order(1), { response: 0, data: OAP }, 10);
   assertEquals(drain(m), []);
   taken(m, 6, other, 1);
   assertEquals(drainOwned(m).at(-1), { kind: "answer", token: 10, result: 0 });
@@ -227,7 +237,7 @@ Deno.test("local: an early verdict is answered when its requester has given up",
   request(m, 3, 2);
   m.dealloc(1, 2, 0);
   drain(m);
-  m.allocResp(2, order(1), 0, OAP, 9);
+  m.allocResp(2, order(1), { response: 0, data: OAP }, 9);
   assertEquals(drain(m), []);
   taken(m, 3, ask, 1);
   assertEquals(drain(m), [
@@ -242,7 +252,7 @@ Deno.test("local: flows without verdict are given up, verdicts without flow get 
   drain(m);
   m.onTimer(ARRIVAL_LIFE_US);
   assertEquals(drain(m).map((e) => e.kind), ["release", "release"]);
-  m.allocResp(0, order(5), 0, OAP, 3);
+  m.allocResp(0, order(5), { response: 0, data: OAP }, 3);
   assertEquals(drain(m), [{ kind: "answer", token: 3, result: -1 }]);
 });
 

@@ -35,8 +35,8 @@ shellTest(
     // A packet must fit a block of the process that it goes to.
     const limits = { sduBytesMax: client.pool.payloadBytesMax };
     assertEquals(w.irm.said("flowReqArr"), [[SRV, QOS.raw, 100, OAP, limits]]);
-    assertEquals(await ipcp.flowAllocResp(order(4), 0, OAP), 0);
-    assertEquals(w.irm.said("flowAllocReply"), [[3, 0, 100, OAP, limits]]);
+    assertEquals(await ipcp.flowAllocResp(order(4), { response: 0, data: OAP }), 0);
+    assertEquals(w.irm.said("flowAllocReply"), [[3, { response: 0, data: OAP }, 100, limits]]);
     assertEquals([table.size, table.partner(3), table.partner(4)], [2, 4, 3]);
     table.lostSent(3);
     assertEquals(ipcp.flowLosses(3), { sent: 1, received: 0 });

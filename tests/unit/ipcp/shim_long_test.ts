@@ -76,7 +76,7 @@ class Link {
     if (e.kind === "ask_irmd") {
       this.said.push(`asked ${e.data.length}`);
       from.asked(this.nowUs, e.ask, { result: 0, flowId: 9, pid: 1 });
-      from.allocResp(this.nowUs, t.order(9), 0, answer, 5);
+      from.allocResp(this.nowUs, t.order(9), { response: 0, data: answer }, 5);
     }
     if (e.kind === "answer") this.said.push(`${who} answered ${e.result}`);
     if (e.kind === "alloc_reply") this.said.push(`${who} reply ${e.response} ${e.data.length}`);
@@ -156,7 +156,7 @@ Deno.test("a long answer goes to nobody who has not shown that it receives", () 
     for (let e = m.poll(); e !== undefined; e = m.poll()) {
       if (e.kind === "ask_irmd") {
         m.asked(0, e.ask, { result: 0, flowId: 9, pid: 1 });
-        m.allocResp(0, t.order(9), 0, long(19_000, 5), 5);
+        m.allocResp(0, t.order(9), { response: 0, data: long(19_000, 5) }, 5);
       } else if (e.kind === "own") m.owned(0, e.flowId, 0);
       else if (e.kind === "send") sent += e.bytes.length;
     }
@@ -243,7 +243,7 @@ Deno.test("answers to forged requests stay below three times their length, but f
     for (let e = m.poll(); e !== undefined; e = m.poll()) {
       if (e.kind === "ask_irmd") {
         m.asked(k, e.ask, { result: 0, flowId: k, pid: 1 });
-        m.allocResp(k, t.order(k), 0, long(1200, 5), k);
+        m.allocResp(k, t.order(k), { response: 0, data: long(1200, 5) }, k);
       } else if (e.kind === "own") m.owned(k, e.flowId, 0);
       else if (e.kind === "send") sent += e.bytes.length;
     }

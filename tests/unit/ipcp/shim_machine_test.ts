@@ -3,15 +3,15 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
-import { encode as encodeRefusal, refusalText } from "../../../lib/wire/refusal.ts";
+import { encode as encodeRefusal } from "../../../lib/wire/refusal.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import {
   ARRIVAL_LIFE_US,
   ASKING_UNPROVEN_PER_NAME_MAX,
-  EARLY_VERDICT_LIFE_US,
   WAITING_LIFE_US,
   WAITING_PER_SOURCE_MAX,
 } from "../../../ipcp/arrivals.ts";
+import { EARLY_VERDICT_LIFE_US } from "../../../ipcp/acceptance.ts";
 import { REFLECTED_TIMES } from "../../../ipcp/shim/allowance.ts";
 import { REQUEST_LIFE_US, type ShimMachine } from "../../../ipcp/shim/machine.ts";
 import { RESOLVE_ANSWER_US } from "../../../ipcp/shim/name_cache.ts";
@@ -251,7 +251,7 @@ Deno.test("a refusal with a reason tells it first, in a message that prototypes 
   const { m, ask } = arrived();
   m.asked(1, ask, { result: 0, flowId: 9, pid: 4001 });
   t.drain(m);
-  m.allocResp(2, t.order(9), -13, encodeRefusal("closed"), 5);
+  m.allocResp(2, t.order(9), { response: -13, data: new Uint8Array(0), cause: "closed" }, 5);
   const sent = t.drain(m).filter((e) => e.kind === "send").map((e) => t.parsed(e));
   const [why, reply] = sent;
   const data = encodeRefusal("closed");
@@ -281,7 +281,7 @@ Deno.test("a reason is believed of the peer that was asked, of a flow that waits
   m.onMgmt(1, t.MAC_B, t.bytesOf(why));
   const [reply, release] = t.drain(m);
   assertEquals(reply?.kind === "alloc_reply" && [reply.flowId, reply.response], [1, -13]);
-  assertEquals(reply?.kind === "alloc_reply" && refusalText(reply.data), "closed");
+  assertEquals(reply?.kind === "alloc_reply" && [reply.cause, reply.data.length], ["closed", 0]);
   assertEquals([release, m.flowCount], [{ kind: "release", flowId: 1 }, 0]);
   // The refusal itself is none that somebody forged.
   const refusal = { requesterEid: eid, responderEid: 0, response: -13, data: new Uint8Array(0) };
@@ -581,9 +581,9 @@ Deno.test("a reply that the IRMd does not wait for any more lets go of the flow"
 Deno.test("an acceptor whose pool cannot be used is refused, and the peer with it", () => {
   const { m, ask } = arrived();
   taken(m, 1, ask, 9);
-  m.allocResp(2, t.order(9, 1000), 0, t.OAP, 5);
+  m.allocResp(2, t.order(9, 1000), { response: 0, data: t.OAP }, 5);
   assertEquals(t.drain(m), [{ kind: "own", flowId: 9, uid: 1000 }]);
-  m.allocResp(2, t.order(9, 1000), 0, t.OAP, 6); // one verdict is enough
+  m.allocResp(2, t.order(9, 1000), { response: 0, data: t.OAP }, 6); // one verdict is enough
   m.owned(3, 9, -12);
   const [twice, send, release, answer] = t.drain(m);
   assertEquals(twice, { kind: "answer", token: 6, result: -1 });

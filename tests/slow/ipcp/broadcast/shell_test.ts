@@ -239,7 +239,12 @@ memberTest("broadcast: applications join by the name of the layer", make, async 
   assertEquals(words(a.letters()), [
     [BroadcastMail.add, 3, kindNumber("application", false)],
   ]);
-  assertEquals(a.irm.said("flowAllocReply"), [[3, 0, 100, new Uint8Array(0), {}]]);
+  assertEquals(a.irm.said("flowAllocReply"), [[
+    3,
+    { response: 0, data: new Uint8Array(0) },
+    100,
+    {},
+  ]]);
   const table = new FlowTable(a.worker.init!.table);
   assertEquals([table.size, table.pid(3), w.isPublished(3)], [1, 4003, true]);
   table.lostReceived(3);

@@ -191,12 +191,15 @@ memberTest("unicast: names are found, flows to them made, used and closed", make
   });
   const [hash, qos, mplMs, data] = a.irm.said("flowReqArr")[0]!;
   assertEquals([hash, qos.inOrder, mplMs, data], [SRV, QOS.raw.inOrder, 100, OAP]);
-  await until("held", async () => await a.ipcp.flowAllocResp(order(4), 0, OAP) === 0);
+  await until(
+    "held",
+    async () => await a.ipcp.flowAllocResp(order(4), { response: 0, data: OAP }) === 0,
+  );
   await until("the reply", () => {
     carry(w);
     return a.irm.rest.includes("flowAllocReply");
   });
-  assertEquals(a.irm.said("flowAllocReply").map(([id, response]) => [id, response]), [[3, 0]]);
+  assertEquals(a.irm.said("flowAllocReply").map(([id, v]) => [id, v.response]), [[3, 0]]);
   const table = new FlowTable(a.worker.init!.table);
   assertEquals([table.partner(3) >>> 0, table.partner(4) >>> 0], [selfOf(a), selfOf(a)]);
   assertEquals([table.localEid(3), table.localEid(4)], [table.remoteEid(4), table.remoteEid(3)]);
@@ -244,7 +247,7 @@ memberTest(
         carry(w);
         return a.irm.rest.includes("flowAllocReply");
       });
-      return a.irm.said("flowAllocReply").map(([flow, response]) => [flow, response]);
+      return a.irm.said("flowAllocReply").map(([flow, v]) => [flow, v.response]);
     };
     a.irm.onRequest = () => ({ result: -Errno.ENAME, cause: "no", flowId: 8, pid: 4008, uid: 0 });
     assertEquals(await ask(3), [[3, -Errno.ENAME]]);

@@ -84,7 +84,7 @@ Deno.test("a refusal carries no data; its cause comes ahead of it, and reaches w
   near.request(0, 7, [10], HASH, QOS.raw, NONE);
   assertEquals(toFar(drain(near), far).map((m) => m.kind), ["request"]);
   const ask = drain(far).find((e) => e.kind === "ask_irmd")!;
-  far.asked(2, ask.ask, -Errno.EPERM, -1, "no room for you");
+  far.asked(2, ask.ask, { result: -Errno.EPERM, cause: "no room for you", flowId: -1, pid: -1 });
   // A prototype skips the first, and hands the second to its IRMd, which takes a refusal without data only.
   const told = toFar(drain(far), near);
   assertEquals(told.map((m) => m.kind), ["why", "reply"]);
@@ -106,8 +106,10 @@ Deno.test("packets of a flow go in the cube of its request, at both ends", () =>
     if (isWireError(m)) throw new Error(String(m));
     far.onMessage(0, m);
     const ask = drain(far).find((e) => e.kind === "ask_irmd")!;
-    far.asked(0, ask.ask, 0, 20 + i, "");
-    far.respond(0, 20 + i, 0, NONE, 1);
+    const flow = { flowId: 20 + i, pid: 1, uid: 0 };
+    far.asked(0, ask.ask, { result: 0, ...flow });
+    far.allocResp(0, flow, { response: 0, data: NONE }, 1);
+    far.owned(0, flow.flowId, 0);
     return [...out, ...drain(far)].filter((e) => e.kind === "publish").map((e) => e.flow.cube);
   });
   assertEquals(cubes, [[0, 0], [0, 0], [1, 1], [2, 2]]);

@@ -215,8 +215,10 @@ Deno.test("W7: the data path knows a flow before the far end can send on it, at 
   far.onFlowMessage(30_000, request(70));
   const ask = asks(drain(far))[0]!;
   assert(ask.kind === "ask_irmd");
-  far.asked(30_001, ask.ask, 0, 9, "");
-  far.respond(30_002, 9, 0, NONE, 1);
+  const flow = { flowId: 9, pid: 1, uid: 0 };
+  far.asked(30_001, ask.ask, { result: 0, ...flow });
+  far.allocResp(30_002, flow, { response: 0, data: NONE }, 1);
+  far.owned(30_002, 9, 0);
   assertEquals(order(far), [`publish ${PEER}`, "reply"]);
 });
 

@@ -354,8 +354,8 @@ function walkFlowAllocator(v: Case): void {
           if (ask?.kind !== "ask_irmd") throw new Error("not asked");
           assertEquals([ask.hash.toHex(), ask.data.toHex()], [arrival.hash, arrival.data]);
           const returns = step.irmd_returns_fd_for_request;
-          const taken = fa.asked(0, ask.ask, Math.min(returns, 0), returns, "");
-          assertEquals(taken, returns >= 0);
+          fa.asked(0, ask.ask, { result: Math.min(returns, 0), flowId: returns, pid: 1 });
+          assertEquals(fa.flowState(returns), returns >= 0 ? "arrived" : undefined);
           learn(want.flow?.s_eid, returns);
           const after = sent(effects());
           // W9: a refusal is answered at once.
@@ -378,8 +378,13 @@ function walkFlowAllocator(v: Case): void {
         return assertEquals(effects().filter((e) => e.kind === "alloc_reply"), []);
       }
       case "alloc_resp": {
-        fa.respond(0, step.fd, step.response, hex(step.data), 5);
+        const { fd: flowId, response, data } = step;
+        fa.allocResp(0, { flowId, pid: 1, uid: 0 }, { response, data: hex(data) }, 5);
         const all = effects();
+        if (all.some((e) => e.kind === "own")) {
+          fa.owned(0, flowId, 0);
+          all.push(...effects());
+        }
         assert(all.some((e) => e.kind === "answer" && e.token === 5 && e.result === want.rc));
         const got = sent(all);
         const expected = wanted(want);
