@@ -47,14 +47,19 @@ function ownLine(): Set<number> {
   return line;
 }
 
-/** Processes that belong to the run of this directory, but for this one and its parents. */
-export function processesOf(dir: string): number[] {
+/**
+ * Processes that belong to the run of this directory, but for this one and its parents.
+ * @param others those that were seen not to: they are not looked at again, which costs much where many run
+ */
+export function processesOf(dir: string, others = new Set<number>()): number[] {
   const own = ownLine();
   return entriesOf("/proc").map(({ name }) => Number(name)).filter((pid) => {
-    if (!(pid > 1) || own.has(pid)) return false;
+    if (!(pid > 1) || own.has(pid) || others.has(pid)) return false;
     const at = `/proc/${pid}`;
-    return [contentOf(`${at}/environ`), contentOf(`${at}/cmdline`), linkOf(`${at}/exe`)]
+    const belongs = [contentOf(`${at}/environ`), contentOf(`${at}/cmdline`), linkOf(`${at}/exe`)]
       .some((text) => text.includes(dir));
+    if (!belongs) others.add(pid);
+    return belongs;
   });
 }
 
@@ -77,9 +82,10 @@ function* prefixesBelow(dir: string, depth = 3): Generator<string> {
  * @param testers pids of `deno test`, which are in the names of the namespaces that tests make
  */
 export async function endLeftOvers(dir: string, testers: readonly number[]): Promise<void> {
+  const others = new Set<number>();
   // Who is killed may have started somebody meanwhile.
   for (let look = 0; look < LOOKS_MAX; look++) {
-    const pids = processesOf(dir);
+    const pids = processesOf(dir, others);
     if (pids.length === 0) break;
     for (const pid of pids) {
       try {

@@ -21,11 +21,17 @@ import { startDocNode } from "./doc_node.ts";
 import { dealOut, joinedModule, testFilesBelow } from "./joined.ts";
 import { countJunit, type Counts } from "./junit.ts";
 import { endLeftOvers, processesOf } from "./left_overs.ts";
+import { otherOptions, refuse, wholeOption } from "../scripts/options.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
 /** A section that has not ended by then is stopped and failed, ms: a machine with much other work takes its time. */
 const SECTION_LIMIT_MS = 75 * 60_000;
+/** Longest limit, s: what a timer takes. */
+const LIMIT_SECONDS_MAX = 2_000_000;
+
+const USAGE =
+  "usage: deno run -A tests/run.ts [--only fmt,lint,...] [--filter WORD] [--limit SECONDS] [--tests PATH]";
 
 interface Section {
   readonly name: string;
@@ -257,7 +263,13 @@ async function present(args: readonly string[]): Promise<string[]> {
 }
 
 async function main(): Promise<number> {
-  const options = parseArgs(Deno.args, { string: ["only", "filter", "limit", "tests"] });
+  const options = parseArgs(Deno.args, {
+    string: ["only", "filter", "limit", "tests"],
+    unknown: (word) => otherOptions(USAGE)(word) && refuse(`a word too many: ${word}`, USAGE),
+  });
+  const limitMs = options.limit === undefined
+    ? SECTION_LIMIT_MS
+    : wholeOption("limit", options.limit, 1, LIMIT_SECONDS_MAX, USAGE) * 1000;
   const stages: typeof STAGES = options.tests === undefined
     ? STAGES
     : [[{ name: "tests", kind: "tests", args: [options.tests] }]];
@@ -265,8 +277,7 @@ async function main(): Promise<number> {
   const wanted: readonly string[] = options.only === undefined ? names : options.only.split(",");
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    console.error(`tests: no section "${unknown}", there are ${names.join(", ")}`);
-    return 2;
+    return refuse(`no section "${unknown}", there are ${names.join(", ")}`, USAGE);
   }
   const scratch = await Deno.makeTempDir({ prefix: "ouro-" });
   const temporary = join(scratch, "tmp");
@@ -289,7 +300,7 @@ async function main(): Promise<number> {
   };
   const run = new Run(
     scratch,
-    options.limit === undefined ? SECTION_LIMIT_MS : Number(options.limit) * 1000,
+    limitMs,
     env,
     options.filter,
   );
@@ -308,6 +319,7 @@ async function main(): Promise<number> {
     if (await exists(built)) await publish(built, scratch);
     for (const stage of stages) {
       const sections = stage.filter((section) => wanted.includes(section.name));
+      if (sections.length === 0) continue;
       reports.push(...await runStage(run, sections));
       const left = processesOf(temporary);
       if (left.length > 0) {

@@ -13,8 +13,11 @@ import { parseArgs } from "@std/cli/parse-args";
 import { dirname, fromFileUrl, join, resolve } from "@std/path";
 import { V8_FLAGS } from "../../lib/self.ts";
 import { bundle } from "./bundle.ts";
+import { otherOptions, refuse } from "../options.ts";
 import { buildPortable } from "./portable.ts";
 
+const USAGE =
+  "usage: deno run -A scripts/build/main.ts [--form auto|compiled|portable] [--out FILE]";
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
 /** Longest time for `deno compile`, ms: where packets to its server are dropped it would not end. */
@@ -55,11 +58,11 @@ async function compile(
 async function main(): Promise<number> {
   const args = parseArgs(Deno.args, {
     string: ["form", "out"],
+    unknown: (word) => otherOptions(USAGE)(word) && refuse(`a word too many: ${word}`, USAGE),
     default: { form: "auto", out: join(ROOT, "dist/ouro") },
   });
   if (!["auto", "compiled", "portable"].includes(args.form)) {
-    console.error(`build: --form must be auto, compiled or portable, not "${args.form}"`);
-    return 2;
+    return refuse(`--form must be auto, compiled or portable, not "${args.form}"`, USAGE);
   }
   const out = resolve(args.out);
   const workDir = join(ROOT, "dist/build");
