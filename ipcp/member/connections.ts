@@ -33,6 +33,7 @@ import {
 } from "./cep.ts";
 import type { Connection, ConnectionEffect } from "./effects.ts";
 import { Enrollee, EnrollmentServer, type EnrollmentStep } from "./enrollment.ts";
+import { type Link, Links } from "./links.ts";
 import { type Wish, Wishes } from "./wishes.ts";
 
 /** How long the other side has to present itself, µs; the prototype gives 1 s. */
@@ -62,23 +63,10 @@ export interface ConnectionOptions {
   readonly wallUs: (nowUs: number) => number;
 }
 
-interface Link {
-  readonly flow: number;
-  state: "greeting" | "enrolling" | "up";
-  wish: Wish | undefined;
-  component: Component | undefined;
-  connection: Connection | undefined;
-  enrollee: Enrollee | undefined;
-  server: EnrollmentServer | undefined;
-  untilUs: number;
-  /** Not usable since, µs. */
-  downUs: number | undefined;
-}
-
 export class Connections {
   readonly #options: ConnectionOptions;
   readonly #components: readonly Component[];
-  readonly #links = new Map<number, Link>();
+  readonly #links = new Links();
   readonly #out: ConnectionEffect[] = [];
   /** What this side wants. */
   readonly #wishes: Wishes;
@@ -110,10 +98,8 @@ export class Connections {
   }
 
   /** Open connections, the oldest first. */
-  *open(): IterableIterator<Connection> {
-    for (const { connection } of this.#links.values()) {
-      if (connection !== undefined) yield connection;
-    }
+  open(): IterableIterator<Connection> {
+    return this.#links.connections();
   }
 
   /** The connection on a flow. */
@@ -123,9 +109,7 @@ export class Connections {
 
   /** Flows that are not agreed on yet. */
   get pending(): number {
-    let n = 0;
-    for (const link of this.#links.values()) if (link.state !== "up") n++;
-    return n;
+    return this.#links.pending;
   }
 
   // Commands.
@@ -145,7 +129,7 @@ export class Connections {
 
   /** The components run with the configuration of the `joined` effect, or why they do not. */
   started(_nowUs: number, failure?: Failure): void {
-    for (const link of this.#links.values()) {
+    for (const link of this.#links.all()) {
       const ack = link.enrollee?.started(failure?.code ?? 0);
       if (ack === undefined) continue;
       this.#write(link.flow, ack);
@@ -193,7 +177,7 @@ export class Connections {
       return this.#answer(token);
     }
     let found = false;
-    for (const link of [...this.#links.values()]) {
+    for (const link of this.#links.all()) {
       const c = link.connection;
       if (c === undefined || c.component !== component || !component.addressed) continue;
       if (c.address === 0) continue;
@@ -219,7 +203,7 @@ export class Connections {
     if (wish === undefined || wish.cancelled || this.#closed) return this.#close(flow);
     wish.state = "greeting";
     wish.flow = flow;
-    const link = this.#link(flow, nowUs);
+    const link = this.#links.add(flow, nowUs + GREETING_US);
     link.wish = wish;
     link.component = wish.component;
     this.#write(flow, presentation(wish.component, this.#address));
@@ -228,7 +212,7 @@ export class Connections {
   /** Somebody allocated a flow to one of our names. */
   accepted(nowUs: number, flow: number): void {
     if (this.#closed || this.pending >= GREETINGS_MAX) return this.#close(flow);
-    this.#link(flow, nowUs);
+    this.#links.add(flow, nowUs + GREETING_US);
   }
 
   /** A message came on a flow. */
@@ -279,7 +263,7 @@ export class Connections {
   /** Do what is due. */
   onTimer(nowUs: number): void {
     this.#wishes.onTimer(nowUs);
-    for (const link of [...this.#links.values()]) {
+    for (const link of this.#links.all()) {
       if (link.enrollee !== undefined || link.server !== undefined) {
         this.#step(nowUs, link, (link.enrollee ?? link.server)!.onTimer(nowUs));
       } else if (link.untilUs <= nowUs) {
@@ -293,11 +277,7 @@ export class Connections {
 
   /** When {@linkcode onTimer} has something to do next, µs, or Infinity. */
   deadlineUs(): number {
-    let at = this.#wishes.deadlineUs();
-    for (const link of this.#links.values()) {
-      at = Math.min(at, link.untilUs, (link.enrollee ?? link.server)?.deadlineUs() ?? Infinity);
-    }
-    return at;
+    return Math.min(this.#wishes.deadlineUs(), this.#links.deadlineUs());
   }
 
   /** The IPCP stops: every connection is left, every command answered. */
@@ -305,7 +285,7 @@ export class Connections {
     this.#closed = true;
     const cause = "the IPCP stops";
     // Farewells go over Management flows, so these are left last.
-    const links = [...this.#links.values()];
+    const links = this.#links.all();
     const [last, first] = [true, false].map((mgmt) =>
       links.filter((l) => (l.component === MANAGEMENT) === mgmt)
     );
@@ -323,22 +303,6 @@ export class Connections {
   }
 
   // Greetings.
-
-  #link(flow: number, nowUs: number): Link {
-    const link: Link = {
-      flow,
-      state: "greeting",
-      wish: undefined,
-      component: undefined,
-      connection: undefined,
-      enrollee: undefined,
-      server: undefined,
-      untilUs: nowUs + GREETING_US,
-      downUs: undefined,
-    };
-    this.#links.set(flow, link);
-    return link;
-  }
 
   #onAnswer(nowUs: number, link: Link, wish: Wish, bytes: Uint8Array): void {
     const peer = checkAnswer(wish.component, this.#address, bytes);
@@ -428,7 +392,7 @@ export class Connections {
 
   /** A neighbour that connects again and again cannot pile up flows. */
   #endOldest(connection: Connection): void {
-    const twins = this.#twins(connection);
+    const twins = this.#links.twins(connection);
     const accepted = twins.filter((l) => l.wish === undefined);
     for (let i = 0; i < twins.length - TWINS_MAX && i < accepted.length; i++) {
       this.#leave(accepted[i]!, "a newer connection took its place");
@@ -446,7 +410,7 @@ export class Connections {
 
   /** The neighbour has closed its flows of a component to us. */
   #onFarewell(address: number, name: string): void {
-    for (const link of [...this.#links.values()]) {
+    for (const link of this.#links.all()) {
       const c = link.connection;
       if (c === undefined || c.component.name !== name || c.address !== address) continue;
       this.#left(link);
@@ -528,12 +492,8 @@ export class Connections {
   #leave(link: Link, cause: string): void {
     const c = link.connection;
     if (c !== undefined && c.component.addressed) {
-      for (const other of this.#links.values()) {
-        const m = other.connection;
-        if (m?.component !== MANAGEMENT || m.address !== c.address) continue;
-        this.#write(other.flow, farewell(c.component, this.#address));
-        break;
-      }
+      const way = this.#links.management(c.address);
+      if (way !== undefined) this.#write(way.flow, farewell(c.component, this.#address));
     }
     this.#gone(link, cause);
   }
@@ -541,7 +501,7 @@ export class Connections {
   /** The connection, if it was one, is over, and so is the flow. */
   #gone(link: Link, cause: string): void {
     const { connection } = link;
-    const twins = connection === undefined ? [] : this.#twins(connection);
+    const twins = connection === undefined ? [] : this.#links.twins(connection);
     const newest = twins.at(-1) === link;
     if (connection === undefined) return this.#end(link);
     // The last words on the flow are said before it is closed.
@@ -554,16 +514,8 @@ export class Connections {
     if (newest && twin !== undefined) this.#out.push({ kind: "up", connection: twin });
   }
 
-  /** The flows to one neighbour for one component, the oldest first. */
-  #twins({ component, address }: Connection): Link[] {
-    if (address === 0) return [];
-    return [...this.#links.values()].filter(({ connection: c }) =>
-      c?.component === component && c.address === address
-    );
-  }
-
   #end(link: Link): void {
-    if (!this.#links.delete(link.flow)) return;
+    if (!this.#links.remove(link)) return;
     this.#close(link.flow);
   }
 

@@ -40,16 +40,8 @@ import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { Asked, FlowMachine, FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import {
-  type Addr,
-  NameCache,
-  Queries,
-  QUERY_LIFE_US,
-  QUERY_REPEATS_US,
-  type QueryRules,
-  RESOLVE_ANSWER_US,
-  sameAddr,
-} from "./name_cache.ts";
+import { Finder } from "./finder.ts";
+import { type Addr, type NameCache, sameAddr } from "./name_cache.ts";
 import { HalfOpen, SILENT_US } from "./half_open.ts";
 import { Allowance, REFLECTED_TIMES } from "./allowance.ts";
 import type {
@@ -66,11 +58,6 @@ import { LongMessages } from "./long_messages.ts";
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
 export const REQUEST_LIFE_US = 22e6;
 
-const RULES: Record<ShimConfig["names"], QueryRules> = {
-  ask: { repeatsUs: QUERY_REPEATS_US, patienceUs: QUERY_LIFE_US, late: -Errno.ETIMEDOUT },
-  resolve: { repeatsUs: [], patienceUs: RESOLVE_ANSWER_US, late: -Errno.EPERM },
-};
-
 const EMPTY = new Uint8Array(0);
 /** The end of a flow that never was: nobody here has the name that was asked for. */
 const NOBODY = 0;
@@ -79,7 +66,6 @@ const TOO_LONG =
   "its answer is too long for the layer or for an address that may be forged, and the other end rejoins no pieces";
 
 export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
-  readonly cache = new NameCache();
   readonly counters: ShimCounters = {
     malformed: 0,
     unregistered: 0,
@@ -91,8 +77,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   };
   readonly #config: ShimConfig;
   readonly names: Registrations;
-  readonly #rules: QueryRules;
-  readonly #queries: Queries;
+  readonly #finder: Finder;
   readonly #flows: ShimFlows;
   readonly #arrivals = new Arrivals<ShimAsker>();
   readonly #allowance = new Allowance();
@@ -109,8 +94,6 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   readonly #random: () => number;
   /** Made when the first of them comes or goes. */
   #long: LongMessages | undefined;
-  /** Why nothing can be reached at the moment. */
-  #cutOff: string | undefined;
 
   /** `names` may have some already; those that do not fit are forgotten. */
   constructor(config: ShimConfig, random: () => number, names = new Registrations()) {
@@ -118,8 +101,11 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#random = random;
     this.names = names;
     names.settle(config.hashBytes);
-    this.#rules = RULES[config.names];
-    this.#queries = new Queries(this.#rules);
+    this.#finder = new Finder(
+      config,
+      (e) => this.#out.push(e),
+      (hash) => this.#send(undefined, { kind: "name_query", hash }),
+    );
     this.#flows = new ShimFlows(config.eids, random);
     this.#halfOpen = new HalfOpen(config.eids.last - config.eids.first + 1);
   }
@@ -128,6 +114,10 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     return this.#out.shift() ?? this.#arrivals.poll();
   }
 
+  /** Where names were found. */
+  get cache(): NameCache {
+    return this.#finder.cache;
+  }
   /** Flows in the table. */
   get flowCount(): number {
     return this.#flows.size;
@@ -144,24 +134,12 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   // Commands of the IRMd.
 
   query(nowUs: number, hash: Uint8Array, token: number): void {
-    if (hash.length !== this.#config.hashBytes) return this.#answer(token, -Errno.EINVAL);
-    if (this.#cutOff !== undefined) return this.#answer(token, -Errno.EPERM, this.#cutOff);
-    if (this.cache.get(nowUs, hash) !== undefined) return this.#answer(token, 0);
-    switch (this.#queries.ask(nowUs, hash, token)) {
-      case "full":
-        return this.#answer(token, -Errno.EBUSY);
-      case "new":
-        if (this.#config.names === "resolve") this.#out.push({ kind: "resolve", hash });
-        else this.#send(undefined, { kind: "name_query", hash });
-    }
+    this.#finder.query(nowUs, hash, token);
   }
 
   /** The shell's resolver is done: an address, or undefined if the name has none. */
   resolved(nowUs: number, hash: Uint8Array, addr: Addr | undefined): void {
-    const waiters = this.#queries.answer(hash);
-    if (waiters === undefined) return;
-    if (addr !== undefined) this.cache.set(nowUs, hash, addr);
-    for (const token of waiters) this.#answer(token, addr === undefined ? -Errno.EPERM : 0);
+    this.#finder.found(nowUs, hash, addr);
   }
 
   /** FLOW_ALLOC: `token` is answered at once; 0 means that the request is on its way. */
@@ -174,11 +152,12 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     token: number,
   ): void {
     if (this.#flows.has(flowId)) return this.#answer(token, -Errno.EEXIST);
-    const result = this.#cutOff === undefined
+    const { cutOff } = this.#finder;
+    const result = cutOff === undefined
       ? this.#request(nowUs, flowId, pid, hash, qos, data)
       : -Errno.EPERM;
     if (result < 0) this.#out.push({ kind: "release", flowId });
-    this.#answer(token, result, this.#cutOff);
+    this.#answer(token, result, cutOff);
   }
 
   #request(
@@ -267,8 +246,8 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
    * names were found before is forgotten, since other stations may be there afterwards.
    */
   setReach(cutOff: string | undefined): void {
-    const before = this.#cutOff;
-    this.#cutOff = cutOff;
+    const before = this.#finder.cutOff;
+    this.#finder.cutOff = cutOff;
     if (cutOff !== before) this.#out.push({ kind: "reach", cutOff });
     if ((before === undefined) === (cutOff === undefined)) return;
     if (cutOff !== undefined) this.cache.clear();
@@ -333,13 +312,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
         if (this.names.has(m.hash)) this.#send(from, { kind: "name_reply", hash: m.hash });
         return;
       case "name_reply": {
-        const waiters = this.#queries.answer(m.hash);
-        if (waiters === undefined) {
-          this.counters.unasked++;
-          return;
-        }
-        this.cache.set(nowUs, m.hash, from);
-        for (const token of waiters) this.#answer(token, 0);
+        if (!this.#finder.found(nowUs, m.hash, from)) this.counters.unasked++;
       }
     }
   }
@@ -589,9 +562,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   // Time.
 
   onTimer(nowUs: number): void {
-    const { repeat, expired } = this.#queries.due(nowUs);
-    for (const hash of repeat) this.#send(undefined, { kind: "name_query", hash });
-    for (const token of expired) this.#answer(token, this.#rules.late);
+    this.#finder.onTimer(nowUs);
     this.#acceptance.onTimer(nowUs);
     this.#long?.onTimer(nowUs);
     this.#doLong(nowUs);
@@ -613,7 +584,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     const flowsUs = this.#flows.deadlineUs();
     const longUs = this.#long?.deadlineUs() ?? Infinity;
     return Math.min(
-      this.#queries.deadlineUs(),
+      this.#finder.deadlineUs(),
       this.#acceptance.deadlineUs(),
       flowsUs,
       longUs,
@@ -629,7 +600,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
       this.#acceptance.leave(flow, -Errno.EIPCPSTATE);
       this.#remove(nowUs, flow);
     }
-    for (const token of this.#queries.clear()) this.#answer(token, -Errno.EIPCPSTATE);
+    this.#finder.close();
   }
 
   #open(flow: Flow): void {

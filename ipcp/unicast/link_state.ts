@@ -1,6 +1,6 @@
 /**
- * Link-state routing of a unicast node: neighbours, the database of links, flooding, and when to compute routes anew.
- * Source: spec 60 §11–§13, improvements §19 W1–W12. Pure.
+ * Link-state routing of a unicast node: links to neighbours (`neighbours.ts`), the database of links, flooding, and
+ * when to compute routes anew. Source: spec 60 §11–§13, improvements §19 W1–W12. Pure.
  *
  * Management and Data Transfer neighbours are independent: updates are flooded over Management flows, Data Transfer
  * neighbours are announced and routed over. Rules beyond the prototype's, all compatible with it:
@@ -22,6 +22,7 @@ import { Fifo } from "../../lib/fifo.ts";
 import { NowAndThen } from "../now_and_then.ts";
 import { Graph, type Routes } from "./graph.ts";
 import { LinkTable } from "./link_table.ts";
+import { type Neighbour, Neighbours, newest, usable } from "./neighbours.ts";
 import { PendingUpdates } from "./pending_updates.ts";
 import type { RoutingEffect } from "./routing.ts";
 import type { RoutingPolicy } from "./settings.ts";
@@ -57,24 +58,6 @@ export interface LinkEntry {
   readonly heardUs: number;
 }
 
-interface TransferFlow {
-  readonly fd: number;
-  down: boolean;
-}
-
-interface Neighbour {
-  readonly addr: number;
-  /** Its own among 32, or 0 when they are taken. */
-  readonly bit: number;
-  /** Descriptors of Management flows, the newest last: all are listened to, the newest is written to. */
-  readonly mgmts: number[];
-  /** Data Transfer flows, the newest last. The newest that is up is used; more than one is a spare. */
-  readonly dts: TransferFlow[];
-  /** When the Management flow was heard last, µs. */
-  heardUs: number;
-  silent: boolean;
-}
-
 /** Times of routing, µs. */
 export interface LinkStateTimes {
   readonly updateUs: number;
@@ -95,17 +78,6 @@ export interface LinkStateCounters {
   computed: number;
 }
 
-/** The Data Transfer flow to use, or -1: none is up. */
-function usable(n: Neighbour): number {
-  return n.dts.findLast((f) => !f.down)?.fd ?? -1;
-}
-
-/** The same, or one that is down when none is up: whoever forwards knows that it is. */
-function newest(n: Neighbour): number {
-  const fd = usable(n);
-  return fd >= 0 ? fd : n.dts.at(-1)?.fd ?? -1;
-}
-
 /** Links of our own whose numbers are kept. */
 const NUMBERS_MAX = 1024;
 
@@ -124,9 +96,7 @@ export class LinkStateRouting {
   readonly #times: LinkStateTimes;
   readonly #graph = new Graph();
   readonly #links = new LinkTable();
-  readonly #neighbours = new Map<number, Neighbour>();
-  /** By descriptor of a Management flow. */
-  readonly #byFd = new Map<number, Neighbour>();
+  readonly #neighbours = new Neighbours();
   /** The highest number of each link of ours, the last said last; longer than others remember the link. */
   readonly #numbers = new Map<number, number>();
   readonly #out = new Fifo<RoutingEffect>();
@@ -159,22 +129,6 @@ export class LinkStateRouting {
 
   // Neighbours.
 
-  #neighbour(nowUs: number, addr: number): Neighbour {
-    let n = this.#neighbours.get(addr);
-    if (n === undefined) {
-      let taken = 0;
-      for (const { bit } of this.#neighbours.values()) taken |= bit;
-      const bit = (~taken & (taken + 1)) >>> 0;
-      n = { addr, bit, mgmts: [], dts: [], heardUs: nowUs, silent: false };
-      this.#neighbours.set(addr, n);
-    }
-    return n;
-  }
-
-  #forgetEmpty(n: Neighbour): void {
-    if (n.mgmts.length === 0 && n.dts.length === 0) this.#neighbours.delete(n.addr);
-  }
-
   /** A neighbour with our own address is somebody else who has it: there is no link to oneself. */
   #isTwin(nowUs: number, addr: number): boolean {
     if (addr !== this.self) return false;
@@ -190,9 +144,7 @@ export class LinkStateRouting {
   /** A Management flow with a neighbour is there: it gets the whole database. */
   managementUp(nowUs: number, addr: number, fd: number): void {
     if (this.#isTwin(nowUs, addr)) return;
-    const n = this.#neighbour(nowUs, addr);
-    if (!n.mgmts.includes(fd)) n.mgmts.push(fd);
-    this.#byFd.set(fd, n);
+    const n = this.#neighbours.addManagement(nowUs, addr, fd);
     this.#look(nowUs);
     this.#heard(nowUs, n);
     for (const { src, dst, seqno } of this.links()) {
@@ -202,35 +154,23 @@ export class LinkStateRouting {
 
   /** A Management flow is gone. */
   managementDown(addr: number, fd: number): void {
-    const n = this.#neighbours.get(addr);
-    const at = n?.mgmts.indexOf(fd) ?? -1;
-    if (n === undefined || at < 0) return;
-    n.mgmts.splice(at, 1);
-    if (this.#byFd.get(fd) === n) this.#byFd.delete(fd);
-    this.#forgetEmpty(n);
+    this.#neighbours.removeManagement(addr, fd);
   }
 
   /** A Data Transfer flow with a neighbour is there. */
   transferUp(nowUs: number, addr: number, fd: number): void {
     if (this.#isTwin(nowUs, addr)) return;
-    const n = this.#neighbour(nowUs, addr);
-    const known = n.dts.find((f) => f.fd === fd);
-    const before = usable(n);
-    if (known === undefined) n.dts.push({ fd, down: false });
-    else known.down = false;
-    if (usable(n) !== before) this.#changed(nowUs);
+    const { n, changed } = this.#neighbours.addTransfer(nowUs, addr, fd);
+    if (changed) this.#changed(nowUs);
     if (!n.silent) this.#announce(nowUs, addr, false);
   }
 
   /** A Data Transfer flow is gone: without another, its link is withdrawn. */
   transferGone(nowUs: number, addr: number, fd: number): void {
-    const n = this.#neighbours.get(addr);
-    const at = n?.dts.findIndex((f) => f.fd === fd) ?? -1;
-    if (n === undefined || at < 0) return;
-    n.dts.splice(at, 1);
+    const n = this.#neighbours.removeTransfer(addr, fd);
+    if (n === undefined) return;
     this.#changed(nowUs);
     if (usable(n) < 0) this.#announce(nowUs, addr, true);
-    this.#forgetEmpty(n);
   }
 
   /** A Data Transfer flow is down for now, or up again: without another, the link is withdrawn, or announced. */
@@ -352,7 +292,7 @@ export class LinkStateRouting {
 
   /** A packet on a Management flow. */
   onPacket(nowUs: number, fd: number, bytes: Uint8Array): void {
-    const from = this.#byFd.get(fd);
+    const from = this.#neighbours.byManagement(fd);
     if (from !== undefined) this.#heard(nowUs, from);
     const u = parse(bytes);
     if (isWireError(u)) {
@@ -517,15 +457,12 @@ export class LinkStateRouting {
 
   /** Addresses of neighbours with a Data Transfer flow that is up. */
   transferNeighbours(): number[] {
-    return [...this.#neighbours.values()].filter((n) => usable(n) >= 0).map((n) => n.addr);
+    return this.#neighbours.transferable();
   }
 
   /** The neighbours, for people and the RIB; a descriptor of -1 is none. */
   neighbours(): { addr: number; mgmt: number; dt: number; up: boolean }[] {
-    return [...this.#neighbours.values()].map((n) => {
-      const up = usable(n) >= 0 && !n.silent;
-      return { addr: n.addr, mgmt: n.mgmts.at(-1) ?? -1, dt: newest(n), up };
-    }).sort((a, b) => b.addr - a.addr);
+    return this.#neighbours.list();
   }
 
   /** The database in the order of the prototype: by destination, then by source. */
