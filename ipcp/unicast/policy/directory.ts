@@ -5,7 +5,8 @@
  */
 
 import type { Directory, DirectoryEffect } from "../directory.ts";
-import { BROKEN, EFFECTS_MAX, type Guard, shown, TIMER_US } from "./guard.ts";
+import { type Guard, shown } from "./guard.ts";
+import { isAddress, StandIn } from "./stand_in.ts";
 
 /** Longest message between directories, bytes. */
 const MESSAGE_BYTES_MAX = 2048;
@@ -26,13 +27,7 @@ const METHODS = [
 ] as const;
 
 export class GuardedDirectory implements Directory {
-  readonly #guard: Guard;
-  readonly #makeInstead: (nowUs: number) => Directory;
-  #own: Directory | undefined;
-  #instead: Directory | undefined;
-  #nowUs: number;
-  #timerUs = -Infinity;
-  #given = 0;
+  readonly #policy: StandIn<Directory, DirectoryEffect>;
   /** By hash in hex. */
   readonly #names = new Map<string, Uint8Array>();
   #members: readonly number[] = [];
@@ -44,120 +39,82 @@ export class GuardedDirectory implements Directory {
     instead: (nowUs: number) => Directory,
     nowUs: number,
   ) {
-    this.#guard = guard;
-    this.#makeInstead = instead;
-    this.#nowUs = nowUs;
-    const own = guard.call("directory", () => {
-      const made = make();
-      for (const m of METHODS) {
-        if (typeof made[m] !== "function") throw new TypeError(`a directory without ${m}`);
-      }
-      return made;
+    this.#policy = new StandIn(make, guard, nowUs, {
+      kind: "directory",
+      aKind: "a directory",
+      methods: METHODS,
+      known: KNOWN,
+      bad,
+      begin: (now) => this.#begin(instead(now), now),
     });
-    if (own === BROKEN) this.#replace();
-    else this.#own = own;
   }
 
   /** What stands in for the policy, once it does. */
   get instead(): Directory | undefined {
-    return this.#instead;
+    return this.#policy.instead;
   }
 
-  /** To the policy, or to what stands in for it; a call in which the policy is left is known to that already. */
-  #tell(method: string, what: (d: Directory) => void): void {
-    const own = this.#own;
-    if (own === undefined) return what(this.#instead!);
-    if (this.#guard.call(method, () => what(own)) !== BROKEN) return;
-    this.#replace();
-    if (!KNOWN.has(method)) what(this.#instead!);
-  }
-
-  #replace(): void {
-    this.#own = undefined;
-    if (this.#instead !== undefined) return;
-    const now = this.#nowUs;
-    const instead = this.#instead = this.#makeInstead(now);
-    instead.onMembers(now, this.#members);
-    for (const hash of this.#names.values()) instead.register(now, hash);
-    for (const [token, hash] of this.#waiting) instead.query(now, hash, token);
+  /** What stands in gets what is known. */
+  #begin(instead: Directory, nowUs: number): Directory {
+    instead.onMembers(nowUs, this.#members);
+    for (const hash of this.#names.values()) instead.register(nowUs, hash);
+    for (const [token, hash] of this.#waiting) instead.query(nowUs, hash, token);
     this.#waiting.clear();
+    return instead;
+  }
+
+  #tell(nowUs: number, method: string, what: (d: Directory) => void): void {
+    this.#policy.nowUs = nowUs;
+    this.#policy.tell(method, what);
   }
 
   poll(): DirectoryEffect | undefined {
-    const own = this.#own;
-    if (own === undefined) return this.#instead!.poll();
-    const e = this.#guard.call("poll", () => own.poll());
-    if (e !== BROKEN) {
-      if (e === undefined) {
-        this.#given = 0;
-        return undefined;
-      }
-      const why = ++this.#given > EFFECTS_MAX
-        ? `more than ${EFFECTS_MAX} things to do at once`
-        : bad(e);
-      if (why === undefined) {
-        if (e.kind === "found") this.#waiting.delete(e.token);
-        return e;
-      }
-      this.#guard.nonsense("poll", why);
-    }
-    this.#replace();
-    return this.#instead!.poll();
+    const take = (e: DirectoryEffect) => {
+      if (e.kind === "found") this.#waiting.delete(e.token);
+      return e;
+    };
+    return this.#policy.poll(take, (instead) => instead.poll());
   }
 
   onTimer(nowUs: number): void {
-    this.#nowUs = this.#timerUs = nowUs;
-    this.#tell("onTimer", (d) => d.onTimer(nowUs));
+    this.#policy.onTimer(nowUs);
   }
 
   deadlineUs(): number {
-    const own = this.#own;
-    if (own === undefined) return this.#instead!.deadlineUs();
-    const us = this.#guard.call("deadlineUs", () => own.deadlineUs());
-    if (typeof us === "number" && !Number.isNaN(us)) return Math.max(us, this.#timerUs + TIMER_US);
-    if (us !== BROKEN) this.#guard.nonsense("deadlineUs", `${shown(us)} is no time`);
-    this.#replace();
-    return this.#nowUs;
+    return this.#policy.deadlineUs();
   }
 
   register(nowUs: number, hash: Uint8Array): void {
-    this.#nowUs = nowUs;
     this.#names.set(hash.toHex(), hash.slice());
-    this.#tell("register", (d) => d.register(nowUs, hash));
+    this.#tell(nowUs, "register", (d) => d.register(nowUs, hash));
   }
 
   unregister(nowUs: number, hash: Uint8Array): boolean {
-    this.#nowUs = nowUs;
     const was = this.#names.delete(hash.toHex());
-    this.#tell("unregister", (d) => void d.unregister(nowUs, hash));
+    this.#tell(nowUs, "unregister", (d) => void d.unregister(nowUs, hash));
     return was;
   }
 
   query(nowUs: number, hash: Uint8Array, token: number): void {
-    this.#nowUs = nowUs;
-    if (this.#own !== undefined) this.#waiting.set(token, hash.slice());
-    this.#tell("query", (d) => d.query(nowUs, hash, token));
+    if (this.instead === undefined) this.#waiting.set(token, hash.slice());
+    this.#tell(nowUs, "query", (d) => d.query(nowUs, hash, token));
   }
 
   onMessage(nowUs: number, bytes: Uint8Array): void {
-    this.#nowUs = nowUs;
-    this.#tell("onMessage", (d) => d.onMessage(nowUs, bytes));
+    this.#tell(nowUs, "onMessage", (d) => d.onMessage(nowUs, bytes));
   }
 
   onMembers(nowUs: number, addrs: readonly number[]): void {
-    this.#nowUs = nowUs;
     this.#members = addrs;
-    this.#tell("onMembers", (d) => d.onMembers(nowUs, addrs));
+    this.#tell(nowUs, "onMembers", (d) => d.onMembers(nowUs, addrs));
   }
 
   onUnanswered(nowUs: number, hash: Uint8Array, addr: number): void {
-    this.#nowUs = nowUs;
-    this.#tell("onUnanswered", (d) => d.onUnanswered(nowUs, hash, addr));
+    this.#tell(nowUs, "onUnanswered", (d) => d.onUnanswered(nowUs, hash, addr));
   }
 
   onDenied(nowUs: number, hash: Uint8Array, addr: number): void {
-    this.#nowUs = nowUs;
-    this.#tell("onDenied", (d) => d.onDenied(nowUs, hash, addr));
+    this.#tell(nowUs, "onDenied", (d) => d.onDenied(nowUs, hash, addr));
   }
 }
 
@@ -180,8 +137,4 @@ function bad(e: DirectoryEffect): string | undefined {
     default:
       return `${shown((e as { kind: unknown }).kind)} is no kind of effect`;
   }
-}
-
-function isAddress(x: unknown): boolean {
-  return typeof x === "number" && Number.isInteger(x) && x > 0 && x <= 0xffffffff;
 }
