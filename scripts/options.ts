@@ -15,6 +15,12 @@ export function otherOptions(usage: string): (word: string) => boolean {
   };
 }
 
+/** The same for a task that takes no words. */
+export function otherWords(usage: string): (word: string) => boolean {
+  const options = otherOptions(usage);
+  return (word) => options(word) && refuse(`a word too many: ${word}`, usage);
+}
+
 /** A whole number between two others. */
 export function wholeOption(
   name: string,

@@ -21,7 +21,7 @@ import { startDocNode } from "./doc_node.ts";
 import { dealOut, joinedModule, testFilesBelow } from "./joined.ts";
 import { countJunit, type Counts } from "./junit.ts";
 import { endLeftOvers, processesOf } from "./left_overs.ts";
-import { otherOptions, refuse, wholeOption } from "../scripts/options.ts";
+import { otherWords, refuse, wholeOption } from "../scripts/options.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
@@ -265,7 +265,7 @@ async function present(args: readonly string[]): Promise<string[]> {
 async function main(): Promise<number> {
   const options = parseArgs(Deno.args, {
     string: ["only", "filter", "limit", "tests"],
-    unknown: (word) => otherOptions(USAGE)(word) && refuse(`a word too many: ${word}`, USAGE),
+    unknown: otherWords(USAGE),
   });
   const limitMs = options.limit === undefined
     ? SECTION_LIMIT_MS

@@ -13,7 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { dirname, fromFileUrl, join, resolve } from "@std/path";
 import { V8_FLAGS } from "../../lib/self.ts";
 import { bundle } from "./bundle.ts";
-import { otherOptions, refuse } from "../options.ts";
+import { otherWords, refuse } from "../options.ts";
 import { buildPortable } from "./portable.ts";
 
 const USAGE =
@@ -58,7 +58,7 @@ async function compile(
 async function main(): Promise<number> {
   const args = parseArgs(Deno.args, {
     string: ["form", "out"],
-    unknown: (word) => otherOptions(USAGE)(word) && refuse(`a word too many: ${word}`, USAGE),
+    unknown: otherWords(USAGE),
     default: { form: "auto", out: join(ROOT, "dist/ouro") },
   });
   if (!["auto", "compiled", "portable"].includes(args.form)) {

@@ -1,7 +1,6 @@
 /** Floods that take seconds: what machines of a node hold stays bounded, and what was honest goes on. */
 
 import { assert, assertEquals } from "@std/assert";
-import { Dht } from "../../../ipcp/unicast/dht/dht.ts";
 import { KEYS_MAX, VALUES_PER_KEY_MAX } from "../../../ipcp/unicast/dht/values.ts";
 import {
   LINKS_MAX,
@@ -9,28 +8,19 @@ import {
   LinkStateRouting,
 } from "../../../ipcp/unicast/link_state.ts";
 import * as dht from "../../../lib/wire/dht_msg.ts";
-import { encode as encodeLsu } from "../../../lib/wire/link_state.ts";
-import { defaultSettings } from "../../../sim/layer.ts";
-import { Prng } from "../../../sim/prng.ts";
-
-const SELF = 0x11111111;
-const PEER = 0x22222222;
-const OTHER = 0x33333333;
-const MGMT = 3;
-const DT = 4;
-const NAME = new Uint8Array(32).fill(1);
-
-function drain<E>(machine: { poll(): E | undefined }): E[] {
-  const effects: E[] = [];
-  for (let e = machine.poll(); e !== undefined; e = machine.poll()) effects.push(e);
-  return effects;
-}
-
-function lsu(src: number, dst: number, seqno: number, withdrawn = false): Uint8Array {
-  const b = new Uint8Array(24);
-  encodeLsu({ src, dst, seqno, withdrawn }, b);
-  return b;
-}
+import { drain } from "../../support/machines.ts";
+import {
+  contact,
+  DT,
+  key,
+  lsu,
+  makeDht,
+  MGMT,
+  NAME,
+  OTHER,
+  PEER,
+  SELF,
+} from "../../support/unicast_parts.ts";
 
 const TIMES = { updateUs: 15e6, timeoutUs: 60e6 };
 
@@ -42,21 +32,6 @@ function makeRouting(): LinkStateRouting {
   routing.onTimer(20_000);
   drain(routing);
   return routing;
-}
-
-function makeDht(): Dht {
-  const random = new Prng(8);
-  const self = { id: new Uint8Array(32).fill(7), addr: SELF };
-  return new Dht(0, self, defaultSettings().dht, 1e9, () => random.u32());
-}
-
-const contact = (n: number) => ({ id: new Uint8Array(32).fill(n), addr: 1000 + n });
-
-function key(n: number): Uint8Array {
-  const k = new Uint8Array(32);
-  new DataView(k.buffer).setUint32(0, Math.imul(n + 1, 0x9e3779b1));
-  new DataView(k.buffer).setUint32(8, n);
-  return k;
 }
 
 Deno.test("a flood of updates is bounded, in all and for each source; links that were known go on", () => {

@@ -21,30 +21,24 @@ import { QOS } from "../../../../lib/qos.ts";
 import * as dht from "../../../../lib/wire/dht_msg.ts";
 import { encode as encodePci, FLAT_LAYOUT } from "../../../../lib/wire/dt_pci.ts";
 import * as fa from "../../../../lib/wire/fa_msg.ts";
-import { encode as encodeLsu } from "../../../../lib/wire/link_state.ts";
 import { isWireError } from "../../../../lib/wire/mod.ts";
 import { defaultSettings } from "../../../../sim/layer.ts";
 import { Prng } from "../../../../sim/prng.ts";
+import { drain } from "../../../support/machines.ts";
+import {
+  contact,
+  DT,
+  key,
+  lsu,
+  makeDht,
+  MGMT,
+  NAME,
+  OTHER,
+  PEER,
+  SELF,
+} from "../../../support/unicast_parts.ts";
 
-const SELF = 0x11111111;
-const PEER = 0x22222222;
-const OTHER = 0x33333333;
-const MGMT = 3;
-const DT = 4;
-const NAME = new Uint8Array(32).fill(1);
 const NONE = new Uint8Array(0);
-
-function drain<E>(machine: { poll(): E | undefined }): E[] {
-  const effects: E[] = [];
-  for (let e = machine.poll(); e !== undefined; e = machine.poll()) effects.push(e);
-  return effects;
-}
-
-function lsu(src: number, dst: number, seqno: number, withdrawn = false): Uint8Array {
-  const b = new Uint8Array(24);
-  encodeLsu({ src, dst, seqno, withdrawn }, b);
-  return b;
-}
 
 /** A node with one neighbour, whom it reaches, and a name. */
 function makeNode(): UnicastNode {
@@ -370,21 +364,6 @@ Deno.test("10 000 joins and leaves: what a member held of those who left does no
 });
 
 // Directory.
-
-function makeDht(): Dht {
-  const random = new Prng(8);
-  const self = { id: new Uint8Array(32).fill(7), addr: SELF };
-  return new Dht(0, self, defaultSettings().dht, 1e9, () => random.u32());
-}
-
-const contact = (n: number) => ({ id: new Uint8Array(32).fill(n), addr: 1000 + n });
-
-function key(n: number): Uint8Array {
-  const k = new Uint8Array(32);
-  new DataView(k.buffer).setUint32(0, Math.imul(n + 1, 0x9e3779b1));
-  new DataView(k.buffer).setUint32(8, n);
-  return k;
-}
 
 Deno.test("directory messages of every kind, cut at each byte or with any byte changed, break nothing", () => {
   const src = contact(1);
