@@ -34,7 +34,8 @@ for (let t = 1; t < TABLES; t++) {
 export function crc32(bytes: Uint8Array, at = 0, end: number = bytes.length, seed = 0): number {
   if (end - at >= ZLIB_BYTES_MIN) {
     zlibCrc32 ??= builtin("node:zlib").crc32 as (bytes: Uint8Array, seed: number) => number;
-    return zlibCrc32(bytes.subarray(at, end), seed);
+    const part = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
+    return zlibCrc32(part, seed);
   }
   let c = ~seed;
   let i = at;
