@@ -16,12 +16,12 @@ async function layer(chain: Chain): Promise<void> {
     const own = `all.${i}`;
     const before = `all.${chain.options.star ? 0 : i - 1}`;
     const who = ["type", "broadcast", "name", own, "layer", "all"];
-    if (i === 0) await host.must("irm", "ipcp", "bootstrap", ...who, "autobind");
+    if (i === 0) await host.makeIpcp("bootstrap", ...who, "autobind");
     else {
       for (const name of [before, own, "all"]) {
         await host.run(host.tool("irm", "name", "create", name));
       }
-      await host.must("irm", "ipcp", "enroll", ...who, "dst", before, "autobind");
+      await host.makeIpcp("enroll", ...who, "dst", before, "autobind");
     }
     for (const [ipcp] of chain.links(i)) await host.must("irm", "name", "reg", own, "ipcp", ipcp);
     if (i > 0) await host.must("irm", "ipcp", "connect", "name", own, "dst", before, "comp", "dt");

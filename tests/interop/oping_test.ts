@@ -25,7 +25,7 @@ const CLIENT_MODES: Readonly<Record<string, readonly string[]>> = {
   normal: ["-c", "5", "-i", "20"],
   "time of day, 1500 bytes": ["-c", "3", "-i", "20", "-D", "-s", "1500"],
   "no interval": ["-c", "50", "-i", "0"],
-  duration: ["-d", "200", "-i", "50"],
+  duration: ["-d", "200ms", "-i", "50"],
   flood: ["-c", "300", "-f"],
   "busy flood": ["-c", "300", "-F"],
 };
