@@ -2,8 +2,8 @@
  * The directory of a unicast layer as a Kademlia-like DHT among its nodes. Source: spec 70, improvements §13. Pure.
  *
  * Reading first: spec 70 §6 (messages), §8 (procedures), §13.1. Parts: `contacts.ts` (who is known), `values.ts` (what is
- * stored), `lookup.ts` (one search), `answers.ts` (what searches gave), `sources.ts` (who is answered how often). What it
- * does beyond the prototype, which lives with it in one layer:
+ * stored), `searches.ts` (who is asked), `answers.ts` (what searches gave), `sources.ts` (who is answered how often). What
+ * it does beyond the prototype, which lives with it in one layer:
  *
  * - Lookups iterate; what is nowhere is said as soon as nobody is left to ask, and remembered a moment.
  * - A name is stored at the k nodes nearest to its hash, and at all that are known while those are few, because a
@@ -22,8 +22,7 @@ import type { Directory, DirectoryEffect } from "../directory.ts";
 import type { DhtSettings } from "../settings.ts";
 import { Answers } from "./answers.ts";
 import { Contacts, SMALL } from "./contacts.ts";
-import { KeyMap } from "./keys.ts";
-import { Lookup, type LookupRequest } from "./lookup.ts";
+import { type Search, Searches } from "./searches.ts";
 import { Sources } from "./sources.ts";
 import { type Registration, Values, VALUES_TOLD_MAX } from "./values.ts";
 
@@ -31,14 +30,8 @@ import { type Registration, Values, VALUES_TOLD_MAX } from "./values.ts";
 const MESSAGE_BYTES_MAX = 1481;
 /** While so many nodes or fewer are known, each holds every name. */
 export const FULL_COPY_CONTACTS = 20;
-/** How long an answer may take: four smoothed round trips within these bounds, µs. */
-const PATIENCE_MIN_US = 40_000;
-const PATIENCE_MAX_US = 250_000;
-/** Lookups under way, and tokens that wait for one. */
-const LOOKUPS_MAX = 1024;
+/** Tokens that wait for one search. */
 const WAITERS_MAX = 256;
-/** Longest lookup, µs. */
-const LOOKUP_LIFE_US = 5e6;
 /** Join tries: first pause, last pause, µs. */
 const JOIN_FIRST_US = 100_000;
 const JOIN_LAST_US = 10e6;
@@ -68,14 +61,6 @@ export interface DhtCounters {
   found: number;
 }
 
-interface Search {
-  readonly lookup: Lookup;
-  /** Tokens of queries that wait for it. */
-  readonly waiters: number[];
-  /** What happens to the nearest nodes when it ends. */
-  readonly then: "publish" | "nothing";
-}
-
 const NONE: readonly number[] = [];
 
 export class Dht implements Directory {
@@ -96,9 +81,7 @@ export class Dht implements Directory {
   readonly #random: () => number;
   readonly #contacts: Contacts;
   readonly #values = new Values();
-  /** Searches for values and for nodes, by key. */
-  readonly #valueSearches = new KeyMap<Search>();
-  readonly #nodeSearches = new KeyMap<Search>();
+  readonly #searches: Searches;
   readonly #answers = new Answers();
   readonly #sources = new Sources();
   readonly #out = new Fifo<DirectoryEffect>();
@@ -109,7 +92,6 @@ export class Dht implements Directory {
   #grownUs = -Infinity;
   /** Seconds since 1970 at time 0 of the machine's clock. */
   #epochSec: number;
-  #roundTripUs = PATIENCE_MAX_US / 4;
   #seeds: number[];
   #joined = false;
   #joinAtUs: number;
@@ -135,6 +117,16 @@ export class Dht implements Directory {
     this.#hashBytes = self.id.length;
     this.#random = random;
     this.#contacts = new Contacts(self, settings.k);
+    this.#searches = new Searches({
+      self,
+      alpha: settings.alpha,
+      k: settings.k,
+      random,
+      closest: (key, most) => this.#contacts.closest(key, most, (a) => this.#reaches(a)),
+      send: (dst, m) => this.#send(dst, m),
+      failed: (addr) => this.#contacts.failed(addr),
+      ended: (now, search) => this.#ended(now, search),
+    });
     this.#epochSec = unixSec - nowUs / 1e6;
     this.#seeds = settings.peer === 0 || settings.peer === self.addr ? [] : [settings.peer];
     this.#joinAtUs = this.#seeds.length === 0 ? Infinity : nowUs;
@@ -164,20 +156,11 @@ export class Dht implements Directory {
   }
   /** Searches under way. */
   get searches(): number {
-    return this.#valueSearches.size + this.#nodeSearches.size;
+    return this.#searches.size;
   }
 
   #jitter(us: number): number {
     return us * (0.9 + 0.2 * (this.#random() / 0x100000000));
-  }
-
-  #cookie(): bigint {
-    const n = (BigInt(this.#random() >>> 0) << 32n) | BigInt(this.#random() >>> 0);
-    return n === 0n ? 1n : n;
-  }
-
-  #patience(): number {
-    return Math.max(PATIENCE_MIN_US, Math.min(PATIENCE_MAX_US, this.#roundTripUs * 4));
   }
 
   #reaches(addr: number): boolean {
@@ -215,7 +198,7 @@ export class Dht implements Directory {
     if (known.length > 0) return this.#found(token, known);
     const kept = this.#answers.get(nowUs, hash);
     if (kept !== undefined) return this.#found(token, kept);
-    const under = this.#valueSearches.get(hash);
+    const under = this.#searches.get("value", hash);
     if (under !== undefined) {
       if (under.waiters.length >= WAITERS_MAX) return this.#found(token, NONE);
       under.waiters.push(token);
@@ -245,37 +228,12 @@ export class Dht implements Directory {
     then: Search["then"],
     waiters: number[],
   ): void {
-    const searches = wants === "value" ? this.#valueSearches : this.#nodeSearches;
-    if (searches.size >= LOOKUPS_MAX) {
-      for (const token of waiters) this.#found(token, NONE);
-      return;
-    }
-    const { alpha, k } = this.#settings;
-    const own = key.slice();
-    const lookup = new Lookup(nowUs, own, wants, this.self.addr, alpha, k, () => this.#cookie());
-    lookup.offer(this.#contacts.closest(own, Math.max(k, alpha), (a) => this.#reaches(a)));
-    searches.set(own, { lookup, waiters, then });
-    this.counters.lookups += 1;
-    this.#advance(nowUs, searches.get(own)!);
+    if (this.#searches.begin(nowUs, key, wants, then, waiters)) this.counters.lookups += 1;
+    else for (const token of waiters) this.#found(token, NONE);
   }
 
-  #ask(lookup: Lookup, requests: readonly LookupRequest[]): void {
-    const kind = lookup.wants === "value" ? "find_value_req" : "find_node_req";
-    for (const { to, cookie } of requests) {
-      this.#send(to.addr, { kind, src: this.self, cookie, key: lookup.key });
-    }
-  }
-
-  /** Ask on, or end the search when nobody is left. */
-  #advance(nowUs: number, search: Search): void {
-    const { lookup } = search;
-    this.#ask(lookup, lookup.next(nowUs, this.#patience()));
-    if (lookup.isExhausted || nowUs - lookup.sinceUs > LOOKUP_LIFE_US) this.#end(nowUs, search);
-  }
-
-  #end(nowUs: number, { lookup, waiters, then }: Search): void {
-    const searches = lookup.wants === "value" ? this.#valueSearches : this.#nodeSearches;
-    searches.delete(lookup.key);
+  /** Nobody is left to ask. */
+  #ended(nowUs: number, { lookup, waiters, then }: Search): void {
     if (lookup.wants === "value") {
       this.#answers.keep(nowUs, lookup.key, NONE);
       for (const token of waiters) this.#found(token, NONE);
@@ -309,7 +267,7 @@ export class Dht implements Directory {
     const reachable = this.#contacts.closest(hash, FULL_COPY_CONTACTS + 1, (a) => this.#reaches(a));
     if (reachable.length <= FULL_COPY_CONTACTS) {
       this.#storeAt(nowUs, hash, reachable.map((c) => c.addr));
-    } else if (this.#nodeSearches.get(hash) === undefined) {
+    } else if (this.#searches.get("node", hash) === undefined) {
       this.#search(nowUs, hash, "node", "publish", []);
     }
   }
@@ -417,7 +375,7 @@ export class Dht implements Directory {
     this.#renewAtUs = Math.min(this.#renewAtUs, nowUs + this.#settings.replicateSec * 1e6);
     this.#answers.appeared(key);
     // Whoever searches it here need not wait for the others.
-    const search = this.#valueSearches.get(key);
+    const search = this.#searches.get("value", key);
     const good = this.#reaches(value) && !this.#answers.isWrong(nowUs, key, value);
     if (search !== undefined && good) this.#settle(nowUs, search, [value]);
   }
@@ -452,14 +410,11 @@ export class Dht implements Directory {
     nowUs: number,
     m: DhtMsg & { readonly kind: "find_node_rsp" | "find_value_rsp" },
   ): void {
-    const searches = m.kind === "find_value_rsp" ? this.#valueSearches : this.#nodeSearches;
-    const search = searches.get(m.key);
-    const took = search?.lookup.answered(nowUs, m.src.addr, m.cookie) ?? -1;
-    if (search === undefined || took < 0) {
+    const search = this.#searches.answered(nowUs, m);
+    if (search === undefined) {
       this.counters.unasked += 1;
       return;
     }
-    this.#roundTripUs += (took - this.#roundTripUs) / 8;
     this.#joined = true;
     this.#joinAtUs = Infinity;
     this.#heard(nowUs, m.src);
@@ -468,13 +423,13 @@ export class Dht implements Directory {
       const good = this.#good(nowUs, m.key, m.values);
       if (good.length > 0) return this.#settle(nowUs, search, good);
     }
-    this.#advance(nowUs, search);
+    this.#searches.goOn(nowUs, search);
   }
 
   /** A search has found addresses. */
   #settle(nowUs: number, search: Search, addrs: readonly number[]): void {
     const { key } = search.lookup;
-    this.#valueSearches.delete(key);
+    this.#searches.end(search);
     this.#answers.keep(nowUs, key, [...new Set(addrs)]);
     for (const token of search.waiters) this.#found(token, addrs);
   }
@@ -488,14 +443,8 @@ export class Dht implements Directory {
     for (const c of [...this.#contacts.all()]) {
       if (!this.#members.has(c.addr)) this.#contacts.remove(c.addr);
     }
-    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
-      for (const [, search] of [...searches]) {
-        for (const addr of before ?? []) {
-          if (!this.#members.has(addr)) search.lookup.unreachable(addr);
-        }
-        this.#advance(nowUs, search);
-      }
-    }
+    const left = [...before ?? []].filter((addr) => !this.#members!.has(addr));
+    this.#searches.unreachable(nowUs, left);
     if (this.#members.size > this.#grownTo * GROWTH) this.#grown(nowUs, this.#members.size);
     // In a small layer everybody should know everybody; in a large one a few doors are enough, others for each.
     const strangers = [...this.#members].filter((a) => !this.#contacts.has(a));
@@ -548,41 +497,14 @@ export class Dht implements Directory {
     }
     this.#joinAtUs = nowUs + this.#jitter(this.#joinPauseUs);
     this.#joinPauseUs = Math.min(this.#joinPauseUs * 2, JOIN_LAST_US);
-    let search = this.#nodeSearches.get(this.self.id);
-    if (search === undefined) {
-      const { alpha, k } = this.#settings;
-      const most = Math.max(alpha, unknown.length);
-      const lookup = new Lookup(
-        nowUs,
-        this.self.id,
-        "node",
-        this.self.addr,
-        most,
-        Math.max(k, most),
-        () => this.#cookie(),
-      );
-      search = { lookup, waiters: [], then: "nothing" };
-      this.#nodeSearches.set(this.self.id, search);
-    }
-    // Their ids are not known: any will do until they answer.
-    search.lookup.offer(unknown.map((addr) => ({ id: this.self.id, addr })));
-    search.lookup.offer(this.#contacts.closest(this.self.id, this.#settings.k));
-    this.#advance(nowUs, search);
+    this.#searches.join(nowUs, unknown);
   }
 
   // Time.
 
   onTimer(nowUs: number): void {
     if (nowUs >= this.#joinAtUs) this.#join(nowUs);
-    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
-      for (const [, search] of [...searches]) {
-        const { lookup } = search;
-        if (lookup.deadlineUs() > nowUs) continue;
-        const again = lookup.late(nowUs, this.#patience(), (addr) => this.#contacts.failed(addr));
-        this.#ask(lookup, again);
-        this.#advance(nowUs, search);
-      }
-    }
+    this.#searches.onTimer(nowUs);
     if (nowUs >= this.#sweepAtUs) {
       this.#values.sweep(nowUs);
       this.#sweepAtUs = nowUs + SWEEP_US;
@@ -636,11 +558,7 @@ export class Dht implements Directory {
   }
 
   deadlineUs(): number {
-    let at = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#renewAtUs, this.#refreshAtUs);
-    for (const searches of [this.#valueSearches, this.#nodeSearches]) {
-      if (searches.size === 0) continue;
-      for (const [, { lookup }] of searches) at = Math.min(at, lookup.deadlineUs());
-    }
-    return at;
+    const ownUs = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#renewAtUs, this.#refreshAtUs);
+    return Math.min(ownUs, this.#searches.deadlineUs());
   }
 }
