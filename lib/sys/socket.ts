@@ -399,11 +399,11 @@ export class SeqSocket implements Disposable {
     const { signal, timeoutMs } = opts;
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let callOff: (() => void) | undefined;
       const onAbort = () => end(() => reject(signal!.reason));
       const end = (settle: () => void) => {
         watch.close();
-        clearTimeout(timer);
+        callOff?.();
         signal?.removeEventListener("abort", onAbort);
         settle();
       };
@@ -414,9 +414,9 @@ export class SeqSocket implements Disposable {
         end(() => reject(new SysError(-r, "recv", this.path)));
       });
       if (timeoutMs !== undefined) {
-        timer = setTimeout(
-          () => end(() => reject(new SysError(Errno.ETIMEDOUT, "recv", this.path))),
+        callOff = EventSource.get().after(
           timeoutMs,
+          () => end(() => reject(new SysError(Errno.ETIMEDOUT, "recv", this.path))),
         );
       }
       signal?.addEventListener("abort", onAbort);

@@ -203,6 +203,30 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "EventSource.after() calls back in the order of times while something is watched, unless called off",
+  sanitizeResources: false,
+  async fn() {
+    const source = EventSource.get();
+    using e = EventFd.open();
+    const rang: number[] = [];
+    const watch = source.watch(e.raw, { read: true }, () => {});
+    source.after(60_000, () => rang.push(60_000))();
+    await new Promise<void>((done) => {
+      source.after(20, () => {
+        rang.push(20);
+        done();
+      });
+      source.after(1, () => rang.push(1));
+      source.after(2, () => rang.push(2))();
+    });
+    assertEquals(rang, [1, 20]);
+    watch.close();
+    await source.idle();
+  },
+});
+
+Deno.test({
   name: "EventSource.watch() does not call back before it has returned, modify() changes interest",
   sanitizeResources: false,
   async fn() {
