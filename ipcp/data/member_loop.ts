@@ -35,6 +35,8 @@ const SWEEP_NS = 1e9;
 export interface LowerEvents {
   /** Something other than a packet happened; {@linkcode FlowEvent} bits. */
   lower(flowId: number, events: number): void;
+  /** What the layer below carries of a message on a flow is `bytes` now. */
+  carries(flowId: number, bytes: number): void;
   /** The worker has let go of a flow. */
   released(flowId: number): void;
 }
@@ -61,6 +63,8 @@ export abstract class MemberLoop {
   readonly #events: LowerEvents;
   readonly #lowers: (BlockFlow | undefined)[] = new Array(FLOW_IDS_MAX).fill(undefined);
   readonly #lowerIds = new Set<number>();
+  /** What the main thread knows that lower flows carry, bytes. */
+  readonly #carried = new Int32Array(FLOW_IDS_MAX);
   readonly #eventWords = new Int32Array(EVENTS_MAX * 2);
   readonly #spinner: Spinner;
   readonly #letter: Letter = { kind: 0, b: 0, c: 0, bytes: new Uint8Array(0) };
@@ -186,9 +190,18 @@ export abstract class MemberLoop {
     });
     for (const id of this.#lowerIds) {
       this.#set.repair(DATA_QUEUE, id);
-      if (this.#lowers[id]!.rxQueued > 0) this.ready(id);
+      const lower = this.#lowers[id]!;
+      if (lower.rxQueued > 0) this.ready(id);
+      this.#lookAtSize(id, lower);
     }
     this.#sweepAtNs = this.nowNs + SWEEP_NS;
+  }
+
+  #lookAtSize(id: number, lower: BlockFlow): void {
+    const bytes = lower.messageBytesMax;
+    if (bytes === this.#carried[id]) return;
+    this.#carried[id] = bytes;
+    this.#events.carries(id, bytes);
   }
 
   // From the main thread.
@@ -222,6 +235,8 @@ export abstract class MemberLoop {
       const flow = BlockFlow.attach(this.process, { info: m.flowInfo, whole: true, cipher });
       this.#lowers[id] = flow;
       this.#lowerIds.add(id);
+      this.#carried[id] = 0;
+      this.#lookAtSize(id, flow);
       this.begin(id);
       flow.place(DATA_QUEUE);
       this.ready(id);

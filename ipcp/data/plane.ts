@@ -61,6 +61,8 @@ export type WorkerReport =
   | { readonly say: "too_long"; readonly packets: LongPackets }
   /** Something other than a packet happened on a lower flow. */
   | { readonly say: "lower"; readonly flowId: number; readonly events: number }
+  /** What the layer below carries on a lower flow is another size now. */
+  | { readonly say: "carries"; readonly flowId: number; readonly bytes: number }
   /** The worker has let go of a lower flow. */
   | { readonly say: "released"; readonly flowId: number }
   /** A policy from a file is not asked any more; a line for people. */
@@ -85,6 +87,8 @@ export interface PlaneEvents {
   failed(why: string): void;
   /** Events of a lower flow that the worker has; {@linkcode FlowEvent} bits. */
   lower?(flowId: number, events: number): void;
+  /** What the layer below carries on a lower flow, bytes. */
+  carries?(flowId: number, bytes: number): void;
   released?(flowId: number): void;
   /** A policy from a file is not asked any more. */
   policyLeft?(line: string): void;
@@ -189,6 +193,8 @@ export class DataPlane {
       case "lower":
         if (!this.#stopping) this.#events.lower?.(r.flowId, r.events);
         return;
+      case "carries":
+        return this.#events.carries?.(r.flowId, r.bytes);
       case "released":
         return this.#events.released?.(r.flowId);
       case "policy_left":
@@ -295,6 +301,11 @@ export class DataPlane {
   /** Mark a flow down or up for the process above. */
   setDown(flowId: number, down: boolean): void {
     this.#ports.get(flowId)?.setDown(down);
+  }
+
+  /** The layer carries packets of `bytes` from now on: the processes above all flows that are held are told. */
+  setPacketBytesMax(bytes: number): void {
+    for (const port of this.#ports.values()) port.setPacketBytesMax(bytes);
   }
 
   /** Tell the process above that the other end has closed the flow; what came before can still be read. */

@@ -222,6 +222,11 @@ export class Port {
     return this.#waiting >= QUEUED_MAX || this.#deaf;
   }
 
+  /** Tell the process above what the layer carries of a packet from now on, bytes. */
+  setPacketBytesMax(bytes: number): void {
+    this.rx.setPacketBytesMax(bytes);
+  }
+
   /** Tell the process above that the flow is down (or up again). */
   setDown(down: boolean): void {
     if (down) {

@@ -277,7 +277,6 @@ export class EthIpcp extends ShimIpcp {
     this.#mac = mac;
   }
 
-  /** Flows that are open keep the limit that they were told at their beginning. */
   #changeDevice(mac: Uint8Array, mtu: number): void {
     const before = this.#payloadMax;
     const dev = this.#dev;
@@ -285,6 +284,7 @@ export class EthIpcp extends ShimIpcp {
     if (mac.every((byte, i) => byte === this.#left![i])) this.#left = undefined;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
     if (this.#payloadMax === before) return;
+    this.carries(this.#payloadMax);
     const { log } = this.context;
     log.info(`MTU of ${dev} is ${mtu}: packets of flows may have ${this.#payloadMax} bytes now.`);
   }

@@ -193,11 +193,10 @@ export class LowerFlows {
     if (flow === undefined) return NO_SDU_LIMITS;
     const { sduBytesMax: most, sduBytesWhole: whole } = sduLimitsOf(flow.info);
     if (most === undefined) return NO_SDU_LIMITS;
-    const sduBytesMax = flow.messageBytesMax;
-    const overhead = Math.max(0, most - sduBytesMax);
+    const { messageBytesMax: sduBytesMax, overheadBytes } = partsOf(flow).core.limits;
     return whole === undefined
       ? { sduBytesMax }
-      : { sduBytesMax, sduBytesWhole: Math.max(1, whole - overhead) };
+      : { sduBytesMax, sduBytesWhole: Math.max(1, whole - overheadBytes) };
   }
 
   /** What the layer below carries whole on a flow, for the layer above; undefined if the flow is not ours. */

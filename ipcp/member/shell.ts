@@ -94,8 +94,10 @@ export class MemberShell {
   #layer: MemberLayer | undefined;
   /** The layer that an enrollment brought. */
   #enrolled: LayerInfo | undefined;
-  /** What the layers below carry on each Data Transfer flow. */
-  readonly #limits = new Map<number, SduLimits>();
+  /** What the layers below carry on each Data Transfer flow, and how much of it is ours. */
+  readonly #below = new Map<number, { readonly limits: SduLimits; readonly headBytes: number }>();
+  /** What the processes above were told that the layer carries, bytes. */
+  #carries: number | undefined;
   #mailed = false;
 
   constructor(context: IpcpContext, type: MemberType) {
@@ -210,6 +212,7 @@ export class MemberShell {
       tooLong: (packets) => log.warn(describe(packets)),
       failed: (why) => this.#context.fatal(why),
       lower: (flow, events) => this.#onLower(flow, events),
+      carries: (flow, bytes) => this.#onCarries(flow, bytes),
       released: (flow) => this.#lower?.takeBack(flow),
       policyLeft: (line) => this.#type.policyLeft?.(line),
     });
@@ -330,7 +333,8 @@ export class MemberShell {
       this.onGone(flow, shared.cause);
       return false;
     }
-    this.#limits.set(flow, lessHead(limits, headBytes));
+    this.#below.set(flow, { limits, headBytes });
+    this.#tellSize();
     const { info: flowInfo, cipher } = shared;
     const bytes = encodeIrmMsg({
       code: IrmCode.IRM_REPLY,
@@ -346,7 +350,27 @@ export class MemberShell {
 
   /** What all Data Transfer flows carry of packets from above. */
   limits(): SduLimits {
-    return leastOf(this.#limits.values());
+    return leastOf([...this.#below.values()].map((b) => lessHead(b.limits, b.headBytes)));
+  }
+
+  /** The layer below carries messages of `bytes` on a Data Transfer flow now. */
+  #onCarries(flow: number, bytes: number): void {
+    const below = this.#below.get(flow);
+    if (below?.limits.sduBytesMax === undefined) return;
+    this.#below.set(flow, { ...below, limits: { ...below.limits, sduBytesMax: bytes } });
+    this.#tellSize();
+  }
+
+  /** Flows above that are open hear what the layer carries now, since new ones are told at their beginning. */
+  #tellSize(): void {
+    const { sduBytesMax } = this.limits();
+    const before = this.#carries;
+    if (sduBytesMax === undefined || sduBytesMax === before) return;
+    this.#carries = sduBytesMax;
+    this.#layer?.plane.setPacketBytesMax(sduBytesMax);
+    if (before === undefined) return;
+    const line = `Packets of flows may have ${sduBytesMax} bytes now, before ${before}.`;
+    this.#context.log.info(line);
   }
 
   /** Tell the worker something; it hears of it when everything is done ({@linkcode pump}). */
@@ -396,7 +420,8 @@ export class MemberShell {
         if (this.#layer !== undefined) this.#type.usable?.(e.connection, e.usable);
         return;
       case "gone":
-        this.#limits.delete(e.connection.flow);
+        this.#below.delete(e.connection.flow);
+        this.#tellSize();
         if (this.#layer !== undefined) this.#type.gone(e.connection);
         return;
       case "message":
@@ -436,7 +461,8 @@ export class MemberShell {
     this.#layer = undefined;
     this.#lower = undefined;
     this.#enrolled = undefined;
-    this.#limits.clear();
+    this.#below.clear();
+    this.#carries = undefined;
     this.#connections = this.#noConnections();
     this.#lingering = new Lingering();
     this.#machines = this.#driven();

@@ -153,6 +153,11 @@ export abstract class ShimIpcp implements IpcpType {
     layer?.shell.feed(() => layer.machine.endFlows());
   }
 
+  /** The lower layer carries packets of flows up to `bytes` now. */
+  protected carries(bytes: number): void {
+    this.#plane?.setPacketBytesMax(bytes);
+  }
+
   /** The socket is another one now: workers that wait for it have to look. */
   protected poke(): void {
     this.#plane?.poke();

@@ -22,6 +22,7 @@ import type { Writer } from "./writer.ts";
 const NO_BYTES = new Uint8Array(0);
 const NOT_BYTES = "a message is a Uint8Array; make one of other views and buffers first";
 const EMPTY_ON_RAW = "a raw flow carries no message of 0 bytes; one with another QoS does";
+const CARRIES_LESS = "the layer carries less than when the flow began";
 
 /** See the head of this file. */
 export class AsyncWriter {
@@ -83,9 +84,11 @@ export class AsyncWriter {
     return n;
   }
 
-  /** Sends bytes in messages of at most `most`; see `Flow.writable`. */
-  async writePieces(bytes: Uint8Array, most: number, options: AsyncCallOptions): Promise<void> {
-    for (let at = 0; at < bytes.length; at += most) {
+  /** Sends bytes in messages as long as the flow's pieces; see `Flow.writable`. */
+  async writePieces(bytes: Uint8Array, options: AsyncCallOptions): Promise<void> {
+    for (let at = 0, most = 0; at < bytes.length; at += most) {
+      // The layer may carry less meanwhile.
+      most = this.core.limits.streamBytes;
       const piece = bytes.subarray(at, at + most);
       const now = !this.#order.isBusy && options.signal?.aborted !== true;
       // Only a write that has to wait costs a promise.
@@ -118,15 +121,17 @@ export class AsyncWriter {
 
   #error(code: number, bytes: Uint8Array): OuroError {
     if (code === -Errno.EMSGSIZE) {
-      return new OuroError(
-        code,
-        `Cannot write ${tooLongText(bytes.length, this.core.messageBytesMax)}`,
-      );
+      const { messageBytesMax, fell } = this.core.limits;
+      const action = `Cannot write ${tooLongText(bytes.length, messageBytesMax)}`;
+      return new OuroError(code, action, fell ? because(CARRIES_LESS) : undefined);
     }
     if (code !== -Errno.EINVAL) return new OuroError(code, "Cannot write");
     // A buffer that was moved away leaves an array without bytes, too.
     const empty = this.core.frct === null && bytes instanceof Uint8Array;
-    const cause = empty ? EMPTY_ON_RAW : NOT_BYTES;
-    return new OuroError(code, "Cannot write", { stage: "write", process: "flow library", cause });
+    return new OuroError(code, "Cannot write", because(empty ? EMPTY_ON_RAW : NOT_BYTES));
   }
+}
+
+function because(cause: string) {
+  return { stage: "write", process: "flow library", cause };
 }

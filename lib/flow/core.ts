@@ -12,6 +12,7 @@ import type { RingReader } from "../shm/ring_reader.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { FLOW_FLAGS_DEFAULT, FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
+import type { MessageLimits } from "./message_limit.ts";
 import type { CallOptions, FlowAbout } from "./options.ts";
 import type { FlowCounters, Outlet } from "./outlet.ts";
 import type { ProcessParts } from "./process_parts.ts";
@@ -34,8 +35,7 @@ export interface CoreParts {
   readonly frct: FrctDriver | null;
   /** CRC and encryption; null when there is neither. */
   readonly protection: Protection | null;
-  readonly messageBytesMax: number;
-  readonly streamBytes: number;
+  readonly limits: MessageLimits;
 }
 
 /** See the head of this file. */
@@ -52,8 +52,7 @@ export class FlowCore {
   readonly protection: Protection | null;
   /** No FRCT, CRC or cipher: the short way. */
   readonly plain: boolean;
-  readonly messageBytesMax: number;
-  readonly streamBytes: number;
+  readonly #limits: MessageLimits;
   /** The one reader of the receive ring. */
   readonly reader: RingReader;
 
@@ -92,9 +91,17 @@ export class FlowCore {
     this.frct = frct;
     this.protection = protection;
     this.plain = frct === null && protection === null;
-    this.messageBytesMax = parts.messageBytesMax;
-    this.streamBytes = parts.streamBytes;
+    this.#limits = parts.limits;
     this.reader = parts.reader;
+  }
+
+  /** How long messages may be now. */
+  get limits(): MessageLimits {
+    this.#limits.follow(this.rings.tx.packetBytesMax());
+    return this.#limits;
+  }
+  get messageBytesMax(): number {
+    return this.limits.messageBytesMax;
   }
 
   /** Whether everything that is written arrives, in order (FRCT with retransmission). */

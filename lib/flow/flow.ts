@@ -379,7 +379,8 @@ export class Flow implements Disposable, AsyncDisposable {
   /**
    * Longest message, bytes: what a block holds, and over a layer what one packet of it carries beside all that
    * this flow adds (FRCT, CRC, encryption). A layer of the prototype tells no limit: there what is too long for it
-   * is lost without notice. The limit is that of the beginning of the flow, and of this end's interface.
+   * is lost without notice. The limit is that of this end's interface; it falls, and rises again up to that of the
+   * beginning, when our IPCP says that its layer carries less (`docs/api.md`, "Sizes").
    */
   get messageBytesMax(): number {
     return this.#parts.core.messageBytesMax;
@@ -390,7 +391,7 @@ export class Flow implements Disposable, AsyncDisposable {
    * below, 1400 bytes with all that the flow adds where the layer doesn't tell.
    */
   get streamBytes(): number {
-    return this.#parts.core.streamBytes;
+    return this.#parts.core.limits.streamBytes;
   }
 
   // Options (fccntl).

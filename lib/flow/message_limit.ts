@@ -27,6 +27,38 @@ export function messageLimit(blockBytes: number, overheadBytes: number, sdu: Sdu
   return Math.max(0, Math.min(blockBytes, sduBytesMax - overheadBytes));
 }
 
+/** The limits of one flow: those of its beginning, or lower ones while the layer says that it carries less. */
+export class MessageLimits {
+  messageBytesMax = 0;
+  streamBytes = 0;
+  #told = -1;
+
+  /** Parameters as those of {@linkcode messageLimit} and {@linkcode pieceBytes}. */
+  constructor(
+    readonly blockBytes: number,
+    readonly overheadBytes: number,
+    readonly sdu: SduLimits,
+    readonly direct: boolean,
+  ) {
+    this.follow(0);
+  }
+
+  /** Whether the layer carries less than when the flow began. */
+  get fell(): boolean {
+    return this.#told > 0 && this.#told < (this.sdu.sduBytesMax ?? Infinity);
+  }
+
+  /** The layer carries packets of `told` bytes now; 0: what it carried at the beginning, which is never exceeded. */
+  follow(told: number): void {
+    if (told === this.#told) return;
+    this.#told = told;
+    const sdu = this.fell ? { ...this.sdu, sduBytesMax: told } : this.sdu;
+    const { blockBytes, overheadBytes, direct } = this;
+    this.messageBytesMax = messageLimit(blockBytes, overheadBytes, sdu);
+    this.streamBytes = pieceBytes(this.messageBytesMax, overheadBytes, sdu, direct);
+  }
+}
+
 /** A size that is too long and its limit, for the text of an error. */
 export function tooLongText(bytes: number, limit: number): string {
   return `${bytes} bytes (a message of this flow holds at most ${limit})`;

@@ -21,7 +21,7 @@ import { InPlace } from "./in_place.ts";
 import { type FlowGrant, grantProblem, lossesRequest, resultOf } from "./irmd.ts";
 import { Keepalive } from "./keepalive.ts";
 import { limited } from "./limited.ts";
-import { messageLimit, pieceBytes } from "./message_limit.ts";
+import { MessageLimits } from "./message_limit.ts";
 import type { AsyncCallOptions, SharedFlow } from "./options.ts";
 import { Outlet } from "./outlet.ts";
 import { PacketWait } from "./packet_wait.ts";
@@ -155,12 +155,10 @@ export class FlowParts implements OwnedFlow {
     const sdu = sduLimitsOf(info);
     // Direct flows have an MPL of 1 ms, all layers more (spec 30 §5.2).
     const direct = info.mpl <= 1;
-    const messageBytesMax = messageLimit(pool.payloadBytesMax, overhead, sdu);
-    const streamBytes = pieceBytes(messageBytesMax, overhead, sdu, direct);
+    const limits = new MessageLimits(pool.payloadBytesMax, overhead, sdu, direct);
     const keepalive = qos.timeout > 0
       ? new Keepalive(qos.timeout, rings, process, info.id, outlet)
       : null;
-    const limits = { messageBytesMax, streamBytes };
     const core = new FlowCore({
       process,
       rings,
@@ -170,7 +168,7 @@ export class FlowParts implements OwnedFlow {
       outlet,
       frct,
       protection,
-      ...limits,
+      limits,
     });
     return new FlowParts(core, keepalive);
   }

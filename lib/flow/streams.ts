@@ -75,7 +75,7 @@ function nextMessage(parts: FlowParts, signal: AbortSignal): Promise<Uint8Array<
 function flowWritable(parts: FlowParts): WritableStream<Uint8Array> {
   return new WritableStream({
     async write(chunk, { signal }) {
-      const most = parts.core.streamBytes;
+      const most = parts.core.limits.streamBytes;
       // Anything else is refused there.
       const isBytes = chunk instanceof Uint8Array;
       if (!isBytes || chunk.length <= most) {
@@ -83,7 +83,7 @@ function flowWritable(parts: FlowParts): WritableStream<Uint8Array> {
         return;
       }
       // Aborting must not wait for a peer that does not read.
-      await parts.asyncWriter.writePieces(chunk, most, { signal });
+      await parts.asyncWriter.writePieces(chunk, { signal });
     },
     async close() {
       const { core, ending } = parts;

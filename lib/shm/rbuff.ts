@@ -25,6 +25,8 @@ const MASK = RBUFF_SLOTS - 1;
 const HEAD = L.HEAD >> 2;
 const TAIL = L.TAIL >> 2;
 const ACL = L.ACL >> 2;
+/** The half of the ACL that a prototype does not look at, and stores 0 in: {@linkcode Rbuff.packetBytesMax}. */
+const PACKET_MAX = ACL + 1;
 
 /**
  * Longest uninterrupted wait, ns. A C peer changes the ACL without waking anybody, and a killed one
@@ -308,6 +310,19 @@ export class Rbuff implements Disposable {
     }
     this.#mutex.unlock();
     return result;
+  }
+
+  /**
+   * Longest packet that the reader passes on, bytes, where that is no longer what it said when the flow began; 0: it is.
+   * A hint as everything here: whoever has the ring can write it.
+   */
+  packetBytesMax(): number {
+    return this.i32[PACKET_MAX]! >>> 0;
+  }
+
+  /** Says to the writer what {@linkcode packetBytesMax} is from now on. */
+  setPacketBytesMax(bytes: number): void {
+    Atomics.store(this.i32, PACKET_MAX, bytes);
   }
 
   // For RingReader, the one reader of the ring.

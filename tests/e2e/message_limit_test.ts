@@ -5,7 +5,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 import { serve, type ShimType, twoNodes, TYPES } from "../support/two_nodes.ts";
-import { DEADLINE_MS, within } from "../support/deadline.ts";
+import { first, joins } from "../support/unicast_layer.ts";
+import { DEADLINE_MS, until, within } from "../support/deadline.ts";
 import { canMakeNetns } from "../support/netns.ts";
 import { ouro, PATIENT, TestNode } from "../support/node.ts";
 import { canMakeTun } from "../support/tun.ts";
@@ -50,10 +51,11 @@ async function connect(
   left: OuroProcess,
   right: OuroProcess,
   kind: keyof typeof KINDS,
+  name = "srv",
 ): Promise<[Flow, Flow]> {
   const { qos, crc } = KINDS[kind];
   const accepting = Flow.accept(right, { timeoutMs: DEADLINE_MS });
-  const client = await Flow.alloc(left, "srv", { qos, crc, timeoutMs: DEADLINE_MS });
+  const client = await Flow.alloc(left, name, { qos, crc, timeoutMs: DEADLINE_MS });
   return [client, await accepting];
 }
 
@@ -133,6 +135,56 @@ for (const type of TYPES) {
     });
   }
 }
+
+Deno.test({
+  name:
+    "a device that carries less: flows over it, and over a unicast layer above it, keep to that, and new ones begin so",
+  ignore,
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await twoNodes("eth-dix", { srv: "srv", back: "back" }, async (a, b, net, ns) => {
+      const [left, right] = await applications(a, b);
+      using _left = left, _right = right;
+      await first(b, "net.b", "net", "nB");
+      await joins(a, "net.a", "net", "nA", "net.b");
+      for (const node of [a, b]) await node.must("irm", "wait", "layer", "net", "members", "2");
+      await b.must("irm", "name", "create", "deep");
+      await b.admin().bindProcess(Deno.pid, "deep");
+      await b.must("irm", "name", "register", "deep", "layer", "net");
+      await a.must("irm", "name", "create", "deep");
+      await a.must("irm", "wait", "name", "deep");
+      const mtu = async (bytes: number) => {
+        for (const side of ["A", "B"] as const) {
+          const words = ["ip", "link", "set", `veth${side}`, "mtu", String(bytes)];
+          assertEquals((await net.exec(ns[side], words)).code, 0);
+        }
+      };
+      const [flat] = await connect(left, right, "raw");
+      const layered = await connect(left, right, "data", "deep");
+      const headBytes = flat.messageBytesMax - layered[0].messageBytesMax;
+      assert(headBytes > 0 && headBytes < 64, `${headBytes}`);
+      await mtu(600);
+      await until(
+        "flows hear of it",
+        () => [flat, ...layered].every((flow) => flow.messageBytesMax <= 596),
+      );
+      assertEquals(flat.messageBytesMax, 596);
+      await probe(layered[0], layered[1], 596 - headBytes, "there");
+      await probe(layered[1], layered[0], 596 - headBytes, "back");
+      await stream(layered[0], layered[1], 596 - headBytes);
+      const fresh = await connect(left, right, "data", "deep");
+      await probe(fresh[0], fresh[1], 596 - headBytes, "new");
+      assert(a.irmd!.out.includes("Packets of flows may have"), a.irmd!.out);
+      await mtu(1500);
+      await until(
+        "flows hear of that",
+        () => [flat, ...layered].every((flow) => flow.messageBytesMax > 596),
+      );
+      await probe(layered[0], layered[1], 1496 - headBytes, "as before");
+    }, 1500);
+  },
+});
 
 Deno.test({
   name: "oping, operf and ocbr say in one line that their packets are too long for the layer",

@@ -58,7 +58,7 @@ export function move(m: IpcpMemory, pool: App["pool"]): void {
       set: m.set,
       process: process as unknown as ProcessParts,
       mailbox: new Mailbox(),
-      events: { lower: () => {}, released: () => {} },
+      events: { lower: () => {}, carries: () => {}, released: () => {} },
     },
     SELF,
     forwarder,

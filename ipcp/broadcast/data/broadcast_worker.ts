@@ -21,6 +21,7 @@ serve((init, parts) => {
       mailbox: new Mailbox(start.mailbox),
       events: {
         lower: (flowId, events) => report({ say: "lower", flowId, events }),
+        carries: (flowId, bytes) => report({ say: "carries", flowId, bytes }),
         released: (flowId) => report({ say: "released", flowId }),
       },
     },

@@ -62,6 +62,7 @@ function withLoop(
     }, socketLink(i));
     const events = {
       lower: (id: number, events: number) => void lower.push([id, events]),
+      carries: () => {},
       released: () => {},
     };
     const loop = new Endless({ parts: m, set: m.set, process, mailbox, events });

@@ -55,6 +55,8 @@ interface Fixture {
   irmd: FakeIrmd;
   a: OuroProcess;
   pair(qos: QosSpec, sdu: SduLimits): [Flow, Flow];
+  /** The layer below the flow says that it carries packets of so many bytes now. */
+  carries(flow: Flow, bytes: number): void;
   /** Bytes of the packets in the receive ring of `flow`, which stay there. */
   queued(flow: Flow): number[];
 }
@@ -70,6 +72,10 @@ async function onNode(use: (f: Fixture) => void | Promise<void>): Promise<void> 
       pair(qos, sdu) {
         irmd.tamper = (m) => ({ ...m, flowInfo: { ...m.flowInfo!, mpl: 100, ...sdu } });
         return irmd.pair(a, b, qos, { crc: true });
+      },
+      carries(flow, bytes) {
+        using ring = Rbuff.open(instance, flow.info.n1Pid, flow.id);
+        ring.setPacketBytesMax(bytes);
       },
       queued(flow) {
         const ring = Rbuff.open(instance, flow.info.nPid, flow.id);
@@ -177,3 +183,65 @@ flowTest(
     assertEquals([y.messageBytesMax, y.streamBytes], [BLOCK, 1400]);
   },
 );
+
+for (const [word, { qos, frct, crc }] of Object.entries(KINDS)) {
+  flowTest(
+    `${word}: when the layer carries less, the next message hears of it, and when it carries more again`,
+    async (f) => {
+      const [x, y] = f.pair(qos, { sduBytesMax: 1496 });
+      const adds = frct + crc;
+      const refuses = async (bytes: number, tail: string) => {
+        assertEquals(x.writeSync(new Uint8Array(bytes)), -Errno.EMSGSIZE);
+        const { code, message } = await assertRejects(
+          () => x.write(new Uint8Array(bytes)),
+          OuroError,
+        );
+        const most = bytes - 1;
+        const text = `Cannot write ${bytes} bytes (a message of this flow holds at most ${most}): `;
+        assertEquals([code, message.startsWith(text)], [-Errno.EMSGSIZE, true], message);
+        assertEquals(message.endsWith(tail), true, message);
+      };
+      const passes = async (bytes: number) => {
+        assertEquals([x.messageBytesMax, x.streamBytes], [bytes, bytes]);
+        assertEquals(x.writeSync(new Uint8Array(bytes)), bytes);
+        assertEquals((await y.read({ timeoutMs: 60_000 })).length, bytes);
+      };
+      f.carries(x, 596);
+      await refuses(596 - adds + 1, "the layer carries less than when the flow began");
+      await passes(596 - adds);
+      f.carries(x, 900);
+      await passes(900 - adds);
+      // Never more than at the beginning, whatever is said.
+      f.carries(x, 0xffffffff);
+      await refuses(1496 - adds + 1, "message too long");
+      await passes(1496 - adds);
+      f.carries(x, 20);
+      assertEquals(x.messageBytesMax, 20 - adds);
+      f.carries(x, 1);
+      assertEquals([x.messageBytesMax, x.streamBytes], [Math.max(0, 1 - adds), 1]);
+      f.carries(x, 0);
+      await passes(1496 - adds);
+      await Promise.all([x.dealloc(), y.dealloc()]);
+    },
+  );
+}
+
+flowTest("a stream goes on in shorter pieces when the layer carries less", async (f) => {
+  const [x, y] = f.pair(KINDS["data"]!.qos, { sduBytesMax: 1012 });
+  const writer = x.writable.getWriter();
+  await writer.write(new Uint8Array(1500));
+  f.carries(x, 212);
+  await writer.write(new Uint8Array(300));
+  const sizes: number[] = [];
+  for (let i = 0; i < 4; i++) sizes.push((await y.read({ timeoutMs: 60_000 })).length);
+  assertEquals(sizes, [1000, 500, 200, 100]);
+  writer.releaseLock();
+  await Promise.all([x.dealloc(), y.dealloc()]);
+});
+
+flowTest("a layer that told nothing at the beginning and tells a size later is believed", (f) => {
+  const [x] = f.pair(KINDS["raw"]!.qos, {});
+  assertEquals([x.messageBytesMax, x.streamBytes], [BLOCK, 1400]);
+  f.carries(x, 700);
+  assertEquals([x.messageBytesMax, x.streamBytes], [700, 700]);
+});

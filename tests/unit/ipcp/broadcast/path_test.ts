@@ -20,7 +20,13 @@ Deno.test("a process that joins and writes while the worker has no processor is 
       words: new Int32Array(new SharedArrayBuffer(ThreadWords.COUNT * 4)),
     }, socketLink(i));
     const path = new BroadcastPath(
-      { parts: m, set: m.set, process, mailbox, events: { lower: () => {}, released: () => {} } },
+      {
+        parts: m,
+        set: m.set,
+        process,
+        mailbox,
+        events: { lower: () => {}, carries: () => {}, released: () => {} },
+      },
       new BroadcastNode(() => 7),
       () => {},
     );
@@ -64,7 +70,13 @@ Deno.test("who joins while a burst is on its way gets what was written after tha
       mailbox.put(BroadcastMail.add, id, kindNumber("application", false), new Uint8Array(0));
     let said = 0;
     const path = new BroadcastPath(
-      { parts: m, set: m.set, process, mailbox, events: { lower: () => {}, released: () => {} } },
+      {
+        parts: m,
+        set: m.set,
+        process,
+        mailbox,
+        events: { lower: () => {}, carries: () => {}, released: () => {} },
+      },
       new BroadcastNode(() => 7),
       () => {
         // In the middle of the burst that the first packet began.
