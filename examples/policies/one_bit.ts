@@ -13,54 +13,49 @@ import type { Congestion, CongestionContext } from "../../ipcp/unicast/congestio
 const LONG = 50;
 /** Packets between two words of the receiver. */
 const WINDOW = 16;
+/** Bytes a second: the least, and what the rate gains in a second. */
 const RATE_MIN = 50_000;
-/** Bytes/s that the rate gains in a second. */
 const GAIN = 200_000;
 const LOWER_NS = 1e8;
 
 class OneBit implements CongestionContext {
-  /** Bytes a second; without end until congestion is heard of. */
+  /** Bytes a second; without end until congestion is heard of. What was really used is what it begins with. */
   #rate = Infinity;
-  #freeNs: number;
-  #gainedNs: number;
+  #used = 1e6;
+  #freeNs = 0;
   #loweredNs = -Infinity;
-  #sentBytes = 0;
+  #bytes = 0;
   #packets = 0;
   #marked = 0;
 
-  constructor(nowNs: number) {
-    this.#freeNs = this.#gainedNs = nowNs;
-  }
+  constructor(private sinceNs: number) {}
 
   onSend(nowNs: number, bytes: number): number {
-    const sec = (nowNs - this.#gainedNs) / 1e9;
-    this.#sentBytes += bytes;
+    const sec = (nowNs - this.sinceNs) / 1e9;
+    this.#bytes += bytes;
     if (sec > 0.1) {
-      // Not more than was really used, or silence would earn a burst.
-      if (this.#rate === Infinity) this.#measured = this.#sentBytes / sec;
-      else this.#rate += GAIN * sec;
-      this.#sentBytes = 0;
-      this.#gainedNs = nowNs;
+      this.#used = this.#bytes / sec;
+      this.#rate += GAIN * sec;
+      this.#bytes = 0;
+      this.sinceNs = nowNs;
     }
-    if (this.#rate === Infinity) return 0;
     this.#freeNs = Math.max(this.#freeNs, nowNs) + bytes / this.#rate * 1e9;
     return Math.min(this.#freeNs - nowNs, 1e9);
   }
-  #measured = 1e6;
 
   onReceive(_bytes: number, ecn: number): number {
     this.#packets += 1;
     if (ecn !== 0) this.#marked += 1;
     if (this.#packets < WINDOW) return -1;
-    const part = this.#marked * 64 / this.#packets;
+    const part = Math.round(this.#marked * 64 / this.#packets);
     this.#packets = this.#marked = 0;
-    return part > 0 ? Math.round(part) : -1;
+    return part > 0 ? part : -1;
   }
 
   onUpdate(ece: number): void {
-    if (this.#rate === Infinity) this.#rate = this.#measured;
-    if (this.#gainedNs - this.#loweredNs < LOWER_NS) return;
-    this.#loweredNs = this.#gainedNs;
+    if (this.#rate === Infinity) this.#rate = this.#used;
+    if (this.sinceNs - this.#loweredNs < LOWER_NS) return;
+    this.#loweredNs = this.sinceNs;
     this.#rate = Math.max(RATE_MIN, this.#rate * (1 - Math.min(ece, 64) / 256));
   }
 }

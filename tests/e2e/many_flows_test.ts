@@ -17,7 +17,8 @@ const FLOW_MS_MAX = 1000;
 const SHARE_MIN = 0.2;
 
 Deno.test(`${FLOWS} flows through one unicast IPCP: all work, each has its share`, async () => {
-  await using lab = await Loopback.make([["net.a"], ["net.b"]]);
+  // A busy host answers late.
+  await using lab = await Loopback.make([["net.a"], ["net.b"]], undefined, ["--patience", "30"]);
   const [a, b] = lab.nodes;
   await first(a!, "net.a", "net", "wire");
   await joins(b!, "net.b", "net", "wire", "net.a");
