@@ -18,7 +18,7 @@ export interface Figures {
 }
 
 /** Flows that are being opened, or closed, at once. */
-const AT_ONCE = 16;
+const AT_ONCE = 4;
 const PATIENCE_MS = 600_000;
 
 const [name, flowsText, messagesText] = Deno.args as [string, string, string];
