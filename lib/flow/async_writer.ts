@@ -86,10 +86,10 @@ export class AsyncWriter {
 
   /** Sends bytes in messages as long as the flow's pieces; see `Flow.writable`. */
   async writePieces(bytes: Uint8Array, options: AsyncCallOptions): Promise<void> {
-    for (let at = 0, most = 0; at < bytes.length; at += most) {
+    for (let at = 0; at < bytes.length;) {
       // The layer may carry less meanwhile.
-      most = this.core.limits.streamBytes;
-      const piece = bytes.subarray(at, at + most);
+      const piece = bytes.subarray(at, at + this.core.limits.streamBytes);
+      at += piece.length;
       const now = !this.#order.isBusy && options.signal?.aborted !== true;
       // Only a write that has to wait costs a promise.
       if (!now || this.writer.write(piece, NO_WAIT) < 0) await this.write(piece, options);

@@ -366,15 +366,18 @@ shellTest("eth: the MTU is that of the device, as far as there is room", async (
   await w.crew.doing(ipcp.stop());
 });
 
-shellTest("eth: flows that are open hear that the device carries less, and more again", async (w) => {
-  const { kernel, ipcp, flow } = await flowing(w);
-  assertEquals(flow.tx.packetBytesMax(), 0);
-  for (const mtu of [900, 1400, 9000]) {
-    kernel.set("va", { ...UP, mtu });
-    assertEquals(flow.tx.packetBytesMax(), mtu - 4);
-  }
-  await w.crew.doing(ipcp.stop());
-});
+shellTest(
+  "eth: flows that are open hear that the device carries less, and more again",
+  async (w) => {
+    const { kernel, ipcp, flow } = await flowing(w);
+    assertEquals(flow.tx.packetBytesMax(), 0);
+    for (const mtu of [900, 1400, 9000]) {
+      kernel.set("va", { ...UP, mtu });
+      assertEquals(flow.tx.packetBytesMax(), mtu - 4);
+    }
+    await w.crew.doing(ipcp.stop());
+  },
+);
 
 shellTest("eth: a bootstrap on a device that is down, and where nobody can watch it", async (w) => {
   const { kernel, ipcp } = ethIn(w);
