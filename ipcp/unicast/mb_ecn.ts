@@ -8,8 +8,9 @@
  *
  * - At once by the last marks: rate = share / (1 + mark / {@linkcode MARK_HALF}). The receiver tells a long average;
  *   what the packets since its last word met is worked out of two such averages, as a long average makes rates swing.
- * - Slowly, the share: it grows with its root and shrinks with itself and the root of the mark, so flows that meet the
- *   same queues come to equal shares, whatever they had, and a growing number of flows meets a slowly growing queue.
+ * - Slowly, the share: it grows with its root and shrinks with itself and about the root of the mark, so flows that meet
+ *   the same queues come to equal shares, whatever they had, and a growing number of flows meets a slowly growing queue.
+ *   A little less than the root: a flow through several queues, whose marks are ORed, loses less by that.
  *
  * The share looks at the least mark of a short time, since at a fast link bursts make queues that do not stay; and it
  * grows faster while the queue is met empty.
@@ -30,10 +31,13 @@ const ADDED = 2 ** AVERAGE_EXP * (1 - LEFT);
 export const ECE_MAX = 8191;
 
 /** The mark at which a flow sends half its share. */
-const MARK_HALF = 24;
-/** Growth of a share a second for each of its root's units, (bytes/s)^½; its loss a second at a mark of 1. */
+const MARK_HALF = 20;
+/** Growth of a share a second for each of its root's units, (bytes/s)^½. */
 const GROW = 450;
-const LOSE = 0.3;
+/** Its loss a second at a mark of 1, which grows with this power of the mark; and what each mark adds to it. */
+const LOSE = 0.265;
+const LOSE_POWER = 0.4;
+const LOSE_EACH = 0.015;
 /** Growth of a share a second, by itself, while the queue is met empty. */
 const GROW_FREE = 0.2;
 /** A queue that was short once in this time or twice that is a burst, not congestion, ns. */
@@ -153,7 +157,8 @@ export class MbEcn implements CongestionContext {
       this.#share += sec * GROW * Math.sqrt(this.#share);
       if (least === 0) this.#share += sec * GROW_FREE * this.#share;
     }
-    this.#share = Math.max(this.#share * (1 - sec * LOSE * Math.sqrt(least)), SHARE_MIN);
+    const loss = LOSE * least ** LOSE_POWER + LOSE_EACH * least;
+    this.#share = Math.max(this.#share * (1 - sec * loss), SHARE_MIN);
   }
 
   /** A packet came with a mark: the value to tell the sender now, or -1. */
