@@ -13,8 +13,8 @@ const FLOWS = Number(Deno.env.get("OURO_FLOWS") ?? 200);
 const MESSAGES = 10;
 /** Longest time for a flow, ms; it limits failures alone. */
 const FLOW_MS_MAX = 1000;
-/** A flow's part of what all had halfway, of an even share: a lost packet costs a time-out, on a busy host more. */
-const SHARE_MIN = 0.2;
+/** Jain's index of what each had halfway: 1 when all had the same. A lost packet costs a time-out, on a busy host more. */
+const JAIN_MIN = 0.6;
 
 Deno.test(`${FLOWS} flows through one unicast IPCP: all work, each has its share`, async () => {
   // A busy host answers late.
@@ -37,15 +37,14 @@ Deno.test(`${FLOWS} flows through one unicast IPCP: all work, each has its share
   const { opened, halfway, all, seconds }: Figures = JSON.parse(out.trim().split("\n").at(-1)!);
   assertEquals(opened, FLOWS);
   assert(all.every((n) => n === MESSAGES));
-  const share = Math.min(...halfway) / (MESSAGES / 2);
   const jain = halfway.reduce((s, n) => s + n, 0) ** 2 /
     (FLOWS * halfway.reduce((s, n) => s + n * n, 0));
   if (Deno.env.has("OURO_FLOWS")) {
     const times = Object.entries(seconds).map(([what, s]) => `${what} ${s.toFixed(1)} s`);
-    console.log(`${FLOWS} flows: ${times.join(", ")}; least share ${share}, Jain ${jain}`);
+    console.log(`${FLOWS} flows: ${times.join(", ")}; Jain ${jain.toFixed(3)}`);
     console.log(`peaks: ${await peaks(a!)}; ${await peaks(b!)}`);
   }
-  assert(share >= SHARE_MIN, `the flow with the least has ${share} of its share: ${halfway}`);
+  assert(jain >= JAIN_MIN, `Jain ${jain}: ${halfway}`);
   for (const node of [a!, b!]) {
     const left = () => node.sharedMemory().filter((n) => n.includes(".rbuff.")).length;
     await until("the rings of the flows are gone", () => left() < 20, 120_000);
