@@ -284,7 +284,7 @@ async function bindAndRegister(
     if (d.registry.bindProcess(pid, n) < 0) return `Failed to bind ${pid} to ${n}.`;
     d.log.info(`Bound process ${pid} to name ${n}.`);
   }
-  for (const n of entry.reg) {
+  for (const n of new Set(entry.reg)) {
     registrable(d, n);
     const why = causeOf(
       await ipcps.register({ code: IrmCode.IRM_REG_NAME, name: n, pid }, true),

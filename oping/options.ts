@@ -22,6 +22,8 @@ import { MORE, USAGE } from "./usage.ts";
 
 /** Largest interval, ms. */
 const INTERVAL_MAX_MS = 10_000;
+/** How long a server keeps a flow without requests, ms: more than the pause before the first and between two. */
+const IDLE_MS = INTERVAL_MAX_MS + 2000;
 
 /** How the client sends. */
 export type Mode = "normal" | "flood" | "flood-busy";
@@ -189,7 +191,8 @@ function collect(args: readonly string[]): Words | ExitOptions {
     if (shortMs === undefined) continue;
     const time = parseTimeMs(value);
     if ("unit" in time) {
-      return { kind: "exit", code: 1, text: `Unknown time unit: ${time.unit}.\n` };
+      const text = `Unknown time unit: ${time.unit}.\n`;
+      return { ...refuse(`--${key} takes a time such as 500ms or 2s, not "${value}"`), text };
     }
     if ("wrong" in time) {
       return refuse(`--${key} takes a time such as 500ms or 2s, not "${value}": ${time.wrong}`);
@@ -252,7 +255,7 @@ function serverOptions(words: Words, notes: string[]): OpingOptions {
     quiet: flags.has("quiet"),
     once: flags.has("once"),
     flowsMax: flowsMax === undefined ? Infinity : Number(flowsMax),
-    idleMs: times.get("idle") ?? 10_000,
+    idleMs: times.get("idle") ?? IDLE_MS,
     notes,
     warnings,
   };

@@ -38,7 +38,7 @@ Beyond the prototype:
       --strict-exit       Exit 1 without any reply, 2 after an error
       --once              Server: end after the first flow
       --max-flows N       Server: refuse more flows than that
-      --idle TIME         Server: drop a flow without requests (default 10s)
+      --idle TIME         Server: drop a flow without requests (default 12s)
 
 Words may be joined: --count=5, -c5, -fQ. Times take us, ms, s, m, h, d and
 decimals; without a unit they are ms. With -f and -F a duration ends the run;

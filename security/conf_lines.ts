@@ -119,13 +119,18 @@ export function probablyMeant(line: string, keywords: readonly string[]): string
   const letters = (s: string) => s.toLowerCase().replace(/[^a-z0-9]/g, "");
   const key = letters(line.split(/[=:]/, 1)[0]!);
   const all = letters(line);
+  // Where nothing ends the key, its value may follow at once.
+  const open = !/[=:]/.test(line);
   let best: string | undefined;
   let least = 3;
   for (const k of keywords) {
     const wanted = letters(k);
     if (all.startsWith(wanted)) return k;
-    const d = distance(key, wanted, least);
-    if (d < least) [best, least] = [k, d];
+    const cut = open ? [-1, 0, 1].map((more) => key.slice(0, wanted.length + more)) : [];
+    for (const typed of [key, ...cut]) {
+      const d = distance(typed, wanted, least);
+      if (d < least) [best, least] = [k, d];
+    }
   }
   if (best !== undefined) return best;
   const telling = TELLING.find((w) => all.includes(w));

@@ -17,7 +17,12 @@ import {
 
 const RULES: Record<ShimConfig["names"], QueryRules> = {
   ask: { repeatsUs: QUERY_REPEATS_US, patienceUs: QUERY_LIFE_US, late: -Errno.ETIMEDOUT },
-  resolve: { repeatsUs: [], patienceUs: RESOLVE_ANSWER_US, late: -Errno.EPERM },
+  resolve: {
+    repeatsUs: [],
+    patienceUs: RESOLVE_ANSWER_US,
+    late: -Errno.EPERM,
+    why: "its resolver has not answered yet",
+  },
 };
 
 /** See the file's comment. */
@@ -58,12 +63,15 @@ export class Finder {
     }
   }
 
-  /** It is there, or nowhere (undefined). Whether anybody had asked. */
-  found(nowUs: number, hash: Uint8Array, addr: Addr | undefined): boolean {
+  /** It is there, or in words where it was looked for in vain. Whether anybody had asked. */
+  found(nowUs: number, hash: Uint8Array, found: Addr | string): boolean {
     const waiters = this.#queries.answer(hash);
     if (waiters === undefined) return false;
-    if (addr !== undefined) this.cache.set(nowUs, hash, addr);
-    for (const token of waiters) this.#answer(token, addr === undefined ? -Errno.EPERM : 0);
+    if (typeof found !== "string") this.cache.set(nowUs, hash, found);
+    for (const token of waiters) {
+      if (typeof found === "string") this.#answer(token, -Errno.EPERM, found);
+      else this.#answer(token, 0);
+    }
     return true;
   }
 
@@ -75,7 +83,7 @@ export class Finder {
   onTimer(nowUs: number): void {
     const { repeat, expired } = this.#queries.due(nowUs);
     for (const hash of repeat) this.#askAll(hash);
-    for (const token of expired) this.#answer(token, this.#rules.late);
+    for (const token of expired) this.#answer(token, this.#rules.late, this.#rules.why);
   }
 
   /** When {@linkcode onTimer} has something next, µs, or Infinity. */

@@ -28,8 +28,8 @@ export interface Lower {
   send(to: Addr | undefined, bytes: Uint8Array): number;
   /** What the layer carries to and from a peer. */
   limits(peer: Addr): SduLimits;
-  /** Find the address of a name, UDP only; undefined if it has none. */
-  resolve?(hash: Uint8Array): Promise<Addr | undefined>;
+  /** Find the address of a name, UDP only; in words where it was looked for in vain. */
+  resolve?(hash: Uint8Array): Promise<Addr | string>;
   /** Why nothing can be reached at the moment, in words; undefined if it can, as far as is known here. */
   unreachable(): string | undefined;
 }
@@ -136,9 +136,11 @@ export abstract class ShimIpcp implements IpcpType {
   }
 
   async #resolve({ machine, shell, lower }: Layer, hash: Uint8Array): Promise<void> {
-    const addr = await lower.resolve?.(hash).catch(() => undefined);
-    if (addr === undefined) this.context.log.dbg(`Could not resolve ${hash.toHex()}.`);
-    shell.feed((nowUs) => machine.resolved(nowUs, hash, addr));
+    const found = await lower.resolve?.(hash) ?? "";
+    if (typeof found === "string") {
+      this.context.log.dbg(`Could not resolve ${hash.toHex()}: ${found}.`);
+    }
+    shell.feed((nowUs) => machine.resolved(nowUs, hash, found));
   }
 
   /** The lower layer may reach something now that it did not before, or the other way. */

@@ -137,9 +137,9 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     this.#finder.query(nowUs, hash, token);
   }
 
-  /** The shell's resolver is done: an address, or undefined if the name has none. */
-  resolved(nowUs: number, hash: Uint8Array, addr: Addr | undefined): void {
-    this.#finder.found(nowUs, hash, addr);
+  /** The shell's resolver is done: an address, or in words where it looked for one in vain. */
+  resolved(nowUs: number, hash: Uint8Array, found: Addr | string): void {
+    this.#finder.found(nowUs, hash, found);
   }
 
   /** FLOW_ALLOC: `token` is answered at once; 0 means that the request is on its way. */

@@ -86,6 +86,8 @@ export interface QueryRules {
   readonly patienceUs: number;
   /** What one gets who waited for nothing. */
   readonly late: number;
+  /** The same in words, if there is more to say. */
+  readonly why?: string;
 }
 
 /** Questions under way. Waiters are tokens of the caller. */

@@ -112,7 +112,7 @@ export class UdpIpcp extends ShimIpcp {
         limits: (peer) => udpLimits(family, payloadMax, pathMtuBytes(peer)),
         resolve: async (hash) => {
           const found = await this.#resolver!.resolve(hash);
-          if (found === undefined) return undefined;
+          if (typeof found === "string") return found;
           return family === 4 ? sockaddrIn(found, port) : sockaddrIn6(found, port);
         },
         unreachable: () => this.#own?.why,

@@ -7,20 +7,47 @@
  */
 
 import { lookup } from "node:dns/promises";
+import { fileCause } from "../../lib/cli/reason.ts";
+import { HashAlgo } from "../../lib/codes.ts";
+import { nameHash } from "../../lib/hash.ts";
 import { parseInet4, parseInet6 } from "../../lib/inet.ts";
 import type { Logger } from "../../lib/log.ts";
 
 /** Life of a record at the DNS server, s. */
 const TTL_S = 86400;
 
-/** The addresses a hosts file gives for a name, in order. Pure. */
-export function parseHosts(text: string, name: string): string[] {
-  const found: string[] = [];
-  for (const line of text.split("\n")) {
-    const [address, ...names] = line.split("#", 1)[0]!.trim().split(/\s+/);
-    if (address !== undefined && names.includes(name)) found.push(address);
+/** What a hosts file says of a name. */
+export interface HostsAnswer {
+  /** In order, of both families. */
+  readonly addresses: readonly string[];
+  /** The first line that says nothing, and why; it may be the one that was meant. */
+  readonly wrong: string | undefined;
+}
+
+/**
+ * Looks a name up in a hosts file. A host of it is the hash in hex or, easier for people, the name itself; as in all
+ * hosts files hex may be in either case. Pure.
+ * @param host the hash of the name, 32 lower-case hex digits
+ */
+export function parseHosts(text: string, host: string): HostsAnswer {
+  const addresses: string[] = [];
+  let wrong: string | undefined;
+  for (const [i, line] of text.replace(/^\ufeff/, "").split(/\r\n|[\r\n]/).entries()) {
+    const [address = "", ...hosts] = line.split("#", 1)[0]!.trim().split(/\s+/);
+    if (address === "") continue;
+    const isAddress = (parseInet4(address) ?? parseInet6(address.replace(/%.*/, ""))) !== undefined;
+    if (!isAddress || hosts.length === 0) {
+      const why = isAddress ? "has no name" : `begins with "${address.slice(0, 40)}", no address`;
+      wrong ??= `line ${i + 1} ${why}`;
+    } else if (hosts.some((word) => means(word, host))) addresses.push(address);
   }
-  return found;
+  return { addresses, wrong };
+}
+
+function means(word: string, host: string): boolean {
+  if (word.toLowerCase() === host) return true;
+  const hash = nameHash(HashAlgo.MD5, word);
+  return typeof hash !== "number" && hash.toHex() === host;
 }
 
 /** What nsupdate reads to add or delete a name. Pure. */
@@ -54,29 +81,41 @@ export class Resolver {
     return this.#family === 4 ? parseInet4(text) : parseInet6(text);
   }
 
-  /** The address bytes of a hash, or undefined. */
-  async resolve(hash: Uint8Array): Promise<Uint8Array | undefined> {
+  /** The address bytes of a hash, or in words where it was looked for in vain. */
+  async resolve(hash: Uint8Array): Promise<Uint8Array | string> {
     const name = hash.toHex();
-    for (const text of parseHosts(await this.#hosts(), name)) {
+    const { addresses, wrong } = await this.#hosts(name);
+    for (const text of addresses) {
       const address = this.#parse(text);
       if (address !== undefined) return address;
     }
-    if (this.#dns !== undefined) {
-      const nameServer = { ipAddr: this.#dns, port: 53 };
-      const type = this.#family === 4 ? "A" : "AAAA";
-      const found = await Deno.resolveDns(name, type, { nameServer });
-      return found[0] === undefined ? undefined : this.#parse(found[0]);
+    const file = `${this.#hostsFile}${wrong === undefined ? "" : ` (${wrong})`}`;
+    const other = this.#dns === undefined ? "the system's resolver" : `the DNS server ${this.#dns}`;
+    try {
+      const address = this.#parse(await this.#ask(name) ?? "");
+      if (address !== undefined) return address;
+    } catch (e) {
+      const hasNone = e instanceof Deno.errors.NotFound ||
+        (e as { code?: unknown }).code === "ENOTFOUND";
+      if (!hasNone) return `it is not in ${file}, and ${other} does not answer`;
     }
-    const { address } = await lookup(name, { family: this.#family });
-    return this.#parse(address);
+    return `neither ${file} nor ${other} knows it`;
   }
 
-  async #hosts(): Promise<string> {
+  async #hosts(host: string): Promise<HostsAnswer> {
     try {
-      return await Deno.readTextFile(this.#hostsFile);
-    } catch {
-      return "";
+      return parseHosts(await Deno.readTextFile(this.#hostsFile), host);
+    } catch (e) {
+      const wrong = e instanceof Deno.errors.NotFound ? undefined : fileCause(e);
+      return { addresses: [], wrong };
     }
+  }
+
+  /** The address of a host by DNS, or by the system's resolver; undefined if there is none of our family. */
+  async #ask(host: string): Promise<string | undefined> {
+    if (this.#dns === undefined) return (await lookup(host, { family: this.#family })).address;
+    const nameServer = { ipAddr: this.#dns, port: 53 };
+    return (await Deno.resolveDns(host, this.#family === 4 ? "A" : "AAAA", { nameServer }))[0];
   }
 
   /** Tell the DNS server where a name is, or (without address) that it is nowhere; failing is logged. */

@@ -33,8 +33,8 @@ export function readIpcp(
   const reader = new TableReader(table, `[${IPCP_TYPE_WORDS[type]}.${name}]`, problems);
   const join = readJoin(type, name, reader, problems);
   const autobind = reader.boolean("autobind") ?? false;
-  const bind = reader.strings("bind").map(({ value }) => value);
-  const reg = reader.strings("reg").map(({ value }) => value);
+  const bind = reader.names("bind");
+  const reg = reader.names("reg");
   const connect = reader.items("connect").flatMap((v) => readConnect(v, reader, problems));
   if (connect.length > 0 && type !== IpcpType.UNICAST && type !== IpcpType.BROADCAST) {
     problems.add(
@@ -53,7 +53,7 @@ function readConnect(value: TomlValue, of: TableReader, problems: Problems): Con
     return [];
   }
   const reader = new TableReader(value, `connect of ${of.title}`, problems);
-  const dst = reader.string("dst");
+  const dst = reader.name("dst");
   const component = reader.string("component") ?? "";
   const qos = reader.string("qos") ?? "raw";
   reader.finish();
@@ -83,12 +83,9 @@ function readJoin(
   reader: TableReader,
   problems: Problems,
 ): JoinConfig {
-  const layer = reader.string("bootstrap");
-  const dst = reader.string("enrol");
-  const conn = reader.strings("conn").map(({ value }) => value);
-  for (const [key, word] of [["bootstrap", layer], ["enrol", dst]] as const) {
-    if (word === "") problems.add(reader.lineOf(key), `${key} in ${reader.title} is empty.`);
-  }
+  const layer = reader.name("bootstrap");
+  const dst = reader.name("enrol");
+  const conn = reader.names("conn");
   const bootstrapping = layer !== undefined && dst === undefined;
   const options = readOptions(type, reader, bootstrapping, problems);
   if (dst !== undefined) {

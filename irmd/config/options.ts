@@ -146,6 +146,7 @@ class OptionsReading {
     this.#number("ls_t_recalc", "lsTRecalc", "ls_t_recalc value", routing, transfer);
     this.#number("ls_t_update", "lsTUpdate", "ls_t_update value", routing, transfer);
     this.#number("ls_t_timeo", "lsTTimeo", "ls_t_timeo value", routing, transfer);
+    this.#together();
 
     this.#choice("forwarding", {}, (word) => [`Invalid forwarding option: ${word}.`], () => {});
     const authority = ["Invalid address authority"] as const;
@@ -158,6 +159,20 @@ class OptionsReading {
       (value) => {
         this.options.congAvoid = value;
       },
+    );
+  }
+
+  /** What the IPCP would refuse, but only once others had been made. */
+  #together(): void {
+    const { addrSize, lsTUpdate, lsTTimeo } = this.options;
+    if (addrSize !== 4) {
+      this.problems.add(this.reader.lineOf("addr_size"), `addr_size is ${addrSize}, not 4.`);
+    }
+    if (lsTTimeo > lsTUpdate) return;
+    const key = this.reader.has("ls_t_timeo") ? "ls_t_timeo" : "ls_t_update";
+    this.problems.add(
+      this.reader.lineOf(key),
+      `ls_t_timeo is ${lsTTimeo}, not above ls_t_update (${lsTUpdate}).`,
     );
   }
 

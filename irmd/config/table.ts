@@ -129,6 +129,21 @@ export class TableReader {
     });
   }
 
+  /** Names, none of them empty; no elements for an absent key. */
+  names(key: string): string[] {
+    return this.strings(key).map(({ value, line }) => {
+      if (value === "") this.problems.add(line, `element of ${key} in ${this.title} is empty.`);
+      return value;
+    });
+  }
+
+  /** A name, which is not empty. */
+  name(key: string): string | undefined {
+    const name = this.string(key);
+    if (name === "") this.problems.add(this.lineOf(key), `${key} in ${this.title} is empty.`);
+    return name;
+  }
+
   /** The values of an array; empty for an absent key. */
   items(key: string): readonly TomlValue[] {
     return this.#get(key, "array")?.items ?? [];

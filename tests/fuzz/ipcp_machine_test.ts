@@ -136,7 +136,7 @@ function run(config: ShimConfig, steps: Step[], seed: number): void {
         m.query(nowUs, hash(s.hash), open());
         break;
       case 3:
-        m.resolved(nowUs, hash(s.hash), s.who === 0 ? undefined : addr(s.who));
+        m.resolved(nowUs, hash(s.hash), s.who === 0 ? "nowhere" : addr(s.who));
         break;
       case 4:
         known.add(s.flow);

@@ -110,24 +110,23 @@ export function parseOperf(args: readonly string[]): OperfCommand {
     if (key === "version") return { kind: "exit", code: 0, out: versionText("operf") };
     if (key === "duration") {
       const time = parseTimeMs(text);
+      const refusal = `-d takes a time such as 500ms or 2s, not "${text}"`;
       if ("unit" in time) {
-        return { kind: "exit", code: 1, out: `Unknown time unit: ${time.unit}.\n` };
+        const out = `Unknown time unit: ${time.unit}.\n`;
+        return { kind: "exit", code: 1, out, err: refusal };
       }
       if ("wrong" in time) {
-        const err = `-d takes a time such as 500ms or 2s, not "${text}": ${time.wrong}`;
-        return { kind: "exit", code: 1, out: "", err };
+        return { kind: "exit", code: 1, out: "", err: `${refusal}: ${time.wrong}` };
       }
       durationMs = time.ms;
       const warning = unitWarning("-d", text, SHORT_MS);
       if (warning !== undefined) warnings.push(warning);
     } else if (key === "rate") {
       const read = rateOf(text);
-      if (read === undefined) {
+      if (read === undefined || "unit" in read) {
+        const out = read === undefined ? "" : `Unknown rate unit: ${read.unit}.\n`;
         const err = `-r takes a rate such as 500k or 2M, not "${text}"`;
-        return { kind: "exit", code: 1, out: "", err };
-      }
-      if ("unit" in read) {
-        return { kind: "exit", code: 1, out: `Unknown rate unit: ${read.unit}.\n` };
+        return { kind: "exit", code: 1, out, err };
       }
       rate = read.rate;
       if (read.plain) {
@@ -207,8 +206,8 @@ const RATES: Readonly<Record<string, number>> = {
 function rateOf(
   text: string,
 ): { readonly rate: number; readonly plain: boolean } | { readonly unit: string } | undefined {
-  const found = /^([0-9]{1,15})(.*)$/s.exec(text);
-  if (!found) return undefined;
+  const found = /^([0-9]+)(.*)$/s.exec(text);
+  if (!found || found[1]!.length > 15) return undefined;
   const [value, rest] = [Number(found[1]), found[2]!];
   if (!Object.hasOwn(RATES, rest)) return { unit: rest };
   return { rate: value * RATES[rest]!, plain: rest === "" && value !== 0 };

@@ -5,6 +5,7 @@ import { HashAlgo, type IpcpConfig, IpcpType } from "../../../lib/irm/messages.t
 import { parseLinks } from "../../../lib/wire/rtnetlink.ts";
 import { ethSettings, layerMtu } from "../../../ipcp/eth/config.ts";
 import { udpLimits, udpSettings } from "../../../ipcp/udp/config.ts";
+import { nameHash } from "../../../lib/hash.ts";
 import { nsupdateScript, parseHosts } from "../../../ipcp/udp/resolver.ts";
 
 const layerInfo = { name: "l", dirHashAlgo: HashAlgo.MD5 };
@@ -73,8 +74,34 @@ Deno.test("udpSettings() reads addresses of both families and refuses ports outs
 
 Deno.test("parseHosts() finds all addresses of a name, aliases too, and skips comments", () => {
   const text = "# 1.1.1.1 x\n10.0.0.1 a x # y\n\n::1\tx\n10.0.0.2 xx\n10.0.0.3 y x";
-  assertEquals(parseHosts(text, "x"), ["10.0.0.1", "::1", "10.0.0.3"]);
-  assertEquals(parseHosts(text, "z"), []);
+  assertEquals(parseHosts(text, "x").addresses, ["10.0.0.1", "::1", "10.0.0.3"]);
+  assertEquals(parseHosts(text, "z"), { addresses: [], wrong: undefined });
+});
+
+Deno.test("parseHosts() takes what people write: the name, hex in either case, a mark, CRLF", () => {
+  const host = "0b5eb3bf05d5f6f0ec3bb2e6d3ea4ec2";
+  const md5 = (nameHash(HashAlgo.MD5, "my.server") as Uint8Array).toHex();
+  for (
+    const [text, wanted] of [
+      ["10.0.0.1 my.server", md5],
+      [`\ufeff10.0.0.1 ${host}`, host],
+      [`10.0.0.1\t${host.toUpperCase()}\r\n`, host],
+      [`\r10.0.0.1 other my.server\r`, md5],
+      [`fe80::1%eth0 x\n10.0.0.1 ${host}#x`, host],
+    ] as const
+  ) assertEquals(parseHosts(text, wanted), { addresses: ["10.0.0.1"], wrong: undefined }, text);
+});
+
+Deno.test("parseHosts() says which line is none", () => {
+  for (
+    const [text, wrong] of [
+      ["\n10.0.0.300 x", 'line 2 begins with "10.0.0.300", no address'],
+      ["x 10.0.0.1", 'line 1 begins with "x", no address'],
+      ["10.0.0.1", "line 1 has no name"],
+      ["# y\n10.0.0.1 # x\nfoo x", "line 2 has no name"],
+      ["10.0.0.1, x", 'line 1 begins with "10.0.0.1,", no address'],
+    ] as const
+  ) assertEquals(parseHosts(text, "x"), { addresses: [], wrong }, text);
 });
 
 Deno.test("nsupdateScript() adds and deletes, AAAA for IPv6", () => {

@@ -448,15 +448,17 @@ Deno.test("over UDP names are resolved by the shell, once for all who wait", () 
   assertEquals(t.drain(m).map((e) => e.kind === "answer" && e.result), [0, 0]);
   const unknown = new Uint8Array(16).fill(4);
   m.query(200_000, unknown, 3);
-  m.resolved(210_000, unknown, undefined);
-  assertEquals(t.drain(m)[1], { kind: "answer", token: 3, result: -1 });
+  m.resolved(210_000, unknown, "neither here nor there");
+  const cause = "neither here nor there";
+  assertEquals(t.drain(m)[1], { kind: "answer", token: 3, result: -1, cause });
   // A resolver that is slower than the IRMd's patience helps the next who asks.
   const slow = new Uint8Array(16).fill(5);
   m.query(300_000, slow, 4);
   t.drain(m);
   assertEquals(m.deadlineUs(), 300_000 + RESOLVE_ANSWER_US);
   m.onTimer(300_000 + RESOLVE_ANSWER_US);
-  assertEquals(t.drain(m), [{ kind: "answer", token: 4, result: -1 }]);
+  const late = "its resolver has not answered yet";
+  assertEquals(t.drain(m), [{ kind: "answer", token: 4, result: -1, cause: late }]);
   m.resolved(900_000, slow, t.MAC_B);
   m.query(900_000, slow, 5);
   assertEquals(t.drain(m), [{ kind: "answer", token: 5, result: 0 }]);

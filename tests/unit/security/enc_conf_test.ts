@@ -77,6 +77,10 @@ const SLIPS = [
   "require-auth\uff1dyes",
   "- require-auth = yes",
   "; require-auth = yes",
+  "mn-kex X25519MLKEM768",
+  "alow-kex X25519",
+  "in-kex\tX448",
+  "llow_kex X448 X25519",
 ];
 
 Deno.test("a slip of the hand in a keyword of ours refuses the file, before and behind none", () => {

@@ -198,6 +198,13 @@ Deno.test("parseOperf() complains about units as they come, before later options
   assertEquals(got.kind === "exit" && [got.code, got.err], [1, "Unknown option: --bogus"]);
   const rate = parseOperf(["-n", "x", "-r", "5Q"]);
   assertEquals(rate.kind === "exit" && rate.out, "Unknown rate unit: Q.\n");
+  for (
+    const [option, value] of [["-r", "0x3"], ["-d", "0x3"], ["-r", "9".repeat(20)], ["-d", " 3"]]
+  ) {
+    const wrong = parseOperf(["-n", "x", option!, value!]);
+    const form = option === "-r" ? "a rate such as 500k or 2M" : "a time such as 500ms or 2s";
+    assertEquals(wrong.kind === "exit" && wrong.err, `${option} takes ${form}, not "${value}"`);
+  }
 });
 
 Deno.test("parseOperf() takes rates in plain bits beside the prototype's thousands", () => {

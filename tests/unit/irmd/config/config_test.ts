@@ -73,6 +73,20 @@ Deno.test("parseConfig() refuses empty names, and IPCPs that cannot be beside ea
   assertEquals(errors('[name.""]\n'), ["f:1: Name is empty."]);
   assertEquals(errors('[local.x]\nbootstrap=""\n'), ["f:2: bootstrap in [local.x] is empty."]);
   assertEquals(errors('[unicast.x]\nenrol=""\n'), ["f:2: enrol in [unicast.x] is empty."]);
+  const u = '[unicast.x]\nbootstrap="l"\n';
+  for (const key of ["reg", "bind", "conn"]) {
+    assertEquals(errors(`${u}${key}=["a", ""]\n`), [
+      `f:3: element of ${key} in [unicast.x] is empty.`,
+    ]);
+  }
+  assertEquals(errors(`${u}connect=[{dst="", component="dt"}]\n`), [
+    "f:3: dst in connect of [unicast.x] is empty.",
+  ]);
+  assertEquals(errors(`${u}addr_size=8\n`), ["f:3: addr_size is 8, not 4."]);
+  for (const [text, t, up] of [["ls_t_timeo=15", 15, 15], ["ls_t_update=60", 60, 60]] as const) {
+    const sentence = `ls_t_timeo is ${t}, not above ls_t_update (${up}).`;
+    assertEquals(errors(`${u}${text}\n`), [`f:3: ${sentence}`]);
+  }
   assertEquals(
     errors('[udp4.x]\nbootstrap="m"\nip="127.0.0.1"\n[local.y]\n[local.x]\nbootstrap="l"\n'),
     ['f:5: There is an IPCP "x" already (line 1).'],

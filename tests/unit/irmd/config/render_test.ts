@@ -68,6 +68,10 @@ const options = fc.record({
   ...Object.fromEntries(
     Object.entries(BOOTSTRAP_RANGES).map(([k, [min, max]]) => [k, fc.integer({ min, max })]),
   ),
+  // What a unicast IPCP takes: addresses of 4 bytes, and links that live longer than two updates are apart.
+  addrSize: fc.constant(4),
+  lsTUpdate: fc.integer({ min: 1, max: 1000 }),
+  lsTTimeo: fc.integer({ min: 1001, max: 0xffffffff }),
 });
 const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
   type: fc.constantFrom(...Object.values(IpcpType)),
@@ -76,11 +80,11 @@ const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
   layer: text(1),
   options,
   autobind: fc.boolean(),
-  bind: fc.array(text()),
-  reg: fc.array(text()),
-  conn: fc.array(text()),
+  bind: fc.array(text(1)),
+  reg: fc.array(text(1)),
+  conn: fc.array(text(1)),
   connect: fc.array(fc.record({
-    dst: text(),
+    dst: text(1),
     component: fc.constantFrom("mgmt" as const, "dt" as const),
     qos: fc.constantFrom(...QOS_WORDS),
   })),
