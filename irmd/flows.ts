@@ -19,7 +19,7 @@ import {
 } from "../security/oap/mod.ts";
 import { type Answer, failed, ok } from "./answer.ts";
 import type { Daemon } from "./daemon.ts";
-import { EDQUOT } from "./objects.ts";
+import { EDQUOT, FILE_LIMIT } from "./objects.ts";
 import type { FlowRecord, NameRecord, ProcRecord } from "./registry/mod.ts";
 
 /** Time for an allocation or join that names none, ms (spec 20 §1). */
@@ -114,6 +114,8 @@ export function noRings(code: number): Answer {
       ? "the user has its share of /dev/shm"
       : full
       ? "/dev/shm is full"
+      : code === -Errno.EFBIG
+      ? FILE_LIMIT
       : `cannot make the ring buffers: ${errnoText(code)}`,
   );
 }

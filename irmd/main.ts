@@ -31,7 +31,7 @@ import { applyEffects, reclaimLater } from "./effects.ts";
 import { IpcpClient } from "./ipcp_client.ts";
 import { Ipcps } from "./ipcps.ts";
 import { type Shares, sharesOf } from "./limits.ts";
-import { Objects } from "./objects.ts";
+import { FILE_LIMIT, Objects } from "./objects.ts";
 import { Registry } from "./registry/mod.ts";
 import { RibDir } from "./rib_dir.ts";
 import { statfsSync } from "node:fs";
@@ -287,6 +287,8 @@ function createGspp(objects: Objects, log: Logger): void {
         ? `/dev/shm is too small: the packet pool needs ${mib} MiB (mount -o remount,size=${
           2 * mib
         }m /dev/shm).`
+        : e.errno === Errno.EFBIG
+        ? `The packet pool needs ${mib} MiB: ${FILE_LIMIT}.`
         : e.errno === Errno.EEXIST || e.errno === Errno.EACCES
         ? `${e.message}; remove /dev/shm${e.object} and start again.`
         : `${e.message}.`,

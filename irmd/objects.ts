@@ -35,6 +35,9 @@ export const EDQUOT = 122;
 /** The flow set of an IPCP that serves several users. */
 const MODE_EVERYBODY = 0o666;
 
+/** What helps where no object of that length may be made. */
+export const FILE_LIMIT = "files may not be so long here (ulimit -f unlimited)";
+
 /** See the file's comment. */
 export class Objects {
   readonly #instance: Instance;

@@ -14,6 +14,7 @@ import { ShmObject } from "../lib/sys/mman.ts";
 import { kill, pidAlive, procArgv, procVariable } from "../lib/sys/process.ts";
 import { Signal } from "../lib/sys/signals.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
+import { FILE_LIMIT } from "./objects.ts";
 
 const SHM_DIR = "/dev/shm";
 /** How long another IRMd may take between making the lock and writing its pid, ms. */
@@ -148,6 +149,8 @@ function guarded<T>(make: () => T): T {
         ? "Lockfile error: /dev/shm is full."
         : e.errno === Errno.EROFS
         ? "Lockfile error: /dev/shm is read-only (mount -o remount,rw /dev/shm)."
+        : e.errno === Errno.EFBIG
+        ? `Lockfile error: ${FILE_LIMIT}.`
         : `Lockfile error: ${e.message}.`,
     );
   }

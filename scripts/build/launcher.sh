@@ -15,22 +15,27 @@ ready() {
   return 1
 }
 
-# Limits below which the runtime does not start but panics: open files, and KiB of address space, of which it reserves much
-# and uses little.
-files_least=64 space_least=67108864
+# Limits below which the runtime does not start but panics: open files, KiB of stack, and KiB of address space, of which it
+# reserves much and uses little.
+files_least=64 stack_least=512 space_least=67108864
 limits() {
-  limits=$(ulimit -S -n; ulimit -S -v 2>/dev/null)
-  open=${limits%%[!0-9a-z]*} space=${limits##*[!0-9a-z]}
-  case $open in
-    unlimited | *[!0-9]* | '') ;;
-    *) [ "$open" -ge $files_least ] || ulimit -S -n $files_least 2>/dev/null ||
-      refuse "too few files may be open (ulimit -n is $open, at least $files_least are needed): ulimit -n 1024" ;;
+  set -- $(ulimit -S -n; ulimit -S -s 2>/dev/null || echo unknown; ulimit -S -v 2>/dev/null)
+  below "$1" $files_least && ! ulimit -S -n $files_least 2>/dev/null &&
+    refuse "too few files may be open (ulimit -n is $1, at least $files_least are needed): ulimit -n 1024"
+  below "$2" $stack_least && ! ulimit -S -s $stack_least 2>/dev/null &&
+    refuse "too little stack (ulimit -s is $2 KiB, at least $stack_least are needed): ulimit -s 8192"
+  below "$3" $space_least &&
+    refuse "too little address space (ulimit -v is $3 KiB, the runtime reserves 64 GiB): ulimit -v unlimited"
+  # Who writes a file beyond ulimit -f is told by the call, and says so.
+  trap '' XFSZ
+}
+
+# Whether limit $1 is a number below $2.
+below() {
+  case $1 in
+    *[!0-9]* | '') return 1 ;;
   esac
-  case $space in
-    unlimited | *[!0-9]* | '') ;;
-    *) [ "$space" -ge $space_least ] ||
-      refuse "too little address space (ulimit -v is $space KiB, the runtime reserves 64 GiB): ulimit -v unlimited" ;;
-  esac
+  [ "$1" -lt "$2" ]
 }
 
 refuse() {

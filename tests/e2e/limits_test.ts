@@ -17,20 +17,34 @@ function isPortable(): boolean {
 const quoted = (words: readonly string[]) => words.map((w) => `'${w}'`).join(" ");
 
 Deno.test({
-  name: "ulimit -n 20 and ulimit -v are one line with the remedy, for every program",
+  name: "ulimit -n 20, -s 128 and -v are one line with the remedy, for every program",
   ignore: !isPortable(),
   fn: async () => {
     await using node = await TestNode.start({ idle: true });
     for (const words of [["irmd", "--stdout"], ["irm", "name", "list"], ["oping", "x"]]) {
-      for (const limit of ["-n 20", "-v 500000", "-v 10000000"]) {
+      for (const limit of ["-n 20", "-s 128", "-v 500000", "-v 10000000"]) {
         const script = `ulimit ${limit} && exec ${quoted(ouro(...words))}`;
         const { code, out, err } = await node.spawnArgv(["sh", "-c", script]).wait();
         assertEquals(code, 1, `${limit}: ${out}${err}`);
-        assertMatch(err, /^ouro: too (few|little) [^\n]*: ulimit -[nv] \w+\n$/);
+        assertMatch(err, /^ouro: too (few|little) [^\n]*: ulimit -[nsv] \w+\n$/);
       }
     }
     const script = `ulimit -S -n 20 && exec ${quoted(ouro("--version"))}`;
     assertEquals((await node.spawnArgv(["sh", "-c", script]).wait()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "ulimit -f is said with the remedy, by an irmd that ends in order",
+  ignore: !isPortable(),
+  fn: async () => {
+    await using node = await TestNode.start({ idle: true });
+    for (const blocks of [0, 100]) {
+      const script = `ulimit -f ${blocks} && exec ${quoted(ouro("irmd", "--stdout"))}`;
+      const { code, out } = await node.spawnArgv(["sh", "-c", script]).wait();
+      assertEquals(code, 1, out);
+      assertMatch(out, /files may not be so long here \(ulimit -f unlimited\)\.\n$/);
+    }
   },
 });
 
