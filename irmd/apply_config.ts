@@ -101,7 +101,6 @@ function sentence(e: unknown): string {
  */
 export class Reread {
   #asked = false;
-  #busy = true;
 
   constructor(
     readonly d: Daemon,
@@ -111,15 +110,15 @@ export class Reread {
 
   /** The first reading is done; what was asked for meanwhile begins. */
   ready(): void {
-    this.#busy = false;
+    this.d.configuring = false;
     if (this.#asked) this.ask();
   }
 
   /** Reads again, after a reading that is under way. */
   ask(): void {
     this.#asked = true;
-    if (this.#busy) return;
-    this.#busy = true;
+    if (this.d.configuring) return;
+    this.d.configuring = true;
     this.#asked = false;
     this.#read()
       .catch((e) => this.d.log.error(`Failed to read the configuration again: ${e}.`))

@@ -52,6 +52,8 @@ export interface Daemon {
   readonly children: Children;
   readonly upkeep: Upkeep;
   readonly rib: RibDir;
+  /** Things of the configuration file are still being made. */
+  configuring: boolean;
   /** Processes that said farewell and live on: what they still hold of the global pool comes back when they end. */
   readonly leaving: Set<number>;
   /** Monotonic, ms. */

@@ -404,6 +404,7 @@ function assemble(
     instance,
     options,
     ownUid,
+    configuring: true,
     leaving: new Set(),
     log,
     ipcpLog,

@@ -42,6 +42,11 @@ const HEAD =
 
 /** See the file's comment. */
 export function saveState(d: Daemon, ipcps: Ipcps): Outcome {
+  if (d.configuring) {
+    // What is to come would not be in it, and the file that is read may be the one that is written.
+    const cause = "what the configuration file says is still being made (irm ipcp list); try again";
+    return failed(-Errno.EBUSY, "save", cause);
+  }
   const unsaved: string[] = [];
   const entries = [
     ...d.registry.names.list().toSorted((a, b) => compareBytes(a.name, b.name))

@@ -113,6 +113,7 @@ export class MemoryDaemon {
         },
       },
       costly: new Costly(new Share(64, 0)),
+      configuring: false,
       leaving: new Set<number>(),
       // Nothing here needs them.
       instance: undefined,

@@ -392,6 +392,10 @@ Deno.test("saveState() gives a file that makes the same node, and names what it 
   assertEquals(saved.result, 0);
   assertEquals(saved.unsaved!.length, 1);
   assertStringIncludes(saved.unsaved![0]!, 'process 77 (cli) is bound to name "free"');
+  // Nor is there half a file while one is being read.
+  m.d.configuring = true;
+  assertEquals(saveState(m.d, m.admin)!.msg.result, -Errno.EBUSY);
+  m.d.configuring = false;
   const other = new Node();
   assertEquals(await apply(other, saved.config!), undefined);
   const pid = other.latest;
@@ -441,6 +445,7 @@ Deno.test("reading the configuration again waits for the first reading, and make
     const m = new Node();
     const loaded = loadConfig(path, m.d.log);
     if (loaded.kind === "failed") throw new Error(loaded.cause);
+    m.d.configuring = true;
     const again = new Reread(m.d, m.admin, loaded);
     await Deno.writeTextFile(path, "[irmd]\ndirect = false\n[name.two]\n");
     again.ask();
