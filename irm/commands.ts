@@ -80,6 +80,9 @@ const ALIASES: ReadonlyMap<string, readonly string[]> = new Map([
   ["unregister", ["name", "unregister"]],
 ]);
 
+/** Words of every command. */
+const FLAGS = ["--json", "--prefix", "--help"] as const;
+
 /** Exit code of `irm` without a word. */
 const NO_WORDS = 255;
 
@@ -97,7 +100,7 @@ export async function run(ctx: Context, args: readonly string[]): Promise<number
   const object = asksHelp ? "help" : matchWord(first, OBJECTS);
   if (object === undefined) {
     ctx.complain(`"${printable(first)}" is unknown, try "irm help".`);
-    suggest(ctx, first, OBJECTS);
+    suggest(ctx, first, [...OBJECTS, ...FLAGS]);
     return 1;
   }
   if (object === "help") {

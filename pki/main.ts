@@ -15,11 +15,12 @@ import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
 import { list, revoke, unrevoke } from "./inventory.ts";
 import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
 import { renew, request, signRequest } from "./renew.ts";
-import { PKI_STRINGS, PKI_SWITCHES } from "./manual.ts";
+import { MANUAL, PKI_STRINGS, PKI_SWITCHES } from "./manual.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
 
+const COMMANDS = Object.keys(MANUAL.grammar.verbs ?? {});
 const OPTION_WORDS = [...PKI_STRINGS, ...PKI_SWITCHES].map((word) => `--${word}`);
 
 /** Runs `ouro pki` with these words; returns the exit code: 0, 1 failure, 2 not understood. */
@@ -120,7 +121,7 @@ async function run(
     case "check":
       return await check(o.securityDir, name);
   }
-  return `"${command}" is not a command`;
+  return `"${command}" is not a command${didYouMean(command, COMMANDS)}`;
 }
 
 /** The commands with two words; `undefined` for others. */

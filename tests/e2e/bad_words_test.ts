@@ -47,6 +47,7 @@ const CASES: [words: string[], code: number, said: RegExp][] = [
   // Unknown words.
   [["bogus"], 2, /"bogus" is not a command/],
   [["opign"], 2, /"opign" is not a command.*, did you mean "oping"\?/],
+  [["pki", "inti"], 2, /"inti" is not a command, did you mean "init"\?/],
   [["pki", "init", "--dasy", "9"], 2, /Unknown option: --dasy, did you mean "--days"\?/],
   [["pki", "init", "--key", "ed2551"], 2, /did you mean "ed25519"\?/],
   [["irmd", "--stduot"], 1, /unknown word "--stduot", did you mean "--stdout"\?/],

@@ -458,6 +458,40 @@ Deno.test("scripts/install --uninstall leaves nothing of its own and all of othe
   );
 });
 
+Deno.test(
+  "scripts/install gives all to read under any umask, and takes no cache from under what runs",
+  {
+    ignore: Deno.uid() !== 0,
+  },
+  async () => {
+    await using scratch = await Scratch.make();
+    const env = { PREFIX: scratch.path("local"), UNITDIR: "", BINARY, HOME: scratch.dir };
+    const install = join(ROOT, "scripts/install");
+    const cache = scratch.path(".cache/ouro");
+    assertEquals((await run(["sh", "-c", `umask 077; exec ${install}`], { env })).code, 0);
+    for (const path of [scratch.path("local"), ...everything(scratch.path("local"))]) {
+      const { mode, isDirectory } = Deno.statSync(path);
+      const all = isDirectory ? 0o055 : 0o044;
+      assertEquals(mode! & all, all, path);
+    }
+    await Deno.mkdir(`${cache}/runtime-x`, { recursive: true });
+    await Deno.copyFile("/bin/sleep", `${cache}/runtime-x/deno`);
+    const running = new Deno.Command(`${cache}/runtime-x/deno`, { args: ["600"] }).spawn();
+    try {
+      const left = await run([install, "--uninstall"], { env });
+      assertEquals([left.code, left.err], [0, ""]);
+      assertStringIncludes(left.out, `left ${cache}: programs run from it`);
+    } finally {
+      running.kill("SIGKILL");
+      await running.status;
+    }
+    assertEquals(Deno.statSync(`${cache}/runtime-x/deno`).isFile, true);
+    assertEquals((await run([install], { env })).code, 0);
+    assertEquals((await run([install, "--uninstall"], { env })).code, 0);
+    assertEquals(everything(scratch.dir), [scratch.path(".cache")]);
+  },
+);
+
 Deno.test("the compiled form: flags, files and workers are in it", async () => {
   await using scratch = await Scratch.make();
   const out = scratch.path("ouro");

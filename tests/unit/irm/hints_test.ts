@@ -117,3 +117,8 @@ Deno.test("shellWord() is read back by a shell as it was", async () => {
     assertEquals(new TextDecoder().decode((await command.output()).stdout), text);
   }
 });
+
+Deno.test("a slip in a flag before the command is answered with the flag", async () => {
+  const { code, err } = await irm(["--jason", "name", "list"]);
+  assertEquals([code, err], [1, '"--jason" is unknown, try "irm help".\nDid you mean "--json"?\n']);
+});
