@@ -470,7 +470,7 @@ Deno.test(
     const cache = scratch.path(".cache/ouro");
     assertEquals((await run(["sh", "-c", `umask 077; exec ${install}`], { env })).code, 0);
     for (const path of [scratch.path("local"), ...everything(scratch.path("local"))]) {
-      const { mode, isDirectory } = Deno.statSync(path);
+      const { mode, isDirectory } = await Deno.stat(path);
       const all = isDirectory ? 0o055 : 0o044;
       assertEquals(mode! & all, all, path);
     }
@@ -485,7 +485,7 @@ Deno.test(
       running.kill("SIGKILL");
       await running.status;
     }
-    assertEquals(Deno.statSync(`${cache}/runtime-x/deno`).isFile, true);
+    assertEquals((await Deno.stat(`${cache}/runtime-x/deno`)).isFile, true);
     assertEquals((await run([install], { env })).code, 0);
     assertEquals((await run([install, "--uninstall"], { env })).code, 0);
     assertEquals(everything(scratch.dir), [scratch.path(".cache")]);
