@@ -58,7 +58,7 @@ export function stdoutSink(
 /** A sink that drops everything. */
 export const nullSink: Sink = () => {};
 
-/** Like lines within a second that are written. What is debugging is all written. */
+/** Like lines within {@linkcode LIKE_MS} that are written. What is debugging is all written. */
 export const LIKE_LINES_MAX: Readonly<Record<Level, number>> = {
   EE: 20,
   WW: 20,
@@ -66,45 +66,53 @@ export const LIKE_LINES_MAX: Readonly<Record<Level, number>> = {
   DB: Infinity,
   PP: Infinity,
 };
-/** For how long like lines are counted together, ms. */
+/** For how long like lines are counted together, ms: at first, and at most when they go on being too many. */
 export const LIKE_MS = 1000;
+export const LIKE_MOST_MS = 64_000;
 /** Kinds of lines that are remembered. */
 const KINDS_MAX = 256;
 
 interface Kind {
   readonly level: Level;
   readonly prefix: string;
-  readonly sinceMs: number;
+  /** Until when they are counted together. */
+  untilMs: number;
+  forMs: number;
   lines: number;
   /** The last that was not written. */
   text: string;
 }
 
 /**
- * Keeps a log bounded, as a sink before another: of lines that differ in numbers alone so many a second are written, the
- * others are counted, and the count is said. Whoever can make a daemon write a line can make it write many. `nowMs` is
- * monotonic.
+ * Keeps a log bounded, as a sink before another: of lines that differ in numbers alone so many are written in a second,
+ * the others are counted, and the count is said; where they go on, that second becomes two, four, ... a minute. Whoever
+ * can make a daemon write a line can make it write many, for days. `nowMs` is monotonic.
  */
 export function countingSink(sink: Sink, nowMs: () => number = () => performance.now()): Sink {
   /** By what like lines share, oldest first. */
   const kinds = new Map<string, Kind>();
-  const end = (key: string, kind: Kind) => {
-    kinds.delete(key);
+  const end = (key: string, kind: Kind, now: number) => {
     const more = kind.lines - LIKE_LINES_MAX[kind.level];
-    if (more > 0) sink(kind.level, kind.prefix, `${kind.text} (${more} such lines were left out)`);
+    // Quiet for once: the next are new. So are those for which there is no room.
+    if (more <= 0 || kinds.size >= KINDS_MAX) kinds.delete(key);
+    if (more <= 0) return;
+    sink(kind.level, kind.prefix, `${kind.text} (${more} such lines were left out)`);
+    kind.forMs = Math.min(2 * kind.forMs, LIKE_MOST_MS);
+    kind.untilMs = now + kind.forMs;
+    kind.lines = 0;
   };
   return (level, prefix, text) => {
     const most = LIKE_LINES_MAX[level];
     if (most === Infinity) return sink(level, prefix, text);
     const now = nowMs();
     for (const [key, kind] of kinds) {
-      if (now - kind.sinceMs < LIKE_MS && kinds.size < KINDS_MAX) break;
-      end(key, kind);
+      if (now >= kind.untilMs || kinds.size >= KINDS_MAX) end(key, kind, now);
     }
     const key = `${level} ${prefix} ${text.replace(/[0-9]+|\[[0-9a-f]+\]/g, "#")}`;
     let kind = kinds.get(key);
     if (kind === undefined) {
-      kinds.set(key, kind = { level, prefix, sinceMs: now, lines: 0, text });
+      const untilMs = now + LIKE_MS;
+      kinds.set(key, kind = { level, prefix, untilMs, forMs: LIKE_MS, lines: 0, text });
     }
     kind.lines += 1;
     if (kind.lines <= most) return sink(level, prefix, text);

@@ -1,7 +1,7 @@
 /** What is proved here: like lines in a moment are counted, all others are written. */
 
-import { assertEquals } from "@std/assert";
-import { countingSink, LIKE_LINES_MAX, LIKE_MS, Logger } from "../../../lib/log.ts";
+import { assert, assertEquals } from "@std/assert";
+import { countingSink, LIKE_LINES_MAX, LIKE_MOST_MS, LIKE_MS, Logger } from "../../../lib/log.ts";
 
 function setting() {
   const lines: string[] = [];
@@ -24,6 +24,27 @@ Deno.test("a flood of lines that differ in numbers is counted, and the count is 
   ]);
   log.error("Failed to read from 7.");
   assertEquals(lines.at(-1), "EE Failed to read from 7.");
+});
+
+Deno.test("a flood that goes on for an hour is some lines a minute, and the first after it is written", () => {
+  const { lines, clock, log } = setting();
+  const minutes = 60;
+  for (let s = 0; s < 60 * minutes; s++) {
+    for (let i = 0; i < 30; i++) log.warn(`A connection of uid ${i} is refused.`);
+    clock.nowMs += 1000;
+  }
+  const most = minutes * 60_000 / LIKE_MOST_MS + 7;
+  assert(lines.length <= most * (LIKE_LINES_MAX.WW + 1), `${lines.length} lines`);
+  clock.nowMs += LIKE_MOST_MS;
+  log.warn("A connection of uid 7 is refused.");
+  assertEquals(lines.at(-1), "WW A connection of uid 7 is refused.");
+  // The count was said, and the next flood begins with a second again.
+  clock.nowMs += LIKE_MOST_MS;
+  log.warn("A connection of uid 8 is refused.");
+  clock.nowMs += LIKE_MS;
+  const before = lines.length;
+  for (let i = 0; i < 30; i++) log.warn(`A connection of uid ${i} is refused.`);
+  assertEquals(lines.length - before, LIKE_LINES_MAX.WW);
 });
 
 Deno.test("slow repeats, different lines and debugging are all written", () => {
