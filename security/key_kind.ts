@@ -3,7 +3,7 @@
  */
 
 import { digestByNid } from "../lib/wire/oap_ids.ts";
-import { children, contents, oidText, readTlv } from "./der.ts";
+import { children, contents, oidText, readTlv, type Tlv } from "./der.ts";
 import { Oid, parseSpki } from "./kex/spki.ts";
 import { type PssParams, pssParams } from "./pss_params.ts";
 
@@ -135,14 +135,18 @@ export function keyWords(kind: KeyKind): string {
 export function unsupportedKey(spki: Uint8Array): string {
   const parsed = parseSpki(spki);
   if (parsed === undefined) return "damaged";
-  const name = algorithmName(parsed.oid);
-  if (parsed.oid === Oid.ecPublicKey) {
-    const curve = parsed.params && oidText(parsed.params);
-    return curve ? `${name} ${algorithmName(curve)}` : `${name} with parameters of its own`;
-  }
+  const name = keyName(parsed.oid, parsed.params);
   const kind = keyKind(spki);
-  if (kind === undefined || !("bits" in kind)) return name;
+  if (parsed.oid === Oid.ecPublicKey || kind === undefined || !("bits" in kind)) return name;
   return `${name} of ${kind.bits} bits${kind.bits <= RSA_BITS_MAX ? " with this exponent" : ""}`;
+}
+
+/** The algorithm of a key, for people, with its curve. */
+export function keyName(id: string, params: Tlv | undefined): string {
+  const name = algorithmName(id);
+  if (id !== Oid.ecPublicKey) return name;
+  const curve = params && oidText(params);
+  return curve ? `${name} ${algorithmName(curve)}` : `${name} with parameters of its own`;
 }
 
 /** Which key and signature algorithm a name for people is of, or the identifier itself. */

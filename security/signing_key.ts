@@ -16,11 +16,12 @@ import {
   sign as nodeSign,
 } from "node:crypto";
 import { type CostlyWork, signsSlowly } from "./costly_work.ts";
-import { oid, Tag, tlv } from "./der.ts";
+import { oid, readTlv, Tag, tlv } from "./der.ts";
 import {
   digestWord,
   type KeyKind,
   keyKind,
+  keyName,
   P521_DIGEST_BYTES_MIN,
   pqName,
   pqOid,
@@ -77,7 +78,10 @@ export class SigningKey {
       const kind = withLimits(keyKind(new Uint8Array(spki)), pkcs8?.params);
       return kind ? SigningKey.#of(kind, key, label, der) : "key type not supported for signatures";
     } catch (e) {
-      return `damaged private key (${e instanceof Error ? e.message : e})`;
+      const why = `${e instanceof Error ? e.message : e}`;
+      if (pkcs8 === undefined || !/unsupported/i.test(why)) return `damaged private key (${why})`;
+      const params = pkcs8.params && readTlv(pkcs8.params);
+      return `its key type is not supported (${keyName(pkcs8.oid, params)})`;
     }
   }
 

@@ -11,6 +11,7 @@ import { init, leaf } from "../../../pki/make.ts";
 import { issue, signerOf } from "../../../pki/issue.ts";
 import { generateKey } from "../../../pki/key_types.ts";
 import { PeerCertificate } from "../../../security/certificate.ts";
+import { integer, oid, Tag, tlv } from "../../../security/der.ts";
 import { EncConfError, parseEncConf } from "../../../security/enc_conf.ts";
 import { isOapFailure } from "../../../security/oap/mod.ts";
 import { encodePem, parsePem } from "../../../security/pem.ts";
@@ -221,4 +222,20 @@ Deno.test("a client's certificate does not play the server, nor a server's the c
   ensure(isOapFailure(server) && server.reason.includes("for clients alone"), Deno.inspect(server));
   const client = await swap("server", "client");
   ensure(isOapFailure(client) && client.reason.includes("for servers alone"), Deno.inspect(client));
+});
+
+Deno.test("a private key on a curve that the runtime lacks is refused by the name of the curve", async () => {
+  const key = tlv(Tag.octetString, new Uint8Array(24).fill(1));
+  const ecPrivateKey = tlv(Tag.sequence, integer(Uint8Array.of(1)), key);
+  const ec = tlv(Tag.sequence, oid("1.2.840.10045.2.1"), oid("1.3.36.3.3.2.8.1.1.9"));
+  const pkcs8 = tlv(
+    Tag.sequence,
+    integer(new Uint8Array(1)),
+    ec,
+    tlv(Tag.octetString, ecPrivateKey),
+  );
+  assertEquals(
+    await SigningKey.fromDer("PRIVATE KEY", pkcs8),
+    "its key type is not supported (EC brainpoolP320r1)",
+  );
 });
