@@ -72,6 +72,7 @@ Deno.test("an answer makes room, for as many as have been answered", () => {
     assertEquals(d.arrivals.answered(i, first), undefined); // once
   }
   assertEquals([d.arrivals.size, d.arrivals.waitingCount], [0, 0]);
+  assertEquals(d.many("a", ASKING_PER_SOURCE_MAX), { asked: ASKING_PER_SOURCE_MAX });
 });
 
 Deno.test("who waits is let in by an answer, oldest first, sources in turn; who waited too long is not", () => {
@@ -90,6 +91,8 @@ Deno.test("who waits is let in by an answer, oldest first, sources in turn; who 
   }
   assertEquals(next, [0, 2, 1, 4, 3]);
   assertEquals(d.arrivals.waitingCount, 0);
+  d.arrivals.answered(nowUs, asks[5]!);
+  assertEquals(d.enter("old", 101), "asked"); // nothing of it waits any more
 });
 
 Deno.test("a source whose requests wait gets no other in before them", () => {
