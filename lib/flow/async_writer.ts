@@ -42,7 +42,7 @@ export class AsyncWriter {
     if (this.#order.isBusy || options.signal?.aborted === true) {
       return this.#writeInTurn(bytes, options);
     }
-    const n = this.writer.write(bytes, NO_WAIT);
+    const n = this.#now(bytes);
     if (n === -Errno.EAGAIN) return this.#writeInTurn(bytes, options);
     if (n < 0) return Promise.reject(this.#error(n, bytes));
     if ((++this.#atOnce & AT_ONCE_MASK) !== 0) return Promise.resolve(n);
@@ -55,7 +55,7 @@ export class AsyncWriter {
     const until = untilNs(options, this.core.sndTimeoutMs);
     let pauseMs = ROOM_PAUSE_FIRST_MS;
     const attempt = (first: boolean) => {
-      const n = first ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
+      const n = first ? this.#now(bytes) : -Errno.EAGAIN;
       if (n >= 0) return n;
       if (n !== -Errno.EAGAIN) throw this.#error(n, bytes);
       if (leftMs(until) > 0) return undefined;
@@ -77,7 +77,7 @@ export class AsyncWriter {
   async writeBatch(messages: Iterable<Uint8Array>, options: AsyncCallOptions): Promise<number> {
     let n = 0;
     for (const bytes of messages) {
-      const sent = !this.#order.isBusy ? this.writer.write(bytes, NO_WAIT) : -Errno.EAGAIN;
+      const sent = !this.#order.isBusy ? this.#now(bytes) : -Errno.EAGAIN;
       if (sent < 0) await this.write(bytes, options);
       n += 1;
     }
@@ -117,6 +117,13 @@ export class AsyncWriter {
       await this.#pause(pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, ROOM_PAUSE_MAX_MS);
     });
+  }
+
+  /** Writes without waiting. Refuses what would be lost in silence: on a raw flow no bytes are a sign of life. */
+  #now(bytes: Uint8Array): number {
+    const { frct, over } = this.core;
+    if (frct === null && !over && bytes?.length === 0) return -Errno.EINVAL;
+    return this.writer.write(bytes, NO_WAIT);
   }
 
   #error(code: number, bytes: Uint8Array): OuroError {

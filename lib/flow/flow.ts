@@ -502,10 +502,11 @@ export class Flow implements Disposable, AsyncDisposable {
 
   /**
    * Sends `bytes` as one message. Returns their number, or: -EMSGSIZE (longer than {@linkcode messageBytesMax}),
-   * -EINVAL (not a Uint8Array, or no bytes on a raw flow), -EPERM (read-only access), -EPIPE (after closeWrite), -EAGAIN (would wait: for the
+   * -EINVAL (not a Uint8Array), -EPERM (read-only access), -EPIPE (after closeWrite), -EAGAIN (would wait: for the
    * peer to read, or for a free block), -ETIMEDOUT,
    * -EFLOWDOWN, -EFLOWPEER (would wait for a peer that timed out), -ENOTALLOC (flow closed, or the peer made the ring
-   * read-only). No bytes are a message as well on a flow with FRCT.
+   * read-only). No bytes are a message as well on a flow with FRCT; on a raw one a sign of life that the peer doesn't
+   * see, as in C, and refused by {@linkcode write}.
    *
    * @example
    * ```ts

@@ -50,17 +50,13 @@ export class Writer {
     private readonly wait: PacketWait,
   ) {}
 
-  /**
-   * Whether a message may be written at all: 0, or -ENOTALLOC, -EINVAL (no length, or none of its bytes on a raw flow, where
-   * that would be a sign of life), -EPERM, -EPIPE, -EMSGSIZE.
-   */
+  /** Whether a message may be written at all: 0, or -ENOTALLOC, -EINVAL (no length), -EPERM, -EPIPE, -EMSGSIZE. */
   refusal(len: number): number {
     const { core } = this;
     if (core.over) return -Errno.ENOTALLOC;
     if (!Number.isInteger(len) || len < 0) return -Errno.EINVAL;
     if ((core.flags & FLOW_ACCESS_MASK) === FlowFlag.RdOnly) return -Errno.EPERM;
     if (core.writesDone) return -Errno.EPIPE;
-    if (len === 0 && core.frct === null) return -Errno.EINVAL;
     return len > core.messageBytesMax ? -Errno.EMSGSIZE : 0;
   }
 

@@ -110,7 +110,7 @@ for (const one of cases.get("srv")!) {
     const exchanges = one.input.exchanges ??
       [{ sent_hex: one.input.sent_hex!, reply_hex: one.hex }];
     for (const { sent_hex, reply_hex } of exchanges) {
-      await flow.write(Uint8Array.fromHex(sent_hex));
+      assert(flow.writeSync(Uint8Array.fromHex(sent_hex)) >= 0);
       const reply = await flow.read({ timeoutMs: reply_hex === null ? NO_REPLY_MS : DEADLINE_MS })
         .catch(() => null);
       assertEquals(reply, reply_hex === null ? null : Uint8Array.fromHex(reply_hex));
