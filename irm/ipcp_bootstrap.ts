@@ -169,11 +169,8 @@ export async function bootstrap(ctx: Context, args: readonly string[]): Promise<
     ctx.print("Can not bind this IPCP type,autobind disabled.\n\n");
     autobind = false;
   }
-  if (!deviceGood(ctx, target.type, request.options.device)) {
-    // As the prototype's.
-    if (made) ctx.complain(printable(`IPCP "${target.name}" was made and stays, without a layer`));
-    return usage(ctx, "ipcp bootstrap");
-  }
+  // What was made stays, as the prototype's.
+  if (!deviceGood(ctx, target.type, request.options.device)) return usage(ctx, "ipcp bootstrap");
   const conf = bootstrapConfig(target.type, layer, request.options);
   if (!conf) {
     ctx.complain(`Failed to bootstrap IPCP "${target.name}": -1001: unknown IPCP type`);
@@ -389,14 +386,10 @@ export async function takeAway(ctx: Context, { pid, name }: IpcpListEntry): Prom
   const listed = await listOrError(ctx.admin.listIpcps());
   if (!(listed instanceof OuroError)) {
     const now = listed.find((ipcp) => ipcp.pid === pid);
-    if (now === undefined) return;
-    if (now.layer !== NOT_ENROLLED) {
-      ctx.complain(printable(`IPCP "${name}" was made and stays in layer "${now.layer}"`));
-      return;
-    }
+    if (now?.layer !== NOT_ENROLLED) return;
   }
-  if (await attempt(ctx, `destroy IPCP "${name}"`, ctx.admin.destroyIpcp(pid, name))) return;
-  ctx.complain(printable(`IPCP "${name}", which was made for this, was destroyed again`));
+  // The reason of the failure is the one line that is printed.
+  await attempt(ctx, `destroy IPCP "${name}"`, ctx.admin.destroyIpcp(pid, name));
 }
 
 function deviceGood(ctx: Context, type: number, device: string): boolean {

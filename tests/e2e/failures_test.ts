@@ -204,13 +204,13 @@ const LAYER_NODE: Failure[] = [
     "irm ipcp bootstrap name d1 type eth-dix layer e dev nonesuch0",
     1,
     "",
-    /: -1: Cannot use device nonesuch0: no such device \(ipcpd-eth-dix d1, bootstrap\)\nIPCP "d1", which was made for this, was destroyed again\n$/,
+    /: -1: Cannot use device nonesuch0: no such device \(ipcpd-eth-dix d1, bootstrap\)\n$/,
   ],
   [
     "irm ipcp bootstrap name u4 type udp4 layer u ip 192.0.2.1",
     1,
     "",
-    /: -1: Couldn't bind to 192\.0\.2\.1:3435\. address not available \(ipcpd-udp4 u4, bootstrap\)\nIPCP "u4", which was made for this, was destroyed again\n$/,
+    /: -1: Couldn't bind to 192\.0\.2\.1:3435\. address not available \(ipcpd-udp4 u4, bootstrap\)\n$/,
   ],
   [
     "oping -n x",

@@ -147,22 +147,20 @@ Deno.test("an IPCP made for a bootstrap or an enrollment that is refused is dest
     const got = await irm(words, admin);
     assertEquals([got.code, admin.ipcps.length, admin.bindings.size], [1, 0, 0], words.join(" "));
     assertMatch(got.err, new RegExp(`^Failed to ${verb} .*\n`));
-    assertStringIncludes(got.err, 'IPCP "a", which was made for this, was destroyed again\n');
+    assertEquals(got.err.split("\n").length, 2, "one line");
   }
   await irm(["ipcp", "create", "name", "a", "type", "unicast"], admin);
   for (const [, words] of commands.filter(([, words]) => !words.includes("broadcast"))) {
     const got = await irm(words, admin);
     assertEquals([got.code, admin.ipcps.length], [1, 1], words.join(" "));
-    assertEquals(got.err.includes("destroyed"), false);
   }
 });
 
-Deno.test("a failed command whose IPCP is in a layer leaves it there and says so", async () => {
+Deno.test("a failed command whose IPCP is in a layer leaves it there", async () => {
   const admin = await withIpcps();
   await irm(["ipcp", "bootstrap", "name", "b", "layer", "uni", "autobind"], admin);
   const got = await irm(["ipcp", "enroll", "name", "c", "layer", "other", "dst", "uni"], admin);
   assertEquals([got.code, admin.ipcps.length], [1, 3]);
-  assertStringIncludes(got.err, 'IPCP "c" was made and stays in layer "uni"\n');
 });
 
 Deno.test("a daemon that ends in the middle of a bootstrap is told, with what could not be taken away", async () => {
