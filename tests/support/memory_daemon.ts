@@ -187,6 +187,13 @@ export class WaitingClient {
     for (const call of this.#calls) call();
   }
 
+  /** What it answers to a question on its connection; undefined: it goes. */
+  answer: (question: Uint8Array) => Uint8Array | undefined = () => undefined;
+
+  ask(question: Uint8Array): Promise<Uint8Array | undefined> {
+    return Promise.resolve(this.answer(question));
+  }
+
   /** Who would be told if this one hung up. */
   get watchers(): number {
     return this.#calls.size;

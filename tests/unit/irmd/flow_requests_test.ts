@@ -9,10 +9,19 @@ import { dealloc, join, tellDealloc } from "../../../irmd/flow_end.ts";
 import { allocReplied, deallocConfirmed, requestArrived } from "../../../irmd/ipcp_flows.ts";
 import { type IpcpReply, REPLY_MS } from "../../../irmd/ipcp_client.ts";
 import type { IpcpRecord } from "../../../irmd/registry/mod.ts";
-import { FLOW_ABOUT } from "../../../lib/codes.ts";
+import { FLOW_ABOUT, FLOW_ASK } from "../../../lib/codes.ts";
 import { Errno } from "../../../lib/errno.ts";
 import { nameHash } from "../../../lib/hash.ts";
-import { flowInfoOf, FlowState, IrmCode, timeoOfMs } from "../../../lib/irm/messages.ts";
+import {
+  decodeIrmMsg,
+  encodeIrmMsg,
+  flowInfoOf,
+  FlowState,
+  IrmCode,
+  type IrmMsg,
+  refusalDetail,
+  timeoOfMs,
+} from "../../../lib/irm/messages.ts";
 import { QOS } from "../../../lib/qos.ts";
 import {
   MemoryDaemon,
@@ -339,6 +348,57 @@ Deno.test("query(): one that is slow is waited for only while no other one knows
     await turns();
     assertEquals(typeof done === "object" ? (done as IpcpRecord).pid : done, order[0]);
   }));
+
+/** An accept that looks at requests first, and says this of one. */
+function acceptsAsked(m: MemoryDaemon, say: (question: IrmMsg) => Partial<IrmMsg> | Uint8Array) {
+  return request((c) => {
+    c.answer = (question) => {
+      const answer = say(decodeIrmMsg(question) as IrmMsg);
+      if (answer instanceof Uint8Array) return answer.length === 0 ? undefined : answer;
+      return encodeIrmMsg({ code: IrmCode.IRM_FLOW_ACCEPT, ...answer });
+    };
+    return serveAccept(m.d, c.client, acceptMsg({ opts: FLOW_ABOUT | FLOW_ASK }));
+  });
+}
+
+Deno.test("an acceptor that looks first takes the flow, refuses it with its reason, goes, or talks nonsense", async () => {
+  const ends = async (say: (question: IrmMsg) => Partial<IrmMsg> | Uint8Array) => {
+    const m = node();
+    const a = acceptsAsked(m, say);
+    const c = allocates(m);
+    const client = refusalOf(await c.all);
+    const acceptor = await a.all;
+    return { client, acceptor: acceptor?.msg.result, left: m.rings.size };
+  };
+  const questions: IrmMsg[] = [];
+  const taken = await ends((question) => {
+    questions.push(question);
+    return { response: 0 };
+  });
+  assertEquals([taken.client, taken.acceptor], [[0, ""], 0]);
+  assertEquals([questions.length, questions[0]?.opts, questions[0]?.name], [1, FLOW_ASK, "n"]);
+  const closed = { response: -13, error: refusalDetail("closed.") };
+  assertEquals(await ends(() => closed), {
+    client: [-13, "the server refused: closed"],
+    acceptor: 0,
+    left: 0,
+  });
+  // Two codes mean something to who asks on the way, and what is no refusal is one all the same.
+  for (const response of [-Errno.EPIPE, -Errno.ENAME, 1]) {
+    const { client } = await ends(() => ({ response }));
+    assertEquals(client, [-Errno.EPERM, "the server refused: it does not want the flow"]);
+  }
+  const gone = await ends(() => new Uint8Array(0));
+  assertEquals([gone.client, gone.acceptor], [
+    [-Errno.EPERM, "the server refused: the server has gone"],
+    undefined,
+  ]);
+  for (const nonsense of [{}, Uint8Array.of(0xff)]) {
+    const { client, acceptor } = await ends(() => nonsense);
+    const why = "the server refused: the server answers nonsense";
+    assertEquals([client, acceptor], [[-Errno.EPERM, why], -Errno.EINVAL]);
+  }
+});
 
 Deno.test("accept ends at its deadline; a request that is no OAP does not end it", async () => {
   await withFakeTime(async () => {
