@@ -41,7 +41,7 @@ async function allBlocked(process: RunningProcess, kinds: string[]): Promise<voi
   await until("all are blocked", () => {
     if (process.ended) throw new Error(process.out + process.err);
     return said(process, /^blocked$/).length === kinds.length;
-  }, SOON_MS);
+  });
   assertEquals(said(process, /^blocked$/), kinds);
 }
 
