@@ -3,6 +3,7 @@
 import { type Level, Logger } from "../lib/log.ts";
 import { kexByNid } from "../lib/wire/oap_ids.ts";
 import { isFileRefusal, SecurityFiles, type Side } from "../security/files.ts";
+import { checkMinKex } from "../security/oap/negotiate.ts";
 import { TrustFiles } from "../security/trust_files.ts";
 import { nameOf } from "../security/x509/path.ts";
 import { expiryWarning } from "./inventory.ts";
@@ -82,6 +83,9 @@ async function checkName(
   if (isFileRefusal(credentials)) return bad(`${credentials.path} ${credentials.reason}`);
   const conf = await files.encConf(located, name);
   if (isFileRefusal(conf)) return bad(`${conf.path}: ${conf.reason}`);
+  const kex = kexByNid(conf.kexNid);
+  const weak = side === "client" && kex ? checkMinKex(kex, conf.policy) : undefined;
+  if (weak) return bad(`${located.enc}: ${weak.text}`);
   const said: string[] = [];
   const more = files.strangers(located).map((f) => `nobody looks at ${located.dir}/${f}`);
   if (credentials) {
@@ -115,7 +119,6 @@ async function checkName(
     });
     said.push(`authenticates as ${certificate.name} until ${until}`);
   } else said.push("no authentication");
-  const kex = kexByNid(conf.kexNid);
   said.push(kex ? `encrypts with ${kex.word}` : "no encryption of its own");
   return { what, ok: true, text: said.join(", "), more };
 }

@@ -163,6 +163,11 @@ class Reader {
     if (isComment || trimmed === "") return this.#passOver(line, undefined);
     if (line.marked) return "a byte-order mark stands before it: save the file without one";
     if (!this.none && trimmed === "none") {
+      for (const [key, { line }] of this.seen) {
+        if (!PROTOTYPE_KEYS.includes(key)) continue;
+        this.ignored.push(new EncConfError(line, `"${key}" has no effect before none`));
+      }
+      this.seen.set("none", { line: line.number, value: "" });
       this.none = true;
       return undefined;
     }
@@ -226,8 +231,9 @@ function shown(s: string): string {
 function contradiction(r: Reader, conf: EncConf): string | undefined {
   const { policy } = conf;
   const at = (key: string) => `${key} (line ${r.seen.get(key)?.line})`;
-  if (r.none && policy.minKexNid !== 0) {
-    return `${at("min-kex")} contradicts none, which lets flows be without key exchange`;
+  const demand = r.none ? demandOfEncryption(policy) : undefined;
+  if (demand !== undefined) {
+    return `${at(demand)} contradicts ${at("none")}, which lets flows be without key exchange`;
   }
   const weak = policy.allowKexNids?.find((nid) => kexRank(nid) < kexRank(policy.minKexNid));
   if (weak !== undefined) {
@@ -242,10 +248,20 @@ function contradiction(r: Reader, conf: EncConf): string | undefined {
   if (policy.allowStaticKem && policy.refuseClientEncap) {
     return `${at("allow-static-kem")} contradicts ${at("refuse-client-encap")}`;
   }
+  if (conf.kemMode === "client" && policy.refuseClientEncap) {
+    return `${at("refuse-client-encap")} contradicts ${at("kem_mode")}`;
+  }
   if (policy.refuseCtr && cipherByNid(conf.cipherNid)?.tagBytes === 0) {
     return `${at("refuse-ctr")} contradicts ${at("cipher")}`;
   }
   return undefined;
+}
+
+/** A key that asks of every flow what a flow without encryption has not. */
+function demandOfEncryption(policy: Policy): string | undefined {
+  if (policy.minKexNid !== 0) return "min-kex";
+  if (policy.refuseCtr) return "refuse-ctr";
+  return policy.refuseClientEncap ? "refuse-client-encap" : undefined;
 }
 
 type Outcome = "set" | "unknown" | "bad";

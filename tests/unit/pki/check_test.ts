@@ -47,6 +47,25 @@ Deno.test("a directory of certificates that is a link to nothing refuses", async
   }
 });
 
+Deno.test("pki check refuses what contradicts itself, and a key exchange that the client itself refuses", async () => {
+  using sec = new SecDir();
+  const said = async (side: string, text: string) => {
+    sec.write(`${side}/a.srv/enc.conf`, text);
+    return await check(sec.dir, undefined);
+  };
+  const against = await said("server", "none\nrefuse-ctr = yes\n");
+  assertEquals(against.ok, false);
+  assertMatch(
+    against.text,
+    /FAIL server a\.srv: .*\/enc\.conf: refuse-ctr \(line 2\) contradicts none \(line 1\)/,
+  );
+  const weak = "kex = X25519\nmin-kex = ML-KEM-768\n";
+  assertEquals((await said("server", weak)).ok, true);
+  const client = await said("client", weak);
+  assertEquals(client.ok, false);
+  assertMatch(client.text, /FAIL client a\.srv: .*X25519 too weak \(min-kex\)/);
+});
+
 Deno.test("a revoked issuer is named as such", async () => {
   using sec = new SecDir();
   await made(sec);

@@ -157,21 +157,68 @@ Deno.test("a repeated key is refused", () => {
   }
 });
 
-Deno.test("contradictions are refused, in either order", () => {
-  const pairs = [
-    ["none", "min-kex = X25519"],
-    ["allow-peer = alice", "require-auth = no"],
-    ["kex = X448", "refuse-encryption = yes"],
-    ["allow-kex = X448, prime256v1", "min-kex = X25519"],
-    ["allow-static-kem = yes", "refuse-client-encap = yes"],
-    ["cipher = aes-128-ctr", "refuse-ctr = yes"],
+Deno.test("every pair of settings: contradictions are refused with both lines, in either order", () => {
+  const settings = [
+    "none",
+    "kex = X448",
+    "cipher = aes-128-ctr",
+    "kdf = sha512",
+    "digest = sha512",
+    "kem_mode = client",
+    "require-auth = yes",
+    "require-auth = no",
+    "allow-peer = alice",
+    "min-kex = X25519",
+    "allow-kex = X448, prime256v1",
+    "refuse-encryption = yes",
+    "refuse-encryption = no",
+    "refuse-client-encap = yes",
+    "refuse-client-encap = no",
+    "allow-static-kem = yes",
+    "require-binding = yes",
+    "refuse-ctr = yes",
+    "refuse-ctr = no",
+    "strict-crt = yes",
   ];
-  for (const [a, b] of pairs) {
-    ensure(refusal(`${a}\n${b}\n`).includes("contradicts"), `${a}, ${b}`);
-    ensure(refusal(`${b}\n${a}\n`).includes("contradicts"), `${b}, ${a}`);
-  }
-  good("none\nrefuse-encryption = yes\nrequire-auth = no\n");
+  const against = new Set([
+    "none, min-kex = X25519",
+    "none, refuse-client-encap = yes",
+    "none, refuse-ctr = yes",
+    "kem_mode = client, refuse-client-encap = yes",
+    "require-auth = no, allow-peer = alice",
+    "min-kex = X25519, allow-kex = X448, prime256v1",
+    "refuse-client-encap = yes, allow-static-kem = yes",
+    "cipher = aes-128-ctr, refuse-ctr = yes",
+  ]);
+  const keyOf = (setting: string) => setting.split(" = ")[0]!;
+  settings.forEach((a, i) =>
+    settings.slice(i + 1).filter((b) => keyOf(a) !== keyOf(b)).forEach((b) => {
+      for (const [first, second] of [[a, b], [b, a]]) {
+        const text = `${first}\n${second}\n`;
+        // It stands beside none alone.
+        const encrypts = a !== "none" && text.includes("refuse-encryption = yes");
+        if (!against.has(`${a}, ${b}`) && !encrypts) {
+          good(text);
+          continue;
+        }
+        const why = refusal(text);
+        ensure(why.includes("contradicts"), text);
+        for (const [j, setting] of [first!, second!].entries()) {
+          ensure(encrypts || why.includes(`${keyOf(setting)} (line ${j + 1})`), why);
+        }
+      }
+    })
+  );
   good("allow-peer = alice\nrequire-auth = yes\nmin-kex = X25519\nkex = X448\nrefuse-ctr = yes\n");
+});
+
+Deno.test("settings of the prototype's have no effect beside none, which is said, before and behind it", () => {
+  for (const [text, line] of [["kex = X448\nnone\n", 1], ["none\nkex = X448\n", 2]] as const) {
+    const { conf, ignored } = good(text);
+    assertEquals(conf, ENC_NONE);
+    assertEquals(ignored.map((i) => i.line), [line]);
+    ensure(ignored[0]!.reason.includes("none"), ignored[0]!.reason);
+  }
 });
 
 Deno.test("values: hidden characters are refused, names of any script are not", () => {

@@ -176,8 +176,12 @@ Deno.test("refuse-ctr: neither side has to take ciphers without integrity (spec 
   const warned = await allocate(sec);
   agreed(warned);
   ensure(warned.clientLog.has("aes-256-ctr has no integrity"));
+  sec.write(`server/${NAME}/enc.conf`, "kex=X25519\ncipher=aes-128-gcm\nrefuse-ctr=yes\n");
+  const whole = await allocate(sec);
+  agreed(whole);
+  assertEquals(whole.clientLog.has("has no integrity"), false);
   sec.write(`server/${NAME}/enc.conf`, "none\nrefuse-ctr=yes\n");
-  refused(await allocate(sec), -1008, "refuse-ctr");
+  refused(await allocate(sec), -1008, "refuse-ctr (line 2) contradicts none");
 });
 
 Deno.test("strict-crt: key usage, key size, digest and subjectAltName count", async () => {
