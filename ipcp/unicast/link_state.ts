@@ -232,10 +232,9 @@ export class LinkStateRouting {
     return true;
   }
 
-  #encoded(u: Update): Uint8Array {
-    const bytes = new Uint8Array(LENGTH);
-    encode(u, bytes);
-    return bytes;
+  #encoded(u: Update, into = new Uint8Array(LENGTH)): Uint8Array {
+    encode(u, into);
+    return into;
   }
 
   #send(n: Neighbour, bytes: Uint8Array): void {
@@ -267,6 +266,9 @@ export class LinkStateRouting {
   #passOn(nowUs: number): void {
     const pending = this.#pending;
     const links = this.#links;
+    const neighbours = [...this.#neighbours.values()];
+    // Room for all of them at once: one by one, the allocation costs more than all else that is done for an update.
+    const room = new Uint8Array(pending.size * LENGTH);
     this.#passOnAtUs = Infinity;
     this.#passedUs = nowUs;
     for (let i = 0; i < pending.size; i++) {
@@ -279,9 +281,12 @@ export class LinkStateRouting {
       // What changed meanwhile was passed on already.
       if (links.seqno(slot) !== seqno) continue;
       let bytes: Uint8Array | undefined;
-      for (const n of this.#neighbours.values()) {
+      for (const n of neighbours) {
         if (pending.has(i, n.addr, n.bit)) continue;
-        bytes ??= this.#encoded({ src, dst, seqno, withdrawn: links.isWithdrawn(slot) });
+        bytes ??= this.#encoded(
+          { src, dst, seqno, withdrawn: links.isWithdrawn(slot) },
+          room.subarray(i * LENGTH, (i + 1) * LENGTH),
+        );
         this.#send(n, bytes);
       }
     }

@@ -35,18 +35,30 @@ export interface LinkState {
   readonly withdrawn: boolean;
 }
 
-function u64(v: DataView, at: number): number {
-  return v.getUint32(at) * 0x100000000 + v.getUint32(at + 4);
+// Byte by byte: a view of 24 bytes costs more than all that is read through it, and a large layer reads many.
+
+function u32(b: Uint8Array, at: number): number {
+  return ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0;
+}
+
+function u64(b: Uint8Array, at: number): number {
+  return u32(b, at) * 0x100000000 + u32(b, at + 4);
+}
+
+function putU32(n: number, into: Uint8Array, at: number): void {
+  into[at] = n >>> 24;
+  into[at + 1] = n >>> 16;
+  into[at + 2] = n >>> 8;
+  into[at + 3] = n;
 }
 
 /** The update in `b`, or why it is none. */
 export function parse(b: Uint8Array): LinkState | WireError {
   if (b.length !== LENGTH) return new WireError("length", `${b.length} of ${LENGTH} bytes`);
-  const v = new DataView(b.buffer, b.byteOffset, LENGTH);
-  const dst = v.getUint32(4);
-  const src = u64(v, 8);
-  const seqno = u64(v, 16);
-  const upper = v.getUint32(0);
+  const dst = u32(b, 4);
+  const src = u64(b, 8);
+  const seqno = u64(b, 16);
+  const upper = u32(b, 0);
   if (dst === 0 || (upper !== 0 && upper !== dst)) return new WireError("d_addr", "not an address");
   if (src === 0 || src > 0xffffffff) return new WireError("s_addr", "not an address");
   if (src === dst) return new WireError("d_addr", "a link to itself");
@@ -57,13 +69,12 @@ export function parse(b: Uint8Array): LinkState | WireError {
 /** Writes the update at `at`: 24, or an error with nothing written. */
 export function encode(m: LinkState, into: Uint8Array, at = 0): number | WireError {
   if (into.length - at < LENGTH) return new WireError("length", "no room");
-  const v = new DataView(into.buffer, into.byteOffset + at, LENGTH);
-  v.setUint32(0, m.withdrawn ? m.dst : 0);
-  v.setUint32(4, m.dst);
-  v.setUint32(8, 0);
-  v.setUint32(12, m.src);
-  v.setUint32(16, Math.floor(m.seqno / 0x100000000));
-  v.setUint32(20, m.seqno >>> 0);
+  putU32(m.withdrawn ? m.dst : 0, into, at);
+  putU32(m.dst, into, at + 4);
+  putU32(0, into, at + 8);
+  putU32(m.src, into, at + 12);
+  putU32(Math.floor(m.seqno / 0x100000000), into, at + 16);
+  putU32(m.seqno, into, at + 20);
   return LENGTH;
 }
 
