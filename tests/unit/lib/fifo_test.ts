@@ -17,3 +17,14 @@ Deno.test("Fifo gives what an array gives, in any order of puts and takes", () =
     });
   }));
 });
+
+Deno.test("Fifo gives what it took after small and large crowds, each taken to the last", () => {
+  const fifo = new Fifo<number>();
+  for (const crowd of [1, 256, 257, 1000, 3]) {
+    for (let i = 0; i < crowd; i++) fifo.push(i);
+    assertEquals(fifo.length, crowd);
+    for (let i = 0; i < crowd; i++) assertEquals(fifo.shift(), i);
+    assertEquals(fifo.shift(), undefined);
+    assertEquals(fifo.length, 0);
+  }
+});
