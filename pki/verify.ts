@@ -71,11 +71,9 @@ export async function verify(o: VerifyOptions): Promise<Report> {
   const verdict = await store.verify(leaf, o.atMs);
   if (!verdict.ok) return refused(printable(verdict.reason));
   const named = leaf.without(verdict.excludedNames);
-  const names = [...new Set([...named.altNames, named.commonName ?? ""])].filter((n) => n !== "");
-  if (o.name !== undefined && !named.isFor(o.name, false)) {
-    const has = names.length === 0 ? "no name that counts" : `the name ${names.join(", ")}`;
-    return refused(`it is not for "${printable(o.name)}": it has ${printable(has)}`);
-  }
+  const misnamed = o.name === undefined ? undefined : named.whyNotFor(o.name, false);
+  if (misnamed !== undefined) return refused(misnamed);
+  const names = named.namesThatCount(false);
   const path = verdict.path.map((c) => printable(nameOf(c)));
   const lines = path.map((c, i) => `  ${i} ${c}\n`);
   return {

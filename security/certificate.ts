@@ -4,6 +4,7 @@
  */
 
 import { Certificate } from "pkijs";
+import { printable } from "../lib/printable.ts";
 import { isPemRefusal, onePem, readPem } from "./pem.ts";
 import { keyKind, unsupportedKey } from "./key_kind.ts";
 import { VerifyKey } from "./signature.ts";
@@ -115,6 +116,20 @@ export class PeerCertificate {
   isFor(name: string, strict: boolean): boolean {
     if (this.altNames.includes(name)) return true;
     return this.commonName === name && !(strict && this.altNames.length > 0);
+  }
+
+  /** The names that {@linkcode isFor} takes, each once. */
+  namesThatCount(strict: boolean): string[] {
+    const common = strict && this.altNames.length > 0 ? undefined : this.commonName;
+    return [...new Set([...this.altNames, common ?? ""])].filter((n) => n !== "");
+  }
+
+  /** Why it is not for a name, for people; `undefined`: it is. `strict` as in {@linkcode isFor}. */
+  whyNotFor(name: string, strict: boolean): string | undefined {
+    if (this.isFor(name, strict)) return undefined;
+    const names = this.namesThatCount(strict);
+    const has = names.length === 0 ? "no name that counts" : `the name ${names.join(", ")}`;
+    return `it is not for "${printable(name)}": it has ${printable(has)}`;
   }
 
   /** Why a certificate made for the other role alone does not play this one; `undefined`: it may. */

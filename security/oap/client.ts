@@ -189,9 +189,10 @@ export class OapClient {
     }
     if (!peer) return undefined;
     const { name } = peer;
-    if (!peer.isFor(input.dst, policy.strictCrt)) {
+    const misnamed = peer.whyNotFor(input.dst, policy.strictCrt);
+    if (misnamed !== undefined) {
       const shown = printable(name ?? "");
-      return fail(`Peer crt for '${shown}' does not match '${input.dst}'.`);
+      return fail(`Peer crt for '${shown}' does not match '${input.dst}'.`, misnamed);
     }
     const refused = checkPeerName(peer, policy);
     if (refused) return fail(refused);

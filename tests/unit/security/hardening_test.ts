@@ -62,6 +62,7 @@ Deno.test("2: a common name of 600 bytes is just another name", async () => {
   const end = await session.complete(served.response);
   ensure(isOapFailure(end) && end.code === -1008);
   ensure(log.has(`Peer crt for '${long}' does not match '${NAME}'.`));
+  assertEquals(end.reason, `it is not for "${NAME}": it has the name ${long}`);
 });
 
 Deno.test("names in certificates are shown without control characters", async () => {
@@ -199,7 +200,11 @@ Deno.test("names: of two common names none counts, and one inside another attrib
   const der = new Uint8Array(two.toSchema(true).toBER());
   const parsed = PeerCertificate.parse(der)!;
   assertEquals([parsed.commonName, parsed.name], [undefined, "svc é"]);
-  assertEquals(parsed.isFor("svc é", false), false);
+  assertEquals(
+    parsed.whyNotFor("svc é", false),
+    'it is not for "svc é": it has no name that counts',
+  );
+  assertEquals(tricky.whyNotFor("evil/x", false), undefined);
 });
 
 Deno.test("a client's certificate does not play the server, nor a server's the client", async () => {
