@@ -10,7 +10,7 @@ import { Errno } from "../lib/errno.ts";
 import { ARRIVAL_LIFE_US } from "./arrivals.ts";
 import type { Answer, FlowOrder, OwnPool, Verdict } from "./machine.ts";
 
-/** How long a verdict may wait for the answer to FLOW_REQ_ARR, µs; the IRMd waits 500 ms for us. */
+/** How long a verdict may wait for the answer to FLOW_REQ_ARR, µs; an IRMd of the prototype waits 500 ms for us. */
 export const EARLY_VERDICT_LIFE_US = 400_000;
 
 /** A verdict, and the command that waits for our answer. */
