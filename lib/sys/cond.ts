@@ -165,9 +165,9 @@ export class Cond {
     const words = this.#words;
     const at = SIGNALS + group;
     if (Atomics.compareExchange(words, at, signals, signals - 2) !== signals) return false;
-    if (this.#isPast(place) && (Atomics.load(words, at) & CLOSED) === 0) {
-      // Our group had ended: this was a signal for the waiters that use its place now.
-      Atomics.add(words, at, 2);
+    if (this.#isPast(place)) {
+      // Our group had ended: this was a signal for a waiter that uses its place now, and it may be asleep already.
+      if ((Atomics.load(words, at) & CLOSED) === 0) Atomics.add(words, at, 2);
       futexWake(this.#ref(at), 1);
     }
     return true;
