@@ -1,10 +1,16 @@
-/** Routing and directory of one unicast node, and what others say to them, for tests of floods and hostile members. */
+/** One unicast node, its routing and directory, and what others say to them, for tests of floods and hostile members. */
 
+import { assertEquals } from "@std/assert";
 import { Dht } from "../../ipcp/unicast/dht/dht.ts";
+import { type NodeEffect, UnicastNode } from "../../ipcp/unicast/node.ts";
+import { QOS } from "../../lib/qos.ts";
 import type { DhtContact } from "../../lib/wire/dht_msg.ts";
+import * as fa from "../../lib/wire/fa_msg.ts";
 import { encode as encodeLsu } from "../../lib/wire/link_state.ts";
+import { isWireError } from "../../lib/wire/mod.ts";
 import { defaultSettings } from "../../sim/layer.ts";
 import { Prng } from "../../sim/prng.ts";
+import { drain } from "./machines.ts";
 
 /** Addresses: the node's own, its neighbour's, somebody else's. */
 export const SELF = 0x11111111;
@@ -41,3 +47,44 @@ export function key(n: number): Uint8Array {
   new DataView(k.buffer).setUint32(8, n);
   return k;
 }
+
+/** A node with one neighbour, whom it reaches, and a name. */
+export function makeNode(): UnicastNode {
+  const random = new Prng(5);
+  const settings = defaultSettings();
+  const u32 = () => random.u32();
+  const id = new Uint8Array(32).fill(7);
+  const directory = new Dht(0, { id, addr: SELF }, settings.dht, 1e9, u32);
+  const node = new UnicastNode(0, { settings, self: SELF, directory, random: u32 });
+  node.managementUp(0, PEER, MGMT);
+  node.transferUp(0, PEER, DT);
+  node.onManagement(0, MGMT, lsu(PEER, SELF, 1));
+  node.register(0, NAME);
+  node.onTimer(20_000);
+  drain(node);
+  assertEquals(node.members, [PEER]);
+  return node;
+}
+
+/** The bytes of a message of the flow allocator. */
+export function flowMessage(m: fa.FaMsg): Uint8Array {
+  const b = fa.encode(m);
+  if (isWireError(b)) throw new Error(String(b));
+  return b;
+}
+
+/** A request for a flow to the node's name. */
+export const request = (lo: number, srcAddr = PEER): fa.FaMsg => {
+  return {
+    kind: "request",
+    srcAddr,
+    srcEid: { hi: 9, lo },
+    qos: QOS.raw,
+    hash: NAME,
+    data: new Uint8Array(0),
+  };
+};
+
+/** What the node asks its IRMd. */
+export const asks = (effects: readonly NodeEffect[]) =>
+  effects.filter((e) => e.kind === "ask_irmd");
