@@ -8,6 +8,7 @@ import { createSocket } from "node:dgram";
 import { Flow } from "../../lib/flow/flow.ts";
 import { OuroProcess } from "../../lib/flow/process.ts";
 import { type ToolCase, toolCases } from "../unit/tools/vectors.ts";
+import { encodeGreeting } from "../../tools/operf/protocol.ts";
 import { DEADLINE_MS, until } from "../support/deadline.ts";
 import { ouro, TestNode } from "../support/node.ts";
 import { canMakeTun } from "../support/tun.ts";
@@ -258,26 +259,65 @@ Deno.test("operf loses nothing either way, and counts at the server too", async 
   await using node = await nodeWithNames();
   const server = node.spawn(["operf", "-l"]);
   await server.waitForLine(/started/);
+  const run = (...words: string[]) => node.run(["operf", "-n", "perf", "--json", ...words]);
   const test = async (...words: string[]) => {
-    const got = await node.run(["operf", "-n", "perf", "--json", ...words]);
+    const got = await run(...words);
     assertEquals(got.code, 0, got.err);
     return JSON.parse(got.out);
   };
   const bi = await test("-t", "bi", "-r", "8M", "--count", "200", "-d", "20s");
   assertEquals([bi.sent, bi.received, bi.loss_pct], [200, 200, 0]);
-  // A server that is slow to answer counts as one of the prototype, which reports nothing.
+  // A server that is slow to answer counts as one of the prototype, which reports nothing, or as one that stopped.
   const report = await until("a report", async () => {
-    const got = await test("-t", "report", "-f", "-s", "100", "--count", "1000");
-    return got.receiver !== null && got;
+    const got = await run("-t", "report", "-f", "-s", "100", "--count", "1000");
+    const said = JSON.parse(got.out);
+    return said.receiver !== null && { ...said, code: got.code };
   });
+  assertEquals(report.code, 0);
   assertEquals([report.receiver.received, report.receiver.bytes], [1000, 100_000]);
   assertEquals(report.receiver.out_of_order, 0);
-  const reverse = await test("-t", "reverse", "-r", "8M", "-d", "300ms");
+  const reverse = await until("a reverse test that ends", async () => {
+    const said = JSON.parse((await run("-t", "reverse", "-r", "8M", "-d", "300ms")).out);
+    return said.complete && said;
+  });
   assert(reverse.received > 0 && reverse.received === reverse.sent, JSON.stringify(reverse));
   const uni = await node.run(["operf", "-n", "perf", "-f", "--count", "50"]);
   assertMatch(uni.out, /\n50 packets transmitted, time: \d+\.\d{3} ms, bandwidth: /);
   await server.waitForLine(/Flow \d+: 50 packets \(75000 bytes\)/);
   assertEquals((await server.stop("SIGINT")).code, 0);
+});
+
+Deno.test("operf exits 1 when a server of ours does not end its test", async () => {
+  await using node = await nodeWithNames();
+  using process = joinNode(node);
+  await serveName(node, "perf");
+  const stop = new AbortController();
+  const greet = async (flow: Flow) => {
+    await using f = flow;
+    f.writeSync(encodeGreeting());
+    for await (const _ of f.readable); // until the client leaves
+  };
+  const flows: Promise<void>[] = [];
+  const serving = (async () => {
+    const { signal } = stop;
+    for await (const flow of Flow.listen({ process, signal })) flows.push(greet(flow));
+  })();
+  const words = ["--json", "--count", "3", "-f", "--timeout", "200ms"];
+  try {
+    for (const test of ["report", "reverse"]) {
+      // A greeting that comes late counts as a silence of the prototype.
+      await until(test, async () => {
+        const got = await node.run(["operf", "-n", "perf", "-t", test, ...words]);
+        if (!/^No (report|end) from perf: what it /m.test(got.err)) return false;
+        assertEquals([got.code, JSON.parse(got.out).complete], [1, false], got.out);
+        return true;
+      });
+    }
+  } finally {
+    stop.abort();
+    await serving;
+    await Promise.all(flows);
+  }
 });
 
 Deno.test("a silent or dead client of operf and oecho keeps nobody waiting", async () => {

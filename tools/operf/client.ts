@@ -48,6 +48,8 @@ interface Outcome {
   failed: number;
   /** It was told to end before its time. */
   stopped: boolean;
+  /** A server of ours began the test and did not end it. */
+  unfinished: boolean;
 }
 
 /**
@@ -105,8 +107,8 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   if (outcome) tell(o, outcome, say);
   await leave(flow, stop);
   if (!outcome) return 1;
-  if (o.strictExit && outcome.failed !== 0) return 2;
-  return outcome.failed !== 0 || outcome.received === 0 && outcome.sent > 0 ? 1 : 0;
+  if (outcome.failed !== 0 || outcome.unfinished) return o.strictExit ? 2 : 1;
+  return outcome.received === 0 && outcome.sent > 0 ? 1 : 0;
 }
 
 function typeOf(test: OperfOptions["test"]): number {
@@ -170,7 +172,13 @@ async function run(
     complain(`Failed to send packet: ${reasonOf(result.failed)}`);
   }
   const stopped = stop.requested;
-  const outcome: Outcome = { ...result, received: undefined, report: undefined, stopped };
+  const outcome: Outcome = {
+    ...result,
+    received: undefined,
+    report: undefined,
+    stopped,
+    unfinished: false,
+  };
   if (o.test === "bi") {
     await back.rest(result.sent, stop, say);
     outcome.received = back.received;
@@ -181,6 +189,7 @@ async function run(
     outcome.report = ours ? await reportOf(o, flow, stop) : undefined;
     outcome.received = outcome.report?.received;
     if (outcome.report === undefined && result.failed === 0 && !stop.requested) {
+      outcome.unfinished = ours;
       const why = ours ? "" : ", which did not answer as an operf server of ouro does";
       complain(`No report from ${printable(o.server)}${why}: what it received is not known`);
     }
@@ -281,6 +290,8 @@ async function reverse(o: OperfOptions, flow: Flow, stop: Stop): Promise<Outcome
   const sender = await receive(flow, silenceMs(o), stop);
   const sent = sender && parseNumbers(sender, ["received"])?.received;
   const report = counter.report();
+  const unfinished = sent === undefined && !stop.requested;
+  if (unfinished) complain(`No end from ${printable(o.server)}: what it sent is not known`);
   return {
     sent: sent ?? report.received,
     received: report.received,
@@ -288,6 +299,7 @@ async function reverse(o: OperfOptions, flow: Flow, stop: Stop): Promise<Outcome
     report,
     failed: 0,
     stopped: stop.requested,
+    unfinished,
   };
 }
 
@@ -311,11 +323,11 @@ function tell(o: OperfOptions, r: Outcome, say: (text: string) => void): void {
       size: o.sizeBytes,
       sent: r.sent,
       received: r.received ?? null,
-      loss_pct: r.received === undefined ? null : exactLoss(r.sent, r.received),
+      loss_pct: r.received === undefined || r.unfinished ? null : exactLoss(r.sent, r.received),
       elapsed_us: Math.round(r.elapsedUs),
       bits_per_second: r.elapsedUs > 0 ? Math.round(bytes * 8e6 / r.elapsedUs) : 0,
       error: r.failed,
-      complete: r.failed === 0 && !r.stopped,
+      complete: r.failed === 0 && !r.stopped && !r.unfinished,
       ...(r.failed === 0 ? {} : { failure: `Failed to send packet: ${reasonOf(r.failed)}` }),
       receiver: r.report ?? null,
     })
