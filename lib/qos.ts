@@ -31,6 +31,20 @@ export interface QosSpec {
 /** Default peer time-out, ms. */
 export const DEFAULT_PEER_TIMEOUT_MS = 120000;
 
+/** A spec in numbers that JSON has. */
+export function qosNumbers(q: QosSpec): Record<keyof QosSpec, number> {
+  return { ...q, bandwidth: Number(q.bandwidth) };
+}
+
+function toJSON(this: QosSpec): Record<keyof QosSpec, number> {
+  return qosNumbers(this);
+}
+
+/** Gives a spec that users see a hidden `toJSON`, without which `JSON.stringify` refuses its bandwidth. Returns it. */
+export function withJson(q: QosSpec): QosSpec {
+  return Object.defineProperty(q, "toJSON", { value: toJSON });
+}
+
 function spec(
   delay: number,
   bandwidth: bigint,
@@ -41,7 +55,9 @@ function spec(
   maxGap: number,
   timeout = DEFAULT_PEER_TIMEOUT_MS,
 ): Readonly<QosSpec> {
-  return Object.freeze({ delay, bandwidth, availability, loss, ber, inOrder, maxGap, timeout });
+  return Object.freeze(
+    withJson({ delay, bandwidth, availability, loss, ber, inOrder, maxGap, timeout }),
+  );
 }
 
 /**

@@ -9,7 +9,7 @@
 import { Errno } from "../errno.ts";
 import type { FrctStats } from "../frct/mod.ts";
 import type { FlowInfo, FlowLosses } from "../irm/messages.ts";
-import type { QosSpec } from "../qos.ts";
+import { qosNumbers, type QosSpec } from "../qos.ts";
 import { monotonicUs } from "../sys/clock.ts";
 import { ask, askSync } from "./grant.ts";
 import { actionOf, type FlowCall, type FlowGrant } from "./irmd.ts";
@@ -831,7 +831,7 @@ export class Flow implements Disposable, AsyncDisposable {
   toJSON(): FlowText {
     const { id, fd, info, layer, name } = this;
     const { nPid, n1Pid, mpl, qos } = info;
-    const asked = { ...qos, bandwidth: Number(qos.bandwidth) };
+    const asked = qosNumbers(qos);
     const about = { ...(name ? { name } : {}), ...(layer ? { layer } : {}) };
     return { id, fd, ...about, pid: nPid, peerPid: n1Pid, mpl, qos: asked, closed: this.isClosed };
   }

@@ -7,7 +7,7 @@ import { FLOW_ASK } from "../codes.ts";
 import { Errno, OuroError } from "../errno.ts";
 import type { Conversation } from "../irm/client.ts";
 import { IrmCode, type IrmMsg } from "../irm/messages.ts";
-import type { QosSpec } from "../qos.ts";
+import { type QosSpec, withJson } from "../qos.ts";
 import type { Flow } from "./flow.ts";
 import { giveBack, requestOf } from "./grant.ts";
 import { type FlowGrant, grantOf } from "./irmd.ts";
@@ -96,7 +96,7 @@ export class FlowRequest implements AsyncDisposable {
     this.name = said.name || undefined;
     this.layer = said.layer || undefined;
     this.peer = said.peer;
-    this.qos = said.flowInfo!.qos;
+    this.qos = withJson(said.flowInfo!.qos);
     this.#process = process;
     this.#talk = talk;
     this.#grant = grant;

@@ -6,6 +6,7 @@
 import { PacketCipher } from "../crypt/mod.ts";
 import { Errno, OuroError } from "../errno.ts";
 import { type FlowInfo, type FlowLosses, sduLimitsOf } from "../irm/messages.ts";
+import { withJson } from "../qos.ts";
 import { RingReader } from "../shm/ring_reader.ts";
 import { SysError } from "../sys/ffi.ts";
 import { AsyncReader } from "./async_reader.ts";
@@ -140,7 +141,7 @@ export class FlowParts implements OwnedFlow {
     fd: number,
   ): FlowParts {
     const { blocks, pool } = process;
-    const { qos } = info;
+    const qos = withJson(info.qos);
     const crc = qos.ber === 0;
     const layers = new Protection(pool, crc, cipher);
     const protection = crc || cipher !== null ? layers : null;

@@ -57,7 +57,8 @@ if (Deno.args[0] === "guard") {
   await new Promise(() => {});
 }
 for await (const request of Flow.requests({ process, lingerMs: 0 })) {
-  const { name, layer = "direct", qos, peer } = request;
+  // What a log would show of it.
+  const { name, layer = "direct", qos, peer } = JSON.parse(JSON.stringify(request));
   console.log(`request ${name} ${layer} ${qos.inOrder} ${peer?.name ?? "anonymous"}`);
   await decide(request);
 }

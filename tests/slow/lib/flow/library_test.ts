@@ -349,6 +349,8 @@ libraryTest("a flow in a log is short, and does not touch its memory", ({ a, pai
   const [x] = pair("data");
   const text = JSON.stringify({ flow: x, process: a });
   assert(text.length < 600 && text.includes(`"id":${x.id}`), text);
+  const { info, qos } = JSON.parse(JSON.stringify({ info: x.info, qos: x.qos, all: QOS }));
+  assertEquals([info.id, info.qos.loss, qos], [x.id, 0, x.toJSON().qos]);
   using set = new FlowSet(a);
   for (const value of [x, a, set]) assert(Deno.inspect(value).length < 600, Deno.inspect(value));
 });
