@@ -13,6 +13,7 @@ import { stderr, stdout } from "./lib/cli/outlet.ts";
 import { didYouMean } from "./lib/cli/nearest.ts";
 import { printable } from "./lib/printable.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
+import { spareStarts } from "./lib/sys/ffi.ts";
 import { setTitle } from "./lib/sys/title.ts";
 
 /** What the runtime puts in place of bytes that are no UTF-8; nobody means it in a name. */
@@ -152,6 +153,7 @@ function fail(error: unknown): never {
 }
 
 if (import.meta.main) {
+  spareStarts();
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     fail(event.reason);

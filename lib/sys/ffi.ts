@@ -43,28 +43,50 @@ export function warmErrno(): void {
   if (errnoView === undefined) errno();
 }
 
+let isSparing = false;
+
 /**
- * Gives the functions of a table, each made at its first use (the runtime compiles a way into every one, which takes
- * about as long as a hundred system calls, and programs use few of each table); errno is readable from then on. One a module:
- * `const sys = lazyLibc(TABLE);`.
+ * From now on this thread makes each function at its first use: the runtime compiles a way into every one, which takes about
+ * as long as a hundred system calls, and a program that ends soon uses few of each table. Not for a library: what a test
+ * of its user opens for the first time, the sanitizers of `deno test` call a leak.
+ */
+export function spareStarts(): void {
+  isSparing = true;
+}
+
+/**
+ * Gives the functions of a table; the C library is opened at the first call, and errno is readable from then on.
+ * One a module: `const sys = lazyLibc(TABLE);`.
  */
 export function lazyLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): () => Deno.DynamicLibrary<S>["symbols"] {
+  let table: Deno.DynamicLibrary<S>["symbols"] | undefined;
+  return () => {
+    if (table === undefined) {
+      warmErrno();
+      table = isSparing ? madeByUse(symbols) : libc(symbols);
+    }
+    return table;
+  };
+}
+
+/** A table of which each function is made at its first use. */
+function madeByUse<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): Deno.DynamicLibrary<S>["symbols"] {
   // What is made hides the getter of its name, so that calls cost what they do with a table that was opened whole.
   const getters = {};
   for (const name of Object.keys(symbols)) {
     Object.defineProperty(getters, name, {
       get() {
-        warmErrno();
         const value = (libc({ [name]: symbols[name]! }) as Record<string, unknown>)[name];
         Object.defineProperty(this, name, { value });
         return value;
       },
     });
   }
-  const table = Object.create(getters) as Deno.DynamicLibrary<S>["symbols"];
-  return () => table;
+  return Object.create(getters) as Deno.DynamicLibrary<S>["symbols"];
 }
 
 /** A failed system call: its errno, its name and the object it was about. */
