@@ -5,6 +5,7 @@
  * A peer killed on the same host is in flow_down_test.ts, full_ring_test.ts and frct_end_test.ts.
  */
 
+import type { RunningProcess } from "../support/node.ts";
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { errnoName, OuroError } from "../../lib/errno.ts";
 import type { Flow } from "../../lib/flow/flow.ts";
@@ -114,12 +115,23 @@ lostTest("udp4: Ctrl-C ends every tool whose server is lost", async () => {
     await b.irmd!.waitForLine(new RegExp(`Process added: ${server.pid} `));
     servers.push(server);
   }
-  const clients = [
-    a.spawn(["oping", "-n", "op", "-q", "data", "-i", "10", "-Q", "--timeout", "600000"]),
-    a.spawn(["operf", "-n", "perf", "-q", "data", "-d", "600s", "-s", "100"]),
-    a.spawn(["ocbr", "-n", "cbr", "-q", "data", "-d", "600", "-s", "100", "-r", "100000"]),
-  ];
-  await until("flows", () => b.irmd!.out.match(/Flow \d+ accepted/g)?.length === 3);
+  const accepted = () => (b.irmd!.out.match(/Flow \d+ accepted/g) ?? []).length;
+  const clients: RunningProcess[] = [];
+  for (
+    const words of [
+      ["oping", "-n", "op", "-q", "data", "-i", "10", "-Q", "--timeout", "600000"],
+      ["operf", "-n", "perf", "-q", "data", "-d", "600s", "-s", "100"],
+      ["ocbr", "-n", "cbr", "-q", "data", "-d", "600", "-s", "100", "-r", "100000"],
+    ]
+  ) {
+    const before = accepted();
+    const client = a.spawn(words);
+    await until(`a flow of ${words[0]}`, () => {
+      if (client.ended) throw new Error(client.out + client.err + b.irmd!.out);
+      return accepted() > before;
+    });
+    clients.push(client);
+  }
   await hosts.killB(...servers);
   for (const client of clients) {
     client.kill("SIGINT");
