@@ -218,9 +218,9 @@ export class Cond {
     const longs = this.#longs;
     const start = Atomics.load(longs, G1_START) >> 1n;
     const size1 = BigInt(words[ORIG_SIZE]! >>> 2);
-    const entered = () =>
-      Number(BigInt.asUintN(30, (Atomics.load(longs, WSEQ) >> 1n) - start - size1));
-    if (((entered() + words[SIZE + (group1 ^ 1)]!) | 0) === 0) return false;
+    // Waiters that came after those of group 1, when WSEQ was that.
+    const after = (wseq: bigint) => Number(BigInt.asUintN(30, (wseq >> 1n) - start - size1));
+    if (((after(Atomics.load(longs, WSEQ)) + words[SIZE + (group1 ^ 1)]!) | 0) === 0) return false;
     Atomics.or(words, SIGNALS + group1, CLOSED);
     // All of the old group 1 are signalled and on their way out; one that was killed never leaves.
     if (!this.#soon(() => Atomics.load(words, REFS + group1) >>> 1 === 0)) {
@@ -228,8 +228,8 @@ export class Cond {
     }
     Atomics.add(longs, G1_START, (size1 << 1n) + (group1 === 1 ? 1n : -1n));
     Atomics.store(words, SIGNALS + group1, 0);
-    Atomics.xor(longs, WSEQ, 1n);
-    const size = entered();
+    // In one step: who comes from now on is in the other group, and would be forgotten if it were counted in this one.
+    const size = after(Atomics.xor(longs, WSEQ, 1n));
     this.#setOrigSize(size);
     words[SIZE + (group1 ^ 1)] = words[SIZE + (group1 ^ 1)]! + size;
     return words[SIZE + (group1 ^ 1)] !== 0;
