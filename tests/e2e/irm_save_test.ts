@@ -1,6 +1,7 @@
 /** `irm save`: the file makes the same state again, and says the same when it is saved again. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { until } from "../support/deadline.ts";
 import { TestNode } from "../support/node.ts";
 
 /** Names, IPCPs and their bindings, as far as they are to come back. */
@@ -17,6 +18,15 @@ async function shown(node: TestNode): Promise<unknown> {
       .toSorted((a, b) => a.name < b.name ? -1 : 1),
     names: names.toSorted((a, b) => a.name < b.name ? -1 : 1),
   };
+}
+
+/** `irm save` once the configuration file was read to its end; until then it is refused. */
+async function saved(node: TestNode): Promise<{ out: string; err: string }> {
+  return await until("a node that can be saved", async () => {
+    const { code, out, err } = await node.run(["irm", "save"]);
+    if (code === 0) return { out, err };
+    assertStringIncludes(err, "is still being made");
+  });
 }
 
 const STATE = `
@@ -72,8 +82,8 @@ Deno.test({
 
     await node.startIrmd("--config", file);
     for (const line of [/IPCP u2 runs/, /IPCP b1 runs/]) await node.irmd!.waitForLine(line);
+    assertEquals((await saved(node)).out, text);
     assertEquals(await shown(node), before);
-    assertEquals(await node.must("irm", "save"), text);
   },
 });
 
@@ -89,14 +99,13 @@ Deno.test({
     const oecho = node.spawn(["oecho", "-l"]);
     await oecho.waitForLine(/Starting/);
     await node.must("irm", "bind", "process", String(oecho.pid), "name", "fleeting");
-    const saved = await node.run(["irm", "save"]);
-    assertEquals(saved.code, 0);
+    const { out, err } = await saved(node);
     const what = `process ${oecho.pid} (oecho) is bound to name "fleeting"`;
-    assertStringIncludes(saved.err, `Not saved: ${what}`);
-    assertStringIncludes(saved.out, `# Not saved: ${what}`);
-    assertStringIncludes(saved.out, "direct = false\nretry = true\nconnections = 64\n");
+    assertStringIncludes(err, `Not saved: ${what}`);
+    assertStringIncludes(out, `# Not saved: ${what}`);
+    assertStringIncludes(out, "direct = false\nretry = true\nconnections = 64\n");
     assertStringIncludes(
-      saved.out,
+      out,
       '[unicast.lost]\nenrol = "nobody"\nautobind = true\n' +
         'connect = [{ dst = "nobody", component = "dt", qos = "raw" }]\n',
     );
