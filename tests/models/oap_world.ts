@@ -98,6 +98,7 @@ function portOf(owner: string): OapPort {
         altNames: [],
         key: undefined,
         isFor: (name: string) => name === who,
+        whyNotFor: (name: string) => name === who ? undefined : `it is ${who}'s`,
       };
       return Promise.resolve(peer as unknown as PeerCertificate);
     },
