@@ -3,19 +3,19 @@
 
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
-import { takePrefix } from "../lib/prefix.ts";
 import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
 import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
+  type Exit,
   PEER_TABLE,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
 } from "./common.ts";
-import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
 import { versionText } from "../lib/cli/version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
@@ -49,7 +49,7 @@ export const OECHO_OPTIONS = {
 /** A command line that makes sense, or what to print and exit with. */
 export type OechoCommand =
   | { readonly kind: "run"; readonly listen: boolean; readonly common: CommonOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** Reads a command line. Pure. */
 export function parseOecho(args: readonly string[]): OechoCommand {
@@ -75,14 +75,8 @@ export function parseOecho(args: readonly string[]): OechoCommand {
 
 /** Runs `oecho`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOecho(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOecho);
+  if (typeof command === "number") return command;
   const { common } = command;
   common.warnings.forEach(complain);
   using process = openProcess("oecho", command.listen ? undefined : failureOf(common));

@@ -6,7 +6,7 @@ import { type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/option
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { versionText } from "../../lib/cli/version.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
-import { PEER_TABLE, readCommon } from "../common.ts";
+import { type Exit, PEER_TABLE, readCommon } from "../common.ts";
 
 export const OCAT_USAGE = `Usage: ocat [OPTION]... NAME
        ocat -l [OPTION]... NAME
@@ -88,7 +88,7 @@ export interface OcatOptions {
 /** Options, or what to print (stdout, stderr) and exit with. */
 export type OcatCommand =
   | { readonly kind: "run"; readonly options: OcatOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 function refuse(err: string): OcatCommand {
   return { kind: "exit", code: 1, out: "", err: `${err} (ocat --help)` };

@@ -4,7 +4,6 @@
 import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { printable } from "../../lib/printable.ts";
-import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { exactLoss, fixed } from "../../lib/cli/numbers.ts";
 import { complain, fail, print, reason, reasonOf } from "../console.ts";
@@ -12,6 +11,7 @@ import { encodeGreeting, isEnd } from "../operf/protocol.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
   breathe,
+  commandOf,
   Interim,
   leave,
   openProcess,
@@ -37,14 +37,8 @@ const TIMER_LATE_NS = 1.5e6;
 
 /** Runs `ocbr`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOcbr(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOcbr);
+  if (typeof command === "number") return command;
   const { options } = command;
   options.warnings.forEach(complain);
   using process = openProcess("ocbr", options.listen ? undefined : failureOf(options));
