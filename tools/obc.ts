@@ -7,7 +7,7 @@ import { LAYER } from "../lib/cli/manual.ts";
 import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
 import { complain, cText, print, reason } from "./console.ts";
 import { COMMON_TABLE, type CommonOptions, type Exit, readCommon } from "./common.ts";
-import { commandOf, leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, stopAfter, whyNoFlow } from "./session.ts";
 import { versionText } from "../lib/cli/version.ts";
 
 export const OBC_USAGE = `Usage: obc [OPTION]...
@@ -92,13 +92,12 @@ export async function main(args: string[]): Promise<number> {
       signal: stop.signal,
     });
   } catch (error) {
-    if (stop.requested) return 0;
-    if (!(error instanceof OuroError)) throw error;
+    const why = whyNoFlow(error, stop);
     if (!common.json) print("Failed to join broadcast.\n");
-    complain(`Failed to join broadcast: ${reason(error)}`);
+    complain(`Failed to join broadcast: ${why}`);
     return FAILED;
   }
-  const code = command.listen ? await listen(flow, common, stop) : await send(flow, text);
+  const code = command.listen ? await listen(flow, common, stop) : await send(flow, text, common);
   await leave(flow, stop);
   return code;
 }
@@ -107,13 +106,13 @@ async function standardInput(): Promise<string> {
   return (await new Response(Deno.stdin.readable).text()).replace(/\n$/, "");
 }
 
-async function send(flow: Flow, text: string): Promise<number> {
+async function send(flow: Flow, text: string, o: CommonOptions): Promise<number> {
   try {
     await flow.write(new TextEncoder().encode(`${text}\0`));
     return 0;
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
-    print("Failed to write packet.\n");
+    if (!o.json) print("Failed to write packet.\n");
     complain(`Failed to write packet: ${reason(error)}`);
     return FAILED;
   }

@@ -1,10 +1,9 @@
 // deno-lint-ignore-file camelcase -- --json prints these names
 /** `oecho`: says hi to the name `oecho` and prints the answer, or answers (spec 80 §5). */
 
-import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
-import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
+import { complain, cText, fail, print, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
   COMMON_TABLE,
@@ -15,7 +14,7 @@ import {
   SENDER_TABLE,
   SERVER_TABLE,
 } from "./common.ts";
-import { commandOf, leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, stopAfter, whyNoFlow } from "./session.ts";
 import { versionText } from "../lib/cli/version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
@@ -160,9 +159,9 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
     } else print(`Server replied with ${reply}\n`);
     return 0;
   } catch (error) {
-    if (!(error instanceof OuroError) && !stop.requested) throw error;
+    const why = whyNoFlow(error, stop);
     if (!o.json) print(`${what}.\n`);
-    fail(`${what}: ${stop.requested ? "stopped" : reason(error)}`, failureOf(o));
+    fail(`${what}: ${why}`, failureOf(o));
     return FAILED;
   } finally {
     if (flow !== undefined) await leave(flow, stop);

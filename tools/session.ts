@@ -53,6 +53,13 @@ export function openProcess(
 /** Longest wait for acknowledgements when a tool closes a flow, ms: a peer that is lost must not look like a hang. */
 const LEAVE_MS = 5000;
 
+/** Why a flow was not had: the stop came first, or number and cause. What is a defect is thrown on. */
+export function whyNoFlow(error: unknown, stop: Stop): string {
+  if (stop.requested) return "stopped";
+  if (!(error instanceof OuroError)) throw error;
+  return reason(error);
+}
+
 /** Closes a flow; briefly if its peer is lost, and without waiting for it once the stop is asked for. */
 export async function leave(flow: Flow, stop: Stop): Promise<void> {
   await flow.dealloc({ lingerMs: LEAVE_MS, signal: stop.signal });

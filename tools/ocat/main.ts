@@ -10,7 +10,7 @@ import type { OuroProcess } from "../../lib/flow/process.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
 import { acceptFlows } from "../accept.ts";
 import { complain, reason } from "../console.ts";
-import { commandOf, leave, openProcess, qosOf, Stop } from "../session.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, whyNoFlow } from "../session.ts";
 import { join, type Joint } from "./bridge.ts";
 import { type Address, type OcatOptions, parseOcat, type Side } from "./options.ts";
 import { type Local, openSide, SideError, tcp } from "./side.ts";
@@ -108,9 +108,7 @@ class Ocat {
     try {
       return await Flow.alloc(name, { qos: qosOf(qos), signal, timeoutMs, keepaliveMs });
     } catch (error) {
-      if (this.stop.requested) return undefined;
-      if (!(error instanceof OuroError)) throw error;
-      complain(`Failed to allocate flow: ${reason(error)}`);
+      complain(`Failed to allocate flow: ${whyNoFlow(error, this.stop)}`);
       return undefined;
     }
   }

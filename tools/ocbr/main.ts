@@ -6,7 +6,7 @@ import { Flow } from "../../lib/flow/flow.ts";
 import { printable } from "../../lib/printable.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { exactLoss, fixed } from "../../lib/cli/numbers.ts";
-import { complain, fail, print, reason, reasonOf } from "../console.ts";
+import { complain, fail, print, reasonOf } from "../console.ts";
 import { encodeGreeting, isEnd } from "../operf/protocol.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
@@ -20,6 +20,7 @@ import {
   Stop,
   stopAfter,
   tooLongFor,
+  whyNoFlow,
 } from "../session.ts";
 import { type CbrReport, Meter, receivedLine, reportLine, sentLine } from "./meter.ts";
 import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
@@ -136,10 +137,9 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
       signal,
     });
   } catch (error) {
-    if (stop.requested) return 0;
-    if (!(error instanceof OuroError)) throw error;
+    const why = whyNoFlow(error, stop);
     if (!options.json) print("Failed to allocate flow.\n");
-    fail(`Failed to allocate flow: ${reason(error)}`, failureOf(options));
+    fail(`Failed to allocate flow: ${why}`, failureOf(options));
     return FAILED;
   }
   const tooLong = tooLongFor(flow, sizeBytes);
