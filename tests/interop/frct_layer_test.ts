@@ -32,7 +32,7 @@ Deno.test({
     await using c = await CHost.start({ ns: nsC });
     await using our = await OurHost.start(nsO);
     const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
-    await c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await c.makeIpcp("bootstrap", ...layer("vethA"));
     await our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
     await c.serve("theirs", "lay");
     await c.must("irm", "name", "create", "ours");

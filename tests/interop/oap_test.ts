@@ -68,7 +68,7 @@ class Pair implements AsyncDisposable {
       }),
     );
     const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
-    await this.c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await this.c.makeIpcp("bootstrap", ...layer("vethA"));
     await this.our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
     // The prototype reads a wild path for the first name that it is told of (spec 40 §13).
     await this.c.must("irm", "name", "create", "wild");
