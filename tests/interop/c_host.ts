@@ -215,6 +215,16 @@ export class CHost implements AsyncDisposable {
     }
   }
 
+  /**
+   * Creates a name whose security files are looked for at their places: the prototype's `irm name create` leaves the path
+   * of `enc.conf` to what the memory held (spec 40 §13), a name that a binding makes has it.
+   */
+  async createSecureName(name: string): Promise<void> {
+    for (const verb of ["bind", "unbind"]) {
+      await this.must("irm", verb, "program", "operf", "name", name);
+    }
+  }
+
   /** Starts an oping server (the host's own, or `argv`) that serves `name`, registered in `layer`. */
   async serve(
     name: string,
