@@ -206,6 +206,8 @@ export class SeqListener implements Disposable {
   }
 }
 
+/** Requests and replies take turns, so one is seldom alone. */
+const BRISK = { read: true, brisk: true } as const;
 /** Bytes of the shared receive buffer: longer packets are refused whatever the caller allows. */
 const SCRATCH_BYTES = 1 << 20;
 let scratch: Uint8Array<ArrayBuffer> | undefined;
@@ -407,7 +409,7 @@ export class SeqSocket implements Disposable {
         signal?.removeEventListener("abort", onAbort);
         settle();
       };
-      const watch = EventSource.get().watch(this.fd.raw, { read: true }, () => {
+      const watch = EventSource.get().watch(this.fd.raw, BRISK, () => {
         const r = this.tryRecv(maxBytes);
         if (typeof r !== "number") return end(() => resolve(r));
         if (r === -Errno.EAGAIN) return;
@@ -426,7 +428,7 @@ export class SeqSocket implements Disposable {
   /** Calls back once when a packet or the end is there to be received. */
   onReadable(call: () => void): void {
     this.#watch?.close();
-    this.#watch = EventSource.get().watch(this.fd.raw, { read: true }, () => {
+    this.#watch = EventSource.get().watch(this.fd.raw, BRISK, () => {
       this.#watch?.close();
       this.#watch = undefined;
       call();

@@ -226,6 +226,30 @@ Deno.test({
   },
 });
 
+socketTest(
+  "EventSource waits in place between brisk events, and runs meanwhile what the event loop has",
+  async (l, path) => {
+    using a = SeqSocket.connect(path);
+    using b = l.accept()!;
+    let turns = 0;
+    const ticking = setInterval(() => turns += 1, 1);
+    const echo = async () => {
+      for (let m = await b.recv(); m !== null; m = await b.recv()) b.sendSync(m);
+    };
+    const echoed = echo();
+    for (let n = 0; turns < 3 || n < 200; n++) {
+      a.sendSync(bytes(n & 0xff));
+      // A promise that takes turns of its own is not forgotten in a wait.
+      if (n % 50 === 0) await new Promise((done) => setTimeout(done, 0));
+      assertEquals(await a.recv(), bytes(n & 0xff));
+    }
+    clearInterval(ticking);
+    a.close();
+    await echoed;
+    await EventSource.get().idle();
+  },
+);
+
 Deno.test({
   name: "EventSource.watch() does not call back before it has returned, modify() changes interest",
   sanitizeResources: false,
