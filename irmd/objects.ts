@@ -172,7 +172,7 @@ export class Objects {
         const name = rbuffName(this.#instance, pid, flowId);
         const [mode, owner] = flowUid === 0 ? [MODE_SHARED, this.#shared] : [MODE_PRIVATE];
         this.#made(name, flowUid, RbuffLayout.BYTES, () => {
-          Rbuff.create(this.#instance, pid, flowId, mode, owner).close();
+          Rbuff.make(this.#instance, pid, flowId, mode, owner);
           if (flowUid !== 0) give(name, flowUid, this.gidOf(flowUid));
         });
         made += 1;

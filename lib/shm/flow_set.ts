@@ -16,6 +16,7 @@ import { FLOW_IDS_MAX, FQUEUES_MAX, RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs, sleepNs } from "../sys/clock.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond, COND_BYTES } from "../sys/cond.ts";
+import { SysError } from "../sys/ffi.ts";
 import { Mutex } from "../sys/mutex.ts";
 import { assertLayout, FlowSetLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
@@ -81,6 +82,18 @@ export class FlowSetShm implements Disposable {
     // Any user may lengthen or cut the set of an IPCP; that is no reason to refuse it to others.
     object.lengthen(L.BYTES);
     return new FlowSetShm(object.map(L.BYTES));
+  }
+
+  /** Whether it still is, whole, what a process of `pid` has: not what an earlier one left. */
+  isOf(instance: Instance, pid: number): boolean {
+    try {
+      using object = ShmObject.open(flowSetName(instance, pid));
+      const { ino, size } = object.stat();
+      return ino === this.#mapping.ino && size >= L.BYTES;
+    } catch (e) {
+      if (!(e instanceof SysError)) throw e;
+      return false;
+    }
   }
 
   /** Removes the name. Returns 0 or a negative errno. */

@@ -17,6 +17,7 @@ import { RBUFF_SLOTS } from "../limits.ts";
 import { monotonicNs } from "../sys/clock.ts";
 import { type Mapping, ShmObject } from "../sys/mman.ts";
 import { Cond } from "../sys/cond.ts";
+import { SysError } from "../sys/ffi.ts";
 import { Mutex } from "../sys/mutex.ts";
 import { Acl, assertLayout, RbuffLayout as L } from "./layout.ts";
 import type { Owner } from "./pool.ts";
@@ -35,6 +36,9 @@ const PACKET_MAX = ACL + 1;
 const WAIT_SLICE_NS = 20e6;
 /** Wake-ups for nothing in a row that are believed; a few are those of changed rights. */
 const HOLLOW_MAX = 32;
+
+/** An empty ring behind its slots, as the first that this thread made: the others are copies of it. */
+let emptyTail: Uint8Array<ArrayBuffer> | undefined;
 
 /** Name of the rbuff that `pid` reads on a flow. */
 export function rbuffName(instance: Instance, pid: number, flowId: number): string {
@@ -80,6 +84,28 @@ export class Rbuff implements Disposable {
       ShmObject.unlink(name);
       throw e;
     }
+  }
+
+  /** Creates an empty rbuff for others, without mapping it where that can be spared. Throws `SysError`. */
+  static make(
+    instance: Instance,
+    pid: number,
+    flowId: number,
+    mode: number,
+    owner?: Owner,
+  ): void {
+    if (emptyTail === undefined) {
+      using first = Rbuff.create(instance, pid, flowId, mode, owner);
+      emptyTail = new Uint8Array(first.#mapping.buffer.slice(L.HEAD, L.BYTES));
+      return;
+    }
+    const name = rbuffName(instance, pid, flowId);
+    // Its memory is zeros.
+    using object = ShmObject.create(name, L.BYTES, mode, owner);
+    const put = object.pwrite(emptyTail, emptyTail.length, L.HEAD);
+    if (put === emptyTail.length) return;
+    ShmObject.unlink(name);
+    throw new SysError(put < 0 ? -put : Errno.EIO, "pwrite", name);
   }
 
   /** Opens an rbuff; one that was cut short is made whole. Throws `SysError`: ENOENT, EACCES, ENOSPC. */

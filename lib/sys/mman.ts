@@ -80,6 +80,8 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** Where glibc keeps the objects. */
 const SHM_DIR = "/dev/shm";
+/** What an object is made with: nobody gets in before its owner and mode are set. */
+const MODE_FIRST = 0o600;
 /** How often the way is cleared for an object before its name is given up. */
 const TAKES_MAX = 16;
 
@@ -109,7 +111,12 @@ export class Mapping implements Disposable {
   readonly #guard: number;
 
   /** @param ino of the object with that name */
-  constructor(pointer: MemRef, readonly bytes: number, readonly name: string, ino: number) {
+  constructor(
+    pointer: MemRef,
+    readonly bytes: number,
+    readonly name: string,
+    readonly ino: number,
+  ) {
     this.#pointer = pointer;
     this.#guard = guard(pointer, bytes, SHM_DIR + name, ino);
     this.buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
@@ -162,6 +169,8 @@ export class ShmObject implements Disposable {
   /** Descriptors of this class that are open in this thread. */
   static live = 0;
   #fd: number;
+  /** What {@linkcode stat} said: an open object stays the same. */
+  #ino: number | undefined;
 
   private constructor(fd: number, readonly name: string) {
     this.#fd = fd;
@@ -180,8 +189,7 @@ export class ShmObject implements Disposable {
     owner?: { uid: number; gid: number },
   ): ShmObject {
     const s = sys();
-    // Mode 0600 first: nobody gets in before the final owner and mode are set.
-    const fd = s.shm_open(cstr(name), O_RDWR | O_CREAT | O_EXCL, 0o600);
+    const fd = s.shm_open(cstr(name), O_RDWR | O_CREAT | O_EXCL, MODE_FIRST);
     if (fd < 0) throw new SysError(errno(), "shm_open", name);
     const object = new ShmObject(fd, name);
     try {
@@ -190,7 +198,9 @@ export class ShmObject implements Disposable {
       if (owner !== undefined && s.fchown(fd, owner.uid, owner.gid) !== 0) {
         throw new SysError(errno(), "fchown", name);
       }
-      if (s.fchmod(fd, mode) !== 0) throw new SysError(errno(), "fchmod", name);
+      if (mode !== MODE_FIRST && s.fchmod(fd, mode) !== 0) {
+        throw new SysError(errno(), "fchmod", name);
+      }
     } catch (e) {
       object.close();
       ShmObject.unlink(name);
@@ -253,7 +263,7 @@ export class ShmObject implements Disposable {
     const st = new DataView(new ArrayBuffer(STAT_BYTES));
     if (sys().fstat(this.#fd, st.buffer) !== 0) throw new SysError(errno(), "fstat", this.name);
     return {
-      ino: Number(st.getBigUint64(STAT_INO, true)),
+      ino: this.#ino = Number(st.getBigUint64(STAT_INO, true)),
       size: Number(st.getBigInt64(STAT_SIZE, true)),
       mode: st.getUint32(STAT_MODE, true) & 0o7777,
       uid: st.getUint32(STAT_UID, true),
@@ -287,7 +297,7 @@ export class ShmObject implements Disposable {
     if (at === null || Deno.UnsafePointer.value(at) === 0xffffffffffffffffn) {
       throw new SysError(errno(), "mmap", this.name);
     }
-    return new Mapping(at, bytes, this.name, this.stat().ino);
+    return new Mapping(at, bytes, this.name, this.#ino ?? this.stat().ino);
   }
 
   /** Reads at most `n` bytes at `offset`. Returns the number read (short at the end) or a negative errno. */

@@ -309,6 +309,29 @@ Deno.test("a set's lock that libc calls lost for ever is an ordinary lock to us"
   });
 });
 
+Deno.test("Rbuff.make() makes what Rbuff.create() does, each time", () => {
+  withShm((instance, defer) => {
+    const content = (flowId: number) => {
+      using object = ShmObject.open(rbuffName(instance, 1, flowId));
+      const { size, mode } = object.stat();
+      const into = new Uint8Array(size);
+      assertEquals(object.pread(into, size, 0), size);
+      return { mode, into };
+    };
+    const created = Rbuff.create(instance, 1, 1, 0o640);
+    defer(() => created.close());
+    for (const id of [2, 3, 4]) {
+      Rbuff.make(instance, 1, id, 0o640);
+      assertEquals(content(id), content(1));
+      assertThrows(() => Rbuff.make(instance, 1, id, 0o640), SysError, "EEXIST");
+    }
+    const made = Rbuff.open(instance, 1, 4);
+    defer(() => made.close());
+    assertEquals(made.write(256), 0);
+    assertEquals(made.read(), 256);
+  });
+});
+
 Deno.test("objects have the modes and sizes asked for, and others are refused", () => {
   withShm((instance, defer) => {
     const r = Rbuff.create(instance, 1, 2, 0o600);
