@@ -16,7 +16,6 @@ import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem, readPem } from "./pem.ts";
-import { withReason } from "./reason.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
 import { lookAtDirs, othersMayWrite } from "./writable.ts";
 
@@ -248,7 +247,8 @@ export class SecurityFiles {
   }
 
   #refuse(level: "warn" | "error", path: string, name: string, reason: string): FileRefusal {
-    this.log[level](withReason(`Failed to load ${path} for ${name}.`, reason));
+    this.log[level](`Failed to load ${path} for ${name}.`);
+    this.log.info(`${path}: ${reason}.`);
     return { path, reason };
   }
 

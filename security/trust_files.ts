@@ -8,7 +8,6 @@ import { dirname } from "@std/path";
 import type { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { readPem } from "./pem.ts";
-import { withReason } from "./reason.ts";
 import { TrustStore } from "./trust.ts";
 import { othersMayWrite, othersMayWriteDirs } from "./writable.ts";
 
@@ -67,7 +66,7 @@ export class TrustFiles {
         ? this.#loadDirectory(dir, revoked, true)
         : this.#loadDirectory(dir, certificates, false);
       if (reason !== undefined) {
-        this.log.error(withReason(failed, reason));
+        this.log.error(failed);
         this.#store = undefined;
         this.#stamp = stamp;
         return this.#failure = reason;
@@ -151,7 +150,7 @@ export class TrustFiles {
       try {
         const s = Deno.statSync(path);
         if (!s.isFile) {
-          log.error(`${path} is not a regular file.`);
+          log.dbg(`${path} is not a regular file.`);
           return `${path} is not a regular file`;
         }
         const open = othersMayWrite(path, s);
@@ -173,7 +172,7 @@ export class TrustFiles {
         found = "it cannot be read";
       }
       if (typeof found === "string") {
-        log.error(withReason(`Failed to load certificate from ${path}.`, found));
+        log.error(`Failed to load certificate from ${path}.`);
         return `${path}: ${found} (take other files out of ${dir})`;
       }
       into.push(...found);

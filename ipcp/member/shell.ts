@@ -14,7 +14,6 @@ import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { describe } from "../data/long_packets.ts";
 import { Mail, Mailbox } from "../data/mailbox.ts";
-import type { MemberStart } from "../data/member_worker.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { Lingering } from "../lingering.ts";
@@ -26,7 +25,7 @@ import { Connections } from "./connections.ts";
 import type { Connection, ConnectionEffect } from "./effects.ts";
 import { HeldFlows } from "./held_flows.ts";
 import { leastOf, lessHead } from "./limits.ts";
-import { LowerFlows, MESSAGE_BYTES_MAX } from "./lower_flows.ts";
+import { LowerFlows, type LowerProcess, MESSAGE_BYTES_MAX } from "./lower_flows.ts";
 
 /** Maximum packet lifetime in a layer, ms (spec 60 §2, spec 50 §16). */
 export const MPL_MS = 100;
@@ -74,6 +73,12 @@ export interface MemberLayer {
   readonly plane: DataPlane;
   readonly held: HeldFlows;
   readonly mailbox: Mailbox;
+}
+
+/** What a data worker gets from here, beside what its type gives it. */
+export interface MemberStart {
+  readonly process: LowerProcess;
+  readonly mailbox: SharedArrayBuffer;
 }
 
 export class MemberShell {

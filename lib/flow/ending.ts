@@ -4,6 +4,7 @@
  */
 
 import { Errno } from "../errno.ts";
+import { hurry } from "../hurry.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, monotonicUs } from "../sys/clock.ts";
 import { pidAlive } from "../sys/process.ts";
@@ -12,6 +13,7 @@ import type { FlowEvents } from "./events.ts";
 import type { FrctDriver } from "./frct_driver.ts";
 import { giveBack, giveBackSync } from "./grant.ts";
 import type { DeallocOptions } from "./options.ts";
+import { farewellMs } from "./process_parts.ts";
 import { ROOM_PAUSE_FIRST_MS, ROOM_PAUSE_MAX_MS } from "./turns.ts";
 import { deadlineNs } from "./wait.ts";
 
@@ -103,7 +105,7 @@ export class Ending {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
       this.#onHurry = () => {
-        timer ??= setTimeout(resolve, core.process.hurried ? 0 : HURRY_MS);
+        timer ??= setTimeout(resolve, hurry.aborted ? 0 : HURRY_MS);
       };
     });
     if (this.#hurried) this.#onHurry();
@@ -184,7 +186,7 @@ export class Ending {
   }
 
   /** Ends the flow at once, without lingering or waiting for the peer. */
-  abandon(limitMs = this.core.process.farewellMs): void {
+  abandon(limitMs = farewellMs()): void {
     const { frct, over } = this.core;
     if (over) return;
     if (frct !== null) {

@@ -9,15 +9,25 @@ import { Acl, FlowEvent } from "../shm/layout.ts";
 import { Rbuff } from "../shm/rbuff.ts";
 import { SysError } from "../sys/ffi.ts";
 
-/** Flow sets of peers, one mapping a peer pid, closed with its last user. */
+/** Sets of peers without a flow that stay mapped, for the next flow to the same peer. */
+const IDLE_MAX = 4;
+
+/** Flow sets of peers, one mapping a peer pid. */
 export class PeerSets {
   readonly #sets = new Map<number, { set: FlowSetShm; users: number }>();
+  /** Peers without a flow whose sets are mapped, oldest first. */
+  readonly #idle = new Set<number>();
 
   constructor(private readonly instance: Instance) {}
 
   /** The set of a process. Throws `SysError` when it isn't there. */
   take(pid: number): FlowSetShm {
     let entry = this.#sets.get(pid);
+    if (this.#idle.delete(pid) && !entry!.set.isOf(this.instance, pid)) {
+      // Another process has got the pid.
+      this.#close(pid);
+      entry = undefined;
+    }
     if (entry === undefined) {
       entry = { set: FlowSetShm.open(this.instance, pid), users: 0 };
       this.#sets.set(pid, entry);
@@ -29,8 +39,22 @@ export class PeerSets {
   give(pid: number): void {
     const entry = this.#sets.get(pid);
     if (entry === undefined || --entry.users > 0) return;
+    this.#idle.add(pid);
+    if (this.#idle.size <= IDLE_MAX) return;
+    const [oldest] = this.#idle;
+    this.#idle.delete(oldest!);
+    this.#close(oldest!);
+  }
+
+  #close(pid: number): void {
+    this.#sets.get(pid)?.set.close();
     this.#sets.delete(pid);
-    entry.set.close();
+  }
+
+  /** Unmaps what no flow uses. */
+  close(): void {
+    for (const pid of this.#idle) this.#close(pid);
+    this.#idle.clear();
   }
 }
 
