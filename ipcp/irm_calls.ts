@@ -87,10 +87,10 @@ export class IrmCalls {
     return result < 0 ? reasonOf(new OuroError(result, "Cannot report", error)) : undefined;
   }
 
-  /** Why the IPCP reaches nothing at the moment, for the list; undefined when it does. Told in order. */
-  status(type: number, name: string, cutOff: string | undefined): Promise<void> {
+  /** What users should know of the IPCP at the moment, for the list; undefined for nothing. Told in order. */
+  status(type: number, name: string, line: string | undefined): Promise<void> {
     const ipcpInfo = { type, name, pid: this.#pid, state: IpcpState.OPERATIONAL };
-    const error = cutOff === undefined ? {} : { error: { stage: "", process: "", cause: cutOff } };
+    const error = line === undefined ? {} : { error: { stage: "", process: "", cause: line } };
     this.#told = this.#told.then(() => {
       return this.#call({ code: IrmCode.IPCP_STATUS, ipcpInfo, ...error }).then(() => {});
     });

@@ -42,6 +42,7 @@ import { openPidfd } from "../lib/sys/process.ts";
 import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
 import { infoComponent } from "./rib.ts";
+import { Standing } from "./standing.ts";
 import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
 import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
@@ -112,6 +113,7 @@ export class IpcpProcess {
     const room = long ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
     this.#irm = new IrmCalls(instance, Deno.pid, room);
     const words = new Uint32Array(1);
+    const standing = new Standing((line) => void this.#irm.status(Type[typeName], name, line));
     this.#type = make({
       instance,
       pid: Deno.pid,
@@ -119,6 +121,7 @@ export class IpcpProcess {
       log,
       irm: this.#irm,
       life: this.#life,
+      standing,
       nowUs: () => performance.now() * 1000,
       random: () => crypto.getRandomValues(words)[0]!,
       confine: () => confinement.thread(),
@@ -129,6 +132,7 @@ export class IpcpProcess {
     });
     this.#rib.add(() => [
       infoComponent(() => ({ type: typeName, state: this.#life.state, layer: this.#layer })),
+      ...standing.rib(),
       ...(this.#type.rib?.() ?? []),
     ]);
   }

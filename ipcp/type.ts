@@ -12,6 +12,7 @@ import type { QosSpec } from "../lib/qos.ts";
 import type { RibComponent } from "../lib/rib/tree.ts";
 import type { FlowOrder, Verdict } from "./machine.ts";
 import type { IrmCalls } from "./irm_calls.ts";
+import type { Standing } from "./standing.ts";
 import type { Lifecycle, TypeName } from "./state.ts";
 
 /** A failed operation: negative number and one line that says what to do. */
@@ -30,6 +31,8 @@ export interface IpcpContext {
   readonly log: Logger;
   readonly irm: IrmCalls;
   readonly life: Lifecycle;
+  /** What users should know of it while it is in a layer. */
+  readonly standing: Standing;
   /** Monotonic clock, µs. */
   nowUs(): number;
   /** A uniform random 32-bit number. */

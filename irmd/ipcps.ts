@@ -169,7 +169,7 @@ export class Ipcps {
   status({ ipcpInfo, error }: Having<"ipcpInfo">): Outcome {
     const ipcp = this.d.registry.ipcps.get(ipcpInfo.pid);
     if (ipcp === undefined) return unknownIpcp("status", ipcpInfo.pid);
-    ipcp.plan.cutOff = error?.cause ?? "";
+    ipcp.plan.standing = error?.cause ?? "";
     return ok();
   }
 
@@ -348,7 +348,7 @@ export class Ipcps {
     // One that ends well was told to, by whoever may signal it.
     if (this.#unwanted.delete(ipcp.pid) || code === 0 || ipcp.state < IpcpState.BOOT) return;
     const { plan } = ipcp;
-    plan.cutOff = "";
+    plan.standing = "";
     plan.bound = [...boundTo];
     plan.missing = [...plan.connections];
     this.#again(plan, code > 128 ? `killed by signal ${code - 128}` : `ended with status ${code}`);

@@ -264,7 +264,7 @@ export function listIpcps(d: Daemon, ipcps: Ipcps, msg: IrmMsg): Outcome {
 /** What only our clients ask for. */
 function more(msg: IrmMsg, state: number, plan: IpcpPlan): Partial<IpcpListEntry> {
   if (((msg.opts ?? 0) & LIST_LONG) === 0) return {};
-  const note = plan.note === "" ? plan.cutOff : plan.note;
+  const note = plan.note === "" ? plan.standing : plan.note;
   return {
     state,
     ...(note === "" ? {} : { note }),

@@ -15,6 +15,7 @@ import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
 import { type LinkChange, parseLinks } from "../../lib/wire/rtnetlink.ts";
 import type { WorkerSpec } from "../data/plane.ts";
+import type { PacketBytes } from "../standing.ts";
 import { SharedDevice } from "./data/device.ts";
 import type { EthLink } from "./data/framing.ts";
 import { type EthSettings, ethSettings, layerMtu } from "./config.ts";
@@ -75,9 +76,10 @@ export class EthIpcp extends ShimIpcp {
   #mac: Uint8Array = new Uint8Array(6);
   /** The MAC by which peers know flows that are open, when it is ours no more and they have not been told. */
   #left: Uint8Array | undefined;
-  /** Longest payload that the data path has room for, and what the device carries now, bytes. */
+  /** Longest payload that the data path has room for, and what the device carries now and carried at first, bytes. */
   #roomBytes = SLOT_PAYLOAD_BYTES_MAX;
   #payloadMax = 0;
+  #payloadFirst = 0;
   #up = true;
 
   constructor(
@@ -142,6 +144,8 @@ export class EthIpcp extends ShimIpcp {
     );
     if (failure !== undefined) return failure;
     this.#socket = socket;
+    this.#payloadFirst = this.#payloadMax;
+    this.context.standing.setPackets(this.#packets());
     this.#watchLink();
     this.context.log.dbg(`Using device ${settings.dev}, MTU ${mtu}.`);
     return { ...conf.layerInfo };
@@ -284,9 +288,13 @@ export class EthIpcp extends ShimIpcp {
     if (mac.every((byte, i) => byte === this.#left![i])) this.#left = undefined;
     this.#setDevice(mac, layerMtu(dev, mtu, this.#dix));
     if (this.#payloadMax === before) return;
-    this.carries(this.#payloadMax);
+    this.carries(this.#packets());
     const { log } = this.context;
     log.info(`MTU of ${dev} is ${mtu}: packets of flows may have ${this.#payloadMax} bytes now.`);
+  }
+
+  #packets(): PacketBytes {
+    return { now: this.#payloadMax, full: this.#payloadFirst };
   }
 
   #setLink(up: boolean): void {

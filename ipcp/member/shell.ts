@@ -81,6 +81,13 @@ export interface MemberStart {
   readonly mailbox: SharedArrayBuffer;
 }
 
+/** A Data Transfer flow: what the layer below carries on it, now and when it began, and how much of that is ours. */
+interface Below {
+  readonly limits: SduLimits;
+  readonly first: SduLimits;
+  readonly headBytes: number;
+}
+
 export class MemberShell {
   readonly #context: IpcpContext;
   readonly #type: MemberType;
@@ -94,8 +101,8 @@ export class MemberShell {
   #layer: MemberLayer | undefined;
   /** The layer that an enrollment brought. */
   #enrolled: LayerInfo | undefined;
-  /** What the layers below carry on each Data Transfer flow, and how much of it is ours. */
-  readonly #below = new Map<number, { readonly limits: SduLimits; readonly headBytes: number }>();
+  /** Data Transfer flows by descriptor. */
+  readonly #below = new Map<number, Below>();
   /** What the processes above were told that the layer carries, bytes. */
   #carries: number | undefined;
   #mailed = false;
@@ -333,7 +340,7 @@ export class MemberShell {
       this.onGone(flow, shared.cause);
       return false;
     }
-    this.#below.set(flow, { limits, headBytes });
+    this.#below.set(flow, { limits, first: limits, headBytes });
     this.#tellSize();
     const { info: flowInfo, cipher } = shared;
     const bytes = encodeIrmMsg({
@@ -361,10 +368,20 @@ export class MemberShell {
     this.#tellSize();
   }
 
+  /** What they carried of it when they began. */
+  #fullBytes(): number | undefined {
+    return leastOf([...this.#below.values()].map((b) => lessHead(b.first, b.headBytes)))
+      .sduBytesMax;
+  }
+
   /** Flows above that are open hear what the layer carries now, since new ones are told at their beginning. */
   #tellSize(): void {
     const { sduBytesMax } = this.limits();
     const before = this.#carries;
+    const full = this.#fullBytes();
+    this.#context.standing.setPackets(
+      sduBytesMax === undefined || full === undefined ? undefined : { now: sduBytesMax, full },
+    );
     if (sduBytesMax === undefined || sduBytesMax === before) return;
     this.#carries = sduBytesMax;
     this.#layer?.plane.setPacketBytesMax(sduBytesMax);
@@ -463,6 +480,7 @@ export class MemberShell {
     this.#enrolled = undefined;
     this.#below.clear();
     this.#carries = undefined;
+    this.#context.standing.setPackets(undefined);
     this.#connections = this.#noConnections();
     this.#lingering = new Lingering();
     this.#machines = this.#driven();

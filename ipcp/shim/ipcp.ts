@@ -13,7 +13,8 @@ import { Counter } from "../data/table.ts";
 import { FlowShell } from "../flow_shell.ts";
 import type { FlowOrder, Verdict } from "../machine.ts";
 import { Registrations } from "../registrations.ts";
-import { Type, type TypeName } from "../state.ts";
+import type { PacketBytes } from "../standing.ts";
+import type { TypeName } from "../state.ts";
 import type { Failure, IpcpContext, IpcpType } from "../type.ts";
 import type { Addr } from "./name_cache.ts";
 import type { ShimConfig, ShimOnly, ShimPeer } from "./effects.ts";
@@ -122,8 +123,7 @@ export abstract class ShimIpcp implements IpcpType {
         void this.#resolve(layer, e.hash);
         return;
       case "reach":
-        void this.context.irm.status(Type[this.type], this.context.name, e.cutOff);
-        return;
+        return this.context.standing.setCutOff(e.cutOff);
       case "traffic": {
         const traffic = plane.table.traffic(e.flowId);
         return layer.shell.feed((nowUs) => layer.machine.traffic(nowUs, e.flowId, traffic));
@@ -155,9 +155,10 @@ export abstract class ShimIpcp implements IpcpType {
     layer?.shell.feed(() => layer.machine.endFlows());
   }
 
-  /** The lower layer carries packets of flows up to `bytes` now. */
-  protected carries(bytes: number): void {
-    this.#plane?.setPacketBytesMax(bytes);
+  /** The lower layer carries packets of flows up to `now` bytes now. */
+  protected carries(packets: PacketBytes): void {
+    this.#plane?.setPacketBytesMax(packets.now);
+    this.context.standing.setPackets(packets);
   }
 
   /** The socket is another one now: workers that wait for it have to look. */

@@ -94,6 +94,7 @@ export class UnicastIpcp implements IpcpType {
       left: () => {
         this.#layer = undefined;
         this.#left.length = 0;
+        this.#context.standing.setPolicies([]);
         this.#sinceSec.clear();
       },
       pump: () => this.#pumpNode(),
@@ -137,10 +138,10 @@ export class UnicastIpcp implements IpcpType {
   }
 
   #onPolicyLeft(line: string): void {
-    const { log, irm, name } = this.#context;
+    const { log, standing } = this.#context;
     log.error(line);
     this.#left.push(line);
-    void irm.status(TypeNumber.UNICAST, name, this.#left.join(" "));
+    standing.setPolicies([...this.#left]);
   }
 
   /**

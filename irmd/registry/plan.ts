@@ -46,8 +46,8 @@ export class IpcpPlan {
   note = "";
   /** Files in the place of shipped policies, as it says itself; "" for none. */
   policies = "";
-  /** Why it reaches nothing at the moment, as it says itself; "" when it does. */
-  cutOff = "";
+  /** What users should know of it at the moment, as it says itself; "" for nothing. */
+  standing = "";
   /** Until it is destroyed; then no step of it is tried again, not even one that was at work. */
   wanted = true;
 

@@ -176,12 +176,19 @@ Deno.test({
       const fresh = await connect(left, right, "data", "deep");
       await probe(fresh[0], fresh[1], 596 - headBytes, "new");
       assert(a.irmd!.out.includes("Packets of flows may have"), a.irmd!.out);
+      const told = async () => (await a.run(["irm", "ipcp", "list"])).err;
+      const now = [596, 596 - headBytes].map((bytes) => `packets of flows may have ${bytes} bytes`);
+      await until("the list says so", async () => {
+        const err = await told();
+        return now.every((line) => err.includes(line));
+      });
       await mtu(1500);
       await until(
         "flows hear of that",
         () => [flat, ...layered].every((flow) => flow.messageBytesMax > 596),
       );
       await probe(layered[0], layered[1], 1496 - headBytes, "as before");
+      await until("the list says so", async () => !(await told()).includes("packets of flows"));
     }, 1500);
   },
 });

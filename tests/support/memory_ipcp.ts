@@ -5,6 +5,7 @@
 
 import { assertEquals } from "@std/assert";
 import { type Arrival, IrmCalls } from "../../ipcp/irm_calls.ts";
+import { Standing } from "../../ipcp/standing.ts";
 import { Lifecycle } from "../../ipcp/state.ts";
 import { DATA_QUEUE, ORDERS_FLOW } from "../../ipcp/data/table.ts";
 import type { IpcpContext } from "../../ipcp/type.ts";
@@ -83,6 +84,8 @@ const REFUSED: Arrival = { result: -Errno.ENAME, cause: "nobody", flowId: -1, pi
 export class MemoryContext implements IpcpContext {
   readonly irm: MemoryIrm;
   readonly life = new Lifecycle();
+  /** What it says to the IRMd; of which type it is does not matter here. */
+  readonly standing = new Standing((line) => void this.irm.status(0, this.name, line));
   /** The clock; undefined: the machine's. */
   us: number | undefined = 1e6;
   /** Lines of the log, with their level. */

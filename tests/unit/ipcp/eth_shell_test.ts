@@ -239,13 +239,13 @@ shellTest(
       kernel.set("va", down);
       assertEquals(app.events(), [[3, FlowEvent.DOWN]]);
       const told = w.irm.said("status");
-      assertEquals(told, [[IpcpType.ETH_DIX, "i", "device va is down"]]);
+      assertEquals(told, [[0, "i", "device va is down"]]);
       const refused = await ipcp.query(SRV);
       assertStringIncludes(JSON.stringify(refused), "device va is down");
       assertEquals(socket.frames(), []);
       kernel.set("va", UP);
       assertEquals(app.events(), [[3, FlowEvent.UP]]);
-      assertEquals(w.irm.said("status"), [[IpcpType.ETH_DIX, "i", undefined]]);
+      assertEquals(w.irm.said("status"), [[0, "i", undefined]]);
     }
     assertEquals(w.lines.filter((line) => line === "II Device va is down.").length, 2);
     await w.crew.doing(ipcp.stop());
@@ -375,6 +375,11 @@ shellTest(
       kernel.set("va", { ...UP, mtu });
       assertEquals(flow.tx.packetBytesMax(), mtu - 4);
     }
+    const shown = (bytes: number) => `packets of flows may have ${bytes} bytes now, not 1496`;
+    const told = w.irm.said("status").map(([, , line]) => line);
+    assertEquals(told, [shown(896), shown(1396), undefined]);
+    const [packets] = w.context.standing.rib();
+    assertEquals(packets!.read("bytes")!.values, { now: 8996, full: 1496 });
     await w.crew.doing(ipcp.stop());
   },
 );
@@ -385,7 +390,7 @@ shellTest("eth: a bootstrap on a device that is down, and where nobody can watch
   kernel.deaf = true;
   assertEquals(await ipcp.bootstrap(DIX), LAYER);
   assert(w.lines.some((line) => line.startsWith("WW Cannot watch va: ")));
-  assertEquals(w.irm.said("status"), [[IpcpType.ETH_DIX, "i", "device va is down"]]);
+  assertEquals(w.irm.said("status"), [[0, "i", "device va is down"]]);
   // There is room for what it had at the beginning.
   const link = w.crew.workers[0]!.init!.extra as EthLink;
   assertEquals([link.payloadMax, deviceOf(w).payloadMax], [20_000, 19_996]);

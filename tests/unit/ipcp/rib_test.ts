@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { infoComponent } from "../../../ipcp/rib.ts";
+import { Standing } from "../../../ipcp/standing.ts";
 import type { StateName, TypeName } from "../../../ipcp/state.ts";
 import { Values } from "../../../ipcp/unicast/dht/values.ts";
 import { unicastComponents, type UnicastState } from "../../../ipcp/unicast/rib.ts";
@@ -184,4 +185,30 @@ Deno.test("every file that is listed can be read, every other name is none, ever
     }
   }
   assertEquals(rib.list("none"), undefined);
+});
+
+Deno.test("what users should know of an IPCP is told when it changes: policies, reach, the size of packets", () => {
+  const told: (string | undefined)[] = [];
+  const standing = new Standing((line) => told.push(line));
+  const said = () => told.splice(0);
+  standing.setPackets({ now: 1496, full: 1496 });
+  assertEquals([said(), standing.rib().length], [[], 1]);
+  standing.setPackets({ now: 596, full: 1496 });
+  standing.setPackets({ now: 596, full: 1496 });
+  assertEquals(said(), ["packets of flows may have 596 bytes now, not 1496"]);
+  assertEquals(standing.rib()[0]!.read("bytes"), {
+    values: { now: 596, full: 1496 },
+    text: "596\n1496\n",
+  });
+  standing.setCutOff("device va is down");
+  standing.setPackets(undefined);
+  standing.setPolicies(["Policy routing failed."]);
+  standing.setCutOff(undefined);
+  assertEquals(said(), [
+    "device va is down; packets of flows may have 596 bytes now, not 1496",
+    "device va is down",
+    "Policy routing failed.; device va is down",
+    "Policy routing failed.",
+  ]);
+  assertEquals(standing.rib(), []);
 });

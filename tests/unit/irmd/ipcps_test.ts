@@ -241,7 +241,7 @@ Deno.test("an IPCP that crashes is made again: joined, connected, bound and regi
       error: { stage: "s", process: "p", cause: "the cable is out" },
     });
     const { plan } = m.d.registry.ipcps.get(first)!;
-    assertEquals(plan.cutOff, "the cable is out");
+    assertEquals(plan.standing, "the cable is out");
     await m.admin.enroll({ code: IrmCode.IRM_ENROLL_IPCP, pid: first, dst: "d" });
     const to = { code: IrmCode.IRM_CONNECT_IPCP, pid: first, dst: "d", comp: COMP_MANAGEMENT };
     await m.admin.connect(to, true);
@@ -250,7 +250,7 @@ Deno.test("an IPCP that crashes is made again: joined, connected, bound and regi
     m.d.registry.bindProcess(first, "other");
     m.calls();
     m.ends(first, 139);
-    assertEquals([plan.note, plan.cutOff], ["killed by signal 11", ""]);
+    assertEquals([plan.note, plan.standing], ["killed by signal 11", ""]);
     assertEquals(m.admin.waiting(), [plan]);
     assertStringIncludes(refusalOf(await m.create("u"))[1], "it is being restarted");
     await m.pass(RESTART_FIRST_MS - 1);
