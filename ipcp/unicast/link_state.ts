@@ -100,7 +100,7 @@ export class LinkStateRouting {
   /** The highest number of each link of ours, the last said last; longer than others remember the link. */
   readonly #numbers = new Map<number, number>();
   readonly #out = new Fifo<RoutingEffect>();
-  /** Updates that wait to be passed on; the note of a link is the number of its last one, from 1. */
+  /** Updates that wait to be passed on; the note of a link is the number of its last one, from 1, which may be over. */
   readonly #pending = new PendingUpdates();
   readonly #holdUs: number;
   #passOnAtUs = Infinity;
@@ -198,12 +198,12 @@ export class LinkStateRouting {
 
   /** Tell everybody of a link of ours, or that it is gone. */
   #announce(nowUs: number, dst: number, withdrawn: boolean): void {
-    const slot = this.#links.find(this.self, dst);
-    if (withdrawn && (slot < 0 || this.#links.isWithdrawn(slot))) return;
+    const known = this.#links.find(this.self, dst);
+    if (withdrawn && (known < 0 || this.#links.isWithdrawn(known))) return;
     const seqno = (this.#numbers.get(dst) ?? -1) + 1;
     this.#remember(dst, seqno);
     const update = { src: this.self, dst, seqno, withdrawn };
-    this.#store(nowUs, update, slot);
+    this.#store(nowUs, update, known, this.#slotOf(update, known));
     this.#flood(this.#encoded(update), undefined);
   }
 
@@ -220,12 +220,18 @@ export class LinkStateRouting {
     }
   }
 
-  /** Put a link in the database, in its slot if it has one, and in the graph. Whether anything changed but numbers. */
-  #store(nowUs: number, { src, dst, seqno, withdrawn }: Update, slot: number): boolean {
-    const was = slot >= 0 && !this.#links.isWithdrawn(slot);
-    this.#links.set(slot >= 0 ? slot : this.#links.insert(src, dst), seqno, nowUs, withdrawn);
+  /** The slot of a link, `known` or, if that is -1, a new one. */
+  #slotOf({ src, dst }: Update, known: number): number {
+    return known >= 0 ? known : this.#links.insert(src, dst);
+  }
+
+  /** Put a link in its slot of the database, which may not have been known, and in the graph. Whether anything changed but numbers. */
+  #store(nowUs: number, u: Update, known: number, slot: number): boolean {
+    const { src, dst, seqno, withdrawn } = u;
+    const was = known >= 0 && !this.#links.isWithdrawn(known);
+    this.#links.set(slot, seqno, nowUs, withdrawn);
     if (this.#ageAtUs === Infinity) this.#look(nowUs);
-    if (was === !withdrawn) return slot < 0;
+    if (was === !withdrawn) return known < 0;
     if (withdrawn) this.#graph.remove(src, dst);
     else this.#graph.add(src, dst);
     this.#changed(nowUs);
@@ -252,41 +258,38 @@ export class LinkStateRouting {
   // Passing on.
 
   /** Pass an update on: what changes something at once, but {@linkcode SPACE_US} apart; what renews later. */
-  #pass(nowUs: number, u: Update, bytes: Uint8Array, changed: boolean, from?: Neighbour): void {
+  #pass(
+    nowUs: number,
+    u: Update,
+    slot: number,
+    bytes: Uint8Array,
+    changed: boolean,
+    from?: Neighbour,
+  ): void {
+    const links = this.#links;
+    this.#pending.overtake(links.note(slot) - 1, u);
     if (changed && nowUs - this.#passedUs >= SPACE_US) {
       this.#passedUs = nowUs;
       return this.#flood(bytes.slice(), from);
     }
-    const i = this.#pending.add(u.src, u.dst, u.seqno, from?.addr ?? 0, from?.bit ?? 0);
-    this.#links.setNote(this.#links.find(u.src, u.dst), i + 1);
+    links.setNote(slot, this.#pending.add(u, from?.addr ?? 0, from?.bit ?? 0) + 1);
     const atUs = nowUs + (changed ? SPACE_US : this.#holdUs);
     if (atUs < this.#passOnAtUs) this.#passOnAtUs = atUs;
   }
 
   #passOn(nowUs: number): void {
     const pending = this.#pending;
-    const links = this.#links;
     const neighbours = [...this.#neighbours.values()];
     // Room for all of them at once: one by one, the allocation costs more than all else that is done for an update.
     const room = new Uint8Array(pending.size * LENGTH);
     this.#passOnAtUs = Infinity;
     this.#passedUs = nowUs;
     for (let i = 0; i < pending.size; i++) {
-      const src = pending.src(i);
-      const dst = pending.dst(i);
-      const seqno = pending.seqno(i);
-      const slot = links.find(src, dst);
-      if (slot < 0 || links.note(slot) !== i + 1) continue;
-      links.setNote(slot, 0);
-      // What changed meanwhile was passed on already.
-      if (links.seqno(slot) !== seqno) continue;
+      if (pending.isOvertaken(i)) continue;
       let bytes: Uint8Array | undefined;
       for (const n of neighbours) {
         if (pending.has(i, n.addr, n.bit)) continue;
-        bytes ??= this.#encoded(
-          { src, dst, seqno, withdrawn: links.isWithdrawn(slot) },
-          room.subarray(i * LENGTH, (i + 1) * LENGTH),
-        );
+        bytes ??= this.#encoded(pending.get(i), room.subarray(i * LENGTH, (i + 1) * LENGTH));
         this.#send(n, bytes);
       }
     }
@@ -306,8 +309,8 @@ export class LinkStateRouting {
     }
     this.counters.received += 1;
     if (u.src === this.self) return this.#defend(nowUs, u);
-    const slot = this.#links.find(u.src, u.dst);
-    if (slot < 0) {
+    const known = this.#links.find(u.src, u.dst);
+    if (known < 0) {
       const full = this.#links.size >= LINKS_MAX ||
         this.#links.countOf(u.src) >= LINKS_PER_SOURCE_MAX;
       // A withdrawal of what is not known has nothing to take away, but its number is worth keeping.
@@ -316,16 +319,17 @@ export class LinkStateRouting {
         return;
       }
     } else {
-      const known = this.#links.seqno(slot);
-      if (u.seqno <= known || u.seqno > known + JUMP_MAX) {
+      const last = this.#links.seqno(known);
+      if (u.seqno <= last || u.seqno > last + JUMP_MAX) {
         this.counters.old += 1;
         if (from !== undefined) {
-          this.#pending.alsoHas(this.#links.note(slot) - 1, u.seqno, from.bit);
+          this.#pending.alsoHas(this.#links.note(known) - 1, u, from.bit);
         }
         return;
       }
     }
-    this.#pass(nowUs, u, bytes, this.#store(nowUs, u, slot), from);
+    const slot = this.#slotOf(u, known);
+    this.#pass(nowUs, u, slot, bytes, this.#store(nowUs, u, known, slot), from);
   }
 
   /**

@@ -5,7 +5,14 @@
  * Neighbours are told apart by a bit each; those beyond the 32nd have none, and are known as senders by address only.
  */
 
+import type { LinkState } from "../../lib/wire/link_state.ts";
+
 const CAPACITY_FIRST = 16;
+
+const LIVE = 0;
+const WITHDRAWN = 1;
+/** A later one of the same link was passed on or waits. */
+const OVERTAKEN = 2;
 
 export class PendingUpdates {
   #size = 0;
@@ -15,6 +22,7 @@ export class PendingUpdates {
   /** Address of the neighbour that it came from, and bits of all that have it. */
   #from = new Uint32Array(CAPACITY_FIRST);
   #has = new Uint32Array(CAPACITY_FIRST);
+  #state = new Uint8Array(CAPACITY_FIRST);
 
   /** How many wait. */
   get size(): number {
@@ -22,7 +30,7 @@ export class PendingUpdates {
   }
 
   /** One more: its number, from 0. */
-  add(src: number, dst: number, seqno: number, from: number, bit: number): number {
+  add({ src, dst, seqno, withdrawn }: LinkState, from: number, bit: number): number {
     if (this.#size === this.#src.length) this.#grow();
     const i = this.#size++;
     this.#src[i] = src;
@@ -30,6 +38,7 @@ export class PendingUpdates {
     this.#seqno[i] = seqno;
     this.#from[i] = from;
     this.#has[i] = bit;
+    this.#state[i] = withdrawn ? WITHDRAWN : LIVE;
     return i;
   }
 
@@ -47,21 +56,34 @@ export class PendingUpdates {
     const seqno = new Float64Array(n);
     seqno.set(this.#seqno);
     this.#seqno = seqno;
+    const state = new Uint8Array(n);
+    state.set(this.#state);
+    this.#state = state;
   }
 
-  src(i: number): number {
-    return this.#src[i]!;
+  /** Number `i`. */
+  get(i: number): LinkState {
+    const withdrawn = this.#state[i] === WITHDRAWN;
+    return { src: this.#src[i]!, dst: this.#dst[i]!, seqno: this.#seqno[i]!, withdrawn };
   }
-  dst(i: number): number {
-    return this.#dst[i]!;
-  }
-  seqno(i: number): number {
-    return this.#seqno[i]!;
+  /** Whether a later one of the same link came. */
+  isOvertaken(i: number): boolean {
+    return this.#state[i] === OVERTAKEN;
   }
 
-  /** The neighbour with `bit` sent the same: if it is number `i` still. */
-  alsoHas(i: number, seqno: number, bit: number): void {
-    if (i >= 0 && i < this.#size && this.#seqno[i] === seqno) this.#has[i]! |= bit;
+  /** Whether number `i` is of this link: numbers that somebody kept may be of a time before {@linkcode clear}. */
+  #isOf(i: number, src: number, dst: number): boolean {
+    return i >= 0 && i < this.#size && this.#src[i] === src && this.#dst[i] === dst;
+  }
+
+  /** The neighbour with `bit` sent the same as number `i`, if that is what it sent. */
+  alsoHas(i: number, { src, dst, seqno }: LinkState, bit: number): void {
+    if (this.#isOf(i, src, dst) && this.#seqno[i] === seqno) this.#has[i]! |= bit;
+  }
+
+  /** Another one of the link of number `i` came, if that is its link. */
+  overtake(i: number, { src, dst }: LinkState): void {
+    if (this.#isOf(i, src, dst)) this.#state[i] = OVERTAKEN;
   }
 
   /** Whether a neighbour has it. */
@@ -78,5 +100,6 @@ export class PendingUpdates {
     this.#seqno = new Float64Array(CAPACITY_FIRST);
     this.#from = new Uint32Array(CAPACITY_FIRST);
     this.#has = new Uint32Array(CAPACITY_FIRST);
+    this.#state = new Uint8Array(CAPACITY_FIRST);
   }
 }

@@ -51,16 +51,23 @@ Deno.test("LinkTable holds what a map holds, whatever comes and goes", () => {
 
 Deno.test("PendingUpdates knows who has an update: the sender, and others by their bits", () => {
   const pending = new PendingUpdates();
-  for (let i = 0; i < 100; i++) assertEquals(pending.add(i + 1, 7, i, 1000 + i, 1 << (i % 31)), i);
-  assertEquals([pending.src(40), pending.dst(40), pending.seqno(40)], [41, 7, 40]);
+  const update = (i: number) => ({ src: i + 1, dst: 7, seqno: i, withdrawn: i % 2 === 1 });
+  for (let i = 0; i < 100; i++) assertEquals(pending.add(update(i), 1000 + i, 1 << (i % 31)), i);
+  for (let i = 0; i < 100; i++) assertEquals(pending.get(i), update(i));
   assert(pending.has(40, 1040, 0), "the sender has it, even without a bit");
   assert(!pending.has(40, 1041, 1 << 20));
-  pending.alsoHas(40, 39, 1 << 20);
-  assert(!pending.has(40, 1041, 1 << 20), "an older number is another update");
-  pending.alsoHas(40, 40, 1 << 20);
+  pending.alsoHas(40, { ...update(40), seqno: 39 }, 1 << 20);
+  pending.alsoHas(40, { ...update(40), dst: 8 }, 1 << 20);
+  assert(!pending.has(40, 1041, 1 << 20), "an older number, or of another link, is another update");
+  pending.alsoHas(40, update(40), 1 << 20);
   assert(pending.has(40, 1041, 1 << 20));
-  pending.alsoHas(-1, 0, 1);
+  pending.alsoHas(-1, update(0), 1);
+  pending.overtake(-1, update(0));
+  pending.overtake(41, update(40));
+  assert(!pending.isOvertaken(41), "a number of another link");
+  pending.overtake(41, { ...update(41), seqno: 99 });
+  assert(pending.isOvertaken(41) && !pending.isOvertaken(40));
   pending.clear();
   assertEquals(pending.size, 0);
-  pending.alsoHas(40, 40, 1);
+  pending.alsoHas(40, update(40), 1);
 });
