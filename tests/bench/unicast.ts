@@ -1,15 +1,18 @@
 /**
  * The bench of unicast layers: round trips over eth-dix, over a unicast layer on it, over a second layer on that, and
- * through a chain of three, ours and the prototype's in the same run; how soon a name can be reached. Prints ratios and
- * goals; asserts nothing.
+ * through a chain of three, ours and the prototype's in the same run; what a relay costs; how soon a name can be reached.
+ * Prints ratios and goals; asserts nothing.
  *
- *     deno run -A tests/bench/unicast.ts [link] [chain] [soon]
+ *     deno run -A tests/bench/unicast.ts [link] [chain] [relay] [soon]
  *
  * Needs root for the namespaces and `OURO_PROTOTYPE` for its rows.
  */
 
+import process from "node:process";
+import { Counter, Order } from "../../ipcp/data/table.ts";
 import { canRunPrototype } from "../interop/c_host.ts";
 import { Chain } from "../support/mixed_chain.ts";
+import { withRelay } from "../support/relay.ts";
 import { line } from "./figures.ts";
 
 const PINGS = Deno.env.get("BENCH_PINGS") ?? "5000";
@@ -74,6 +77,42 @@ async function chainPart(): Promise<void> {
   }
 }
 
+/** Packets that wait when a relay looks. */
+const WAITING = 256;
+
+function cpuUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+/** µs of the processor for each of `packets` that a relay passes on; who fills and empties the rings is not counted. */
+function relayUs(packets: number): number {
+  let us = NaN;
+  withRelay((relay, m, left, right, packet) => {
+    let othersUs = 0;
+    const passed = () => m.counters[Counter.copies]!;
+    relay.between = () => {
+      const from = cpuUs();
+      while (right.rx.queued() > 0) right.app.pool.remove(right.rx.read());
+      right.app.events();
+      if (passed() >= packets) m.order(Order.stop, 0);
+      else if (left.tx.queued() === 0) { for (let k = 0; k < WAITING; k++) left.write(packet); }
+      othersUs += cpuUs() - from;
+    };
+    const from = cpuUs();
+    relay.run();
+    us = (cpuUs() - from - othersUs) / passed();
+  });
+  return us;
+}
+
+/** Ring to ring, in this process. */
+function relayPart(): void {
+  const us = Math.min(...[1, 2, 3, 4].map(() => relayUs(100_000)));
+  const cost = `${us.toFixed(2)} µs of CPU each (goal: 500000/s)`;
+  line("a relay of 64 B, ring to ring", `${Math.round(1e6 / us)} packets/s`, cost);
+}
+
 /** How soon a chain of five is whole after the last connect, and a new name can be reached from its other end. */
 async function soonPart(): Promise<void> {
   await using chain = await Chain.make(["ouro", "ouro", "ouro", "ouro", "ouro"]);
@@ -90,10 +129,11 @@ async function soonPart(): Promise<void> {
   line("a name known at its other end after reg", `${reached.toFixed(0)} ms`, "(goal: 1000)");
 }
 
-const parts = Deno.args.length > 0 ? Deno.args : ["link", "chain", "soon"];
+const parts = Deno.args.length > 0 ? Deno.args : ["link", "chain", "relay", "soon"];
 for (const part of parts) {
   if (part === "link") await linkPart();
   else if (part === "chain") await chainPart();
+  else if (part === "relay") relayPart();
   else if (part === "soon") await soonPart();
   else throw new Error(`Cannot bench ${part}: there is no such part`);
 }

@@ -2,8 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { QUEUED_MAX } from "../../../../ipcp/data/port.ts";
-import { Counter } from "../../../../ipcp/data/table.ts";
+import { Counter, Order } from "../../../../ipcp/data/table.ts";
+import { FLAT_LAYOUT } from "../../../../lib/wire/dt_pci.ts";
 import { used } from "../../../support/ipcp_memory.ts";
+import { withRelay } from "../../../support/relay.ts";
 import { assertFair, move, withFlows } from "../../../support/unicast_path.ts";
 
 /** More packets than wait for one reader. */
@@ -24,4 +26,19 @@ Deno.test("W8: a process that does not read loses packets, and the flows of othe
 
 Deno.test("five hundred flows beside a greedy one: each gets its packets through", () => {
   assertFair(500);
+});
+
+Deno.test("a relay passes blocks on in order without a copy: only hops and mark of the header change", () => {
+  withRelay((relay, m, left, right, packet) => {
+    const offs = Array.from({ length: 100 }, () => left.write(packet));
+    m.order(Order.stop, 0);
+    relay.run();
+    const passed = packet.slice();
+    passed[FLAT_LAYOUT.ttlAt]! -= 1;
+    for (const [k, off] of offs.entries()) {
+      passed[FLAT_LAYOUT.ecnAt] = k >> 4;
+      assertEquals(right.read(), { bytes: passed, off });
+    }
+    assertEquals([right.read(), used(left.app.pool)], [undefined, 0]);
+  });
 });
