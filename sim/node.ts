@@ -30,6 +30,8 @@ import type { Link } from "./link.ts";
 import type { Prng } from "./prng.ts";
 
 const EMPTY = new Uint8Array(0);
+/** Room for packets that is made at once. */
+const ROOM_BYTES = 8192;
 
 /** Congestion avoidance by what packets met. */
 export const MB_ECN: Congestion = { flow: (nowNs) => new MbEcn(nowNs), mark };
@@ -112,6 +114,9 @@ export class SimNode {
   #nextFlow = 1;
   #nextToken = 1;
   #timerUs = Infinity;
+  /** Room for packets, and how much of it is taken. */
+  #rooms = EMPTY;
+  #roomUsed = 0;
 
   constructor(
     number: number,
@@ -286,10 +291,22 @@ export class SimNode {
     if (!f.route(dst, 0, eidHi, eidLo)) return void this.counters.unroutable++;
     const link = this.#links.get(f.out);
     if (link === undefined) return void this.counters.unroutable++;
-    const packet = new Uint8Array(f.layout.headerBytes + payload.length);
+    const packet = this.#room(f.layout.headerBytes + payload.length);
     packet.set(payload, f.layout.headerBytes);
     f.head(packet, 0, link.queued);
     link.send(packet);
+  }
+
+  /** Room for a packet, from what is made for many at once: one by one, that costs more than all that is done with it. */
+  #room(bytes: number): Uint8Array {
+    const at = this.#roomUsed;
+    if (at + bytes > this.#rooms.length) {
+      this.#rooms = new Uint8Array(Math.max(ROOM_BYTES, bytes));
+      this.#roomUsed = bytes;
+      return this.#rooms.subarray(0, bytes);
+    }
+    this.#roomUsed += bytes;
+    return this.#rooms.subarray(at, at + bytes);
   }
 
   // Applications.
@@ -356,15 +373,19 @@ export class SimNode {
     return [...this.#links.keys()];
   }
 
-  /** A packet of an application: µs that it must wait before the next one (its policy paces it). */
+  /** A packet of an application, whose bytes stay its own: µs that it must wait before the next one (its policy paces it). */
   send(flowId: number, payload: Uint8Array): number {
     const flow = this.#flows.get(flowId);
     if (flow?.published === undefined || !this.alive) return -1;
     const waitNs = flow.congestion.onSend(this.#queue.nowUs * 1000, payload.length);
     const { peer, remoteEid } = flow.published;
-    const go = () => this.#transfer(peer, remoteEid.hi, remoteEid.lo, payload);
-    if (waitNs > 0) this.#queue.at(this.#queue.nowUs + waitNs / 1000, go);
-    else go();
+    if (waitNs <= 0) {
+      this.#transfer(peer, remoteEid.hi, remoteEid.lo, payload);
+      return 0;
+    }
+    const later = payload.slice();
+    const go = () => this.#transfer(peer, remoteEid.hi, remoteEid.lo, later);
+    this.#queue.at(this.#queue.nowUs + waitNs / 1000, go);
     return waitNs / 1000;
   }
 

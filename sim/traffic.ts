@@ -19,6 +19,17 @@ export function nameHash(n: number, bytes = 32): Uint8Array {
   return Uint8Array.from({ length: bytes }, () => random.below(256));
 }
 
+function u32(b: Uint8Array, at: number): number {
+  return ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0;
+}
+
+function putU32(b: Uint8Array, at: number, n: number): void {
+  b[at] = n >>> 24;
+  b[at + 1] = n >>> 16;
+  b[at + 2] = n >>> 8;
+  b[at + 3] = n;
+}
+
 /** One end of a call. */
 export interface End {
   readonly node: SimNode;
@@ -57,6 +68,8 @@ export class Traffic {
   /** Names by hash. */
   readonly #byHash = new Map<string, number>();
   #nextTag = 1;
+  /** The packet that was sent last: a new one each time costs more than all that is done with it. */
+  #packet = new Uint8Array(HEAD_BYTES);
 
   constructor(layer: LayerSim) {
     this.#layer = layer;
@@ -110,9 +123,7 @@ export class Traffic {
     node.onAccepted = ({ flowId, hash, data }) => {
       const name = this.#byHash.get(hash.join());
       if (name === undefined) return this.#wrong(`node ${node.number} asked for a strange name`);
-      const call = data.length === 4
-        ? this.#byTag.get(new DataView(data.slice().buffer).getUint32(0))
-        : undefined;
+      const call = data.length === 4 ? this.#byTag.get(u32(data, 0)) : undefined;
       if (call === undefined) return; // A request that none of us made: a forged one.
       if (call.name !== name) this.#wrong(`call ${call.tag} to name ${call.name} came for ${name}`);
       const server = { node, flowId, sent: 0, got: new Set<number>() };
@@ -134,9 +145,8 @@ export class Traffic {
     end.node.onData(end.flowId, (bytes) => {
       if (bytes.length === 0) return; // A keepalive.
       if (bytes.length < HEAD_BYTES) return this.#wrong(`call ${call.tag}: ${bytes.length} bytes`);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      const tag = view.getUint32(0);
-      const number = view.getUint32(5);
+      const tag = u32(bytes, 0);
+      const number = u32(bytes, 5);
       if (tag !== call.tag || bytes[4] !== direction) {
         return this.#wrong(`call ${call.tag} got packet ${number} of call ${tag}`);
       }
@@ -165,7 +175,7 @@ export class Traffic {
     this.calls.push(call);
     this.#byTag.set(tag, call);
     const data = new Uint8Array(4);
-    new DataView(data.buffer).setUint32(0, tag);
+    putU32(data, 0, tag);
     const settled = (flowId: number) => {
       call.result = flowId;
       call.state = flowId < 0 ? "failed" : "open";
@@ -184,11 +194,12 @@ export class Traffic {
   send(call: Call, from: 0 | 1, bytes = HEAD_BYTES): number {
     const end = from === 0 ? call.client : this.serverOf(call);
     if (end === undefined || call.state !== "open") return -1;
-    const packet = new Uint8Array(Math.max(bytes, HEAD_BYTES));
-    const view = new DataView(packet.buffer);
-    view.setUint32(0, call.tag);
+    const length = Math.max(bytes, HEAD_BYTES);
+    if (this.#packet.length !== length) this.#packet = new Uint8Array(length);
+    const packet = this.#packet;
+    putU32(packet, 0, call.tag);
     packet[4] = from;
-    view.setUint32(5, end.sent++);
+    putU32(packet, 5, end.sent++);
     return end.node.send(end.flowId, packet);
   }
 

@@ -110,18 +110,16 @@ export class UnicastNode {
     for (;;) {
       const ready = this.#out.shift();
       if (ready !== undefined) return ready;
+      const routed = this.routing.poll();
+      if (routed?.kind === "routes") this.#onRoutes(routed.routes);
+      if (routed !== undefined) return routed;
       if (!this.#pump()) return undefined;
     }
   }
 
-  /** Move what the parts want between them and outwards; false if they want nothing. */
+  /** Move what the parts other than routing want between them and outwards; false if they want nothing. */
   #pump(): boolean {
     let moved = false;
-    for (let e = this.routing.poll(); e !== undefined; e = this.routing.poll()) {
-      moved = true;
-      this.#out.push(e);
-      if (e.kind === "routes") this.#onRoutes(e.routes);
-    }
     for (let e = this.directory.poll(); e !== undefined; e = this.directory.poll()) {
       moved = true;
       if (e.kind === "send") this.#send(e.dst, EID_DIRECTORY, e.bytes);

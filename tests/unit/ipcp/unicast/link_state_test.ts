@@ -103,3 +103,23 @@ Deno.test("a number far ahead is not believed, and none silences a link for ever
   assertEquals(sent(drain(a)), ["A>B"]);
   assertEquals(a.links().map((l) => l.seqno), [1]);
 });
+
+Deno.test("in a large layer links are renewed less often, and before anybody takes them for gone", () => {
+  const times = { updateUs: 15e6, timeoutUs: 60e6 };
+  for (const [links, gapUs] of [[100, 15e6], [1100, 24e6]] as const) {
+    const a = new LinkStateRouting(A, "simple", times, 0);
+    a.managementUp(0, B, 1);
+    a.transferUp(0, B, 1);
+    const said: number[] = [];
+    for (let now = 0; now < 200e6; now += 0.1e6) {
+      // The neighbour tells of many links, a little more often than it must.
+      if (now % 10e6 === 0) {
+        for (let i = 0; i < links; i++) a.onPacket(now, 1, update(0x1000 + i, C, 1 + now / 10e6));
+      }
+      while (a.deadlineUs() <= now) a.onTimer(now);
+      if (sent(drain(a)).includes("A>B")) said.push(now);
+    }
+    const gaps = said.slice(3).map((now, i) => Math.round((now - said[i + 2]!) / 1e6) * 1e6);
+    assert(gaps.length >= 4 && gaps.every((gap) => gap === gapUs), `${links} links: ${gaps}`);
+  }
+});
