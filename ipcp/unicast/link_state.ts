@@ -29,7 +29,10 @@ import type { RoutingPolicy } from "./settings.ts";
 
 /** How long a change waits for others of its batch, µs. */
 export const SETTLE_US = 10_000;
-/** How long what only renews a link waits for others before it is passed on: a part of the period, at most so much, µs. */
+/**
+ * How long what only renews a link waits for others before it is passed on: a part of the period, at most so much, µs, and
+ * up to half more or less, each time anew: nodes that pass on at the same time tell each other what both have.
+ */
 export const HOLD_US = 100_000;
 const HOLD_PART = 1 / 64;
 /** Shortest time between two times that changes are passed on, µs: when many come, they go together. */
@@ -112,6 +115,8 @@ export class LinkStateRouting {
   readonly #pending = new PendingUpdates();
   readonly #holdUs: number;
   #passOnAtUs = Infinity;
+  /** Pseudo-random, of 32 bits: by how much the next wait differs. */
+  #differs: number;
   /** When something was passed on at once, µs. */
   #passedUs = -Infinity;
   #routes: Map<number, number[]> = new Map();
@@ -127,7 +132,8 @@ export class LinkStateRouting {
     this.#times = times;
     this.#holdUs = Math.min(HOLD_US, times.updateUs * HOLD_PART);
     // Addresses are random: nodes that start together do not renew together.
-    this.#updateAtUs = nowUs + times.updateUs * ((Math.imul(self, 0x9e3779b1) >>> 0) / 2 ** 32);
+    this.#differs = Math.imul(self, 0x9e3779b1) >>> 0;
+    this.#updateAtUs = nowUs + times.updateUs * this.#differs / 2 ** 32;
   }
 
   /** The next thing to do, oldest first. */
@@ -281,7 +287,7 @@ export class LinkStateRouting {
       return this.#flood(bytes.slice(), from);
     }
     links.setNote(slot, this.#pending.add(u, from?.addr ?? 0, from?.bit ?? 0) + 1);
-    const atUs = nowUs + (changed ? SPACE_US : this.#holdUs);
+    const atUs = nowUs + (changed ? SPACE_US : this.#holdUs * (0.5 + this.#differs / 2 ** 32));
     if (atUs < this.#passOnAtUs) this.#passOnAtUs = atUs;
   }
 
@@ -292,6 +298,7 @@ export class LinkStateRouting {
     const room = new Uint8Array(pending.size * LENGTH);
     this.#passOnAtUs = Infinity;
     this.#passedUs = nowUs;
+    this.#differs = (Math.imul(this.#differs, 1664525) + 1013904223) >>> 0;
     for (let i = 0; i < pending.size; i++) {
       if (pending.isOvertaken(i)) continue;
       let bytes: Uint8Array | undefined;
