@@ -101,7 +101,9 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
       ...(ipcp.note === undefined ? {} : { note: ipcp.note }),
     }));
     ctx.print(JSON.stringify(wanted, null, 2) + "\n");
-    return 0;
+    if (wanted.length > 0 || parsed.pairs.length === 0) return 0;
+    ctx.complain("Failed to list IPCPs: none matches");
+    return 1;
   }
   if (ipcps.length === 0) {
     ctx.print("No IPCPs in system.\n\n");

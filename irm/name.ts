@@ -289,19 +289,24 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
   const shown = names.filter(({ name }) =>
     filter === undefined || name.startsWith(filter) || name !== "" && filter.startsWith(name)
   );
+  let code = 0;
+  if (filter !== undefined && shown.length === 0) {
+    ctx.complain(`Failed to list names: no name begins with "${printable(filter)}"`);
+    code = 1;
+  }
   const policy = (polLb: number): string => LB_POLICIES[polLb] ?? "UNKNOWN";
   if (ctx.json) {
     const document = shown.map(({ name, polLb }) => ({ name, lb: policy(polLb) }));
     ctx.print(JSON.stringify(document, null, 2) + "\n");
-    return 0;
+    return code;
   }
   if (names.length === 0) {
     ctx.print("No names in system.\n\n");
-    return 0;
+    return code;
   }
   ctx.print(table(
     [{ head: "name", width: 50 }, { head: "load-balance policy", width: 20 }],
     shown.map(({ name, polLb }) => [name, policy(polLb)]),
   ));
-  return 0;
+  return code;
 }

@@ -74,6 +74,28 @@ Deno.test("name list shows names that begin with the filter, and those it begins
   assertEquals(got.map((n: { name: string }) => n.name).sort(), ["web", "web.api"]);
 });
 
+Deno.test("a list whose filter matches nothing says so and exits 1, one without filter does not", async () => {
+  const admin = await withIpcps();
+  for (
+    const words of [
+      ["name", "list", "list", "x"],
+      ["name", "list", "list", "x", "--json"],
+      ["ipcp", "list", "--json", "name", "x*"],
+      ["ipcp", "list", "--json", "type", "udp4"],
+    ]
+  ) {
+    const got = await irm(words, admin);
+    assertEquals(got.code, 1, words.join(" "));
+    assertMatch(got.err, /^Failed to list (names|IPCPs): [^\n]+\n$/);
+    if (words.includes("--json")) assertEquals(JSON.parse(got.out), []);
+  }
+  for (const words of [["name", "list"], ["ipcp", "list"]]) {
+    for (const json of [[], ["--json"]]) {
+      assertEquals((await irm([...words, ...json], new FakeAdmin())).code, 0);
+    }
+  }
+});
+
 Deno.test("name create carries all six paths", async () => {
   const admin = new FakeAdmin();
   const paths = ["senc", "scrt", "skey", "cenc", "ccrt", "ckey"];
