@@ -45,6 +45,9 @@ export function choose(callName: string, args: readonly string[]): Choice {
   if (word === undefined) return { kind: "nothing" };
   const named = wordsOf(word);
   if (named !== undefined) return command(named, rest);
+  if (Object.hasOwn(OWN_WORDS, word) && (rest[0] === "-h" || rest[0] === "--help")) {
+    return { kind: "help", words: [word] };
+  }
   switch (word) {
     case "-h":
     case "--help":
@@ -56,7 +59,7 @@ export function choose(callName: string, args: readonly string[]): Choice {
     case "--version":
       return { kind: "version", verbose: rest.includes("-v") || rest.includes("--verbose") };
     case "completion":
-      return { kind: "completion", shell: rest[0] };
+      return { kind: "completion", shell: rest.length === 1 ? rest[0] : undefined };
     case COMPLETE_WORD:
       return { kind: "complete", words: rest };
     case LINKS_WORD:
@@ -88,7 +91,7 @@ export function overview(): string {
     "",
     "Commands:",
     ...COMMANDS.map(({ name, summary }) => line([name, summary])),
-    ...Object.entries(OWN_WORDS).map(line),
+    ...Object.entries(OWN_WORDS).map(([name, { summary }]) => line([name, summary])),
     "",
     "Options:",
     line(["--help", "show this text"]),

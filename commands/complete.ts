@@ -3,7 +3,7 @@
  * about their words.
  */
 
-import type { Grammar, Option, Value } from "../lib/cli/manual.ts";
+import { type Grammar, oneOf, type Option, type Value } from "../lib/cli/manual.ts";
 import { wordsOf } from "./choose.ts";
 import { COMMANDS, findCommand, OWN_WORDS } from "./table.ts";
 
@@ -34,10 +34,15 @@ const ROOT: Grammar = {
 };
 
 function ownGrammar(word: string): Grammar {
-  const commands: Value = { kind: "words", words: COMMANDS.map(({ name }) => name) };
-  return word === "completion"
-    ? { operands: [{ kind: "words", words: SHELLS }] }
-    : { operands: [commands] };
+  const commands = COMMANDS.map(({ name }) => name);
+  switch (word) {
+    case "completion":
+      return { operands: [oneOf(SHELLS)] };
+    case "help":
+      return { operands: [oneOf([...commands, ...Object.keys(OWN_WORDS)])] };
+    default:
+      return { operands: [oneOf(commands)] };
+  }
 }
 
 /** Proposals for the last of the words; the first is the program. */

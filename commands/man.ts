@@ -141,6 +141,7 @@ function description(text: string): string[] {
     at++
   ) {
     const usage = lines[at]!.replace(/^Usage: /, "").trim();
+    if (at > 0) out.push(".br");
     out.push(`.B ${escaped(usage)}`);
   }
   out.push(".SH DESCRIPTION");

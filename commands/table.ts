@@ -138,11 +138,32 @@ export const COMMANDS: readonly Command[] = [
   },
 ];
 
-/** Words that the binary answers itself. */
-export const OWN_WORDS: Readonly<Record<string, string>> = {
-  help: "show the help of a command",
-  man: "print the manual page of a command, for man -l -",
-  completion: "print the completion script for bash, zsh or fish",
+/** Words that the binary answers itself: what they do in one line, and their help. */
+export const OWN_WORDS: Readonly<
+  Record<string, { readonly summary: string; readonly help: string }>
+> = {
+  help: {
+    summary: "show the help of a command",
+    help: `Usage: ouro help [COMMAND [WORD]...]
+Shows what a command does, or a part of it: ouro help irm ipcp list.
+`,
+  },
+  man: {
+    summary: "print the manual page of a command, for man -l -",
+    help: `Usage: ouro man [COMMAND]
+       ouro man --to DIR
+Prints a page of the manual, ouro(1) without a word: ouro man oping | man -l -.
+With --to all pages are written below DIR (man1, man8), and their files printed.
+`,
+  },
+  completion: {
+    summary: "print the completion script for bash, zsh or fish",
+    help: `Usage: ouro completion bash|zsh|fish
+Prints the script that completes command lines in a shell, for ouro and the links to it.
+scripts/install puts it where each shell looks for it; in a bash that runs:
+eval "$(ouro completion bash)".
+`,
+  },
 };
 
 /** The command of that name, if there is one. */

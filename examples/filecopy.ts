@@ -87,14 +87,16 @@ async function take(flow: Flow, directory: string): Promise<void> {
   const bar = new Progress(header.name, header.size);
   {
     using file = await Deno.open(partial, { write: true, create: true, truncate: true });
-    for (let left = header.size; left > 0;) {
-      const chunk = await f.read();
+    let left = header.size;
+    for await (const chunk of left > 0 ? f.readableBytes : []) {
       if (chunk.length > left) throw new Error("more bytes than announced");
       for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
       hash.update(chunk);
       left -= chunk.length;
       bar.add(chunk.length);
+      if (left === 0) break;
     }
+    if (left > 0) throw new Error("fewer bytes than announced");
   }
   const good = hash.digest("hex") === header.sha256;
   if (good) await Deno.rename(partial, path);

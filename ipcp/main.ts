@@ -57,6 +57,12 @@ async function makerOf(type: TypeName): Promise<(context: IpcpContext) => IpcpTy
 /** Run an IPCP until its IRMd ends it; the exit code. */
 export async function main(args: string[]): Promise<number> {
   const words = takePrefix(args);
+  if (words?.includes("--help")) {
+    const { MANUAL } = await import("./manual.ts");
+    const text = MANUAL.help(words.filter((word) => word !== "--help")) ?? MANUAL.help([])!;
+    stdout.offer(new TextEncoder().encode(text));
+    return 0;
+  }
   const [type = "TYPE", pidText, name, syslog] = words ?? [];
   const irmdPid = Number.parseInt(pidText ?? "", 10);
   if (!(irmdPid > 0) || name === undefined || words!.length > 4) {

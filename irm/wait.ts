@@ -10,7 +10,7 @@ import { NOT_ENROLLED, POLICY_STAGE } from "../lib/irm/messages.ts";
 import { parseSeconds, parseWhole } from "../lib/cli/numbers.ts";
 import { reasonOf } from "../lib/cli/reason.ts";
 import { type Context, printable, tell, unknownWord, usage } from "./context.ts";
-import { lastValue, parsePairs, whatIsMissing } from "./grammar.ts";
+import { lastValue, type Pair, parsePairs, whatIsMissing } from "./grammar.ts";
 
 /** Exit code when the time is over. */
 export const LATE = 2;
@@ -65,58 +65,65 @@ export function wrongSeconds(key: string, word: string | undefined): string {
   return `${key} takes seconds such as 30, or 500ms or 2m, not "${word}"`;
 }
 
+interface Wanted {
+  readonly wanted: string;
+  readonly timeoutS: number;
+  readonly pairs: readonly Pair<string>[];
+}
+
+/** What is waited for, or the exit code after a line that says what is wrong with the words. */
+function wanted(
+  ctx: Context,
+  args: readonly string[],
+  noun: "name" | "layer" | "ipcp",
+  placeholder: "NAME" | "LAYER",
+  more: readonly string[] = [],
+): Wanted | number {
+  const parsed = parsePairs(args, { keys: [noun, ...more, "timeout"] });
+  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, `wait ${noun}`, parsed.known);
+  const { pairs } = parsed;
+  const wanted = lastValue(pairs, noun);
+  if (parsed.kind === "missing" || wanted === undefined) {
+    return usage(ctx, "wait", whatIsMissing(parsed, [[noun, placeholder]]));
+  }
+  const timeout = lastValue(pairs, "timeout");
+  const timeoutS = secondsOf(timeout);
+  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
+  return { wanted, timeoutS, pairs };
+}
+
 /** `name NAME [timeout SECONDS]`: a flow can be asked for. */
 export async function name(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["name", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait name", parsed.known);
-  const wanted = lastValue(parsed.pairs, "name");
-  const timeout = lastValue(parsed.pairs, "timeout");
-  const timeoutS = secondsOf(timeout);
-  if (parsed.kind === "missing" || wanted === undefined) {
-    return usage(ctx, "wait", whatIsMissing(parsed, [["name", "NAME"]]));
-  }
-  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
-  return await waitUntil(ctx, `find name "${wanted}"`, timeoutS, async () => {
-    await ctx.admin.queryName(wanted);
+  const asked = wanted(ctx, args, "name", "NAME");
+  if (typeof asked === "number") return asked;
+  return await waitUntil(ctx, `find name "${asked.wanted}"`, asked.timeoutS, async () => {
+    await ctx.admin.queryName(asked.wanted);
     return undefined;
   });
 }
 
 /** `layer LAYER [members N] [timeout SECONDS]`: so many members can be reached from here, 2 when nothing is said. */
 export async function layer(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["layer", "members", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait layer", parsed.known);
-  const wanted = lastValue(parsed.pairs, "layer");
-  const members = parseWhole(lastValue(parsed.pairs, "members") ?? "2", 1, MEMBERS_MAX);
-  const timeout = lastValue(parsed.pairs, "timeout");
-  const timeoutS = secondsOf(timeout);
-  if (parsed.kind === "missing" || wanted === undefined) {
-    return usage(ctx, "wait", whatIsMissing(parsed, [["layer", "LAYER"]]));
-  }
-  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
+  const asked = wanted(ctx, args, "layer", "LAYER", ["members"]);
+  if (typeof asked === "number") return asked;
+  const members = parseWhole(lastValue(asked.pairs, "members") ?? "2", 1, MEMBERS_MAX);
   if (members === undefined) {
     return usage(ctx, "wait", `members is a number from 1 to ${MEMBERS_MAX}`);
   }
-  const what = `reach ${members} members of layer "${wanted}"`;
-  return await waitUntil(ctx, what, timeoutS, async () => {
-    const there = await ctx.admin.countMembers(wanted);
+  const what = `reach ${members} members of layer "${asked.wanted}"`;
+  return await waitUntil(ctx, what, asked.timeoutS, async () => {
+    const there = await ctx.admin.countMembers(asked.wanted);
     return there >= members ? undefined : `there are ${there}`;
   });
 }
 
 /** `ipcp NAME [timeout SECONDS]`: it is in a layer. */
 export async function ipcp(ctx: Context, args: readonly string[]): Promise<number> {
-  const parsed = parsePairs(args, { keys: ["ipcp", "timeout"] });
-  if (parsed.kind === "unknown") return unknownWord(ctx, parsed.word, "wait ipcp", parsed.known);
-  const wanted = lastValue(parsed.pairs, "ipcp");
-  const timeout = lastValue(parsed.pairs, "timeout");
-  const timeoutS = secondsOf(timeout);
-  if (parsed.kind === "missing" || wanted === undefined) {
-    return usage(ctx, "wait", whatIsMissing(parsed, [["ipcp", "NAME"]]));
-  }
-  if (timeoutS === undefined) return usage(ctx, "wait", wrongSeconds("timeout", timeout));
-  return await waitUntil(ctx, `find IPCP "${wanted}" in a layer`, timeoutS, async () => {
-    const found = (await ctx.admin.listIpcps()).filter((i) => i.name === wanted);
+  const asked = wanted(ctx, args, "ipcp", "NAME");
+  if (typeof asked === "number") return asked;
+  const what = `find IPCP "${asked.wanted}" in a layer`;
+  return await waitUntil(ctx, what, asked.timeoutS, async () => {
+    const found = (await ctx.admin.listIpcps()).filter((i) => i.name === asked.wanted);
     if (found.length === 0) return "there is no IPCP of that name (irm ipcp list)";
     return found.some((i) => i.layer !== NOT_ENROLLED) ? undefined : "it is in no layer yet";
   });

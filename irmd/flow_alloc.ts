@@ -9,6 +9,7 @@ import { nameHash } from "../lib/hash.ts";
 import { IpcpCode, IpcpType, timeoMs } from "../lib/irm/messages.ts";
 import { procStat } from "../lib/sys/process.ts";
 import { isOapFailure, type OapClientSession } from "../security/oap/mod.ts";
+import { withReason } from "../security/reason.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { type Answer, failed, invalid, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
@@ -150,7 +151,7 @@ async function complete(
   if (isOapFailure(done)) {
     giveUp(d, flow, pid);
     if (d.nowMs() >= q.endMs) return timedOut(dst);
-    d.log.error(`OAP completion failed for ${dst}.`);
+    d.log.error(withReason(`OAP completion failed for ${dst}.`, done.reason));
     return failed(-Errno.ECRYPT, "oap", done.reason);
   }
   logFlow(d, flow, `allocated ${how} for ${pid} to ${dst}`, [...done.said, ...flow.said]);
@@ -232,16 +233,14 @@ async function allocOver(d: Daemon, q: AllocRequest): Promise<Outcome> {
   if (end.kind === "failed") {
     if (by === "deadline") return timedOut(dst);
     if (by === "hang-up" || q.client.gone) return undefined;
-    d.log.warn(`Allocation rejected: ${dst} (${end.code}).`);
-    return end.code === -Errno.EPIPE
-      ? failed(-Errno.EPERM, "flow alloc", "the flow was removed")
-      : failed(
-        end.code,
-        "flow alloc",
-        end.why === undefined
-          ? refusedThere(end.code, dst)
-          : `the host of "${dst}" refused: ${end.why}`,
-      );
+    const removed = end.code === -Errno.EPIPE;
+    const cause = removed
+      ? "the flow was removed"
+      : end.why === undefined
+      ? refusedThere(end.code, dst)
+      : `the host of "${dst}" refused: ${end.why}`;
+    d.log.warn(withReason(`Allocation rejected: ${dst} (${end.code}).`, cause));
+    return failed(removed ? -Errno.EPERM : end.code, "flow alloc", cause);
   }
   return await complete(d, q, flow, oap, end.response, `over ${ipcp.layer}`);
 }

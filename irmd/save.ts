@@ -10,7 +10,7 @@ import {
   PolLb,
 } from "../lib/irm/messages.ts";
 import { printable } from "../lib/printable.ts";
-import { QOS, QOS_WORDS, qosNumbers, type QosSpec, type QosWord } from "../lib/qos.ts";
+import { QOS, QOS_WORDS, type QosSpec, type QosWord, sameQos } from "../lib/qos.ts";
 import { failed, ok, type Outcome } from "./answer.ts";
 import { parseConfig } from "./config.ts";
 import { componentsOf } from "./config/ipcps.ts";
@@ -222,8 +222,7 @@ function connectOf(plan: IpcpPlan, c: PlannedConnection, unsaved: string[]): Con
 }
 
 function wordOfQos(qos: QosSpec): QosWord | undefined {
-  const asked = canonical(qosNumbers(qos));
-  return QOS_WORDS.find((word) => canonical(qosNumbers(QOS[word])) === asked);
+  return QOS_WORDS.find((word) => sameQos(QOS[word], qos));
 }
 
 /** Bindings of processes end with them; what they have from their programs is saved there. */

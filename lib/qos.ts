@@ -36,6 +36,13 @@ export function qosNumbers(q: QosSpec): Record<keyof QosSpec, number> {
   return { ...q, bandwidth: Number(q.bandwidth) };
 }
 
+/** Whether two specs ask for the same. */
+export function sameQos(a: QosSpec, b: QosSpec): boolean {
+  return a.delay === b.delay && a.bandwidth === b.bandwidth && a.availability === b.availability &&
+    a.loss === b.loss && a.ber === b.ber && a.inOrder === b.inOrder && a.maxGap === b.maxGap &&
+    a.timeout === b.timeout;
+}
+
 function toJSON(this: QosSpec): Record<keyof QosSpec, number> {
   return qosNumbers(this);
 }

@@ -119,6 +119,9 @@ async function ping(options: ClientOptions): Promise<number> {
   if (process === undefined) return options.strictExit ? 2 : 1;
   onEndingSignal(() => stop());
   Deno.addSignalListener("SIGUSR1", () => report());
+  const { deadlineMs } = options;
+  const askedMs = performance.now();
+  const deadline = deadlineMs === undefined ? undefined : setTimeout(() => stop(), deadlineMs);
   let flow: Flow;
   try {
     flow = await Flow.alloc(process, options.name, {
@@ -127,14 +130,19 @@ async function ping(options: ClientOptions): Promise<number> {
       signal: abort.signal,
     });
   } catch (error) {
-    if (abort.signal.aborted) return 0;
-    if (!(error instanceof OuroError)) throw error;
-    const line = `Failed to allocate flow: ${reasonOf(error)}`;
-    if (!options.json) out.line(`Failed to allocate flow: ${error.code}.`);
+    let why = "stopped";
+    if (!abort.signal.aborted) {
+      if (!(error instanceof OuroError)) throw error;
+      if (!options.json) out.line(`Failed to allocate flow: ${error.code}.`);
+      why = reasonOf(error);
+    }
+    const line = `Failed to allocate flow: ${why}`;
     out.flush();
     complain(line);
     printFailure(options, line);
     return options.strictExit ? 2 : 1;
+  } finally {
+    clearTimeout(deadline);
   }
   if (options.size > flow.messageBytesMax) {
     const line = `Cannot send packets of ${tooLongText(options.size, flow.messageBytesMax)}`;
@@ -148,7 +156,10 @@ async function ping(options: ClientOptions): Promise<number> {
   // On stderr: scripts read the prototype's lines.
   if (about !== "" && !options.json && !options.quiet) complain(`Flow: ${about}.`);
   const client = new Client(
-    options,
+    // The time for the flow is a part of it.
+    deadlineMs === undefined
+      ? options
+      : { ...options, deadlineMs: Math.max(1, deadlineMs - (performance.now() - askedMs)) },
     flow,
     options.json ? new Output(stdout) : out,
     { monotonicNs, realtimeNs, turn },

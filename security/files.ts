@@ -16,6 +16,7 @@ import { sha256 } from "./digest.ts";
 import { ENC_NONE, type EncConf, EncConfError, parseEncConf } from "./enc_conf.ts";
 import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem, readPem } from "./pem.ts";
+import { withReason } from "./reason.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
 import { lookAtDirs, othersMayWrite } from "./writable.ts";
 
@@ -247,8 +248,7 @@ export class SecurityFiles {
   }
 
   #refuse(level: "warn" | "error", path: string, name: string, reason: string): FileRefusal {
-    this.log[level](`Failed to load ${path} for ${name}.`);
-    this.log.info(`${path}: ${reason}.`);
+    this.log[level](withReason(`Failed to load ${path} for ${name}.`, reason));
     return { path, reason };
   }
 

@@ -8,6 +8,7 @@ import { dirname } from "@std/path";
 import type { Logger } from "../lib/log.ts";
 import { PeerCertificate } from "./certificate.ts";
 import { readPem } from "./pem.ts";
+import { withReason } from "./reason.ts";
 import { TrustStore } from "./trust.ts";
 import { othersMayWrite, othersMayWriteDirs } from "./writable.ts";
 
@@ -66,7 +67,7 @@ export class TrustFiles {
         ? this.#loadDirectory(dir, revoked, true)
         : this.#loadDirectory(dir, certificates, false);
       if (reason !== undefined) {
-        this.log.error(failed);
+        this.log.error(withReason(failed, reason));
         this.#store = undefined;
         this.#stamp = stamp;
         return this.#failure = reason;
@@ -150,7 +151,7 @@ export class TrustFiles {
       try {
         const s = Deno.statSync(path);
         if (!s.isFile) {
-          log.dbg(`${path} is not a regular file.`);
+          log.error(`${path} is not a regular file.`);
           return `${path} is not a regular file`;
         }
         const open = othersMayWrite(path, s);
@@ -172,7 +173,7 @@ export class TrustFiles {
         found = "it cannot be read";
       }
       if (typeof found === "string") {
-        log.error(`Failed to load certificate from ${path}.`);
+        log.error(withReason(`Failed to load certificate from ${path}.`, found));
         return `${path}: ${found} (take other files out of ${dir})`;
       }
       into.push(...found);

@@ -16,6 +16,14 @@ import { oneOf } from "../lib/cli/manual.ts";
 import { isQosWord, QOS_WORDS } from "../lib/qos.ts";
 import type { OptionSpec } from "../lib/cli/options.ts";
 
+/** What a command line asks for when there is nothing to run: what is printed (stdout, stderr), and the exit code. */
+export interface Exit {
+  readonly kind: "exit";
+  readonly code: number;
+  readonly out: string;
+  readonly err?: string;
+}
+
 /** Times without unit below this were probably meant in seconds, ms. */
 const SHORT_MS = 100;
 

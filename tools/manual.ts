@@ -33,13 +33,14 @@ const COMMON = `  -q, --qos WORD            raw (default), best, video, voice, d
       --prefix DIR          Use the node that lives below DIR (or OURO_PREFIX)
 `;
 
-const STRICT: NonNullable<Manual["exits"]> = [
-  ["0", "the run was completed"],
-  ["1", "refused, failed, or cut short; with --strict-exit: nothing came back"],
-  ["2", "with --strict-exit: an error"],
-];
+type Exits = NonNullable<Manual["exits"]>;
 
-function manual(help: string, options: readonly Option[], exits = STRICT): Manual {
+const COMPLETED: Exits[number] = ["0", "completed, or ended by a signal or a deadline"];
+/** Of tools whose failures have the code that the prototype's have. */
+const FAILED: Exits[number] = ["255", "no flow, or it could not be used"];
+const REFUSED: Exits[number] = ["1", "the command line was refused, or there is no IRMd"];
+
+function manual(help: string, options: readonly Option[], exits: Exits): Manual {
   return {
     help: (words) => words.length === 0 ? help : undefined,
     grammar: { options },
@@ -62,6 +63,11 @@ Names: a server is reached by a name that it is bound to, for instance
   irm name create perf; irm bind program operf name perf; operf -l
 `,
   optionsOf(OPERF_OPTIONS),
+  [
+    COMPLETED,
+    ["1", "refused, no flow, cut short by an error, or nothing arrived"],
+    ["2", "with --strict-exit: no flow, or cut short by an error"],
+  ],
 );
 
 export const OECHO = manual(
@@ -72,6 +78,7 @@ ${SERVER}${PEER}${COMMON}
 The name is always oecho: irm name create oecho; irm bind program oecho name oecho
 `,
   optionsOf(OECHO_OPTIONS),
+  [["0", "the answer came; server: ended by a signal"], REFUSED, FAILED],
 );
 
 export const OCBR = manual(
@@ -81,6 +88,12 @@ ${SENDER}${SERVER}${PEER}${COMMON}
 A rate takes k, M, G.
 `,
   optionsOf(OCBR_OPTIONS),
+  [
+    COMPLETED,
+    ["1", "refused, cut short by an error, or nothing arrived"],
+    ["2", "with --strict-exit: cut short by an error"],
+    FAILED,
+  ],
 );
 
 export const OBC = manual(
@@ -91,6 +104,7 @@ ${COMMON}
 The name is that of the layer: irm ipcp bootstrap name b1 type broadcast layer LAYER
 `,
   optionsOf(OBC_OPTIONS),
+  [["0", "sent; listening: ended by a signal, a deadline or the end of the flow"], REFUSED, FAILED],
 );
 
 export const OVPN = manual(
@@ -107,6 +121,7 @@ ${PEER}      --reconnect           Client: allocate the flow again when it goes 
 Needs root. The server takes one client after the other.
 `,
   OVPN_OPTIONS,
+  [["0", "ended by a signal"], ["1", "refused, no flow or no device, or the flow went down"]],
 );
 
 export const OCAT: Manual = {

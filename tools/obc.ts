@@ -4,11 +4,10 @@ import { stdout } from "../lib/cli/outlet.ts";
 import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
 import { LAYER } from "../lib/cli/manual.ts";
-import { takePrefix } from "../lib/prefix.ts";
 import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
 import { complain, cText, print, reason } from "./console.ts";
-import { COMMON_TABLE, type CommonOptions, readCommon } from "./common.ts";
-import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { COMMON_TABLE, type CommonOptions, type Exit, readCommon } from "./common.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, stopAfter, whyNoFlow } from "./session.ts";
 import { versionText } from "../lib/cli/version.ts";
 
 export const OBC_USAGE = `Usage: obc [OPTION]...
@@ -42,7 +41,7 @@ export type ObcCommand =
     readonly message: string;
     readonly common: CommonOptions;
   }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** Reads a command line. Pure. */
 export function parseObc(args: readonly string[]): ObcCommand {
@@ -75,14 +74,8 @@ export function parseObc(args: readonly string[]): ObcCommand {
 
 /** Runs `obc`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseObc(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseObc);
+  if (typeof command === "number") return command;
   const { common } = command;
   common.warnings.forEach(complain);
   const text = command.message === "-" ? await standardInput() : command.message;
@@ -99,13 +92,12 @@ export async function main(args: string[]): Promise<number> {
       signal: stop.signal,
     });
   } catch (error) {
-    if (stop.requested) return 0;
-    if (!(error instanceof OuroError)) throw error;
+    const why = whyNoFlow(error, stop);
     if (!common.json) print("Failed to join broadcast.\n");
-    complain(`Failed to join broadcast: ${reason(error)}`);
+    complain(`Failed to join broadcast: ${why}`);
     return FAILED;
   }
-  const code = command.listen ? await listen(flow, common, stop) : await send(flow, text);
+  const code = command.listen ? await listen(flow, common, stop) : await send(flow, text, common);
   await leave(flow, stop);
   return code;
 }
@@ -114,13 +106,13 @@ async function standardInput(): Promise<string> {
   return (await new Response(Deno.stdin.readable).text()).replace(/\n$/, "");
 }
 
-async function send(flow: Flow, text: string): Promise<number> {
+async function send(flow: Flow, text: string, o: CommonOptions): Promise<number> {
   try {
     await flow.write(new TextEncoder().encode(`${text}\0`));
     return 0;
   } catch (error) {
     if (!(error instanceof OuroError)) throw error;
-    print("Failed to write packet.\n");
+    if (!o.json) print("Failed to write packet.\n");
     complain(`Failed to write packet: ${reason(error)}`);
     return FAILED;
   }

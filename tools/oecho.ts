@@ -1,21 +1,20 @@
 // deno-lint-ignore-file camelcase -- --json prints these names
 /** `oecho`: says hi to the name `oecho` and prints the answer, or answers (spec 80 §5). */
 
-import { OuroError } from "../lib/errno.ts";
 import { Flow } from "../lib/flow/flow.ts";
-import { takePrefix } from "../lib/prefix.ts";
 import { needsValue, parseOptions, unknownWord } from "../lib/cli/options.ts";
-import { complain, cText, fail, print, reason, reasonOf } from "./console.ts";
+import { complain, cText, fail, print, reasonOf } from "./console.ts";
 import { type Conversation, serve } from "./serve.ts";
 import {
   COMMON_TABLE,
   type CommonOptions,
+  type Exit,
   PEER_TABLE,
   readCommon,
   SENDER_TABLE,
   SERVER_TABLE,
 } from "./common.ts";
-import { leave, openProcess, qosOf, Stop, stopAfter } from "./session.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, stopAfter, whyNoFlow } from "./session.ts";
 import { versionText } from "../lib/cli/version.ts";
 
 export const OECHO_USAGE = `Usage: oecho [OPTION]...
@@ -49,7 +48,7 @@ export const OECHO_OPTIONS = {
 /** A command line that makes sense, or what to print and exit with. */
 export type OechoCommand =
   | { readonly kind: "run"; readonly listen: boolean; readonly common: CommonOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** Reads a command line. Pure. */
 export function parseOecho(args: readonly string[]): OechoCommand {
@@ -75,14 +74,8 @@ export function parseOecho(args: readonly string[]): OechoCommand {
 
 /** Runs `oecho`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOecho(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOecho);
+  if (typeof command === "number") return command;
   const { common } = command;
   common.warnings.forEach(complain);
   using process = openProcess("oecho", command.listen ? undefined : failureOf(common));
@@ -166,9 +159,9 @@ async function client(o: CommonOptions, stop: Stop): Promise<number> {
     } else print(`Server replied with ${reply}\n`);
     return 0;
   } catch (error) {
-    if (!(error instanceof OuroError) && !stop.requested) throw error;
+    const why = whyNoFlow(error, stop);
     if (!o.json) print(`${what}.\n`);
-    fail(`${what}: ${stop.requested ? "stopped" : reason(error)}`, failureOf(o));
+    fail(`${what}: ${why}`, failureOf(o));
     return FAILED;
   } finally {
     if (flow !== undefined) await leave(flow, stop);

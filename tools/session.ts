@@ -1,4 +1,4 @@
-/** What the tools share at run time: the process, its signals, pauses, and the QoS they ask for. */
+/** What the tools share at run time: the command line's end, the process, its signals, pauses, and the QoS they ask for. */
 
 import type { Flow } from "../lib/flow/flow.ts";
 import { tooLongText } from "../lib/flow/message_limit.ts";
@@ -8,8 +8,28 @@ import { startFailureText } from "../lib/cli/reason.ts";
 import { OuroError } from "../lib/errno.ts";
 import { hurryUp } from "../lib/hurry.ts";
 import { stdout } from "../lib/cli/outlet.ts";
+import { takePrefix } from "../lib/prefix.ts";
 import { isQosWord, QOS, type QosSpec } from "../lib/qos.ts";
-import { complain, fail, reason } from "./console.ts";
+import type { Exit } from "./common.ts";
+import { complain, fail, print, reason } from "./console.ts";
+
+/** What a tool is to run with these words, or its exit code after what {@linkcode conclude} prints. */
+export function commandOf<Run extends { readonly kind: "run" }>(
+  args: readonly string[],
+  parse: (words: readonly string[]) => Run | Exit,
+): Run | number {
+  const words = takePrefix(args);
+  if (words === undefined) return 1;
+  const command = parse(words);
+  return command.kind === "run" ? command : conclude(command);
+}
+
+/** Prints what a command line without anything to run asks for; returns the exit code. */
+export function conclude({ code, out, err }: Exit): number {
+  print(out);
+  if (err !== undefined) complain(err);
+  return code;
+}
 
 /**
  * Announces this tool to the IRMd. Undefined after the text of the C library on stderr; the exit code
@@ -32,6 +52,13 @@ export function openProcess(
 
 /** Longest wait for acknowledgements when a tool closes a flow, ms: a peer that is lost must not look like a hang. */
 const LEAVE_MS = 5000;
+
+/** Why a flow was not had: the stop came first, or number and cause. What is a defect is thrown on. */
+export function whyNoFlow(error: unknown, stop: Stop): string {
+  if (stop.requested) return "stopped";
+  if (!(error instanceof OuroError)) throw error;
+  return reason(error);
+}
 
 /** Closes a flow; briefly if its peer is lost, and without waiting for it once the stop is asked for. */
 export async function leave(flow: Flow, stop: Stop): Promise<void> {

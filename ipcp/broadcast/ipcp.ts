@@ -23,7 +23,7 @@ import type { Connection } from "../member/effects.ts";
 import { MemberShell } from "../member/shell.ts";
 import type { FlowOrder } from "../machine.ts";
 import type { IpcpContext, IpcpType } from "../type.ts";
-import { BroadcastMail, type BroadcastStart, FAREWELL_EVENT, kindNumber } from "./data/start.ts";
+import { BroadcastMail, FAREWELL_EVENT, kindNumber } from "./data/start.ts";
 import { BroadcastNode } from "./node.ts";
 
 /** Longest packet on a flow with FRCT, bytes. */
@@ -95,7 +95,7 @@ export class BroadcastIpcp implements IpcpType {
       return { code: hash, stage: "configuration", cause: `hash ${dirHashAlgo} is not known` };
     }
     this.#hash = hash;
-    const layer = await this.#shell.openPlane(WORKER, (start): BroadcastStart => start);
+    const layer = await this.#shell.openPlane(WORKER, (start) => start);
     if ("code" in layer) return layer;
     // Members of our kind know each other by having an address; 0 is the prototype's.
     this.#shell.setLayer(conf, (this.#context.random() | 1) >>> 0);

@@ -14,7 +14,7 @@ import { FlowFlag } from "../../lib/flow/flags.ts";
 import { Flow, partsOf } from "../../lib/flow/flow.ts";
 import type { SharedFlow } from "../../lib/flow/options.ts";
 import { ThreadWords } from "../../lib/flow/thread_words.ts";
-import { OuroProcess, partsOfProcess } from "../../lib/flow/process.ts";
+import { OuroProcess, partsOfProcess, type SharedProcess } from "../../lib/flow/process.ts";
 import type { Instance } from "../../lib/instance.ts";
 import { NO_SDU_LIMITS, type SduLimits, sduLimitsOf } from "../../lib/irm/messages.ts";
 import type { QosSpec } from "../../lib/qos.ts";
@@ -41,9 +41,6 @@ export interface LowerFlowEvents {
   /** The flow is over. */
   gone(flow: number, cause: string): void;
 }
-
-/** What a Worker needs to use flows of this process; see {@linkcode OuroProcess.join}. */
-export type LowerProcess = ReturnType<OuroProcess["share"]>;
 
 interface Held {
   readonly flow: Flow;
@@ -84,7 +81,7 @@ export class LowerFlows {
   }
 
   /** For the data worker. */
-  share(): LowerProcess {
+  share(): SharedProcess {
     return this.#process.share();
   }
 

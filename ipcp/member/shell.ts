@@ -14,6 +14,7 @@ import type { QosSpec } from "../../lib/qos.ts";
 import { FlowEvent } from "../../lib/shm/layout.ts";
 import { describe } from "../data/long_packets.ts";
 import { Mail, Mailbox } from "../data/mailbox.ts";
+import type { MemberStart } from "../data/member_worker.ts";
 import { DataPlane, type WorkerSpec } from "../data/plane.ts";
 import { Counter } from "../data/table.ts";
 import { Lingering } from "../lingering.ts";
@@ -25,7 +26,7 @@ import { Connections } from "./connections.ts";
 import type { Connection, ConnectionEffect } from "./effects.ts";
 import { HeldFlows } from "./held_flows.ts";
 import { leastOf, lessHead } from "./limits.ts";
-import { LowerFlows, type LowerProcess, MESSAGE_BYTES_MAX } from "./lower_flows.ts";
+import { LowerFlows, MESSAGE_BYTES_MAX } from "./lower_flows.ts";
 
 /** Maximum packet lifetime in a layer, ms (spec 60 §2, spec 50 §16). */
 export const MPL_MS = 100;
@@ -73,12 +74,6 @@ export interface MemberLayer {
   readonly plane: DataPlane;
   readonly held: HeldFlows;
   readonly mailbox: Mailbox;
-}
-
-/** What a data worker gets from here, beside what its type gives it. */
-export interface MemberStart {
-  readonly process: LowerProcess;
-  readonly mailbox: SharedArrayBuffer;
 }
 
 /** A Data Transfer flow: what the layer below carries on it, now and when it began, and how much of that is ours. */

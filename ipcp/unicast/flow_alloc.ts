@@ -30,13 +30,12 @@ import { TOTAL_BYTES_MAX } from "../../lib/wire/mgmt_piece.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { Errno } from "../../lib/errno.ts";
 import { qosCube, type QosSpec } from "../../lib/qos.ts";
-import { Acceptance, type Accepting, type GivenVerdict } from "../acceptance.ts";
+import { Acceptance, type GivenVerdict } from "../acceptance.ts";
 import { ARRIVAL_LIFE_US, Arrivals } from "../arrivals.ts";
-import { Deadlines } from "../deadlines.ts";
 import type { Asked, FlowOrder, Verdict } from "../machine.ts";
 import { Pieces } from "../pieces.ts";
-import { EidPool } from "./eids.ts";
 import type { FlowEffect, FlowPeer, PublishedFlow, Requester } from "./flow_effects.ts";
+import { type Flow, Flows, type FlowState, published, type Request, sameEid } from "./flows.ts";
 import { Prototypes } from "./prototypes.ts";
 
 /** The IRMd gives up an allocation after 20 s; then nobody waits for ours any more, µs. */
@@ -47,8 +46,6 @@ export const TRY_US = 1e6;
 const HASH_BYTES_DEFAULT = 32;
 /** Longer messages are sent in pieces of this length, so that the layers below carry each whole, bytes. */
 export const WHOLE_BYTES_MAX = 1300;
-/** EIDs of tries that were given up and may still be answered. */
-const LATE_MAX = 1024;
 /** Addresses tried for one flow before the directory is believed no more. */
 const TRIES_MAX = 16;
 
@@ -56,32 +53,6 @@ const TRIES_MAX = 16;
 const UNKNOWN: Eid = { hi: 0xffffffff, lo: 0xffffffff };
 const NONE: Eid = { hi: 0, lo: 0 };
 const EMPTY = new Uint8Array(0);
-
-interface Request {
-  readonly hash: Uint8Array;
-  readonly qos: QosSpec;
-  readonly data: Uint8Array;
-  /** Addresses not tried yet. */
-  readonly others: number[];
-  /** Addresses that were tried. */
-  readonly tried: Set<number>;
-}
-
-interface Flow extends Accepting {
-  readonly flowId: number;
-  localEid: Eid;
-  remoteEid: Eid;
-  peer: number;
-  readonly cube: number;
-  state: "requested" | "arrived" | "open";
-  /** When a flow that is not open is given up, µs. */
-  untilUs: number;
-  request: Request | undefined;
-  /** What the peer says of the refusal that it sends next. */
-  why?: string | undefined;
-  /** Our acceptance, while the far end is asked whether it takes pieces: the verdict is settled then. */
-  answer?: Uint8Array | undefined;
-}
 
 /** What was dropped, by reason. */
 export interface FlowAllocCounters {
@@ -104,14 +75,8 @@ export class FlowAllocator {
   readonly #self: number;
   readonly #isMember: (addr: number) => boolean;
   readonly #isRegistered: (hash: Uint8Array) => boolean;
-  readonly #eids: EidPool;
-  readonly #flows = new Map<number, Flow>();
-  /** Flows by slot of their EID. */
-  readonly #bySlot = new Map<number, Flow>();
-  /** Addresses asked with EIDs that were given up, by slot; oldest first. */
-  readonly #late = new Map<number, { readonly eid: Eid; readonly addr: number }>();
+  readonly #flows: Flows;
   readonly #arrivals = new Arrivals<Requester>();
-  readonly #deadlines = new Deadlines<number>();
   readonly #out: FlowEffect[] = [];
   readonly #acceptance = new Acceptance<Flow>({
     flow: (flowId) => this.#flows.get(flowId),
@@ -137,7 +102,7 @@ export class FlowAllocator {
     this.#random = random;
     this.#hashBytes = hashBytes;
     this.#isRegistered = isRegistered;
-    this.#eids = new EidPool(random);
+    this.#flows = new Flows(random);
   }
 
   /** The next thing to do, oldest first. */
@@ -150,7 +115,7 @@ export class FlowAllocator {
     return this.#flows.size;
   }
   /** The state of a flow, or undefined. */
-  flowState(flowId: number): "requested" | "arrived" | "open" | undefined {
+  flowState(flowId: number): FlowState | undefined {
     return this.#flows.get(flowId)?.state;
   }
   /** All flows, for people and the RIB. */
@@ -171,23 +136,18 @@ export class FlowAllocator {
   ): number {
     if (this.#flows.has(flowId)) return -Errno.EEXIST;
     if (addrs.length === 0) return -Errno.EPERM;
-    const localEid = this.#eids.take();
-    if (localEid === undefined) return -Errno.EBUSY;
     const tried = new Set([addrs[0]!]);
     const request = { hash, qos, data, others: addrs.slice(1), tried };
-    const flow: Flow = {
+    const flow = this.#flows.add({
       flowId,
-      localEid,
       remoteEid: UNKNOWN,
       peer: addrs[0]!,
       cube: qosCube(qos),
       state: "requested",
       untilUs: nowUs + REQUEST_LIFE_US,
       request,
-      verdict: undefined,
-    };
-    this.#flows.set(flowId, flow);
-    this.#bySlot.set(localEid.lo, flow);
+    });
+    if (flow === undefined) return -Errno.EBUSY;
     if (!this.#try(nowUs, flow, request)) {
       this.#forget(flow);
       return -Errno.EMSGSIZE;
@@ -205,12 +165,17 @@ export class FlowAllocator {
       const { peer, flowId } = flow;
       if (!this.#allPieces().send(nowUs, peer, `${peer}`, bytes, flowId)) return false;
     }
-    const patience = request.others.length > 0 ? TRY_US : Infinity;
-    this.#deadlines.set(flow.flowId, Math.min(flow.untilUs, nowUs + patience));
+    this.#awaitAnswer(nowUs, flow, request);
     this.#out.push({ kind: "publish", flow: published(flow) });
     if (inPieces) this.#doPieces(nowUs);
     else this.#out.push({ kind: "send", dst: flow.peer, bytes });
     return true;
+  }
+
+  /** One address of several is given less time. */
+  #awaitAnswer(nowUs: number, flow: Flow, request: Request): void {
+    const patience = request.others.length > 0 ? TRY_US : Infinity;
+    this.#flows.until(flow, Math.min(flow.untilUs, nowUs + patience));
   }
 
   /** The request of a flow; undefined if it is too long in pieces too. */
@@ -255,10 +220,7 @@ export class FlowAllocator {
       return this.#answer(verdict.token, 0);
     }
     if (flow.state !== "requested" || request === undefined) return;
-    if (taken) {
-      const patience = request.others.length > 0 ? TRY_US : Infinity;
-      return this.#deadlines.set(flow.flowId, Math.min(flow.untilUs, nowUs + patience));
-    }
+    if (taken) return this.#awaitAnswer(nowUs, flow, request);
     const bytes = this.#requestBytes(flow, request)!;
     if (bytes.length <= FA_BYTES_MAX) {
       this.#out.push({ kind: "send", dst: flow.peer, bytes });
@@ -285,7 +247,7 @@ export class FlowAllocator {
       this.#send(flow.peer, { kind: "dealloc", dstEid: flow.remoteEid, srcEid: flow.localEid });
     } else if (flow.state === "arrived") {
       this.#refuse({ addr: flow.peer, eid: flow.remoteEid }, -Errno.EPERM, "");
-    } else this.#keepLate(flow);
+    } else this.#flows.keepLate(flow);
     this.#forget(flow);
     return 0;
   }
@@ -309,19 +271,9 @@ export class FlowAllocator {
   }
 
   #forget(flow: Flow): void {
-    this.#flows.delete(flow.flowId);
-    this.#bySlot.delete(flow.localEid.lo);
-    this.#eids.give(flow.localEid);
-    this.#deadlines.delete(flow.flowId);
+    this.#flows.remove(flow);
     if (flow.state !== "open") this.#pieces?.cancel(flow.flowId);
     this.#acceptance.leave(flow);
-  }
-
-  /** Whoever was asked may still answer: then it is told that the flow is not wanted. */
-  #keepLate(flow: Flow): void {
-    const oldest = this.#late.keys().next().value;
-    if (this.#late.size >= LATE_MAX && oldest !== undefined) this.#late.delete(oldest);
-    this.#late.set(flow.localEid.lo, { eid: flow.localEid, addr: flow.peer });
   }
 
   // The layer.
@@ -355,7 +307,7 @@ export class FlowAllocator {
         return;
       }
       case "why": {
-        const flow = this.#flowOf(m.dstEid);
+        const flow = this.#flows.byEid(m.dstEid);
         if (flow?.state === "requested") flow.why = m.cause;
         else this.counters.forged += 1;
         return;
@@ -374,8 +326,8 @@ export class FlowAllocator {
         return;
       }
       case "dealloc": {
-        const flow = this.#flowOf(m.dstEid);
-        if (flow === undefined || flow.state !== "open" || !same(flow.remoteEid, m.srcEid)) {
+        const flow = this.#flows.byEid(m.dstEid);
+        if (flow === undefined || flow.state !== "open" || !sameEid(flow.remoteEid, m.srcEid)) {
           this.counters.forged += 1;
           return;
         }
@@ -383,11 +335,6 @@ export class FlowAllocator {
         return;
       }
     }
-  }
-
-  #flowOf(eid: Eid): Flow | undefined {
-    const flow = this.#bySlot.get(eid.lo);
-    return flow !== undefined && flow.localEid.hi === eid.hi ? flow : undefined;
   }
 
   #fail(flow: Flow, response: number, cause: string): void {
@@ -405,7 +352,7 @@ export class FlowAllocator {
     if (others.length > 0) return this.#next(nowUs, flow, request);
     if (tried.size >= TRIES_MAX) return this.#nowhere(flow);
     // Until the directory answers nobody is asked; its search ends before this flow's patience does.
-    this.#deadlines.set(flowId, flow.untilUs);
+    this.#flows.until(flow, flow.untilUs);
     this.#out.push({ kind: "look_again", flowId, hash });
   }
 
@@ -424,7 +371,7 @@ export class FlowAllocator {
   }
 
   #onReply(nowUs: number, m: FaMsg & { readonly kind: "reply" }): void {
-    const flow = this.#flowOf(m.dstEid);
+    const flow = this.#flows.byEid(m.dstEid);
     if (flow === undefined || flow.state !== "requested") return this.#onLate(m);
     const { flowId } = flow;
     if (m.response === -Errno.ENAME && flow.request !== undefined) {
@@ -434,20 +381,20 @@ export class FlowAllocator {
     flow.state = "open";
     flow.remoteEid = m.srcEid;
     flow.request = undefined;
-    this.#deadlines.delete(flowId);
+    this.#flows.settled(flow);
     this.#out.push({ kind: "publish", flow: published(flow) });
     this.#out.push({ kind: "alloc_reply", flowId, response: 0, data: m.data });
   }
 
+  /** An answer to a try that was given up: who accepted is told that the flow is not wanted. */
   #onLate(m: FaMsg & { readonly kind: "reply" }): void {
-    const late = this.#late.get(m.dstEid.lo);
-    if (late === undefined || !same(late.eid, m.dstEid)) {
+    const addr = this.#flows.takeLate(m.dstEid);
+    if (addr === undefined) {
       this.counters.forged += 1;
       return;
     }
-    this.#late.delete(m.dstEid.lo);
     if (m.response !== 0) return;
-    this.#send(late.addr, { kind: "dealloc", dstEid: m.srcEid, srcEid: m.dstEid });
+    this.#send(addr, { kind: "dealloc", dstEid: m.srcEid, srcEid: m.dstEid });
   }
 
   // Answers of the IRMd.
@@ -456,9 +403,18 @@ export class FlowAllocator {
   asked(nowUs: number, ask: number, { result, flowId, cause = "" }: Asked): void {
     const peer = this.#arrivals.answered(nowUs, ask);
     const known = this.#flows.has(flowId);
-    const fits = result >= 0 && peer !== undefined && !known;
-    const localEid = fits ? this.#eids.take() : undefined;
-    if (peer === undefined || localEid === undefined) {
+    const flow = result >= 0 && peer !== undefined && !known
+      ? this.#flows.add({
+        flowId,
+        remoteEid: peer.eid,
+        peer: peer.addr,
+        cube: peer.cube,
+        state: "arrived",
+        untilUs: nowUs + ARRIVAL_LIFE_US,
+        request: undefined,
+      })
+      : undefined;
+    if (peer === undefined || flow === undefined) {
       if (result >= 0 && !known) {
         this.#out.push({ kind: "release", flowId });
         this.#acceptance.passOver(nowUs, flowId);
@@ -467,20 +423,6 @@ export class FlowAllocator {
       if (result < 0) return this.#refuse(peer, result, cause);
       return this.#refuse(peer, -Errno.EBUSY, "no endpoint id is free there");
     }
-    const flow: Flow = {
-      flowId,
-      localEid,
-      remoteEid: peer.eid,
-      peer: peer.addr,
-      cube: peer.cube,
-      state: "arrived",
-      untilUs: nowUs + ARRIVAL_LIFE_US,
-      request: undefined,
-      verdict: undefined,
-    };
-    this.#flows.set(flowId, flow);
-    this.#bySlot.set(localEid.lo, flow);
-    this.#deadlines.set(flowId, flow.untilUs);
     this.#acceptance.entered(nowUs, flow);
   }
 
@@ -514,7 +456,7 @@ export class FlowAllocator {
   /** The flow is open; `bytes` tell the peer so, if that is not on its way in pieces. */
   #accepted(flow: Flow, bytes: Uint8Array | undefined): void {
     flow.state = "open";
-    this.#deadlines.delete(flow.flowId);
+    this.#flows.settled(flow);
     this.#out.push({ kind: "publish", flow: published(flow) });
     if (bytes !== undefined) this.#out.push({ kind: "send", dst: flow.peer, bytes });
   }
@@ -535,11 +477,8 @@ export class FlowAllocator {
     this.#acceptance.onTimer(nowUs);
     this.#pieces?.onTimer(nowUs);
     this.#doPieces(nowUs);
-    for (;;) {
-      const flowId = this.#deadlines.take(nowUs);
-      if (flowId === undefined) return;
-      const flow = this.#flows.get(flowId);
-      if (flow !== undefined) this.#overdue(nowUs, flow);
+    for (let f = this.#flows.due(nowUs); f !== undefined; f = this.#flows.due(nowUs)) {
+      this.#overdue(nowUs, f);
     }
   }
 
@@ -549,7 +488,7 @@ export class FlowAllocator {
     if (request !== undefined) {
       const { hash } = request;
       this.#out.push({ kind: "unanswered", hash, addr: flow.peer });
-      this.#keepLate(flow);
+      this.#flows.keepLate(flow);
     }
     if (request !== undefined && request.others.length > 0 && nowUs < flow.untilUs) {
       return this.#next(nowUs, flow, request);
@@ -561,40 +500,25 @@ export class FlowAllocator {
   /** Try the next address of a name. */
   #next(nowUs: number, flow: Flow, request: Request): void {
     const next = request.others.shift();
-    const eid = this.#eids.take();
-    if (next === undefined || eid === undefined) {
+    if (next === undefined || !this.#flows.renumber(flow)) {
       return this.#fail(flow, -Errno.EBUSY, "no endpoint id is free");
     }
     request.tried.add(next);
-    // A new EID, so that an answer tells who it is from.
-    this.#bySlot.delete(flow.localEid.lo);
-    this.#eids.give(flow.localEid);
-    flow.localEid = eid;
     flow.why = undefined;
     flow.peer = next;
-    this.#bySlot.set(eid.lo, flow);
     this.#try(nowUs, flow, request);
   }
 
   /** When {@linkcode onTimer} has something to do next, µs. */
   deadlineUs(): number {
     const piecesUs = this.#pieces?.deadlineUs() ?? Infinity;
-    return Math.min(this.#deadlines.nextUs, this.#acceptance.deadlineUs(), piecesUs);
+    return Math.min(this.#flows.deadlineUs(), this.#acceptance.deadlineUs(), piecesUs);
   }
 
   /** The node stops: open flows are told to their other ends, what waits is answered. */
   close(): void {
     this.#arrivals.clear();
     this.#acceptance.close();
-    for (const flowId of [...this.#flows.keys()]) this.dealloc(flowId);
+    for (const { flowId } of [...this.#flows.values()]) this.dealloc(flowId);
   }
-}
-
-function same(a: Eid, b: Eid): boolean {
-  return a.hi === b.hi && a.lo === b.lo;
-}
-
-function published(flow: Flow): PublishedFlow {
-  const { flowId, localEid, remoteEid, peer, cube } = flow;
-  return { flowId, localEid, remoteEid, peer, cube };
 }

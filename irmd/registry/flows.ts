@@ -233,7 +233,7 @@ export class Flows {
     if (flow === undefined || flow.below.kind !== "ipcp" || flow.n1Pid !== ipcpPid) {
       return -Errno.EBADF;
     }
-    if (flow.state !== FlowState.ALLOC_PENDING || flow.wait.kind !== "response") {
+    if (flow.wait.kind !== "response") {
       // Given up meanwhile; a refusal also says that the IPCP holds nothing any more.
       if (q.response !== 0 && flow.state === FlowState.DEALLOC_PENDING && flow.below.upperGone) {
         this.#remove(flow);

@@ -27,10 +27,14 @@ export class Outlet {
   #writing: Promise<void> | undefined;
   #failure: unknown;
 
-  /** @param hasRoom whether {@linkcode PIPE_BYTES} are taken without blocking */
+  /**
+   * @param hasRoom whether {@linkcode PIPE_BYTES} are taken without blocking
+   * @param hurry aborts when the process is told to end
+   */
   constructor(
     private readonly stream: OutletStream,
     private readonly hasRoom: () => boolean,
+    private readonly hurry: AbortSignal,
   ) {}
 
   /** Takes all of it, or nothing when much waits already or nobody reads: for what may be lost. */
@@ -56,13 +60,13 @@ export class Outlet {
 
   /** Resolves when little waits, or when the process is told to end. Rejects as {@linkcode writeSync} throws. */
   async room(): Promise<void> {
-    while (this.#waitingBytes > WAITING_MAX && !hurry.aborted) await this.#turn();
+    while (this.#waitingBytes > WAITING_MAX && !this.hurry.aborted) await this.#turn();
     this.#check();
   }
 
   /** Resolves when everything was written; soon when the process is told to end. Rejects as {@linkcode writeSync} throws. */
   async settle(): Promise<void> {
-    while (this.#writing !== undefined && !hurry.aborted) await this.#turn();
+    while (this.#writing !== undefined && !this.hurry.aborted) await this.#turn();
     if (this.#writing !== undefined) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<void>((resolve) => timer = setTimeout(resolve, HURRY_MS));
@@ -103,16 +107,16 @@ export class Outlet {
   #turn(): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
-        hurry.removeEventListener("abort", done);
+        this.hurry.removeEventListener("abort", done);
         resolve();
       };
-      hurry.addEventListener("abort", done);
+      this.hurry.addEventListener("abort", done);
       this.#writing?.then(done);
     });
   }
 }
 
 /** Standard output of the process. */
-export const stdout: Outlet = new Outlet(Deno.stdout, () => hasRoom(1));
+export const stdout: Outlet = new Outlet(Deno.stdout, () => hasRoom(1), hurry);
 /** Standard error of the process. */
-export const stderr: Outlet = new Outlet(Deno.stderr, () => hasRoom(2));
+export const stderr: Outlet = new Outlet(Deno.stderr, () => hasRoom(2), hurry);

@@ -16,6 +16,11 @@ type Message = Uint8Array<ArrayBuffer>;
 /** A message, or a number as of a blocking read. */
 type Got = Message | number;
 
+/** Longest piece of a byte stream, bytes: as those of files and connections of the runtime. */
+const CHUNK_BYTES = 65536;
+/** Calls that such a piece counts as. */
+const CHUNK_CALLS = 7;
+
 /** For the batches of all flows of this thread. */
 const slab = new Slab();
 
@@ -27,7 +32,7 @@ const NOT_BYTES = {
 
 /** See the head of this file. */
 export class AsyncReader {
-  /** Calls that had nothing to wait for. */
+  /** Calls that had nothing to wait for, since the event loop had its turn. */
   #atOnce = 0;
   /** Reads that wait. */
   readonly #order = new CallOrder();
@@ -43,11 +48,22 @@ export class AsyncReader {
    * otherwise.
    */
   takeNow(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#order.isBusy || ((this.#atOnce + 1) & AT_ONCE_MASK) === 0) return undefined;
+    if (this.#order.isBusy || this.#atOnce >= AT_ONCE_MASK) return undefined;
     const message = this.reader.takeMessage();
     if (typeof message === "number") return undefined;
     this.#atOnce += 1;
     return message;
+  }
+
+  /** `first` and what has come behind it, as one piece of a byte stream; `first` itself when that is nothing. */
+  withMore(first: Message): Message {
+    if (this.#order.isBusy || !this.reader.hasMore || first.length > CHUNK_BYTES) return first;
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    chunk.set(first);
+    const end = this.reader.join(chunk, first.length);
+    this.#atOnce += CHUNK_CALLS;
+    if (end === first.length) return first;
+    return end > CHUNK_BYTES / 4 ? chunk.subarray(0, end) : chunk.slice(0, end);
   }
 
   /** The next message, or as much of it as `into` takes: then its bytes. */
@@ -57,7 +73,7 @@ export class AsyncReader {
     if (!this.#order.isBusy && signal?.aborted !== true) {
       const got = this.#try(into);
       if (typeof got !== "number" || got >= 0) {
-        if ((++this.#atOnce & AT_ONCE_MASK) === 0) await eventLoopTurn();
+        if (++this.#atOnce > AT_ONCE_MASK) await this.#turn();
         return got;
       }
     }
@@ -76,14 +92,18 @@ export class AsyncReader {
     });
   }
 
+  #turn(): Promise<void> {
+    this.#atOnce = 0;
+    return eventLoopTurn();
+  }
+
   #try(into: Uint8Array<ArrayBuffer> | undefined): Got {
     return into === undefined ? this.reader.takeMessage() : this.reader.read(into, NO_WAIT);
   }
 
   /** Up to `most` messages that are there, at least one. */
   async readBatch(most: number, options: AsyncCallOptions): Promise<Uint8Array<ArrayBuffer>[]> {
-    const turnDue = ((this.#atOnce + 1) & AT_ONCE_MASK) === 0;
-    if (!turnDue && options.signal?.aborted !== true) {
+    if (this.#atOnce < AT_ONCE_MASK && options.signal?.aborted !== true) {
       const messages = this.#takeSome([], most);
       if (messages.length > 0) return messages;
     }

@@ -4,7 +4,6 @@
  */
 
 import { Errno } from "../errno.ts";
-import { hurry } from "../hurry.ts";
 import { Acl, FlowEvent } from "../shm/layout.ts";
 import { monotonicNs, monotonicUs } from "../sys/clock.ts";
 import { pidAlive } from "../sys/process.ts";
@@ -13,7 +12,6 @@ import type { FlowEvents } from "./events.ts";
 import type { FrctDriver } from "./frct_driver.ts";
 import { giveBack, giveBackSync } from "./grant.ts";
 import type { DeallocOptions } from "./options.ts";
-import { farewellMs } from "./process_parts.ts";
 import { ROOM_PAUSE_FIRST_MS, ROOM_PAUSE_MAX_MS } from "./turns.ts";
 import { deadlineNs } from "./wait.ts";
 
@@ -105,7 +103,7 @@ export class Ending {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
       this.#onHurry = () => {
-        timer ??= setTimeout(resolve, hurry.aborted ? 0 : HURRY_MS);
+        timer ??= setTimeout(resolve, core.process.hurried ? 0 : HURRY_MS);
       };
     });
     if (this.#hurried) this.#onHurry();
@@ -186,7 +184,7 @@ export class Ending {
   }
 
   /** Ends the flow at once, without lingering or waiting for the peer. */
-  abandon(limitMs = farewellMs()): void {
+  abandon(limitMs = this.core.process.farewellMs): void {
     const { frct, over } = this.core;
     if (over) return;
     if (frct !== null) {

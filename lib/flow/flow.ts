@@ -699,6 +699,33 @@ export class Flow implements Disposable, AsyncDisposable {
   }
 
   /**
+   * The bytes of the messages, in chunks of up to 64 kB: what has come by then, of as many messages as it is. For files
+   * and other byte streams, where it does not matter what a message was: it takes a fraction of the time of
+   * {@linkcode readable}, which it is like in all else. Read from one of the two at a time.
+   *
+   * @example
+   * ```ts
+   * import { Flow, QOS } from "@ouro/ouro";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using flow = await Flow.alloc("echo", { qos: QOS.data });
+   * const sent = new Uint8Array(100_000).fill(7);
+   * const writer = flow.writable.getWriter();
+   * const written = writer.write(sent);
+   * let received = 0;
+   * for await (const chunk of flow.readableBytes.values({ preventCancel: true })) {
+   *   received += chunk.length;
+   *   if (received === sent.length) break;
+   * }
+   * await written;
+   * assertEquals(received, sent.length);
+   * ```
+   */
+  get readableBytes(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#streams.readableBytes;
+  }
+
+  /**
    * A byte stream whose chunks are cut into messages of {@linkcode Flow.streamBytes}; with back-pressure. Closing it
    * closes this side of a reliable flow as `closeWrite()` does, and the flow when the peer's side has ended as well; other
    * flows it closes as `dealloc()` does. Aborting it closes the flow without waiting: give `pipeTo` the options

@@ -17,7 +17,7 @@ import { onlineCpus } from "../sys/cpus.ts";
 import { SysError } from "../sys/ffi.ts";
 import { realUid } from "../sys/users.ts";
 import { announceRequest, exitRequest, resultOf } from "./irmd.ts";
-import { farewellMs, type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
+import { type IrmdLink, ProcessParts, socketLink } from "./process_parts.ts";
 import { programName } from "./program_name.ts";
 import { ThreadWords } from "./thread_words.ts";
 
@@ -274,7 +274,7 @@ export class OuroProcess implements Disposable {
     const key = announcementKey(this.instance, this.pid);
     if (OuroProcess.#announced.get(key) === announcement) OuroProcess.#announced.delete(key);
     try {
-      this.#parts.requestSync(exitRequest(this.pid), farewellMs());
+      this.#parts.requestSync(exitRequest(this.pid), this.#parts.farewellMs);
     } catch {
       // The IRMd is gone: nobody to tell.
     }

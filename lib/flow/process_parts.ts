@@ -34,17 +34,14 @@ export interface IrmdLink {
   converse?(message: IrmMsg, signal?: AbortSignal): Promise<Conversation>;
   /** Sends a message without answer whose connection stays open. A double may do without. */
   hold?(message: IrmMsg): Held;
+  /** Aborts when the process is told to end, and waits for answers no longer. A double may do without. */
+  readonly hurry?: AbortSignal;
   /** Nothing more is asked. A double may do without. */
   close?(): void;
 }
 
 /** Longest wait for the IRMd's answer of who ends, ms. */
 const FAREWELL_MS = 60;
-
-/** The same now, ms: an IRMd that does not answer at once reads what it was told when it goes on. */
-export function farewellMs(): number {
-  return hurry.aborted ? 0 : FAREWELL_MS;
-}
 
 /** The socket of the IRMd of an instance. */
 export function socketLink(instance: Instance): IrmdLink {
@@ -57,6 +54,7 @@ export function socketLink(instance: Instance): IrmdLink {
     request: (message, signal) => irmRequest(instance, message, { signal, kept }),
     converse: (message, signal) => irmConverse(instance, message, signal),
     hold: (message) => irmHold(instance, message),
+    hurry,
     close: () => kept?.close(),
   };
 }
@@ -118,6 +116,16 @@ export class ProcessParts {
     return this.#life?.number;
   }
 
+  /** Whether the process was told to end: nobody who may be slow is waited for. */
+  get hurried(): boolean {
+    return this.link.hurry?.aborted ?? false;
+  }
+
+  /** Longest wait for the IRMd's answer of who ends, ms: it reads what it was told when it goes on. */
+  get farewellMs(): number {
+    return this.hurried ? 0 : FAREWELL_MS;
+  }
+
   /** A request to the IRMd, blocking, `timeoutMs` at most. Throws `OuroError` when there is no answer. */
   requestSync(message: IrmMsg, timeoutMs?: number): IrmMsg {
     return this.link.requestSync(message, timeoutMs);
@@ -139,7 +147,7 @@ export class ProcessParts {
   close(farewell: () => void): void {
     this.deadlines.close();
     this.queues.stop();
-    let limitMs = farewellMs();
+    let limitMs = this.farewellMs;
     for (const flow of [...this.table]) {
       const startMs = performance.now();
       flow.abandon(limitMs);

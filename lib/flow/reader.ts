@@ -13,12 +13,14 @@ import type { FlowCore } from "./core.ts";
 import type { FlowEvents } from "./events.ts";
 import { FlowFlag } from "./flags.ts";
 import type { FrctDriver } from "./frct_driver.ts";
-import type { CallOptions } from "./options.ts";
+import { type CallOptions, NO_WAIT } from "./options.ts";
 import type { PacketWait } from "./packet_wait.ts";
 import type { Slab } from "./slab.ts";
 import { deadlineNs } from "./wait.ts";
 
 const NO_BYTES = new Uint8Array(0);
+/** Messages that are joined before what FRCT has due is sent: an eighth of its window. */
+const JOINED_AN_ANSWER = 32;
 
 /** See the head of this file. */
 export class Reader {
@@ -31,6 +33,8 @@ export class Reader {
   #inPieces = false;
   /** Whether the block that `#deliver` looked at last is ours to give back. */
   #ours = false;
+  /** What the machine has due waits for further messages. */
+  #holdsAnswers = false;
 
   constructor(
     private readonly core: FlowCore,
@@ -139,8 +143,7 @@ export class Reader {
       let off = core.reader.read();
       const inRing = off >= 0;
       if (off === -Errno.EAGAIN) {
-        if (ep.outputDue) frct.flush(monotonicUs());
-        this.events.armFrct();
+        this.#answer();
         if (core.noBlock(options, FlowFlag.RNoBlock)) return core.wouldWait();
         if (until === 0) until = deadlineNs(options?.timeoutMs ?? core.rcvTimeoutMs);
         off = this.wait.packet(until, Infinity);
@@ -151,8 +154,7 @@ export class Reader {
         const n = inRing ? frct.accept(off, nowUs, into) : frct.take(off, nowUs, into);
         if (inRing) core.reader.done(off, frct.ours);
         if (n >= 0) {
-          if (ep.outputDue) frct.flush(monotonicUs());
-          this.events.armFrct();
+          this.#answer();
           if (n === 0) return this.#noData();
           core.counters.rxBytes += n;
           this.#endOfMessage = core.endMark && n === into.length && !whole;
@@ -181,9 +183,8 @@ export class Reader {
         (core.endMark || this.#inPieces);
       if (n === pending) this.#inPieces = false;
     }
-    if (frct.endpoint.outputDue) frct.flush(nowUs);
+    this.#answer();
     frct.changed(nowUs);
-    this.events.armFrct();
     return n === 0 && pending === 0 ? this.#noData() : n;
   }
 
@@ -192,6 +193,41 @@ export class Reader {
     if (!this.core.frct!.endpoint.ended) return 0;
     this.core.peerDone = true;
     return -Errno.ENODATA;
+  }
+
+  /** Whether a packet waits, or a message that the machine has taken already. Cheap. */
+  get hasMore(): boolean {
+    const { frct, rings } = this.core;
+    return rings.rx.queued() > 0 || (frct !== null && frct.endpoint.pendingBytes() >= 0);
+  }
+
+  /**
+   * Puts messages that are there behind each other into `bytes` from `at` on, while there is room for a whole one.
+   * @returns where they end
+   */
+  join(bytes: Uint8Array<ArrayBuffer>, at: number): number {
+    const { core } = this;
+    const whole = (core.flags & FlowFlag.RNoPart) !== 0;
+    const room = whole ? core.messageBytesMax : core.limits.streamBytes;
+    let end = at;
+    for (let k = 1; bytes.length - end >= room; k++) {
+      this.#holdsAnswers = k % JOINED_AN_ANSWER !== 0;
+      const n = this.read(bytes.subarray(end), NO_WAIT);
+      // What else there is to say the next read says again.
+      if (n < 0) break;
+      end += n;
+    }
+    this.#holdsAnswers = false;
+    this.#answer();
+    return end;
+  }
+
+  /** Sends what the machine has due, an acknowledgement mostly: one for all messages that are joined. */
+  #answer(): void {
+    const { frct } = this.core;
+    if (frct === null || this.#holdsAnswers) return;
+    if (frct.endpoint.outputDue) frct.flush(monotonicUs());
+    this.events.armFrct();
   }
 
   /** Whether a read would find something now: a packet, a piece of one, or an error to report. */
@@ -238,15 +274,14 @@ export class Reader {
     frct: FrctDriver,
     slab: Slab | undefined,
   ): Uint8Array<ArrayBuffer> | number {
-    const { core, events } = this;
+    const { core } = this;
     if (core.peerDone) return -Errno.ENODATA;
     const ep = frct.endpoint;
     let pending = ep.pendingBytes();
     while (pending < 0) {
       const off = core.reader.read();
       if (off < 0) {
-        if (ep.outputDue) frct.flush(monotonicUs());
-        events.armFrct();
+        this.#answer();
         return frct.down ? -Errno.EFLOWDOWN : off;
       }
       if (off === 0) {
@@ -259,8 +294,7 @@ export class Reader {
       const n = frct.accept(off, monotonicUs(), message);
       core.reader.done(off, frct.ours);
       if (n > 0) {
-        if (ep.outputDue) frct.flush(monotonicUs());
-        events.armFrct();
+        this.#answer();
         core.counters.rxBytes += n;
         slab?.keep(n);
         return n === room ? message! : message!.subarray(0, n);

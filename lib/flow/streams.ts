@@ -1,10 +1,10 @@
 /**
- * Flows as Web Streams. Streams carry bytes, flows carry messages: the readable side gives each message
- * as a chunk, the writable side cuts chunks that are larger than one message. Back-pressure is real:
- * nothing is read from the ring until somebody pulls, and a write resolves when the flow took it.
+ * Flows as Web Streams. Streams carry bytes, flows carry messages: one readable side gives each message
+ * as a chunk, the other joins those that are there, the writable side cuts chunks that are larger than one message.
+ * Back-pressure is real: nothing is read from the ring until somebody pulls, and a write resolves when the flow took it.
  *
  * The writable side ends the flow, or its own half of a reliable one: `close()` waits for what was written, `abort()` for
- * nothing. When both halves have ended the flow is closed. The readable side leaves the flow open when it is cancelled.
+ * nothing. When both halves have ended the flow is closed. The readable sides leave the flow open when they are cancelled.
  */
 
 import { Errno, OuroError } from "../errno.ts";
@@ -13,17 +13,28 @@ import type { FlowParts } from "./parts.ts";
 /** Codes that end a stream as it should end. */
 const ENDS: ReadonlySet<number> = new Set([-Errno.EFLOWDOWN, -Errno.ENOTALLOC, -Errno.ENODATA]);
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 /** The streams of one flow, each made on first use. */
 export class FlowStreams {
-  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #readable: ReadableStream<Bytes> | undefined;
+  #readableBytes: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
   constructor(private readonly parts: FlowParts) {}
 
-  /** The readable side; another one after it was cancelled. */
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= flowReadable(this.parts, () => {
+  /** The readable side, a message a chunk; another one after it was cancelled. */
+  get readable(): ReadableStream<Bytes> {
+    return this.#readable ??= flowReadable(this.parts, (message) => message, () => {
       this.#readable = undefined;
+    });
+  }
+
+  /** The same with the messages that are there as one chunk. */
+  get readableBytes(): ReadableStream<Bytes> {
+    const { asyncReader } = this.parts;
+    return this.#readableBytes ??= flowReadable(this.parts, (m) => asyncReader.withMore(m), () => {
+      this.#readableBytes = undefined;
     });
   }
 
@@ -32,11 +43,16 @@ export class FlowStreams {
   }
 }
 
-/** Messages of a flow; ends when the flow goes down or the peer sends no more, errors when the peer timed out. */
+/**
+ * Messages of a flow; ends when the flow goes down or the peer sends no more, errors when the peer timed out.
+ *
+ * @param chunk what is handed out for a message that has come
+ */
 function flowReadable(
   parts: FlowParts,
+  chunk: (message: Bytes) => Bytes,
   cancelled: () => void,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
+): ReadableStream<Bytes> {
   const abort = new AbortController();
   return new ReadableStream({
     type: "bytes",
@@ -44,7 +60,7 @@ function flowReadable(
       const message = parts.asyncReader.takeNow();
       // A byte stream has no empty chunks.
       if (message === undefined || message.length === 0) return pullWaiting(controller);
-      controller.enqueue(message);
+      controller.enqueue(chunk(message));
     },
     cancel() {
       abort.abort();
@@ -56,7 +72,7 @@ function flowReadable(
     try {
       let message = await nextMessage(parts, abort.signal);
       while (message.length === 0) message = await nextMessage(parts, abort.signal);
-      controller.enqueue(message);
+      controller.enqueue(chunk(message));
     } catch (e) {
       if (abort.signal.aborted) return;
       if (!(e instanceof OuroError) || !ENDS.has(e.code)) return controller.error(e);
@@ -67,8 +83,8 @@ function flowReadable(
   }
 }
 
-function nextMessage(parts: FlowParts, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-  return parts.asyncReader.read(undefined, { signal }) as Promise<Uint8Array<ArrayBuffer>>;
+function nextMessage(parts: FlowParts, signal: AbortSignal): Promise<Bytes> {
+  return parts.asyncReader.read(undefined, { signal }) as Promise<Bytes>;
 }
 
 /** Writes to a flow; closing the stream ends that half, aborting it closes the flow. */

@@ -43,6 +43,7 @@ export function warmErrno(): void {
   if (errnoView === undefined) errno();
 }
 
+/** State of the thread, as its opened tables are: modules make those before anybody could hand them a way to open. */
 let isSparing = false;
 
 /**

@@ -22,6 +22,7 @@ import { encodePublic, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts
 import type { KexPair } from "../kex/pair.ts";
 import type { Secret } from "../secret.ts";
 import { printable } from "../../lib/printable.ts";
+import { withReason } from "../reason.ts";
 import { checkPeerName } from "./peer_name.ts";
 import { checkResponse, isRefusal } from "./negotiate.ts";
 import { bareHeader, dump, encodeSigned, equalBytes, NONE } from "./port.ts";
@@ -81,7 +82,7 @@ export class OapClient {
     const { log } = port;
     const tag = idTag(id);
     const fail = (line: string, reason: string) => {
-      log.error(`${tag} ${line}`);
+      log.error(`${tag} ${withReason(line, reason)}`);
       return new OapFailure(PREPARE_FAILED, reason);
     };
     const exchange = await startExchange(port, input, tag);
@@ -122,7 +123,7 @@ export class OapClient {
     const { log } = port;
     const tag = idTag(this.request);
     const fail = (line: string, reason = line) => {
-      log.error(`${tag} ${line}`);
+      log.error(`${tag} ${withReason(line, reason)}`);
       return new OapFailure(COMPLETE_FAILED, reason);
     };
     log.dbg(`${tag} Completing OAP for ${input.dst}.`);
@@ -162,14 +163,13 @@ export class OapClient {
     const { log } = port;
     const { policy } = input.conf;
     const fail = (line: string, reason = line) => {
-      log.error(`${tag} ${line}`);
+      log.error(`${tag} ${withReason(line, reason)}`);
       return new OapFailure(COMPLETE_FAILED, reason);
     };
     let peer;
     if (h.crt.length > 0) {
       const found = await port.verifyPeer(h, "server", policy);
       if ("line" in found) {
-        log.info(`${tag} Server refused: ${found.reason}.`);
         fail(found.line);
         return fail("Failed to authenticate server.", found.reason);
       }
@@ -180,7 +180,6 @@ export class OapClient {
       log.dbg(`${tag} No crt provided.`);
       if (policy.requireAuth) {
         const reason = `the server of ${input.dst} did not authenticate (require-auth)`;
-        log.info(`${tag} Refused: ${reason}.`);
         return fail("Failed to authenticate server.", reason);
       }
     }

@@ -30,6 +30,7 @@ import { ClockGuard } from "./clock_guard.ts";
 import { OapClient } from "./client.ts";
 import { NONE, type OapPort, type OwnSide, type PeerRefusal, type SignedHeader } from "./port.ts";
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
+import { withReason } from "../reason.ts";
 import { ReplayJournal } from "../replay_journal.ts";
 import { serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
@@ -192,7 +193,7 @@ export class OapService implements Disposable {
     // Looked at here too, so that a step of the clock is noticed early.
     void this.#memory.startedNs;
     const fail = (line: string, reason: string) => {
-      this.#log.error(`${idTag(id)} ${line}`);
+      this.#log.error(`${idTag(id)} ${withReason(line, reason)}`);
       return new OapFailure(-Errno.EBADF, reason);
     };
     this.#log.dbg(`Preparing OAP request for ${dst}.`);
@@ -205,7 +206,6 @@ export class OapService implements Disposable {
     }
     const serverKey = await this.#serverKey(files, own.conf);
     if (isFileRefusal(serverKey)) {
-      this.#log.info(`${serverKey.path}: ${serverKey.reason}.`);
       return fail("Failed to load server KEM pk.", `${serverKey.path}: ${serverKey.reason}`);
     }
     const port = this.#portOf(work);
@@ -231,7 +231,7 @@ export class OapService implements Disposable {
     work?: CostlyWork,
   ): Promise<OapAccepted | OapFailure> {
     const fail = (code: number, line: string, reason: string) => {
-      this.#log.error(line);
+      this.#log.error(withReason(line, reason));
       return new OapFailure(code, reason, true);
     };
     const noKeys = `Failed to load security keys for ${name}.`;
@@ -294,8 +294,7 @@ export class OapService implements Disposable {
       return Promise.resolve(staticKeyFromPem(new TextDecoder().decode(b)));
     });
     if (!isFileRefusal(found)) return found;
-    this.#log.error(`Failed to load ${kind} keypair from ${path}.`);
-    this.#log.info(`${path}: ${found.reason}.`);
+    this.#log.error(withReason(`Failed to load ${kind} keypair from ${path}.`, found.reason));
     return undefined;
   }
 

@@ -3,7 +3,8 @@
  * (spec 40 §5 steps 7-9, §8).
  *
  * Pure. The stronger of both wins; the server refuses a weaker key exchange than its own, the client a
- * weaker cipher or KDF in the response.
+ * weaker cipher or KDF in the response. So a side never takes less than its own file says, and `refuse-ctr` needs no
+ * word here: a file that says it cannot have a CTR cipher (`enc_conf.ts`), and every other cipher is stronger.
  */
 
 import {
@@ -61,8 +62,6 @@ export function agree(offer: Offer, own: EncConf): Agreed | Refusal {
     ? offer.cipherNid
     : own.cipherNid;
   if (cipherNid === 0) return refuse("Encryption requested, no cipher.");
-  const ctr = ctrRefusal(cipherNid, policy);
-  if (ctr) return ctr;
   if (offer.clientEncap) {
     if (digestRank(own.kdfNid) > digestRank(offer.kdfNid)) return refuse("Client KDF too weak.");
     return { cipherNid, kdfNid: offer.kdfNid };
@@ -100,19 +99,10 @@ export function checkResponse(
   if (cipherRank(cipherNid) < cipherRank(own.cipherNid)) {
     return refuse(`Server cipher ${cipherByNid(cipherNid)!.word} too weak.`);
   }
-  const ctr = ctrRefusal(cipherNid, own.policy);
-  if (ctr) return ctr;
   // Not the prototype's quirk: the exception is for KEMs only, whatever kem_mode says (spec 40 §5).
   const family = kexByNid(own.kexNid)?.family;
   const fixed = own.kemMode === "client" && (family === "mlkem" || family === "hybrid");
   if (fixed || kdfNid === 0) return { kdfNid: own.kdfNid };
   if (digestRank(kdfNid) < digestRank(own.kdfNid)) return refuse("Server KDF too weak.");
   return { kdfNid };
-}
-
-function ctrRefusal(cipherNid: number, policy: Policy): Refusal | undefined {
-  const info = cipherByNid(cipherNid)!;
-  return policy.refuseCtr && info.tagBytes === 0
-    ? refuse(`Cipher ${info.word} has no integrity (refuse-ctr).`)
-    : undefined;
 }

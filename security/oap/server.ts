@@ -19,6 +19,7 @@ import {
 import { digest } from "../digest.ts";
 import { isReduced, KEM_SIZES, peerField, type PeerKey } from "../kex/spki.ts";
 import { printable } from "../../lib/printable.ts";
+import { withReason } from "../reason.ts";
 import type { StaticKemKey } from "../kex/static.ts";
 import { agree, checkKex, checkMinKex, isRefusal } from "./negotiate.ts";
 import { checkPeerName } from "./peer_name.ts";
@@ -82,7 +83,7 @@ export async function serveRequest(
   log.dbg(`Processing OAP request for ${input.name}.`);
   const h = parse(input.request, 0, input.request.length, 0);
   if (isWireError(h)) {
-    log.error("Failed to decode OAP header.");
+    log.error(withReason("Failed to decode OAP header.", `${h}`));
     return new OapFailure(AUTH_FAILED, `request: ${h}`);
   }
   const tag = idTag(h.id);
@@ -111,8 +112,7 @@ export async function serveRequest(
     port,
   );
   if (typeof response === "string") {
-    log.error(`${tag} Failed to create OAP response header.`);
-    log.info(`${tag} ${response}.`);
+    log.error(`${tag} ${withReason("Failed to create OAP response header.", response)}`);
     exchanged.key?.fill(0);
     return new OapFailure(AUTH_FAILED, response);
   }
@@ -132,7 +132,7 @@ function checkFresh(
 ): OapFailure | undefined {
   const { log } = port;
   const fail = (reason: string) => {
-    log.error(`${tag} OAP header failed replay check.`);
+    log.error(`${tag} ${withReason("OAP header failed replay check.", reason)}`);
     return new OapFailure(AUTH_FAILED, reason);
   };
   const age = checkAge(port.nowNs(), h.timestampNs);
@@ -166,35 +166,29 @@ async function authenticate(
   const { log } = port;
   const { policy } = input.conf;
   const fail = (reason: string) => {
-    log.error(`${tag} Failed to authenticate client.`);
+    log.error(`${tag} ${withReason("Failed to authenticate client.", reason)}`);
     return new OapFailure(AUTH_FAILED, reason);
   };
   if (policy.requireBinding && !isBoundTo(h.id, input.name)) {
     const reason = `the request does not say that it is for ${input.name} (require-binding)`;
-    log.info(`${tag} Refused: ${reason}.`);
     return fail(reason);
   }
   if (h.crt.length === 0) {
     log.dbg(`${tag} No crt provided.`);
     if (!policy.requireAuth) return undefined;
     const reason = `the client did not authenticate (require-auth of ${input.name})`;
-    log.info(`${tag} Refused: ${reason}.`);
     return fail(reason);
   }
   const peer = await port.verifyPeer(h, "client", policy);
   if ("line" in peer) {
     log.error(`${tag} ${peer.line}`);
-    log.info(`${tag} Client refused: ${peer.reason}.`);
     return fail(peer.reason);
   }
   const name = peer.name;
   if (name === undefined) log.warn(`${tag} Failed to extract name from certificate.`);
   log.dbg(`${tag} ${authenticatedAs(name)}`);
   const refused = checkPeerName(peer, policy);
-  if (refused) {
-    log.error(`${tag} ${refused}`);
-    return fail(refused);
-  }
+  if (refused) return fail(refused);
   return identityOf(peer, peer.commonName ?? peer.altNames[0] ?? "");
 }
 

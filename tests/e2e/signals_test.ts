@@ -46,6 +46,36 @@ Deno.test("a run with --json that is ended by a signal leaves its document", asy
   assert(JSON.parse(out).sent >= 0);
 });
 
+Deno.test("a client that is stopped before it has its flow says so, in its document and by its exit code", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "ipcp", "bootstrap", "name", "l", "type", "local", "layer", "lay");
+  const [ipcp] = await node.admin().listIpcps();
+  // Nobody answers: what is asked for does not come before the deadline.
+  Deno.kill(ipcp!.pid, "SIGSTOP");
+  try {
+    for (const [code, ...words] of STOPPED) {
+      const got = await node.run([...words, "--deadline", "1ms"]);
+      assertEquals(got.code, code, words.join(" "));
+      assertMatch(got.err, /^Failed to [a-z ]+: stopped\n$/);
+      if (!words.includes("--json")) continue;
+      const document = JSON.parse(got.out);
+      assertEquals(document.complete, false, words.join(" "));
+      assertMatch(document.failure ?? document.error, /: stopped$/);
+    }
+  } finally {
+    Deno.kill(ipcp!.pid, "SIGCONT");
+  }
+});
+
+/** Clients, and the exit code of each when it fails. */
+const STOPPED: readonly [number, ...string[]][] = [
+  [1, "oping", "-n", "x", "--json"],
+  [1, "operf", "-n", "x", "--json"],
+  [255, "ocbr", "-n", "x", "--json"],
+  [255, "oecho", "--json"],
+  [255, "obc", "-n", "lay"],
+];
+
 const WAITING: readonly string[][] = [
   ["oping", "-n", "oping", "-c", "1"],
   ["oping", "-l"],

@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { until } from "../support/deadline.ts";
 import type { RunningProcess } from "../support/process.ts";
 import { canRunPrototype } from "./c_host.ts";
-import { Chain, type Kind } from "../support/mixed_chain.ts";
+import { type Chain, type Kind, onChain } from "../support/mixed_chain.ts";
 
 /**
  * Makes all hosts members of broadcast layer `all`, each enrolled with the one before it (in a star the first) and
@@ -61,15 +61,16 @@ for (const [kinds, star = false] of SHAPES) {
     name: `a broadcast layer ${shape}: everybody hears everybody, once`,
     ignore: !canRunPrototype,
     async fn() {
-      await using chain = await Chain.make(kinds, { star });
-      await layer(chain);
-      const all = await listeners(chain);
-      for (const [i, host] of chain.hosts.entries()) {
-        await host.must("obc", "-n", "all", "-m", `from ${i}`);
-        for (const one of all) await heard(one, `from ${i}`);
-      }
-      const wanted = kinds.map((_, i) => `from ${i}`);
-      for (const one of all) assertEquals(await heard(one, wanted.at(-1)!), wanted);
+      await onChain(kinds, { star }, async (chain) => {
+        await layer(chain);
+        const all = await listeners(chain);
+        for (const [i, host] of chain.hosts.entries()) {
+          await host.must("obc", "-n", "all", "-m", `from ${i}`);
+          for (const one of all) await heard(one, `from ${i}`);
+        }
+        const wanted = kinds.map((_, i) => `from ${i}`);
+        for (const one of all) assertEquals(await heard(one, wanted.at(-1)!), wanted);
+      });
     },
   });
 }

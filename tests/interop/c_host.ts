@@ -127,9 +127,8 @@ export class CHost implements AsyncDisposable {
       await host.#holder.waitForLine(/ready/);
       const ipcpDir = options.cIpcps ? ["--ipcp-dir", `${prototype}/sbin`] : [];
       const words = host.tool("irmd", "--stdout", ...ipcpDir, ...(options.args ?? []));
-      // Our IPCPs inherit it: the prototype's IRMd gives them 500 ms.
-      const argv = options.irmd ?? words;
-      host.irmd = host.spawn(options.ours === undefined ? argv : promptly(argv));
+      // IPCPs inherit it: the prototype's IRMd gives them 500 ms to start, its members 1 s for a message.
+      host.irmd = host.spawn(promptly(options.irmd ?? words));
       await host.irmd.waitForLine(/daemon started/);
       return host;
     } catch (e) {
@@ -184,16 +183,19 @@ export class CHost implements AsyncDisposable {
    */
   async makeIpcp(...words: string[]): Promise<void> {
     const argv = this.tool("irm", "ipcp", ...words);
-    const timesFailed = () => this.irmd.out.split("failed to boot").length;
     for (let tries = 1;; tries++) {
-      const before = timesFailed();
+      const logged = this.irmd.out.length;
       const making = this.spawn(argv);
       const [r] = await Promise.all([making.wait(60_000), this.#endLateIpcps(making)]);
       if (r.code === 0) return;
-      if (this.#ours || tries === 20 || timesFailed() === before) {
+      const said = r.err + this.irmd.out.slice(logged);
+      // A prototype's IPCP that our IRMd starts may die at its start as its other programs do (see frct_client.ts).
+      const died = said.includes("ended with status 139 while it started");
+      if (tries === 20 || !(died || said.includes("failed to boot"))) {
         throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
       }
-      sayRetry(`the prototype's IRMd did not wait for ${words.join(" ")}`);
+      const why = died ? "IPCP died at its start" : "IRMd did not wait";
+      sayRetry(`the prototype's ${why}: ${words.join(" ")}`);
     }
   }
 
@@ -210,6 +212,16 @@ export class CHost implements AsyncDisposable {
           // It has ended by itself.
         }
       }
+    }
+  }
+
+  /**
+   * Creates a name whose security files are looked for at their places: the prototype's `irm name create` leaves the path
+   * of `enc.conf` to what the memory held (spec 40 §13), a name that a binding makes has it.
+   */
+  async createSecureName(name: string): Promise<void> {
+    for (const verb of ["bind", "unbind"]) {
+      await this.must("irm", verb, "program", "operf", "name", name);
     }
   }
 

@@ -3,24 +3,14 @@
  * ours. Judged as in frct_test.ts; here the ends share no memory, so less of the prototype's trouble is in the way.
  */
 import { assert } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { NetLab } from "../support/netns.ts";
 import { canRunPrototype, CHost, promptly } from "./c_host.ts";
-import { pingOurs, prototypesFault } from "./frct_client.ts";
+import { PEER, pingOurs, prototypesFault } from "./frct_client.ts";
 import { OurHost } from "./our_host.ts";
 import { sayRetry } from "./retries.ts";
 
 const COUNT = 5;
 const TRIES = 8;
-const PEER = [
-  Deno.execPath(),
-  "run",
-  "-A",
-  "--quiet",
-  "--config",
-  fromFileUrl(new URL("../../deno.json", import.meta.url)),
-  fromFileUrl(new URL("frct_peer.ts", import.meta.url)),
-];
 
 Deno.test({
   name: "flows of every QoS between our library and C oping across a layer",
@@ -32,7 +22,7 @@ Deno.test({
     await using c = await CHost.start({ ns: nsC });
     await using our = await OurHost.start(nsO);
     const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
-    await c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await c.makeIpcp("bootstrap", ...layer("vethA"));
     await our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
     await c.serve("theirs", "lay");
     await c.must("irm", "name", "create", "ours");

@@ -2,18 +2,21 @@
 /**
  * Our library at one end of a flow to the prototype's oping; prints what happened as one line of JSON.
  *
- *     frct_peer.ts echo                  serves one flow, answers every message
- *     frct_peer.ts ping NAME QOS COUNT   sends COUNT pings 30 ms apart, waits for the answers
+ *     frct_peer.ts echo [PATIENCE]                  serves one flow, answers every message
+ *     frct_peer.ts ping NAME QOS COUNT [PATIENCE]   sends COUNT pings 30 ms apart, waits for the answers
+ *
+ * PATIENCE is how long a message is waited for, ms.
  */
 import { FrctFlag } from "../../lib/frct/mod.ts";
 import { Errno, Flow, OuroError, OuroProcess, QOS } from "../../lib/mod.ts";
 
 /** Pause between pings, ms: the prototype mostly behaves at this pace (spec 31 §11). */
 const PACE_MS = 30;
-/** How long an answer is waited for, ms. */
-const ANSWER_MS = 2000;
 
-const [mode, name, qos, count] = Deno.args;
+const [mode, ...words] = Deno.args;
+const [name, qos, count] = words;
+/** How long a message is waited for, ms. */
+const ANSWER_MS = Number(words[mode === "echo" ? 0 : 3] ?? 2000);
 
 function report(got: number, flow: Flow, end: string): void {
   const { frctStats, counters, qos } = flow;

@@ -129,7 +129,7 @@ Deno.test({
   ignore,
   async fn() {
     await using host = await CHost.start({ irmd: OUR_IRMD() });
-    await host.must("irm", "ipcp", "bootstrap", "name", "l1", "type", "local", "layer", "lay");
+    await host.makeIpcp("bootstrap", "name", "l1", "type", "local", "layer", "lay");
     await host.serve("ping", "lay");
     const r = await host.run(["oping", "-n", "ping", "-c", "3", "-i", "5"], 65534);
     assert(/3 packets transmitted, 3 received/.test(r.out), r.out + r.err + host.irmd.out);

@@ -68,12 +68,10 @@ class Pair implements AsyncDisposable {
       }),
     );
     const layer = (dev: string) => ["type", "eth-dix", "name", "i", "layer", "lay", "dev", dev];
-    await this.c.must("irm", "ipcp", "bootstrap", ...layer("vethA"));
+    await this.c.makeIpcp("bootstrap", ...layer("vethA"));
     await this.our.must("irm", "ipcp", "bootstrap", ...layer("vethB"));
-    // The prototype reads a wild path for the first name that it is told of (spec 40 §13).
-    await this.c.must("irm", "name", "create", "wild");
+    for (const name of [THEIRS, OURS]) await this.c.createSecureName(name);
     await this.c.serve(THEIRS, "lay");
-    await this.c.must("irm", "name", "create", OURS);
     const echo = this.our.spawn(peer("echo"));
     await echo.waitForLine(/ready/);
     await this.our.must("irm", "name", "create", OURS);
@@ -328,10 +326,9 @@ async function oneHost(
     for (const name of [OURS, THEIRS]) sec.write(`${side}/${name}/enc.conf`, conf, 0o644);
   }
   await using host = await CHost.start({ node, security: sec.dir });
-  await host.must("irm", "name", "create", "wild");
   const servers = [[THEIRS, ["oping", "-l"]], [OURS, peer("echo")]] as const;
   for (const [name, argv] of servers) {
-    await host.must("irm", "name", "create", name);
+    await host.createSecureName(name);
     const server = host.spawn([...argv]);
     await bindProcess((...words) => host.run(words), server.pid, name);
   }

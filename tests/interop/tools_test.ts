@@ -104,7 +104,7 @@ Deno.test({
   ignore,
   async fn() {
     await using host = await CHost.start();
-    await host.must("irm", "ipcp", "bootstrap", "name", "bc", "type", "broadcast", "layer", "bcl");
+    await host.makeIpcp("bootstrap", "name", "bc", "type", "broadcast", "layer", "bcl");
     const readers = [
       host.spawn(MAKES.ours("obc", "-l", "-n", "bcl")),
       host.spawn(MAKES.c("obc", "-l", "-n", "bcl")),

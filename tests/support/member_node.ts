@@ -4,7 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { MemberStart } from "../../ipcp/member/shell.ts";
+import type { MemberStart } from "../../ipcp/data/member_worker.ts";
 import { type Letter, Mailbox } from "../../ipcp/data/mailbox.ts";
 import { Counter, DATA_QUEUE } from "../../ipcp/data/table.ts";
 import type { IpcpType } from "../../ipcp/type.ts";

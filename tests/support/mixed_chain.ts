@@ -22,14 +22,39 @@ export interface ChainOptions {
   star?: boolean;
 }
 
-/** Does something until it succeeds, and says how often it had failed before. */
-async function despiteFailures(what: string, once: () => Promise<boolean>): Promise<void> {
-  let failures = -1;
-  await until(what, () => {
-    failures++;
-    return once();
-  });
-  if (failures > 0) sayRetry(what, failures);
+/** How often a layer is made before it is said that prototypes die of it. */
+const TRIES = 4;
+
+/**
+ * Runs `body` on hosts joined so. A prototype's IPCP may die of itself: of its threads that read one ring two take the
+ * same packet, and free it twice (spec 10 §5.2), on a busy machine often. Then all is made anew and that is said, once it
+ * is seen that our nodes stayed well.
+ */
+export async function onChain(
+  kinds: readonly Kind[],
+  options: ChainOptions,
+  body: (chain: Chain) => Promise<void>,
+): Promise<void> {
+  for (let tries = 1;; tries++) {
+    await using chain = await Chain.make(kinds, options);
+    try {
+      return await body(chain);
+    } catch (e) {
+      const died = await chain.died();
+      if (died.length === 0 || tries === TRIES) throw e;
+      await chain.oursAreWell();
+      sayRetry(`the prototype's ${died.join(", ")} died`);
+    }
+  }
+}
+
+/** Whether a process runs; one that nobody waited for does not. */
+async function runs(pid: string): Promise<boolean> {
+  try {
+    return !/\) Z /.test(await Deno.readTextFile(`/proc/${pid}/stat`));
+  } catch {
+    return false;
+  }
 }
 
 /** Hosts in a line, ring or star; between two neighbours a veth with an eth-dix IPCP at both ends. */
@@ -38,6 +63,9 @@ export class Chain implements AsyncDisposable {
   readonly namespaces: string[] = [];
   readonly #net = new NetLab();
   readonly #served = new Set<string>();
+
+  /** IPCPs that the test killed, by pid. */
+  readonly #killed = new Set<string>();
 
   private constructor(readonly kinds: readonly Kind[], readonly options: ChainOptions) {}
 
@@ -143,6 +171,50 @@ export class Chain implements AsyncDisposable {
     }
   }
 
+  /** Does something until it succeeds or a prototype has died, and says how often it had failed before. */
+  async #despiteFailures(what: string, once: () => Promise<boolean>): Promise<void> {
+    let failures = -1;
+    await until(what, async () => {
+      failures++;
+      if (failures > 0 && (await this.died()).length > 0) throw new Error(`${what}: one died`);
+      return await once();
+    });
+    if (failures > 0) sayRetry(what, failures);
+  }
+
+  /** The IPCPs of host i, by name, as its IRMd lists them. */
+  async #ipcps(i: number): Promise<Map<string, string>> {
+    const host = this.hosts[i]!;
+    const { out } = await host.run(host.tool("irm", "ipcp", "list"));
+    return new Map([...out.matchAll(/^\| *(\d+) \| *(\S+) \|/gm)].map((m) => [m[2]!, m[1]!]));
+  }
+
+  /** The prototype's IPCPs that died of themselves: an IRMd of theirs goes on listing them, ours says so. */
+  async died(): Promise<string[]> {
+    const dead: string[] = [];
+    for (const [i, kind] of this.kinds.entries()) {
+      if (kind === "our irmd, c ipcps" && /killed by signal 11/.test(this.hosts[i]!.irmd.out)) {
+        dead.push(`IPCP of host ${i}`);
+      }
+      if (kind !== "c") continue;
+      for (const [name, pid] of await this.#ipcps(i)) {
+        if (!this.#killed.has(pid) && !await runs(pid)) dead.push(`${name} of host ${i}`);
+      }
+    }
+    return dead;
+  }
+
+  /** Fails unless every IPCP of our own nodes runs. */
+  async oursAreWell(): Promise<void> {
+    for (const i of this.kinds.keys().filter((i) => this.kinds[i] === "ouro")) {
+      const ipcps = await this.#ipcps(i);
+      if (ipcps.size === 0) throw new Error(`host ${i} lists no IPCP`);
+      for (const [name, pid] of ipcps) {
+        if (!await runs(pid)) throw new Error(`our ${name} of host ${i} died as well`);
+      }
+    }
+  }
+
   /** Host i connects to its neighbour. */
   async connect(i: number, to: number): Promise<void> {
     const host = this.hosts[i]!;
@@ -153,7 +225,7 @@ export class Chain implements AsyncDisposable {
       return void await this.#despiteRace([i, to], `net.${i} connects to net.${to}`, connect);
     }
     // A prototype's IRMd asks the layer that is being connected for the name, and may give up meanwhile.
-    await despiteFailures(
+    await this.#despiteFailures(
       `net.${i} connects to net.${to}`,
       async () => (await host.run(host.tool("irm", ...words))).code === 0,
     );
@@ -187,27 +259,22 @@ export class Chain implements AsyncDisposable {
     });
   }
 
-  /** The process of the unicast IPCP of host i, as its IRMd lists it. */
-  async #pid(i: number): Promise<string | undefined> {
-    const list = await this.hosts[i]!.must("irm", "ipcp", "list");
-    const row = list.split("\n").find((line) => line.includes(` net.${i} `));
-    return row?.includes("Not enrolled") ? undefined : /\d+/.exec(row ?? "")?.[0];
-  }
-
   /**
    * Kills the unicast IPCP of host i and lets it join again through `at`: our IRMd does that by itself; the
    * prototype's keeps listing the IPCP that died, and it is made anew by hand.
    */
   async killAndRejoin(i: number, at: number): Promise<void> {
     const host = this.hosts[i]!;
-    const before = await this.#pid(i);
-    if (before !== undefined) await host.run(["kill", "-9", before]);
+    const before = (await this.#ipcps(i)).get(`net.${i}`);
+    if (before === undefined) throw new Error(`host ${i} lists no net.${i}`);
+    this.#killed.add(before);
+    await host.run(["kill", "-9", before]);
     if (this.kinds[i] !== "c") {
       const again = new RegExp(`IPCP net\\.${i} runs again`);
       return void await until("the IPCP is back", () => again.test(host.irmd.out));
     }
     await host.run(["irm", "ipcp", "destroy", "name", `net.${i}`]);
-    await until("the IPCP is gone", async () => await this.#pid(i) !== before);
+    await until("the IPCP is gone", async () => (await this.#ipcps(i)).get(`net.${i}`) !== before);
     await this.enroll(i, at);
     await this.connect(i, at);
   }
@@ -258,7 +325,7 @@ export class Chain implements AsyncDisposable {
     const host = this.hosts[from]!;
     await host.run(host.tool("irm", "name", "create", name));
     let last: RunResult | undefined;
-    await despiteFailures(`host ${from} pings host ${to}`, async () => {
+    await this.#despiteFailures(`host ${from} pings host ${to}`, async () => {
       last = await host.run(host.tool("oping", "-n", name, "-c", "3", "-i", "5", ...words));
       return last.code === 0 && /3 packets transmitted, 3 received/.test(last.out);
     }).catch((e) => {

@@ -48,10 +48,13 @@ export function agreed(o: Outcome): { accepted: OapAccepted; completed: OapCompl
   return { accepted, completed };
 }
 
-/** Fails unless one end refused with this code, for this reason. */
+/** Fails unless one end refused with this code, for this reason, and an error or warning of it says so. */
 export function refused(o: Outcome, code: number, part: string): void {
   const end = isOapFailure(o.accepted) ? o.accepted : o.completed;
   ensure(isOapFailure(end), "was not refused");
   assertEquals(end.code, code);
   ensure(end.reason.includes(part), `"${end.reason}" does not say "${part}"`);
+  const { lines } = end === o.accepted ? o.serverLog : o.clientLog;
+  const said = lines.some((l) => /\((EE|WW)\):/.test(l) && l.includes(part));
+  ensure(said, `no error says "${part}": ${lines.join("\n")}`);
 }

@@ -27,11 +27,12 @@ export class KeptLog {
     );
   }
 
-  /** Errors and warnings only, with a path replaced as the vectors do. */
+  /** Errors and warnings only, with a path replaced as the vectors do and without the reasons, which are ours. */
   problems(encPath = ""): string[] {
-    return this.lines.filter((l) => /\((EE|WW)\):/.test(l)).map((l) =>
-      encPath === "" ? l : l.replace(encPath, "<enc>")
-    );
+    return this.lines.filter((l) => /\((EE|WW)\):/.test(l)).map((l) => {
+      const words = l.replace(/ Reason: .*$/, "");
+      return encPath === "" ? words : words.replace(encPath, "<enc>");
+    });
   }
 
   has(part: string): boolean {

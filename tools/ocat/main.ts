@@ -8,10 +8,9 @@ import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import type { OuroProcess } from "../../lib/flow/process.ts";
 import { AdminClient } from "../../lib/irm/admin.ts";
-import { takePrefix } from "../../lib/prefix.ts";
 import { acceptFlows } from "../accept.ts";
-import { complain, print, reason } from "../console.ts";
-import { leave, openProcess, qosOf, Stop } from "../session.ts";
+import { complain, reason } from "../console.ts";
+import { commandOf, leave, openProcess, qosOf, Stop, whyNoFlow } from "../session.ts";
 import { join, type Joint } from "./bridge.ts";
 import { type Address, type OcatOptions, parseOcat, type Side } from "./options.ts";
 import { type Local, openSide, SideError, tcp } from "./side.ts";
@@ -25,14 +24,8 @@ const ADMIN_MS = 10_000;
 
 /** Runs `ocat`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOcat(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOcat);
+  if (typeof command === "number") return command;
   command.options.warnings.forEach(complain);
   using process = openProcess("ocat");
   if (!process) return 1;
@@ -115,9 +108,7 @@ class Ocat {
     try {
       return await Flow.alloc(name, { qos: qosOf(qos), signal, timeoutMs, keepaliveMs });
     } catch (error) {
-      if (this.stop.requested) return undefined;
-      if (!(error instanceof OuroError)) throw error;
-      complain(`Failed to allocate flow: ${reason(error)}`);
+      complain(`Failed to allocate flow: ${whyNoFlow(error, this.stop)}`);
       return undefined;
     }
   }

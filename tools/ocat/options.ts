@@ -6,7 +6,7 @@ import { type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/option
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { versionText } from "../../lib/cli/version.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
-import { PEER_TABLE, readCommon } from "../common.ts";
+import { type Exit, PEER_TABLE, readCommon } from "../common.ts";
 
 export const OCAT_USAGE = `Usage: ocat [OPTION]... NAME
        ocat -l [OPTION]... NAME
@@ -14,8 +14,8 @@ Joins a flow to standard input and output, to a command or to a TCP connection
 
   -l, --listen              Serve NAME; otherwise: allocate a flow to it
       --exec COMMAND        Join each flow to a command, run by sh
-      --tcp-connect ADDRESS Join each flow to a TCP connection to HOST:PORT
-      --tcp-listen ADDRESS  Join each TCP connection to [HOST:]PORT to a flow
+      --tcp-connect ADDR    Join each flow to a TCP connection to HOST:PORT
+      --tcp-listen ADDR     Join each TCP connection to [HOST:]PORT to a flow
       --no-bind             Server: NAME is bound already (irm bind program ocat name NAME)
       --once                End after the first flow
       --max-flows N         Refuse more flows at once than that (default 256)
@@ -31,7 +31,8 @@ flow ends with the input. A server on standard input and output serves one flow.
 
   ocat -l web --tcp-connect 127.0.0.1:80       what listens on port 80 as the name web
   ocat web --tcp-listen 8080                   and a port for it on another node
-  ocat -l date --exec date; ocat date
+  ocat -l date --exec date                     a command for each flow
+  ocat date                                    and what it says
   tar c dir | ocat backup                      ocat -l backup > dir.tar
 
 Exit codes: 0 when both sides had said all, 1 when the flow or the connection broke;
@@ -88,7 +89,7 @@ export interface OcatOptions {
 /** Options, or what to print (stdout, stderr) and exit with. */
 export type OcatCommand =
   | { readonly kind: "run"; readonly options: OcatOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 function refuse(err: string): OcatCommand {
   return { kind: "exit", code: 1, out: "", err: `${err} (ocat --help)` };

@@ -4,14 +4,14 @@
 import { OuroError } from "../../lib/errno.ts";
 import { Flow } from "../../lib/flow/flow.ts";
 import { printable } from "../../lib/printable.ts";
-import { takePrefix } from "../../lib/prefix.ts";
 import { monotonicNs } from "../../lib/sys/clock.ts";
 import { exactLoss, fixed } from "../../lib/cli/numbers.ts";
-import { complain, fail, print, reason, reasonOf } from "../console.ts";
+import { complain, fail, print, reasonOf } from "../console.ts";
 import { encodeGreeting, isEnd } from "../operf/protocol.ts";
 import { type Conversation, serve } from "../serve.ts";
 import {
   breathe,
+  commandOf,
   Interim,
   leave,
   openProcess,
@@ -20,6 +20,7 @@ import {
   Stop,
   stopAfter,
   tooLongFor,
+  whyNoFlow,
 } from "../session.ts";
 import { type CbrReport, Meter, receivedLine, reportLine, sentLine } from "./meter.ts";
 import { type OcbrOptions, parseOcbr, SIZE_BYTES_MAX } from "./options.ts";
@@ -37,14 +38,8 @@ const TIMER_LATE_NS = 1.5e6;
 
 /** Runs `ocbr`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOcbr(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOcbr);
+  if (typeof command === "number") return command;
   const { options } = command;
   options.warnings.forEach(complain);
   using process = openProcess("ocbr", options.listen ? undefined : failureOf(options));
@@ -142,10 +137,9 @@ async function client(options: OcbrOptions, stop: Stop): Promise<number> {
       signal,
     });
   } catch (error) {
-    if (stop.requested) return 0;
-    if (!(error instanceof OuroError)) throw error;
+    const why = whyNoFlow(error, stop);
     if (!options.json) print("Failed to allocate flow.\n");
-    fail(`Failed to allocate flow: ${reason(error)}`, failureOf(options));
+    fail(`Failed to allocate flow: ${why}`, failureOf(options));
     return FAILED;
   }
   const tooLong = tooLongFor(flow, sizeBytes);

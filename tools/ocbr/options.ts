@@ -6,6 +6,7 @@ import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../li
 import {
   COMMON_TABLE,
   type CommonOptions,
+  type Exit,
   packetLimit,
   PEER_TABLE,
   readCommon,
@@ -59,7 +60,7 @@ export interface OcbrOptions extends CommonOptions {
 /** Options, or what to print (stdout, stderr) and exit with. */
 export type OcbrCommand =
   | { readonly kind: "run"; readonly options: OcbrOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** All its options. */
 export const OCBR_OPTIONS = {

@@ -7,8 +7,17 @@ import { monotonicUs } from "../../lib/sys/clock.ts";
 import { packetLimit } from "../common.ts";
 import { exactLoss } from "../../lib/cli/numbers.ts";
 import { printable } from "../../lib/printable.ts";
-import { complain, fail, print, reason, reasonOf } from "../console.ts";
-import { Interim, leave, pause, qosOf, type Stop, stopAfter, tooLongFor } from "../session.ts";
+import { complain, fail, print, reasonOf } from "../console.ts";
+import {
+  Interim,
+  leave,
+  pause,
+  qosOf,
+  type Stop,
+  stopAfter,
+  tooLongFor,
+  whyNoFlow,
+} from "../session.ts";
 import { type OperfOptions, SIZE_BYTES_MIN } from "./options.ts";
 import {
   Counter,
@@ -82,10 +91,9 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
       signal,
     });
   } catch (error) {
-    if (stop.requested) return 0;
-    if (!(error instanceof OuroError)) throw error;
+    const why = whyNoFlow(error, stop);
     say("Failed to allocate flow.\n");
-    fail(`Failed to allocate flow: ${reason(error)}`, failureOf(o));
+    fail(`Failed to allocate flow: ${why}`, failureOf(o));
     return o.strictExit ? 2 : 1;
   }
   const fit = fitted(o, flow);
@@ -99,14 +107,14 @@ export async function client(asked: OperfOptions, stop: Stop): Promise<number> {
   const n = flow.writeSync(encodeConfig(typeOf(o.test)), { timeoutMs: 1000 });
   if (n < 0) {
     say("Failed to send configuration.\n");
-    complain(`Failed to send configuration: ${reasonOf(n)}`);
+    fail(`Failed to send configuration: ${reasonOf(n)}`, failureOf(o));
     await leave(flow, stop);
-    return 1;
+    return o.strictExit ? 2 : 1;
   }
   const outcome = await run(o, flow, stop, say);
   if (outcome) tell(o, outcome, say);
   await leave(flow, stop);
-  if (!outcome) return 1;
+  if (!outcome) return o.strictExit ? 2 : 1;
   if (outcome.failed !== 0 || outcome.unfinished) return o.strictExit ? 2 : 1;
   return outcome.received === 0 && outcome.sent > 0 ? 1 : 0;
 }
@@ -134,7 +142,8 @@ async function run(
   let ours = false;
   if (o.test === "reverse") {
     if (!await isGreeted(flow, REVERSE_MS, stop)) {
-      complain(`Failed to run a reverse test: ${o.server} is not an operf server of ouro`);
+      const why = stop.requested ? "stopped" : `${o.server} is not an operf server of ouro`;
+      fail(`Failed to run a reverse test: ${why}`, failureOf(o));
       return undefined;
     }
   } else if (o.test === "report") ours = await isGreeted(flow, SETTLE_MS, stop);

@@ -1,22 +1,15 @@
 /** `operf`: bandwidth between a client and a server (spec 80 §3). */
 
-import { takePrefix } from "../../lib/prefix.ts";
-import { complain, print } from "../console.ts";
-import { openProcess, Stop } from "../session.ts";
+import { complain } from "../console.ts";
+import { commandOf, openProcess, Stop } from "../session.ts";
 import { client, failureOf } from "./client.ts";
 import { parseOperf } from "./options.ts";
 import { server } from "./server.ts";
 
 /** Runs `operf`; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
-  const words = takePrefix(args);
-  if (!words) return 1;
-  const command = parseOperf(words);
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  const command = commandOf(args, parseOperf);
+  if (typeof command === "number") return command;
   const { options } = command;
   options.warnings.forEach(complain);
   using process = openProcess("operf", options.listen ? undefined : failureOf(options));

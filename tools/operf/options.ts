@@ -7,6 +7,7 @@ import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../li
 import {
   COMMON_TABLE,
   type CommonOptions,
+  type Exit,
   PEER_TABLE,
   readCommon,
   SENDER_TABLE,
@@ -65,7 +66,7 @@ export interface OperfOptions extends CommonOptions {
 /** Options, or what to print (stdout, stderr) and exit with. */
 export type OperfCommand =
   | { readonly kind: "run"; readonly options: OperfOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** All its options. */
 export const OPERF_OPTIONS = {

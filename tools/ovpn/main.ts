@@ -7,7 +7,7 @@ import { takePrefix } from "../../lib/prefix.ts";
 import { SysError } from "../../lib/sys/ffi.ts";
 import { Tun } from "../../lib/sys/tun.ts";
 import { complain, print, reason } from "../console.ts";
-import { leave, openProcess, pause, qosOf, Stop } from "../session.ts";
+import { conclude, leave, openProcess, pause, qosOf, Stop } from "../session.ts";
 import { bridge, type Carried } from "./bridge.ts";
 import { MTU_BYTES_MIN, type OvpnOptions, parseOvpn } from "./options.ts";
 
@@ -22,19 +22,12 @@ export async function main(args: string[]): Promise<number> {
   if (!words) return 1;
   const command = parseOvpn(words);
   // Help needs no rights; the prototype asks for them first.
-  if (command.kind === "exit" && command.code === 0) {
-    print(command.out);
-    return 0;
-  }
+  if (command.kind === "exit" && command.code === 0) return conclude(command);
   if (Deno.uid() !== 0) {
     print("ovpn must be run as root.\n");
     return 1;
   }
-  if (command.kind === "exit") {
-    print(command.out);
-    if (command.err !== undefined) complain(command.err);
-    return command.code;
-  }
+  if (command.kind === "exit") return conclude(command);
   if (command.options.warning !== undefined) complain(command.options.warning);
   using process = openProcess("ovpn");
   if (!process) return 1;

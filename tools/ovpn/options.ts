@@ -15,6 +15,7 @@ import {
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
 import { versionText } from "../../lib/cli/version.ts";
+import type { Exit } from "../common.ts";
 
 /** A time without unit below this was probably meant in seconds, ms. */
 const SHORT_MS = 100;
@@ -55,7 +56,7 @@ export interface OvpnOptions {
 /** Options, or what to print (stdout, stderr) and exit with. */
 export type OvpnCommand =
   | { readonly kind: "run"; readonly options: OvpnOptions }
-  | { readonly kind: "exit"; readonly code: number; readonly out: string; readonly err?: string };
+  | Exit;
 
 /** Long options in the prototype's order, then ours; whether a value follows, and the letter. */
 const LONG = [

@@ -1,13 +1,6 @@
 /** What the main thread and the data worker of a broadcast IPCP agree on. */
 
-import type { SharedProcess } from "../../../lib/flow/process.ts";
 import type { NeighbourKind } from "../node.ts";
-
-/** What the worker gets at its start, beside what every data worker gets. */
-export interface BroadcastStart {
-  readonly process: SharedProcess;
-  readonly mailbox: SharedArrayBuffer;
-}
 
 /** Letters to the worker beside those of `mailbox.ts`; b is the flow they are about. */
 export const BroadcastMail = {

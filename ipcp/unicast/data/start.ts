@@ -1,12 +1,11 @@
 /** What the main thread and the data worker of a unicast IPCP agree on. */
 
-import type { SharedProcess } from "../../../lib/flow/process.ts";
+import type { MemberStart } from "../../data/member_worker.ts";
 import type { CompiledPolicy } from "../policy/make.ts";
 import type { CongestionPolicy } from "../settings.ts";
 
-/** What the worker gets at its start, beside what every data worker gets. */
-export interface UnicastStart {
-  readonly process: SharedProcess;
+/** What the worker gets at its start, beside what that of every member gets. */
+export interface UnicastStart extends MemberStart {
   readonly self: number;
   readonly addrBytes: number;
   readonly eidBytes: number;
@@ -18,12 +17,11 @@ export interface UnicastStart {
   readonly policies: readonly CompiledPolicy[];
   /** What takes the place of one that fails, by its kind, for people. */
   readonly shipped: readonly string[];
-  /** Shared memory of `table.ts`, and of the mailbox. */
+  /** Shared memory of `table.ts`. */
   readonly routes: SharedArrayBuffer;
   readonly states: SharedArrayBuffer;
   /** Shared memory of `stats.ts`. */
   readonly stats: SharedArrayBuffer;
-  readonly mailbox: SharedArrayBuffer;
 }
 
 /** Letters to the worker beside those of `mailbox.ts`. */

@@ -1,11 +1,9 @@
 /** The data worker of a unicast IPCP. */
 
-import { OuroProcess, partsOfProcess } from "../../../lib/flow/process.ts";
 import { PolicyKind } from "../../../lib/codes.ts";
-import { FlowSetShm } from "../../../lib/shm/flow_set.ts";
 import { dtPciLayout } from "../../../lib/wire/dt_pci.ts";
-import { Mailbox } from "../../data/mailbox.ts";
-import { report, serve } from "../../data/worker.ts";
+import { serveMember } from "../../data/member_worker.ts";
+import { report } from "../../data/worker.ts";
 import { type Congestion, NO_CONGESTION } from "../congestion.ts";
 import { Forwarder } from "../forward.ts";
 import { BEST_HOP, type Forwarding, HOP_BY_FLOW } from "../forwarding.ts";
@@ -39,10 +37,7 @@ async function policiesOf(
   return { congestion, forwarding };
 }
 
-serve(async (init, parts) => {
-  const start = init.extra as UnicastStart;
-  const set = FlowSetShm.open(init.instance, init.pid);
-  const process = OuroProcess.join(start.process);
+serveMember(async (parts, start: UnicastStart) => {
   const { congestion, forwarding } = await policiesOf(start);
   const forwarder = new Forwarder(
     start.self,
@@ -53,27 +48,12 @@ serve(async (init, parts) => {
     new ForwardTable(BUCKETS_LIVE, start.routes),
     new HopStates(0, start.states),
   );
-  const path = new UnicastPath(
-    {
-      parts,
-      set,
-      process: partsOfProcess(process),
-      mailbox: new Mailbox(start.mailbox),
-      events: {
-        lower: (flowId, events) => report({ say: "lower", flowId, events }),
-        carries: (flowId, bytes) => report({ say: "carries", flowId, bytes }),
-        released: (flowId) => report({ say: "released", flowId }),
-      },
-    },
+  return new UnicastPath(
+    parts,
     start.self,
     forwarder,
     congestion,
     new DataStats(start.stats),
     (eid, bytes) => report({ say: "mgmt", from: Uint8Array.of(eid), bytes }),
   );
-  return () => {
-    path.run();
-    process.close();
-    set.close();
-  };
 });

@@ -2,8 +2,8 @@
  * The directory of a unicast layer as a Kademlia-like DHT among its nodes. Source: spec 70, improvements §13. Pure.
  *
  * Reading first: spec 70 §6 (messages), §8 (procedures), §13.1. Parts: `contacts.ts` (who is known), `values.ts` (what is
- * stored), `searches.ts` (who is asked), `answers.ts` (what searches gave), `sources.ts` (who is answered how often). What
- * it does beyond the prototype, which lives with it in one layer:
+ * stored), `publisher.ts` (who is told it), `searches.ts` (who is asked), `answers.ts` (what searches gave), `sources.ts`
+ * (who is answered how often). What it does beyond the prototype, which lives with it in one layer:
  *
  * - Lookups iterate; what is nowhere is said as soon as nobody is left to ask, and remembered a moment.
  * - A name is stored at the k nodes nearest to its hash, and at all that are known while those are few, because a
@@ -22,14 +22,13 @@ import type { Directory, DirectoryEffect } from "../directory.ts";
 import type { DhtSettings } from "../settings.ts";
 import { Answers } from "./answers.ts";
 import { Contacts, SMALL } from "./contacts.ts";
+import { Publisher } from "./publisher.ts";
 import { type Search, Searches } from "./searches.ts";
 import { Sources } from "./sources.ts";
-import { type Registration, Values, VALUES_TOLD_MAX } from "./values.ts";
+import { Values, VALUES_TOLD_MAX } from "./values.ts";
 
 /** Longest message, bytes: fits one Ethernet frame below (spec 70 §5). */
 const MESSAGE_BYTES_MAX = 1481;
-/** While so many nodes or fewer are known, each holds every name. */
-export const FULL_COPY_CONTACTS = 20;
 /** Tokens that wait for one search. */
 const WAITERS_MAX = 256;
 /** Join tries: first pause, last pause, µs. */
@@ -37,14 +36,6 @@ const JOIN_FIRST_US = 100_000;
 const JOIN_LAST_US = 10e6;
 /** How often values that have expired are dropped, µs. */
 const SWEEP_US = 10e6;
-/** Shortest and longest time between two looks at what is to be renewed, µs. */
-const RENEW_MIN_US = 100_000;
-/** Names renewed in one look. */
-const RENEW_MOST = 64;
-/** A layer that grew by this factor since names were made known has other nodes nearest to them. */
-const GROWTH = 1.25;
-/** How long after it grew its new nodes may still be joining the directory, µs. */
-const GROWING_US = 2e6;
 
 /** What a directory has done, for people and the RIB. */
 export interface DhtCounters {
@@ -81,15 +72,13 @@ export class Dht implements Directory {
   readonly #random: () => number;
   readonly #contacts: Contacts;
   readonly #values = new Values();
+  readonly #publisher: Publisher;
   readonly #searches: Searches;
   readonly #answers = new Answers();
   readonly #sources = new Sources();
   readonly #out = new Fifo<DirectoryEffect>();
   /** Who can be reached, as routing says; undefined: it has not said. */
   #members: Set<number> | undefined;
-  /** How many were members when the layer last counted as grown, and when that was, µs. */
-  #grownTo = 0;
-  #grownUs = -Infinity;
   /** Seconds since 1970 at time 0 of the machine's clock. */
   #epochSec: number;
   #seeds: number[];
@@ -97,7 +86,6 @@ export class Dht implements Directory {
   #joinAtUs: number;
   #joinPauseUs = JOIN_FIRST_US;
   #sweepAtUs: number;
-  #renewAtUs = Infinity;
   #refreshAtUs: number;
 
   /**
@@ -122,10 +110,25 @@ export class Dht implements Directory {
       alpha: settings.alpha,
       k: settings.k,
       random,
-      closest: (key, most) => this.#contacts.closest(key, most, (a) => this.#reaches(a)),
+      closest: (key, most) => this.#closest(key, most),
       send: (dst, m) => this.#send(dst, m),
       failed: (addr) => this.#contacts.failed(addr),
       ended: (now, search) => this.#ended(now, search),
+    });
+    this.#publisher = new Publisher({
+      self,
+      settings,
+      values: this.#values,
+      contacts: this.#contacts,
+      closest: (key, most) => this.#closest(key, most),
+      unixSec: (us) => this.#unix(us),
+      jitter: (us) => this.#jitter(us),
+      send: (dst, m) => this.#send(dst, m),
+      searchNearest: (now, key) => {
+        if (this.#searches.get("node", key) === undefined) {
+          this.#search(now, key, "node", "publish", []);
+        }
+      },
     });
     this.#epochSec = unixSec - nowUs / 1e6;
     this.#seeds = settings.peer === 0 || settings.peer === self.addr ? [] : [settings.peer];
@@ -167,6 +170,14 @@ export class Dht implements Directory {
     return this.#members?.has(addr) ?? true;
   }
 
+  #closest(key: Uint8Array, most: number): readonly DhtContact[] {
+    return this.#contacts.closest(key, most, (a) => this.#reaches(a));
+  }
+
+  #unix(nowUs: number): number {
+    return nowUs / 1e6 + this.#epochSec;
+  }
+
   #send(dst: number, m: DhtMsg): void {
     this.counters.sent += 1;
     this.#out.push({ kind: "send", dst, bytes: encode(m) });
@@ -179,17 +190,12 @@ export class Dht implements Directory {
       this.#values.own.set(hash.slice(), { publishAtUs: nowUs });
     }
     this.#answers.forget(hash);
-    this.#publish(nowUs, hash);
+    this.#publisher.publish(nowUs, hash);
   }
 
   unregister(_nowUs: number, hash: Uint8Array): boolean {
     if (!this.#values.own.delete(hash)) return false;
-    // Over in every clock: those of members differ.
-    const value = this.self.addr;
-    const expires = 0;
-    for (const c of this.#contacts.closest(hash, SMALL, (a) => this.#reaches(a))) {
-      this.#send(c.addr, { kind: "store", src: this.self, key: hash, value, expires });
-    }
+    this.#publisher.withdraw(hash);
     return true;
   }
 
@@ -239,86 +245,7 @@ export class Dht implements Directory {
       for (const token of waiters) this.#found(token, NONE);
     }
     if (then === "publish") {
-      this.#storeAt(nowUs, lookup.key, lookup.closest(this.#settings.k).map((c) => c.addr));
-    }
-  }
-
-  // Publishing.
-
-  #unix(nowUs: number): number {
-    return nowUs / 1e6 + this.#epochSec;
-  }
-
-  /** How long a value of ours is believed, s: three renewals, or what the layer allows. */
-  #lifeSec(): number {
-    return Math.min(this.#settings.expireSec, 3 * this.#settings.replicateSec);
-  }
-
-  /** Make a registration of ours known: to all while few are known, else to the nearest, who are searched. */
-  #publish(nowUs: number, hash: Uint8Array): void {
-    const own = this.#values.own.get(hash);
-    if (own === undefined) return;
-    // Among nodes that are still joining, the nearest cannot be found for sure yet.
-    const isGrowing = nowUs - this.#grownUs < GROWING_US;
-    this.#publishAt(
-      own,
-      nowUs + this.#jitter(isGrowing ? GROWING_US : this.#settings.replicateSec * 1e6),
-    );
-    const reachable = this.#contacts.closest(hash, FULL_COPY_CONTACTS + 1, (a) => this.#reaches(a));
-    if (reachable.length <= FULL_COPY_CONTACTS) {
-      this.#storeAt(nowUs, hash, reachable.map((c) => c.addr));
-    } else if (this.#searches.get("node", hash) === undefined) {
-      this.#search(nowUs, hash, "node", "publish", []);
-    }
-  }
-
-  #publishAt(own: Registration, atUs: number): void {
-    own.publishAtUs = atUs;
-    this.#renewAtUs = Math.min(this.#renewAtUs, atUs);
-  }
-
-  #storeAt(nowUs: number, key: Uint8Array, addrs: readonly number[]): void {
-    if (this.#values.own.get(key) === undefined) return;
-    const expires = Math.floor(this.#unix(nowUs)) + this.#lifeSec();
-    for (const dst of addrs) {
-      const m = { src: this.self, key, value: this.self.addr, expires };
-      this.#send(dst, { kind: "store", ...m });
-    }
-  }
-
-  /** A node that is new gets what it should hold. */
-  #welcome(nowUs: number, to: DhtContact): void {
-    const { k } = this.#settings;
-    const everything = this.#contacts.size <= FULL_COPY_CONTACTS;
-    const isItsOwn = (key: Uint8Array) =>
-      everything || this.#contacts.isAmongClosest(key, to.id, k);
-    let most = RENEW_MOST;
-    for (const [key] of this.#values.own) {
-      if (most === 0) break;
-      if (!isItsOwn(key)) continue;
-      this.#storeAt(nowUs, key, [to.addr]);
-      most -= 1;
-    }
-    for (const [key, values] of this.#values.stored) {
-      if (most === 0) break;
-      if (!isItsOwn(key)) continue;
-      most -= 1;
-      this.#sendOn(nowUs, key, values, [to.addr]);
-    }
-  }
-
-  #sendOn(
-    nowUs: number,
-    key: Uint8Array,
-    values: readonly { addr: number; expiresUs: number }[],
-    to: readonly number[],
-  ): void {
-    for (const { addr: value, expiresUs } of values) {
-      if (expiresUs <= nowUs) continue;
-      const expires = Math.floor(this.#unix(expiresUs));
-      for (const dst of to) {
-        if (dst !== value) this.#send(dst, { kind: "store", src: this.self, key, value, expires });
-      }
+      this.#publisher.storeAt(nowUs, lookup.key, lookup.closest(this.#settings.k));
     }
   }
 
@@ -352,7 +279,7 @@ export class Dht implements Directory {
   #heard(nowUs: number, src: DhtContact): void {
     if (!this.#reaches(src.addr)) return;
     if (!this.#contacts.heard(nowUs, src)) return;
-    this.#welcome(nowUs, src);
+    this.#publisher.welcome(nowUs, src);
   }
 
   #onStore(nowUs: number, m: DhtMsg & { readonly kind: "store" }): void {
@@ -365,14 +292,14 @@ export class Dht implements Directory {
       if (expires === 0) return this.#withdrawn(key, value);
       this.#answers.believed(key, value);
       // Who has the name renews it, whatever its clock or ours says.
-      lifeSec = Math.max(lifeSec, this.#lifeSec());
+      lifeSec = Math.max(lifeSec, this.#publisher.lifeSec);
     }
     const near = () => this.#contacts.isAmongClosest(key, this.self.id, this.#settings.k);
     if (lifeSec < 0 || !this.#values.store(nowUs, key, value, nowUs + lifeSec * 1e6, near)) {
       this.counters.refused += 1;
       return;
     }
-    this.#renewAtUs = Math.min(this.#renewAtUs, nowUs + this.#settings.replicateSec * 1e6);
+    this.#publisher.stored(nowUs);
     this.#answers.appeared(key);
     // Whoever searches it here need not wait for the others.
     const search = this.#searches.get("value", key);
@@ -399,7 +326,7 @@ export class Dht implements Directory {
     // Ids and addresses take at most 10 bytes beside the hash, values 10 each.
     const room = MESSAGE_BYTES_MAX - 60 - 2 * this.#hashBytes - 10 * values.length;
     const most = Math.min(this.#settings.k, Math.floor(room / (this.#hashBytes + 12)));
-    const contacts = this.#contacts.closest(key, most, (a) => this.#reaches(a));
+    const contacts = this.#closest(key, most);
     if (m.kind === "find_node_req") {
       return this.#send(m.src.addr, { kind: "find_node_rsp", src, cookie, key, contacts });
     }
@@ -445,7 +372,7 @@ export class Dht implements Directory {
     }
     const left = [...before ?? []].filter((addr) => !this.#members!.has(addr));
     this.#searches.unreachable(nowUs, left);
-    if (this.#members.size > this.#grownTo * GROWTH) this.#grown(nowUs, this.#members.size);
+    this.#publisher.members(nowUs, this.#members.size);
     // In a small layer everybody should know everybody; in a large one a few doors are enough, others for each.
     const strangers = [...this.#members].filter((a) => !this.#contacts.has(a));
     this.#seeds = this.#some(strangers, SMALL - this.#contacts.size);
@@ -455,16 +382,6 @@ export class Dht implements Directory {
     }
     this.#joinPauseUs = JOIN_FIRST_US;
     this.#joinAtUs = Math.min(this.#joinAtUs, nowUs + 1000);
-  }
-
-  /** The nodes nearest to our names are others now. */
-  #grown(nowUs: number, members: number): void {
-    this.#grownTo = members;
-    this.#grownUs = nowUs;
-    for (const [, own] of this.#values.own) {
-      const atUs = nowUs + this.#jitter(GROWING_US / 2);
-      if (atUs < own.publishAtUs) this.#publishAt(own, atUs);
-    }
   }
 
   /** At most `most` of them, by chance; reorders them. */
@@ -509,35 +426,8 @@ export class Dht implements Directory {
       this.#values.sweep(nowUs);
       this.#sweepAtUs = nowUs + SWEEP_US;
     }
-    if (nowUs >= this.#renewAtUs) this.#renew(nowUs);
+    this.#publisher.onTimer(nowUs);
     if (nowUs >= this.#refreshAtUs) this.#refresh(nowUs);
-  }
-
-  /** Publish own names that are due, and send on values of others that nobody else did. */
-  #renew(nowUs: number): void {
-    this.#renewAtUs = Infinity;
-    const periodUs = this.#settings.replicateSec * 1e6;
-    let most = RENEW_MOST;
-    let nextUs = Infinity;
-    for (const [key, own] of this.#values.own) {
-      if (own.publishAtUs <= nowUs && most > 0) {
-        most -= 1;
-        this.#publish(nowUs, key);
-      }
-      nextUs = Math.min(nextUs, own.publishAtUs);
-    }
-    for (const [key, values] of this.#values.stored) {
-      // Owners of our kind renew in time; this is for those of prototypes, and for owners that fell silent.
-      const due = values.filter((v) => nowUs - v.storedUs >= periodUs * 1.5);
-      if (due.length > 0 && most > 0) {
-        most -= 1;
-        const near = this.#contacts.closest(key, this.#settings.k, (a) => this.#reaches(a));
-        this.#sendOn(nowUs, key, due, near.map((c) => c.addr));
-        for (const v of due) v.storedUs = nowUs;
-      }
-      for (const v of values) nextUs = Math.min(nextUs, v.storedUs + periodUs * 1.5);
-    }
-    if (nextUs < Infinity) this.#renewAtUs = Math.max(nextUs, nowUs + RENEW_MIN_US);
   }
 
   /** Search an id of each bucket, so that nodes that came and went are noticed. */
@@ -558,7 +448,7 @@ export class Dht implements Directory {
   }
 
   deadlineUs(): number {
-    const ownUs = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#renewAtUs, this.#refreshAtUs);
-    return Math.min(ownUs, this.#searches.deadlineUs());
+    const ownUs = Math.min(this.#joinAtUs, this.#sweepAtUs, this.#refreshAtUs);
+    return Math.min(ownUs, this.#publisher.deadlineUs(), this.#searches.deadlineUs());
   }
 }

@@ -52,7 +52,7 @@ async function carryMessages(flow: Flow, conn: Deno.TcpConn): Promise<void> {
 function flowEnd(flow: Flow): End {
   return {
     get readable() {
-      return flow.readable;
+      return flow.readableBytes;
     },
     get writable() {
       return flow.writable;

@@ -4,9 +4,10 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { choose } from "../../../commands/choose.ts";
 import { helpText } from "../../../commands/help.ts";
 import { manFiles, manPage, MARK } from "../../../commands/man.ts";
-import { allLinks, COMMANDS } from "../../../commands/table.ts";
+import { allLinks, COMMANDS, OWN_WORDS } from "../../../commands/table.ts";
 import { NOUNS } from "../../../irm/commands.ts";
 import { USAGE } from "../../../irm/usage.ts";
 import type { Grammar, Option, Value } from "../../../lib/cli/manual.ts";
@@ -37,6 +38,27 @@ Deno.test("helpText() knows every object and verb of irm, abbreviated as irm rea
   assertStringIncludes((await helpText(["irm", "name", "list"]))!, "irm name list");
 });
 
+Deno.test("the words that the binary answers itself have a help, which --help shows, too", async () => {
+  for (const word of Object.keys(OWN_WORDS)) {
+    assertStringIncludes((await helpText([word]))!, `Usage: ouro ${word} `);
+    for (const help of ["--help", "-h"]) {
+      assertEquals(choose("", [word, help]), { kind: "help", words: [word] });
+    }
+  }
+});
+
+Deno.test("what an option does stands in a column of its own, which makes it a paragraph of the page", async () => {
+  for (const { name } of COMMANDS) {
+    const page = (await manPage(name, "1"))!;
+    const text = (await helpText([name]))!;
+    for (const line of text.split("\n").filter((l) => /^ {2,6}\[?--?[a-z]/.test(l))) {
+      const [words, what] = line.trim().split(/ {2,}/);
+      const tag = words!.replaceAll("-", "\\-");
+      assert(what !== undefined && page.includes(`\n.TP\n.B ${tag}\n`), `${name}: ${line}`);
+    }
+  }
+});
+
 Deno.test("helpText() has nothing for words that are no command", async () => {
   for (
     const words of [
@@ -64,7 +86,7 @@ Deno.test("every command and link has a manual page with the parts that pages ha
     assert(!page.includes("undefined"), name);
     // A line that begins with a dot is a request, and only these are used.
     for (const line of page.split("\n").filter((l) => /^[.']/.test(l))) {
-      assert(/^\.(\\"|TH|SH|SS|TP|PP|B|BR|nf|fi)( |$)/.test(line), `${name}: ${line}`);
+      assert(/^\.(\\"|TH|SH|SS|TP|PP|B|BR|br|nf|fi)( |$)/.test(line), `${name}: ${line}`);
     }
   }
   assertEquals(await manPage("bogus", "1"), undefined);

@@ -6,7 +6,8 @@ import { Standing } from "../../../ipcp/standing.ts";
 import type { StateName, TypeName } from "../../../ipcp/state.ts";
 import { Values } from "../../../ipcp/unicast/dht/values.ts";
 import { unicastComponents, type UnicastState } from "../../../ipcp/unicast/rib.ts";
-import { Above, componentPlace, DataStats, Transfer } from "../../../ipcp/unicast/stats.ts";
+import { CongestionReport } from "../../../ipcp/unicast/congestion.ts";
+import { Above, componentPlace, CUBES, DataStats, Transfer } from "../../../ipcp/unicast/stats.ts";
 import { Rib } from "../../../lib/rib/tree.ts";
 import vectors from "../../vectors/tools.json" with { type: "json" };
 
@@ -35,38 +36,184 @@ function infoRib(type: TypeName, state: StateName, layer: string | undefined): R
   return rib;
 }
 
-const AT = Date.UTC(2026, 10, 23, 11, 10, 39) / 1000;
-/** 14.0a.2b.63 and 25.38.d5.e2 as they are in memory. */
-const SELF = 0x632b0a14;
-const OTHER = 0xe2d53825;
+/** What a file of the prototype says, so that a node of ours in that state can be asked for the same file. */
+class Said {
+  constructor(readonly path: string, readonly text: string) {}
 
-/** What the data path of the captured node had counted. */
-function counted(): DataStats {
-  const stats = new DataStats();
-  const transfer = (place: number, what: Transfer, packets: number, bytes: number) => {
-    for (let i = 0; i < packets; i++) stats.transfer(place, 0, what, i === 0 ? bytes : 0);
-  };
-  transfer(65, Transfer.sent, 17, 1714);
-  transfer(65, Transfer.received, 18, 1757);
-  transfer(65, Transfer.localSent, 3, 440);
-  transfer(65, Transfer.localReceived, 4, 483);
-  transfer(componentPlace(0), Transfer.sent, 1, 160);
-  transfer(componentPlace(0), Transfer.localReceived, 1, 129);
-  for (let i = 0; i < 14; i++) {
-    stats.above(66, Above.sent, 76);
-    stats.above(66, Above.received, 76);
+  /** The value behind a label that begins a line, in the part of the text behind `from`. */
+  value(label: string, from = ""): string {
+    const part = this.text.slice(this.text.indexOf(from));
+    const at = part.split("\n").find((l) => l.trimStart().startsWith(label));
+    if (at === undefined) throw new Error(`${this.path}: no "${label}"`);
+    return at.trimStart().slice(label.length).trim();
   }
-  const said = [0, 1e6, 0, 0, 0, 1];
-  stats.words.set(said, stats.congestionAt(66));
-  return stats;
+  number(label: string, from?: string): number {
+    return Number(this.value(label, from));
+  }
+  /** s since 1970. */
+  time(label: string): number {
+    const text = this.value(label).replace(/ \(.*$/, "");
+    return Date.parse(`${text.replace(" ", "T")}Z`) / 1000;
+  }
 }
 
-function unicastRib(change: Partial<UnicastState> = {}): Rib {
+/** The address that `14.0a.2b.63` stands for. */
+function addressOf(dotted: string): number {
+  return dotted.split(".").reduceRight((sum, byte) => sum * 256 + parseInt(byte, 16), 0);
+}
+
+const eidOf = (decimal: string) => {
+  const n = BigInt(decimal);
+  return { hi: Number(n >> 32n), lo: Number(n & 0xffffffffn) };
+};
+
+const SELF = addressOf("14.0a.2b.63");
+const OTHER = addressOf("25.38.d5.e2");
+
+/** Counts packets as a file says them. */
+function count(packets: number, bytes: number, one: (bytes: number) => void): void {
+  for (let i = 0; i < packets; i++) one(i === 0 ? bytes : 0);
+}
+
+const TRANSFERS = {
+  "sent": Transfer.sent,
+  "rcvd": Transfer.received,
+  "local sent": Transfer.localSent,
+  "local rcvd": Transfer.localReceived,
+  "dropped ttl": Transfer.expired,
+  "failed writes": Transfer.failedWrites,
+  "failed nhop": Transfer.noHop,
+};
+
+/** The state of a node whose file `dt.<address>/<number>` is as given. */
+function transferSaid(said: Said): Partial<UnicastState> {
+  const [, component = "", file] = said.path.split("/");
+  const number = Number(file);
+  const isComponent = number < 2;
+  const stats = new DataStats();
+  for (let cube = 0; cube < CUBES; cube++) {
+    const from = `Qos cube ${`${cube}`.padStart(3)}:`;
+    for (const [label, what] of Object.entries(TRANSFERS)) {
+      const [packets, bytes] = ["packets", "bytes"].map((of) =>
+        said.number(`${label} (${of}):`, from)
+      );
+      const place = isComponent ? componentPlace(number) : number;
+      count(packets!, bytes!, (n) => stats.transfer(place, cube, what, n));
+    }
+  }
+  const sec = said.time("Flow established at:");
+  const [rx, tx] = ["rx", "tx"].map((of) => said.number(`Queued packets (${of}):`));
+  const addr = isComponent ? OTHER : addressOf(said.value("Endpoint address:"));
+  return {
+    self: addressOf(component.slice("dt.".length)),
+    stats,
+    startedSec: sec,
+    sinceSec: () => sec,
+    queued: () => ({ rx: rx!, tx: tx! }),
+    neighbours: () => [{ addr, mgmt: -1, dt: isComponent ? 64 : number, up: true }],
+  };
+}
+
+/** The state of a node whose file `flow-allocator/<flow>` is as given. */
+function flowSaid(said: Said): Partial<UnicastState> {
+  const flowId = Number(said.path.split("/")[2]);
+  const stats = new DataStats();
+  const rows = {
+    "Sent": Above.sent,
+    "Send failed": Above.sendFailed,
+    "Received": Above.received,
+    "Receive failed": Above.receiveFailed,
+  };
+  for (const [label, what] of Object.entries(rows)) {
+    const [packets, bytes] = ["packets", "bytes"].map((of) => said.number(`${label} (${of}):`));
+    count(packets!, bytes!, (n) => stats.above(flowId, what, n));
+  }
+  const updates = { Sent: Above.updatesSent, Received: Above.updatesReceived };
+  for (const [label, what] of Object.entries(updates)) {
+    count(said.number(`${label} flow updates (packets):`), 0, () => stats.update(flowId, what));
+  }
+  if (said.text.includes("Multi-bit ECN")) {
+    const R = CongestionReport;
+    const at = stats.congestionAt(flowId);
+    stats.words[at + R.said] = 1;
+    stats.words[at + R.told] = said.number("Upstream congestion level:");
+    stats.words[at + R.seen] = said.number("Downstream congestion level:");
+    stats.words[at + R.seenPackets] = said.number("Downstream packet counter:");
+    const regimes = ["Slow start", "Multiplicative dec", "Additive inc"];
+    stats.words[at + R.regime] = regimes.indexOf(said.value("Current congestion regime:"));
+  }
+  const sec = said.time("Flow established at:");
+  const flow = {
+    cube: 0,
+    flowId,
+    peer: said.number("Remote address:"),
+    localEid: eidOf(said.value("Local endpoint ID:")),
+    remoteEid: eidOf(said.value("Remote endpoint ID:")),
+    state: "open",
+  };
+  return { flows: () => [flow], stats, sinceSec: () => sec };
+}
+
+/** The state of a node whose file `lsdb/<source>--<destination>` is as given. */
+function linkSaid(said: Said): Partial<UnicastState> {
+  const [src, dst] = [addressOf(said.value("src:")), addressOf(said.value("dst:"))];
+  const sec = said.time("upd:");
+  const seqno = said.number("seqno:");
+  return { links: () => [{ src, dst, seqno, heardUs: 0 }], unixSec: () => sec };
+}
+
+/** The state of a node whose file `dht/stats` is as given. */
+function directorySaid(said: Said): Partial<UnicastState> {
   const values = new Values();
-  const key = Uint8Array.fromHex("47cc398a83c553ff".padEnd(64, "0"));
-  values.own.set(key, { publishAtUs: 0 });
-  const id = Uint8Array.fromHex("4b9001f1ebb76c6e".padEnd(64, "0"));
-  const state: UnicastState = {
+  const [keys, own, others] = ["keys", "local values", "non-local values"]
+    .map((of) => said.number(`Number of ${of}:`));
+  const keyOf = (n: number) => new Uint8Array(32).fill(n + 1);
+  for (let n = 0; n < own!; n++) values.own.set(keyOf(n), { publishAtUs: 0 });
+  for (let n = 0; n < others!; n++) {
+    values.store(0, keyOf(Math.min(own! + n, keys! - 1)), n, 1e6, () => true);
+  }
+  const addr = addressOf(said.value("Address:"));
+  return {
+    self: addr,
+    directory: {
+      self: { id: Uint8Array.fromHex(said.value("DHT:").padEnd(64, "0")), addr },
+      settings: {
+        alpha: said.number("Number of concurrent requests (alpha):"),
+        k: said.number("Number of replicas (k):"),
+        expireSec: said.number("Expiry time for values (s):"),
+        refreshSec: said.number("Refresh time for contacts (s):"),
+        replicateSec: said.number("Replication time for values (s):"),
+        peer: 0,
+      },
+      values,
+    },
+    startedSec: said.time("Created:"),
+  };
+}
+
+/** The state of a node that holds what the file `dht/database` says; times of others' values are in s. */
+function databaseSaid(said: Said): Partial<UnicastState> {
+  const values = new Values();
+  for (const block of said.text.split("Key: K<").slice(1)) {
+    const key = Uint8Array.fromHex(block.slice(0, 16).padEnd(64, "0"));
+    const [own = "", others = ""] = block.split("Non-local entries:");
+    if (own.includes("V<")) values.own.set(key, { publishAtUs: 0 });
+    for (
+      const [, addr, stored, expires] of others.matchAll(
+        /V<(\w+)>, t_replicated=(.*) \(UTC\), t_exp=(.*) \(UTC\)/g,
+      )
+    ) {
+      const us = (time: string) => Date.parse(`${time.replace(" ", "T")}Z`) * 1000;
+      values.store(us(stored!), key, parseInt(addr!, 16), us(expires!), () => true);
+    }
+  }
+  const { directory } = unicastState();
+  return { directory: { ...directory!, values }, unixSec: (us) => us / 1e6 };
+}
+
+function unicastState(): UnicastState {
+  const id = new Uint8Array(32).fill(0x4b);
+  return {
     self: SELF,
     policies: () => [
       { word: "routing", policy: "routing my.ts (sha256 abcd…)", state: "from a file" },
@@ -74,31 +221,28 @@ function unicastRib(change: Partial<UnicastState> = {}): Rib {
     directory: {
       self: { id, addr: SELF },
       settings: { alpha: 3, k: 8, expireSec: 86400, refreshSec: 900, replicateSec: 900, peer: 0 },
-      values,
+      values: new Values(),
     },
-    startedSec: AT,
+    startedSec: 1_700_000_000,
     flows: () => [{
       cube: 0,
       flowId: 66,
-      peer: 3805624357,
-      localEid: {
-        hi: Number(6328677492257194050n >> 32n),
-        lo: Number(6328677492257194050n & 0xffffffffn),
-      },
-      remoteEid: {
-        hi: Number(75155480934088770n >> 32n),
-        lo: Number(75155480934088770n & 0xffffffffn),
-      },
+      peer: OTHER,
+      localEid: { hi: 1, lo: 2 },
+      remoteEid: { hi: 3, lo: 4 },
       state: "open",
     }],
     links: () => [{ src: SELF, dst: OTHER, seqno: 0, heardUs: 0 }],
     neighbours: () => [{ addr: OTHER, mgmt: 70, dt: 65, up: true }],
-    unixSec: () => AT,
-    stats: counted(),
-    sinceSec: (flowId) => flowId === 66 ? AT + 5 : AT,
+    unixSec: () => 1_700_000_000,
+    stats: new DataStats(),
+    sinceSec: () => 1_700_000_000,
     queued: () => ({ rx: 0, tx: 0 }),
-    ...change,
   };
+}
+
+function unicastRib(change: Partial<UnicastState> = {}): Rib {
+  const state = { ...unicastState(), ...change };
   const rib = new Rib();
   rib.add(() => unicastComponents(state));
   rib.add(() => [infoComponent(() => ({ type: "unicast", state: "operational", layer: "n" }))]);
@@ -109,6 +253,7 @@ for (const c of cases) {
   const { path = "" } = c.input;
   Deno.test(`${c.name}: ${path}`, () => {
     const wanted = textOf(c);
+    const said = new Said(path, wanted);
     const file = path.slice(path.indexOf("/") + 1);
     if (file.startsWith("info/")) {
       const value = wanted.trimEnd();
@@ -119,46 +264,68 @@ for (const c of cases) {
         : infoRib("local", value === "bug" ? "boot" : value as StateName, undefined);
       return assertEquals(read(rib, path), wanted);
     }
-    if (file === "dht/stats") return assertEquals(read(unicastRib(), path), wanted);
-    if (file === "dht/database") {
-      // Our own registrations have no times: they are renewed as long as they are there.
-      const got = read(unicastRib(), path)!;
-      assertEquals(got.split("\n").slice(0, 8), wanted.split("\n").slice(0, 8));
-      assertStringIncludes(got, "    V<00000000632b0a14>\n");
-      return;
+    if (file === "dht/stats") {
+      return assertEquals(read(unicastRib(directorySaid(said)), path), wanted);
     }
-    if (file.startsWith("lsdb/.")) return assertEquals(read(unicastRib(), path), wanted);
+    if (file === "dht/database") {
+      const got = read(unicastRib(databaseSaid(said)), path)!;
+      // Our own registrations have no times: they are renewed as long as they are there.
+      const lines = (text: string) =>
+        text.replaceAll(/(Local entries:\n)( {4}V<.*\n)+/g, "$1").trimEnd().split("\n").sort();
+      return assertEquals(lines(got), lines(wanted));
+    }
+    if (file.startsWith("lsdb/.")) {
+      const addr = addressOf(file.slice(file.indexOf(" ") + 1));
+      const rib = unicastRib({ neighbours: () => [{ addr, mgmt: 70, dt: 65, up: true }] });
+      return assertEquals(read(rib, path), wanted);
+    }
     if (file.startsWith("lsdb/")) {
-      const got = read(unicastRib(), path)!;
-      assertEquals(got, `${wanted}UTC)\n`); // The prototype cuts it.
-      return;
+      const got = read(unicastRib(linkSaid(said)), path)!;
+      return assertEquals(got, `${wanted}UTC)\n`); // The prototype cuts it.
     }
     if (file.startsWith("flow-allocator/") || file.startsWith("dt.")) {
+      if (wanted === "") return; // A prototype without statistics; ours always has them.
+      const state = file.startsWith("dt.") ? transferSaid(said) : flowSaid(said);
       // The prototype ends with a NUL.
       const lines = wanted.replace(/\0$/, "").split("\n");
       // Our sender has a rate and no window.
       const known = lines.filter((l) => !/window|Upstream packet/.test(l));
-      const got = read(unicastRib(), path)!.split("\n").filter((l) => !l.startsWith("Rate"));
+      const got = read(unicastRib(state), path)!.split("\n").filter((l) => !l.startsWith("Rate"));
       return assertEquals(got, known);
     }
     if (file.endsWith("/frct")) return; // Of applications.
-    assertEquals(c.name, "rib.tree", `unknown case ${c.name}`);
+    assert("tree" in c.input, `unknown case ${c.name}`);
   });
 }
 
 Deno.test("rib.tree: a unicast IPCP lists what the prototype's lists, and every flow", () => {
-  const c = cases.find((c) => "tree" in c.input);
-  if (c === undefined) return; // The file has none.
-  const { tree } = c.input as unknown as { tree: Record<string, string[]> };
-  const rib = unicastRib({
-    links: () => [
-      { src: OTHER, dst: SELF, seqno: 0, heardUs: 0 },
-      { src: SELF, dst: OTHER, seqno: 0, heardUs: 0 },
-    ],
-  });
-  const mine = Object.fromEntries(rib.list("")!.map((name) => [`u1/${name}/`, rib.list(name)]));
-  for (const [path, names] of Object.entries(tree).filter(([path]) => path.startsWith("u1/"))) {
-    assertEquals(mine[path], path.startsWith("u1/dt.") ? [...names, "65"] : names, path);
+  for (const c of cases) {
+    const { tree } = c.input as unknown as { tree?: Record<string, string[]> };
+    const paths = Object.entries(tree ?? {}).map(([path, names]) => {
+      const [mount = "", component = ""] = path.split("/");
+      return { mount, component, names };
+    });
+    for (const { mount, component: transfer } of paths) {
+      if (!transfer.startsWith("dt.")) continue;
+      const its = paths.filter((p) => p.mount === mount);
+      const names = (of: string) => its.find((p) => p.component === of)?.names ?? [];
+      const links = names("lsdb").filter((name) => name.includes("--"))
+        .map((name) => name.split("--").map(addressOf));
+      const [flow] = unicastState().flows();
+      const rib = unicastRib({
+        self: addressOf(transfer.slice("dt.".length)),
+        links: () => links.map(([src = 0, dst = 0]) => ({ src, dst, seqno: 0, heardUs: 0 })),
+        neighbours: () =>
+          names("lsdb").filter((name) => name.startsWith(".dt "))
+            .map((name) => ({ addr: addressOf(name.slice(4)), mgmt: 70, dt: 65, up: true })),
+        flows: () => names("flow-allocator").map((name) => ({ ...flow!, flowId: Number(name) })),
+      });
+      for (const { component, names } of its) {
+        const ours = rib.list(component)!.filter((name) => component !== transfer || name !== "65");
+        assertEquals([...ours].sort(), [...names].sort(), `${mount}/${component}`);
+      }
+      assert(rib.list(transfer)!.includes("65"));
+    }
   }
 });
 

@@ -11,7 +11,8 @@ class Pipe {
   full = false;
   broken = false;
   #waiting: (() => void)[] = [];
-  readonly outlet = new Outlet(this, () => !this.full);
+  readonly hurry = new AbortController();
+  readonly outlet = new Outlet(this, () => !this.full, this.hurry.signal);
 
   writeSync(b: Uint8Array): number {
     if (this.broken) throw new Deno.errors.BrokenPipe("closed");
@@ -94,4 +95,16 @@ Deno.test("Outlet: a reader that is gone is told to who writes, waits or settles
   await settled;
   assertThrows(() => later.outlet.writeSync(bytes("y")), Deno.errors.BrokenPipe);
   await assertRejects(() => later.outlet.room(), Deno.errors.BrokenPipe);
+});
+
+Deno.test("Outlet: whoever is told to end waits for no reader, neither for room nor to settle", async () => {
+  const pipe = new Pipe();
+  pipe.full = true;
+  pipe.outlet.writeSync(bytes("y".repeat(70_000)));
+  const room = pipe.outlet.room();
+  pipe.hurry.abort();
+  await room;
+  await pipe.outlet.room();
+  await pipe.outlet.settle();
+  assertEquals(pipe.text, "");
 });

@@ -333,6 +333,44 @@ libraryTest(
 );
 
 libraryTest(
+  "readableBytes joins what is there, goes on after a break, and ends",
+  async ({ pair }) => {
+    for (const qos of ["data", "best", "raw"] as const) {
+      const [x, y] = pair(qos);
+      // Lengths of messages; the long one does not fit beside others.
+      const lengths = [1, 1000, 7, 70_000, ...Array.from({ length: 40 }, (_, i) => 1 + 17 * i)];
+      const sent = lengths.map((n, i) => new Uint8Array(n).fill(i));
+      assertEquals(await x.writeBatch(sent), sent.length);
+      const chunks: Uint8Array[] = [];
+      const bytes = () => chunks.reduce((sum, c) => sum + c.length, 0);
+      const whole = lengths.reduce((a, b) => a + b);
+      while (bytes() < whole) {
+        for await (const chunk of y.readableBytes) {
+          chunks.push(chunk);
+          break;
+        }
+      }
+      assertEquals(Buffer.concat(chunks), Buffer.concat(sent), qos);
+      assert(chunks.length <= 4, `${qos}: ${chunks.map((c) => c.length)}`);
+      const ended = Array.fromAsync(y.readableBytes);
+      await x.write(Uint8Array.of(8, 9));
+      if (qos === "data") await x.closeWrite();
+      else await x.dealloc();
+      assertEquals(await ended, [Uint8Array.of(8, 9)], qos);
+    }
+  },
+);
+
+libraryTest("readableBytes gives a reader's buffer what it holds", async ({ pair }) => {
+  const [x, y] = pair("data");
+  for (const n of [3, 4, 5]) await x.write(new Uint8Array(n).fill(n));
+  const reader = y.readableBytes.getReader({ mode: "byob" });
+  const got = [];
+  for (const room of [8, 2, 9]) got.push((await reader.read(new Uint8Array(room))).value!.length);
+  assertEquals(got, [8, 2, 2]);
+});
+
+libraryTest(
   "read(into), readBatch() and writeBatch() move messages with fewer promises",
   async ({ pair }) => {
     const [x, y] = pair("data");
