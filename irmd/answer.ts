@@ -8,6 +8,8 @@ export interface Answer {
   readonly msg: IrmMsg;
   /** Called when the client has gone before it got the reply. */
   readonly undelivered?: () => void;
+  /** Called when the client has got it: for what need not keep it waiting. */
+  readonly delivered?: () => void;
 }
 
 /** A reply, or undefined: close the connection without one. */

@@ -154,8 +154,12 @@ async function complete(
     d.log.error(withReason(`OAP completion failed for ${dst}.`, done.reason));
     return failed(-Errno.ECRYPT, "oap", done.reason);
   }
-  logFlow(d, flow, `allocated ${how} for ${pid} to ${dst}`, [...done.said, ...flow.said]);
-  return granted(d, flow, pid, done, { opts: q.msg.opts, name: dst });
+  const answer = granted(d, flow, pid, done, { opts: q.msg.opts, name: dst });
+  const said = [...done.said, ...flow.said];
+  return {
+    ...answer,
+    delivered: () => logFlow(d, flow, `allocated ${how} for ${pid} to ${dst}`, said),
+  };
 }
 
 /** Who pays for what is costly of a request and its completion. */

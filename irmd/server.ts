@@ -254,8 +254,9 @@ export class Server {
           this.#log.warn(`Failed to send a reply: ${errnoText(code)}.`);
         }
         outcome.undelivered?.();
-      } else if (keep) {
-        return this.#keep(socket, client.cred);
+      } else {
+        outcome.delivered?.();
+        if (keep) return this.#keep(socket, client.cred);
       }
     }
     this.#close(socket);

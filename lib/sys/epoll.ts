@@ -48,6 +48,7 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
+const EPOLLONESHOT = 1 << 30;
 
 /** Bits of the `ready` argument of a callback. `hup` and `err` are reported unasked. */
 export const Ready = { read: 0x1, write: 0x4, err: 0x8, hup: 0x10 } as const;
@@ -79,10 +80,12 @@ export interface Interest {
   readonly write?: boolean;
   /** One event is often followed by the next within a millisecond, of this descriptor or another of this kind. */
   readonly brisk?: boolean;
+  /** Nothing is told after the first event, until {@linkcode Watch.modify}. */
+  readonly once?: boolean;
 }
 
 function bits(ev: Interest): number {
-  return (ev.read ? Ready.read : 0) | (ev.write ? Ready.write : 0);
+  return (ev.read ? Ready.read : 0) | (ev.write ? Ready.write : 0) | (ev.once ? EPOLLONESHOT : 0);
 }
 
 /** One watched descriptor. Close it before the descriptor. */

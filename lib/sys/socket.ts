@@ -8,7 +8,7 @@
 
 import { Errno } from "../errno.ts";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
-import { EventSource, Ready, type Watch } from "./epoll.ts";
+import { EventSource, type Interest, Ready, type Watch } from "./epoll.ts";
 import { Fd } from "./fd.ts";
 import { errno, lazyLibc, SysError } from "./ffi.ts";
 
@@ -208,6 +208,8 @@ export class SeqListener implements Disposable {
 
 /** Requests and replies take turns, so one is seldom alone. */
 const BRISK = { read: true, brisk: true } as const;
+const BRISK_ONCE = { ...BRISK, once: true } as const;
+const HANGUP_ONCE = { brisk: true, once: true } as const;
 /** Bytes of the shared receive buffer: longer packets are refused whatever the caller allows. */
 const SCRATCH_BYTES = 1 << 20;
 let scratch: Uint8Array<ArrayBuffer> | undefined;
@@ -228,6 +230,7 @@ export interface RecvOptions extends WaitOptions {
 /** A connected socket. */
 export class SeqSocket implements Disposable {
   #watch: Watch | undefined;
+  #call: (() => void) | undefined;
 
   /** Takes over a connected descriptor. */
   constructor(readonly fd: Fd, readonly path: string) {}
@@ -425,24 +428,24 @@ export class SeqSocket implements Disposable {
     });
   }
 
-  /** Calls back once when a packet or the end is there to be received. */
+  /** Calls back once when a packet or the end is there to be received; in place of what was waited for before. */
   onReadable(call: () => void): void {
-    this.#watch?.close();
-    this.#watch = EventSource.get().watch(this.fd.raw, BRISK, () => {
-      this.#watch?.close();
-      this.#watch = undefined;
-      call();
-    });
+    this.#once(BRISK_ONCE, call);
   }
 
-  /** Calls back once when the peer hangs up. */
+  /** Calls back once when the peer hangs up; in place of what was waited for before. */
   onHangup(call: () => void): void {
-    this.#watch?.close();
-    this.#watch = EventSource.get().watch(this.fd.raw, {}, (ready) => {
-      if ((ready & (Ready.hup | Ready.err)) === 0) return;
-      this.#watch?.close();
-      this.#watch = undefined;
-      call();
+    this.#once(HANGUP_ONCE, call);
+  }
+
+  /** Whose connection is kept waits time after time: its watch stays, and the event source with it, until it is closed. */
+  #once(ev: Interest, call: () => void): void {
+    this.#call = call;
+    if (this.#watch !== undefined) return this.#watch.modify(ev);
+    this.#watch = EventSource.get().watch(this.fd.raw, ev, () => {
+      const told = this.#call;
+      this.#call = undefined;
+      told?.();
     });
   }
 

@@ -140,6 +140,26 @@ serverTest(
   },
 );
 
+const told: string[] = [];
+serverTest(
+  "Server calls delivered() when the reply has been sent, and not when the client has gone",
+  (client, packet) => {
+    const answer = { ...ok({}, () => told.push("gone")), delivered: () => void told.push("sent") };
+    if (packet[0] === 1) return answer;
+    return new Promise((resolve) => client.onHangup(() => resolve(answer)));
+  },
+  async (s) => {
+    assertEquals((await ask(s.path, 1))?.result, 0);
+    assertEquals(told, ["sent"]);
+    const client = SeqSocket.connect(s.path);
+    client.sendSync(new Uint8Array([2]));
+    assertEquals((await ask(s.path, 1))?.result, 0);
+    client.close();
+    while (s.server.busy > 0) await new Promise((done) => setTimeout(done, 1));
+    assertEquals(told, ["sent", "sent", "gone"]);
+  },
+);
+
 let undelivered = 0;
 serverTest(
   "Server calls undelivered() when the client has gone before its reply",

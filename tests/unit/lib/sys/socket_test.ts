@@ -140,6 +140,40 @@ socketTest(
   },
 );
 
+socketTest(
+  "SeqSocket.onReadable() calls once each time, for what has come before as well",
+  async (l, path) => {
+    using a = SeqSocket.connect(path);
+    using s = l.accept()!;
+    let calls = 0;
+    const readable = () =>
+      new Promise<void>((done) =>
+        s.onReadable(() => {
+          calls += 1;
+          done();
+        })
+      );
+    for (let n = 1; n <= 3; n++) {
+      a.sendSync(bytes(n));
+      a.sendSync(bytes(n));
+      await readable();
+      assertEquals(s.tryRecv(10), bytes(n));
+      // Nobody waits, so nobody is told of the second.
+      await new Promise((done) => setTimeout(done, 0));
+      assertEquals(calls, 2 * n - 1);
+      await readable();
+      assertEquals(s.tryRecv(10), bytes(n));
+    }
+    const first = () => assert(false, "it was replaced");
+    s.onReadable(first);
+    const hungUp = new Promise<void>((done) => s.onHangup(done));
+    a.sendSync(bytes(9));
+    a.close();
+    await hungUp;
+    assertEquals(s.tryRecv(10), bytes(9));
+  },
+);
+
 socketTest("SeqSocket.sendSync() to a peer that is gone is an error, not a signal", (l, path) => {
   using a = SeqSocket.connect(path);
   l.accept()!.close();
