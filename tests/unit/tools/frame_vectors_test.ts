@@ -21,12 +21,13 @@ interface FrameCase {
   readonly hex: string;
 }
 
-/** What a tool's message must hold, given whether the case calls it a reply; others carry what they like. */
-function checkMessage(tool: string, message: Uint8Array, reply: boolean): void {
+/** What a tool's message must hold, given what the case calls it if it does; others carry what they like. */
+function checkMessage(tool: string, message: Uint8Array, called: string | undefined): void {
   if (tool === "oping") {
     const msg = { type: 9, id: 9, stampNs: 0 };
     assertEquals(oping.parse(message, 0, message.length, msg), 0);
-    assertEquals(msg.type, reply ? oping.TYPE_REPLY : oping.TYPE_REQUEST);
+    if (called === "reply") assertEquals(msg.type, oping.TYPE_REPLY);
+    if (called === "request") assertEquals(msg.type, oping.TYPE_REQUEST);
     assert(message.length >= oping.SIZE_MIN && message.length <= oping.SIZE_MAX);
     const again = message.slice();
     assertEquals(oping.encode(again, 0, msg), oping.LENGTH);
@@ -62,6 +63,6 @@ for (const one of frames) {
       // A bare acknowledgement.
       if (message.length === 0) return;
     }
-    checkMessage(one.name.split(".")[1]!, message, /\breply\b/.test(one.name));
+    checkMessage(one.name.split(".")[1]!, message, /\b(request|reply)\b/.exec(one.name)?.[1]);
   });
 }
