@@ -5,6 +5,7 @@
 
 import { ouro } from "../support/node.ts";
 import { RunningProcess, type RunResult } from "../support/process.ts";
+import { promptly } from "./c_host.ts";
 
 export class OurHost implements AsyncDisposable {
   readonly #processes: RunningProcess[] = [];
@@ -18,7 +19,7 @@ export class OurHost implements AsyncDisposable {
     try {
       Deno.mkdirSync(host.securityDir, { recursive: true });
       prepare?.(host.securityDir);
-      host.irmd = host.spawn(ouro("irmd", "--stdout"));
+      host.irmd = host.spawn(promptly(ouro("irmd", "--stdout")));
       await host.irmd.waitForLine(/daemon started/);
       return host;
     } catch (e) {

@@ -22,6 +22,9 @@ export interface ChainOptions {
   star?: boolean;
 }
 
+/** A prototype's program failed by itself, in a way that is known. */
+export class PrototypesFault extends Error {}
+
 /** How often a layer is made before it is said that prototypes die of it. */
 const TRIES = 4;
 
@@ -40,10 +43,11 @@ export async function onChain(
     try {
       return await body(chain);
     } catch (e) {
-      const died = await chain.died();
-      if (died.length === 0 || tries === TRIES) throw e;
+      const faults = (await chain.died()).map((ipcp) => `${ipcp} died`);
+      if (e instanceof PrototypesFault) faults.push(e.message);
+      if (faults.length === 0 || tries === TRIES) throw e;
       await chain.oursAreWell();
-      sayRetry(`the prototype's ${died.join(", ")} died`);
+      sayRetry(`the prototype's ${faults.join(", ")}`);
     }
   }
 }
