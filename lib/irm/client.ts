@@ -36,25 +36,56 @@ const BIG_REQUEST_BYTES = 100_000;
 /** Longest wait for an IRMd that does not take a message without answer, ms. */
 const HOLD_MS = 1000;
 
+/** A request on its way: what those who wait for the reply and those who block for it have in common. */
+class Asking {
+  readonly #bytes: Uint8Array;
+  readonly #endMs: number;
+  readonly path: string;
+
+  constructor(
+    instance: Instance,
+    private readonly msg: IrmMsg,
+    private readonly opts: KeepingOptions,
+  ) {
+    const { timeoutMs } = opts;
+    this.#endMs = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+    this.#bytes = encodeIrmMsg(msg);
+    this.path = irmSocketPath(instance);
+  }
+
+  /** Undefined: as long as it takes. */
+  leftMs(): number | undefined {
+    return this.#endMs === Infinity ? undefined : Math.max(0, this.#endMs - performance.now());
+  }
+
+  send(socket: SeqSocket): void {
+    const { length } = this.#bytes;
+    if (length > BIG_REQUEST_BYTES) socket.setSendBuffer(length * 2);
+    socket.sendSync(this.#bytes, this.leftMs());
+  }
+
+  /** What the reply says; the connection is kept or closed. */
+  took(socket: SeqSocket, bytes: Uint8Array | null): IrmMsg {
+    const reply = parse(this.msg, bytes);
+    if (this.opts.kept === undefined) socket.close();
+    else this.opts.kept.give(socket, reply);
+    return reply;
+  }
+}
+
 /** Sends a request and waits for the reply without blocking the thread. */
 export async function irmRequest(
   instance: Instance,
   msg: IrmMsg,
   opts: KeepingOptions = {},
 ): Promise<IrmMsg> {
-  const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
-  const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
-  const bytes = encodeIrmMsg(msg);
-  const path = irmSocketPath(instance);
   const { kept, signal } = opts;
+  const asking = new Asking(instance, msg, opts);
   signal?.throwIfAborted();
   const exchange = async (socket: SeqSocket) => {
     try {
-      if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
-      socket.sendSync(bytes, leftMs());
-      const reply = parse(msg, await recvReply(socket, signal, leftMs()));
-      keep(kept, socket, reply);
-      return reply;
+      asking.send(socket);
+      return asking.took(socket, await recvReply(socket, signal, asking.leftMs()));
     } catch (e) {
       socket.close();
       throw e;
@@ -68,17 +99,12 @@ export async function irmRequest(
       if (!neverRead(e)) throw e;
     }
     return await exchange(
-      SeqSocket.tryConnect(path) ??
-        await SeqSocket.connectAsync(path, { signal, timeoutMs: leftMs() }),
+      SeqSocket.tryConnect(asking.path) ??
+        await SeqSocket.connectAsync(asking.path, { signal, timeoutMs: asking.leftMs() }),
     );
   } catch (e) {
-    throw explain(e, msg, path);
+    throw explain(e, msg, asking.path);
   }
-}
-
-function keep(kept: KeptConnections | undefined, socket: SeqSocket, reply: IrmMsg): void {
-  if (kept === undefined) socket.close();
-  else kept.give(socket, reply);
 }
 
 /**
@@ -105,33 +131,26 @@ export function irmRequestSync(
   msg: IrmMsg,
   opts: Omit<KeepingOptions, "signal"> = {},
 ): IrmMsg {
-  const endMs = opts.timeoutMs === undefined ? Infinity : performance.now() + opts.timeoutMs;
-  const leftMs = () => endMs === Infinity ? undefined : Math.max(0, endMs - performance.now());
-  const bytes = encodeIrmMsg(msg);
-  const path = irmSocketPath(instance);
-  const { kept } = opts;
+  const asking = new Asking(instance, msg, opts);
   const exchange = (socket: SeqSocket) => {
     try {
-      if (bytes.length > BIG_REQUEST_BYTES) socket.setSendBuffer(bytes.length * 2);
-      socket.sendSync(bytes, leftMs());
-      const reply = parse(msg, socket.recvSync(REPLY_BYTES_MAX, leftMs()));
-      keep(kept, socket, reply);
-      return reply;
+      asking.send(socket);
+      return asking.took(socket, socket.recvSync(REPLY_BYTES_MAX, asking.leftMs()));
     } catch (e) {
       socket.close();
       throw e;
     }
   };
   try {
-    const again = kept?.take();
+    const again = opts.kept?.take();
     try {
       if (again !== undefined) return exchange(again);
     } catch (e) {
       if (!neverRead(e)) throw e;
     }
-    return exchange(SeqSocket.connect(path, opts.timeoutMs));
+    return exchange(SeqSocket.connect(asking.path, opts.timeoutMs));
   } catch (e) {
-    throw explain(e, msg, path);
+    throw explain(e, msg, asking.path);
   }
 }
 
