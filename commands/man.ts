@@ -81,7 +81,7 @@ function page(command: Command, manual: Manual, version: string): string {
       [code, meaning],
     ) => [".TP", `.B ${code}`, escaped(meaning)]),
   ];
-  const others = (manual.seeAlso ?? []).map((name) =>
+  const others = manual.seeAlso.map((name) =>
     name === "ouro" ? reference("ouro", 1) : reference(pageName(name), findCommand(name)!.section)
   );
   if (others.length > 0) lines.push(".SH SEE ALSO", others.join(",\n"));

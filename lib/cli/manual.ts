@@ -67,5 +67,5 @@ export interface Manual {
   /** What its exit codes mean, a line each, where 0 and 1 do not say it. */
   readonly exits?: readonly (readonly [code: string, meaning: string])[];
   /** Further pages of the manual that help. */
-  readonly seeAlso?: readonly string[];
+  readonly seeAlso: readonly string[];
 }
