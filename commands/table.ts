@@ -5,6 +5,7 @@
  */
 
 import type { Manual } from "../lib/cli/manual.ts";
+import { IPCP_TYPE_WORDS } from "../lib/codes.ts";
 
 /** A command: takes its words and answers with an exit code. */
 export type Main = (args: string[]) => Promise<number>;
@@ -33,8 +34,6 @@ export interface Link {
 function link(name: string, dir: Link["dir"]): readonly Link[] {
   return [{ name, dir, words: [name] }];
 }
-
-const IPCP_TYPES = ["local", "unicast", "broadcast", "eth-llc", "eth-dix", "udp4", "udp6"];
 
 /** All commands, in the order help shows them. */
 export const COMMANDS: readonly Command[] = [
@@ -127,7 +126,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "ipcp",
     summary: "be an IPC process of a type (started by the IRMd)",
-    links: IPCP_TYPES.map((type) => ({
+    links: IPCP_TYPE_WORDS.map((type) => ({
       name: `ipcpd-${type}`,
       dir: "sbin",
       words: ["ipcp", type],

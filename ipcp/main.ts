@@ -12,11 +12,11 @@ import { countingSink, Logger, stdoutSink } from "../lib/log.ts";
 import { takePrefix } from "../lib/prefix.ts";
 import { syslogSink } from "../lib/sys/syslog.ts";
 import { IpcpProcess } from "./process.ts";
-import { Type, type TypeName } from "./state.ts";
+import type { TypeName } from "./state.ts";
 import type { IpcpContext, IpcpType } from "./type.ts";
 
 /** Log prefixes by type (spec 50 §2). */
-const PREFIX: Partial<Record<TypeName, string>> = {
+const PREFIX: Record<TypeName, string> = {
   local: "ipcpd-local",
   unicast: "ipcpd-unicast",
   broadcast: "ipcpd-broadcast",
@@ -70,7 +70,7 @@ export async function main(args: string[]): Promise<number> {
     console.error(`ipcpd-${type}: only an IRMd starts it (irm ipcp create name NAME type ${type})`);
     return Exit.FAILURE;
   }
-  if (!(type in Type) || PREFIX[type as TypeName] === undefined) {
+  if (!Object.hasOwn(PREFIX, type)) {
     // deno-lint-ignore no-console -- the process ends, and has no log yet
     console.error(`ipcpd-${type}: this version has no IPCP of type ${type}`);
     return Exit.UNAVAILABLE;
@@ -80,7 +80,7 @@ export async function main(args: string[]): Promise<number> {
     syslog === undefined ? stdoutSink((line) => stdout.offer(line)) : syslogSink(`ipcpd-${type}`),
   );
   const debug = Deno.env.get("OURO_DEBUG") === "1";
-  const log = new Logger(sink, PREFIX[typeName]!, debug);
+  const log = new Logger(sink, PREFIX[typeName], debug);
   const make = await makerOf(typeName);
   const process = new IpcpProcess(currentInstance(), typeName, name, irmdPid, log, make);
   const code = await process.run(`ipcpd-${type}`);

@@ -43,7 +43,7 @@ import { EventSource } from "../lib/sys/epoll.ts";
 import { IrmCalls } from "./irm_calls.ts";
 import { infoComponent } from "./rib.ts";
 import { Standing } from "./standing.ts";
-import { admit, Command, Lifecycle, Type, type TypeName } from "./state.ts";
+import { admit, Lifecycle, type TypeName, typeNumber } from "./state.ts";
 import { type Failure, type IpcpContext, type IpcpType, isFailure } from "./type.ts";
 
 /** Connections that may wait; the prototype's 0 makes concurrent callers block in connect. */
@@ -113,7 +113,9 @@ export class IpcpProcess {
     const room = long ? LONG_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
     this.#irm = new IrmCalls(instance, Deno.pid, room);
     const words = new Uint32Array(1);
-    const standing = new Standing((line) => void this.#irm.status(Type[typeName], name, line));
+    const standing = new Standing((line) =>
+      void this.#irm.status(typeNumber(typeName), name, line)
+    );
     this.#type = make({
       instance,
       pid: Deno.pid,
@@ -162,7 +164,7 @@ export class IpcpProcess {
     );
     this.#mountRib();
     let code = 0;
-    const refused = await this.#irm.createR(Type[this.#typeName], this.#name);
+    const refused = await this.#irm.createR(typeNumber(this.#typeName), this.#name);
     if (refused !== undefined) {
       this.#log.error("Failed to notify IRMd we are initialized.");
       // deno-lint-ignore no-console -- the process ends, and has no log yet
@@ -292,12 +294,14 @@ export class IpcpProcess {
       this.#logRefusal(m.code, refused);
       return this.#refusal(m.code, refused, this.#notNow(m.code, refused));
     }
-    if (m.code === Command.bootstrap || m.code === Command.enroll) return await this.#join(m);
-    if (m.code === Command.countMembers) {
+    if (m.code === IpcpCode.IPCP_BOOTSTRAP || m.code === IpcpCode.IPCP_ENROLL) {
+      return await this.#join(m);
+    }
+    if (m.code === IpcpCode.IPCP_COUNT_MEMBERS) {
       const response = this.#type.countMembers!();
       return { code: IpcpCode.IPCP_REPLY, result: 0, response };
     }
-    if (m.code === Command.flowLosses) {
+    if (m.code === IpcpCode.IPCP_FLOW_LOSSES) {
       if (m.flowId === undefined || m.flowId < 1 || m.flowId >= FLOW_IDS_MAX) {
         return this.#refusal(m.code, -Errno.EINVAL);
       }
@@ -319,7 +323,7 @@ export class IpcpProcess {
   /** Why a command is not taken, for a person. */
   #notNow(code: number, result: number): string | undefined {
     if (result === -Errno.ENOTSUP) {
-      return code === Command.flowJoin
+      return code === IpcpCode.IPCP_FLOW_JOIN
         ? `a layer of type ${this.#typeName} is no broadcast layer`
         : `an IPCP of type ${this.#typeName} cannot ${OPERATIONS[code] ?? "do that"}`;
     }
@@ -333,8 +337,8 @@ export class IpcpProcess {
     if (result === -Errno.EPERM) this.#log.error(`Unknown message code: ${code}.`);
     else if (result === -Errno.ENOTSUP) {
       this.#log.error(`Failed to ${OPERATIONS[code] ?? "serve"}: operation unsupported.`);
-    } else if (code === Command.bootstrap || code === Command.enroll) {
-      const what = code === Command.bootstrap ? "bootstrap" : "enroll";
+    } else if (code === IpcpCode.IPCP_BOOTSTRAP || code === IpcpCode.IPCP_ENROLL) {
+      const what = code === IpcpCode.IPCP_BOOTSTRAP ? "bootstrap" : "enroll";
       const state = this.#life.state;
       this.#log.error(`Failed to ${what}: IPCP in state <${state}>, need <boot>.`);
     }
@@ -346,13 +350,13 @@ export class IpcpProcess {
       this.#log.error("Failed to bootstrap IPCP.");
       return this.#refusal(m.code, result, cause?.replace(/\.$/, ""), stage);
     };
-    if (m.code === Command.enroll) {
+    if (m.code === IpcpCode.IPCP_ENROLL) {
       if (m.dst === undefined) return refuse(-Errno.EINVAL);
       this.#log.info(`Enrolling with ${m.dst}...`);
     } else {
       if (m.conf === undefined) return refuse(-Errno.EINVAL);
       this.#log.info("Bootstrapping...");
-      if (m.conf.ipcpType !== Type[this.#typeName]) {
+      if (m.conf.ipcpType !== typeNumber(this.#typeName)) {
         return refuse(-Errno.EIPCPTYPE, `Configuration is not for ${this.#typeName}.`);
       }
       if (HASH_BYTES[m.conf.layerInfo.dirHashAlgo] === undefined) return refuse(-Errno.EINVAL);
@@ -365,7 +369,7 @@ export class IpcpProcess {
     }
     this.#layer = layer.name;
     void this.#giveUpCapabilities();
-    if (m.code === Command.enroll) {
+    if (m.code === IpcpCode.IPCP_ENROLL) {
       this.#log.info(`Finished enrolling with ${m.dst} in layer ${layer.name}.`);
     } else {
       this.#log.info(`Finished bootstrapping in ${layer.name}.`);
@@ -385,7 +389,7 @@ export class IpcpProcess {
   /** Bootstrap or enroll. What the type did not expect to fail leaves nothing open either. */
   async #enter(m: IpcpMsg): Promise<LayerInfo | Failure> {
     try {
-      return m.code === Command.enroll
+      return m.code === IpcpCode.IPCP_ENROLL
         ? await this.#type.enroll!(m.dst!, m.policies ?? [])
         : await this.#type.bootstrap(m.conf!);
     } catch (e) {
@@ -399,36 +403,36 @@ export class IpcpProcess {
     const log = this.#log;
     const hash = m.hash ?? EMPTY;
     switch (m.code) {
-      case Command.reg: {
+      case IpcpCode.IPCP_REG: {
         log.info(`Registering ${short(hash)}...`);
         const result = t.register!(hash);
         if (result === 0) log.info(`Finished registering ${short(hash)}.`);
         return result;
       }
-      case Command.unreg: {
+      case IpcpCode.IPCP_UNREG: {
         log.info(`Unregistering ${short(hash)}...`);
         const result = t.unregister!(hash);
         if (result === 0) log.info(`Finished unregistering ${short(hash)}.`);
         return result;
       }
-      case Command.query:
+      case IpcpCode.IPCP_QUERY:
         return await t.query!(hash);
-      case Command.flowAlloc:
-      case Command.flowJoin:
-      case Command.flowAllocResp:
+      case IpcpCode.IPCP_FLOW_ALLOC:
+      case IpcpCode.IPCP_FLOW_JOIN:
+      case IpcpCode.IPCP_FLOW_ALLOC_RESP:
         return await this.#flowCommand(m, hash);
-      case Command.flowDealloc: {
+      case IpcpCode.IPCP_FLOW_DEALLOC: {
         if (m.flowId === undefined) return -Errno.EINVAL;
         log.dbg(`Deallocating flow ${m.flowId}.`);
         const result = t.flowDealloc(m.flowId, m.timeoSec ?? 0);
         if (result < 0) log.warn(`Could not deallocate flow_id ${m.flowId}.`);
         return result;
       }
-      case Command.connect:
+      case IpcpCode.IPCP_CONNECT:
         if (m.dst === undefined || m.comp === undefined) return -Errno.EINVAL;
         log.info(`Connecting ${m.comp} to ${m.dst}...`);
         return await t.connect!(m.dst, m.comp, m.qos ?? QOS_NP1);
-      case Command.disconnect:
+      case IpcpCode.IPCP_DISCONNECT:
         if (m.dst === undefined || m.comp === undefined) return -Errno.EINVAL;
         log.info(`Disconnecting ${m.comp} from ${m.dst}...`);
         return await t.disconnect!(m.dst, m.comp);
@@ -442,7 +446,7 @@ export class IpcpProcess {
     const log = this.#log;
     if (m.flowId === undefined || m.flowId < 1 || m.flowId >= FLOW_IDS_MAX) return -Errno.EINVAL;
     const flow = { flowId: m.flowId, pid: m.pid ?? -1, uid: m.uid ?? 0 };
-    if (m.code === Command.flowAllocResp) {
+    if (m.code === IpcpCode.IPCP_FLOW_ALLOC_RESP) {
       const response = m.response ?? -Errno.EPERM;
       log.dbg(`Responding ${response} to alloc on flow_id ${flow.flowId}.`);
       const verdict = { response, data: m.pk ?? EMPTY, cause: m.error?.cause };
@@ -453,7 +457,7 @@ export class IpcpProcess {
       return result;
     }
     if (m.pid === undefined) return -Errno.EINVAL;
-    if (m.code === Command.flowJoin) {
+    if (m.code === IpcpCode.IPCP_FLOW_JOIN) {
       log.dbg(`Joining layer ${short(hash)}.`);
       const result = await t.flowJoin!(flow, hash);
       if (result === 0) log.dbg(`Finished joining layer ${short(hash)}.`);
@@ -472,15 +476,15 @@ export class IpcpProcess {
 
 /** Operations as the log names them. */
 const OPERATIONS: Record<number, string> = {
-  [Command.bootstrap]: "Bootstrap",
-  [Command.enroll]: "enroll",
-  [Command.reg]: "register",
-  [Command.unreg]: "unregister",
-  [Command.query]: "query",
-  [Command.flowAlloc]: "allocate a flow",
-  [Command.flowJoin]: "join",
-  [Command.flowAllocResp]: "respond on a flow",
-  [Command.flowDealloc]: "dealloc",
-  [Command.connect]: "connect",
-  [Command.disconnect]: "disconnect",
+  [IpcpCode.IPCP_BOOTSTRAP]: "Bootstrap",
+  [IpcpCode.IPCP_ENROLL]: "enroll",
+  [IpcpCode.IPCP_REG]: "register",
+  [IpcpCode.IPCP_UNREG]: "unregister",
+  [IpcpCode.IPCP_QUERY]: "query",
+  [IpcpCode.IPCP_FLOW_ALLOC]: "allocate a flow",
+  [IpcpCode.IPCP_FLOW_JOIN]: "join",
+  [IpcpCode.IPCP_FLOW_ALLOC_RESP]: "respond on a flow",
+  [IpcpCode.IPCP_FLOW_DEALLOC]: "dealloc",
+  [IpcpCode.IPCP_CONNECT]: "connect",
+  [IpcpCode.IPCP_DISCONNECT]: "disconnect",
 };

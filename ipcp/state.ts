@@ -12,62 +12,29 @@
  * has no directory yet, and refuses them (there the prototype dies, spec 60 §3.1).
  */
 
+import { IPCP_TYPE_WORDS, IpcpCode, type IpcpState } from "../lib/codes.ts";
 import { Errno } from "../lib/errno.ts";
 
-/** IPCP types by number (spec 50 §1). */
-export const Type = {
-  local: 0,
-  unicast: 1,
-  broadcast: 2,
-  "eth-llc": 3,
-  "eth-dix": 4,
-  udp4: 5,
-  udp6: 6,
-} as const;
-/** A type's name, as in `ipcpd-<type>`. */
-export type TypeName = keyof typeof Type;
+/** A type's name, as in `ipcpd-<type>` (spec 50 §1). */
+export type TypeName = typeof IPCP_TYPE_WORDS[number];
 
-/** States by number; BOOTSTRAPPED (3) and ENROLLED (4) exist but are never entered. */
-export const State = {
-  null: 0,
-  init: 1,
-  boot: 2,
-  bootstrapped: 3,
-  enrolled: 4,
-  operational: 5,
-  shutdown: 6,
-} as const;
-/** A state's name, as it is logged. */
-export type StateName = keyof typeof State;
+/** A type's number. */
+export function typeNumber(type: TypeName): number {
+  return IPCP_TYPE_WORDS.indexOf(type);
+}
 
-/** Command codes of the IPCP's socket (spec 50 §4). */
-export const Command = {
-  bootstrap: 1,
-  enroll: 2,
-  reg: 3,
-  unreg: 4,
-  query: 5,
-  flowAlloc: 6,
-  flowJoin: 7,
-  flowAllocResp: 8,
-  flowDealloc: 9,
-  connect: 10,
-  disconnect: 11,
-  /** Ours. */
-  countMembers: 100,
-  /** Ours. */
-  flowLosses: 101,
-} as const;
+/** A state's name, as it is logged; bootstrapped and enrolled exist but are never entered. */
+export type StateName = Lowercase<keyof typeof IpcpState>;
 
 const SHIM: ReadonlySet<number> = new Set([
-  Command.bootstrap,
-  Command.reg,
-  Command.unreg,
-  Command.query,
-  Command.flowAlloc,
-  Command.flowAllocResp,
-  Command.flowDealloc,
-  Command.flowLosses,
+  IpcpCode.IPCP_BOOTSTRAP,
+  IpcpCode.IPCP_REG,
+  IpcpCode.IPCP_UNREG,
+  IpcpCode.IPCP_QUERY,
+  IpcpCode.IPCP_FLOW_ALLOC,
+  IpcpCode.IPCP_FLOW_ALLOC_RESP,
+  IpcpCode.IPCP_FLOW_DEALLOC,
+  IpcpCode.IPCP_FLOW_LOSSES,
 ]);
 
 const SUPPORTED: Record<TypeName, ReadonlySet<number>> = {
@@ -77,44 +44,47 @@ const SUPPORTED: Record<TypeName, ReadonlySet<number>> = {
   "eth-llc": SHIM,
   "eth-dix": SHIM,
   broadcast: new Set([
-    Command.bootstrap,
-    Command.enroll,
-    Command.flowJoin,
-    Command.flowDealloc,
-    Command.flowLosses,
-    Command.connect,
-    Command.disconnect,
+    IpcpCode.IPCP_BOOTSTRAP,
+    IpcpCode.IPCP_ENROLL,
+    IpcpCode.IPCP_FLOW_JOIN,
+    IpcpCode.IPCP_FLOW_DEALLOC,
+    IpcpCode.IPCP_FLOW_LOSSES,
+    IpcpCode.IPCP_CONNECT,
+    IpcpCode.IPCP_DISCONNECT,
   ]),
   unicast: new Set([
     ...SHIM,
-    Command.enroll,
-    Command.connect,
-    Command.disconnect,
-    Command.countMembers,
+    IpcpCode.IPCP_ENROLL,
+    IpcpCode.IPCP_CONNECT,
+    IpcpCode.IPCP_DISCONNECT,
+    IpcpCode.IPCP_COUNT_MEMBERS,
   ]),
 };
 
 const IN_BOOT: ReadonlySet<number> = new Set([
-  Command.bootstrap,
-  Command.enroll,
-  Command.reg,
-  Command.unreg,
-  Command.connect,
-  Command.disconnect,
+  IpcpCode.IPCP_BOOTSTRAP,
+  IpcpCode.IPCP_ENROLL,
+  IpcpCode.IPCP_REG,
+  IpcpCode.IPCP_UNREG,
+  IpcpCode.IPCP_CONNECT,
+  IpcpCode.IPCP_DISCONNECT,
 ]);
 
-const REGISTERS: ReadonlySet<number> = new Set([Command.reg, Command.unreg]);
+const REGISTERS: ReadonlySet<number> = new Set([IpcpCode.IPCP_REG, IpcpCode.IPCP_UNREG]);
 
 /**
  * Whether a command may run: 0, or the result to answer with. -1 for an unknown code, -95 for one the
  * type does not have, -1004 in the wrong state.
  */
 export function admit(type: TypeName, state: StateName, code: number): number {
-  const ours = code === Command.flowLosses || code === Command.countMembers && type === "unicast";
-  if (!ours && (code < Command.bootstrap || code > Command.disconnect)) return -Errno.EPERM;
+  const ours = code === IpcpCode.IPCP_FLOW_LOSSES ||
+    code === IpcpCode.IPCP_COUNT_MEMBERS && type === "unicast";
+  if (!ours && (code < IpcpCode.IPCP_BOOTSTRAP || code > IpcpCode.IPCP_DISCONNECT)) {
+    return -Errno.EPERM;
+  }
   if (!SUPPORTED[type].has(code)) return -Errno.ENOTSUP;
   const ok = state === "operational"
-    ? code !== Command.bootstrap && code !== Command.enroll
+    ? code !== IpcpCode.IPCP_BOOTSTRAP && code !== IpcpCode.IPCP_ENROLL
     : state === "boot" && IN_BOOT.has(code) && !(type === "unicast" && REGISTERS.has(code));
   return ok ? 0 : -Errno.EIPCPSTATE;
 }

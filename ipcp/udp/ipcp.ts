@@ -12,7 +12,7 @@ import type { WorkerSpec } from "../data/plane.ts";
 import type { UdpLink } from "./data/framing.ts";
 import { watchKernel } from "../shim/kernel_watch.ts";
 import { QUARANTINE_US, ShimIpcp } from "../shim/ipcp.ts";
-import { Type } from "../state.ts";
+import { typeNumber } from "../state.ts";
 import type { Failure, IpcpContext } from "../type.ts";
 import { udpLimits, type UdpSettings, udpSettings } from "./config.ts";
 import { type HostAddress, OwnAddress } from "./own_address.ts";
@@ -160,7 +160,7 @@ export class UdpIpcp extends ShimIpcp {
     for (const hash of this.registered()) void this.#resolver?.update(hash, settings.text);
     log.warn(`This host has no address ${before} any more: at ${settings.text} from now on.`);
     const { family, ip } = settings;
-    void this.context.irm.moved(Type[this.type], this.context.name, { family, ip });
+    void this.context.irm.moved(typeNumber(this.type), this.context.name, { family, ip });
   }
 
   /** Nothing is refused, and no flow told, because of what was true of the address some time ago. */

@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { nameHash } from "../../lib/hash.ts";
 import { HashAlgo, IpcpCode, type IpcpMsg, IrmCode, type IrmMsg } from "../../lib/irm/messages.ts";
 import { QOS } from "../../lib/qos.ts";
-import { Type, type TypeName } from "../../ipcp/state.ts";
+import { type TypeName, typeNumber } from "../../ipcp/state.ts";
 import { type FakeFlow, type FakeIpcp, FakeIrmd } from "../support/scripted_irmd.ts";
 import { findName } from "../support/ipcp_pair.ts";
 import { until } from "../support/deadline.ts";
@@ -226,7 +226,7 @@ async function beforeTheLayer(irmd: FakeIrmd, kind: Kind, ipcp: FakeIpcp): Promi
   const enroll = await irmd.result(ipcp, { code: IpcpCode.IPCP_ENROLL });
   assertEquals(enroll, kind.type === "unicast" ? -22 : -95);
   // A configuration for another type; then its own is still taken.
-  const other = kind.type === "udp4" ? Type["eth-dix"] : Type.udp4;
+  const other = kind.type === "udp4" ? typeNumber("eth-dix") : typeNumber("udp4");
   const part = kind.type === "udp4" ? { eth: { dev: "lo", ethertype: 0xb000 } } : udp4();
   assertEquals(
     (await irmd.bootstrap(ipcp, { ...part, ipcpType: other }, kind.algo))?.result,

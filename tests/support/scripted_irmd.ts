@@ -25,7 +25,7 @@ import { kill, onExit, spawn } from "../../lib/sys/process.ts";
 import { IPCP_BLOCKED_SIGNALS } from "../../lib/sys/signals.ts";
 import { SeqListener, SeqSocket } from "../../lib/sys/socket.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
-import { Type, type TypeName } from "../../ipcp/state.ts";
+import { type TypeName, typeNumber } from "../../ipcp/state.ts";
 import { DEADLINE_MS, until, within } from "./deadline.ts";
 import { ouro } from "./node.ts";
 
@@ -269,7 +269,7 @@ export class FakeIrmd implements AsyncDisposable {
 
   bootstrap(ipcp: FakeIpcp, conf: object, algo = 1): Promise<IpcpMsg | null> {
     const layerInfo = { name: `layer-${ipcp.name}`, dirHashAlgo: algo };
-    const whole = { layerInfo, ipcpType: Type[ipcp.type], ...conf } as IpcpConfig;
+    const whole = { layerInfo, ipcpType: typeNumber(ipcp.type), ...conf } as IpcpConfig;
     return this.command(ipcp, { code: IpcpCode.IPCP_BOOTSTRAP, conf: whole });
   }
 

@@ -2,7 +2,6 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { IpcpProcess } from "../../../ipcp/process.ts";
-import { Command } from "../../../ipcp/state.ts";
 import type { IpcpContext, IpcpType } from "../../../ipcp/type.ts";
 import { Errno } from "../../../lib/errno.ts";
 import { ipcpSocketPath } from "../../../lib/instance.ts";
@@ -155,7 +154,7 @@ class Running {
   }
 
   bootstrap(): Promise<IpcpMsg> {
-    return this.command({ code: Command.bootstrap, conf: CONF });
+    return this.command({ code: IpcpCode.IPCP_BOOTSTRAP, conf: CONF });
   }
 
   /** What the type was asked since it was looked at last. */
@@ -199,7 +198,7 @@ processTest(
     assertEquals((await p.bootstrap()).result, 0);
     // It goes on after what ends others.
     Deno.kill(pid, "SIGPIPE");
-    assertEquals(await p.result({ code: Command.query, hash: HASH }), 0);
+    assertEquals(await p.result({ code: IpcpCode.IPCP_QUERY, hash: HASH }), 0);
     Deno.kill(pid, "SIGTERM");
     assertEquals(await p.exit, 0);
     assertEquals([p.type.stops, p.type.context.life.state], [1, "null"]);
@@ -238,7 +237,7 @@ processTest("what is no command is not answered, or with -22", async (p) => {
   assertEquals(await p.result({ code: 55 }), -Errno.EPERM);
   assert(p.lines.includes("EE Unknown message code: 55."));
   // A hash longer than any.
-  const long = { code: Command.query, hash: new Uint8Array(100) };
+  const long = { code: IpcpCode.IPCP_QUERY, hash: new Uint8Array(100) };
   const answer = await p.raw(encodeIpcpMsg(long));
   assert(answer === null || answer.result! < 0);
   assertEquals(p.asked(), []);
@@ -251,7 +250,7 @@ processTest(
     p.begin();
     await p.irmd.heard(IrmCode.IPCP_CREATE_R);
     const early = await p.command({
-      code: Command.flowAlloc,
+      code: IpcpCode.IPCP_FLOW_ALLOC,
       flowId: 3,
       pid: 9,
       hash: HASH,
@@ -262,15 +261,15 @@ processTest(
       process: "ipcpd-unicast i",
       cause: "it is in no layer yet (bootstrap or enroll it first)",
     }]);
-    const join = await p.command({ code: Command.flowJoin, flowId: 3, pid: 9, hash: HASH });
+    const join = await p.command({ code: IpcpCode.IPCP_FLOW_JOIN, flowId: 3, pid: 9, hash: HASH });
     assertEquals([join.result, join.error?.cause], [
       -Errno.ENOTSUP,
       "a layer of type unicast is no broadcast layer",
     ]);
-    assertEquals(await p.result({ code: Command.bootstrap }), -Errno.EINVAL);
-    assertEquals(await p.result({ code: Command.enroll }), -Errno.EINVAL);
+    assertEquals(await p.result({ code: IpcpCode.IPCP_BOOTSTRAP }), -Errno.EINVAL);
+    assertEquals(await p.result({ code: IpcpCode.IPCP_ENROLL }), -Errno.EINVAL);
     const local = { layerInfo: CONF.layerInfo, ipcpType: TypeNumber.LOCAL };
-    const other = await p.command({ code: Command.bootstrap, conf: local });
+    const other = await p.command({ code: IpcpCode.IPCP_BOOTSTRAP, conf: local });
     assertEquals([other.result, other.error], [-Errno.EIPCPTYPE, {
       stage: "bootstrap",
       process: "ipcpd-unicast i",
@@ -278,7 +277,7 @@ processTest(
     }]);
     const layerInfo = { name: "lay", dirHashAlgo: 99 };
     assertEquals(
-      await p.result({ code: Command.bootstrap, conf: { ...CONF, layerInfo } }),
+      await p.result({ code: IpcpCode.IPCP_BOOTSTRAP, conf: { ...CONF, layerInfo } }),
       -Errno.EINVAL,
     );
     assertEquals([p.asked(), p.everywhere], [[], 0]);
@@ -290,7 +289,7 @@ processTest("entering a layer: why it fails, what is cleaned up, and once is eno
   p.begin();
   await p.irmd.heard(IrmCode.IPCP_CREATE_R);
   p.type.enter = () => Promise.resolve({ code: -77, cause: "It is so.", stage: "there" });
-  const failed = await p.command({ code: Command.enroll, dst: "n" });
+  const failed = await p.command({ code: IpcpCode.IPCP_ENROLL, dst: "n" });
   const process = "ipcpd-unicast i";
   assertEquals([failed.result, failed.error], [-77, {
     stage: "there",
@@ -305,7 +304,7 @@ processTest("entering a layer: why it fails, what is cleaned up, and once is eno
   assertEquals([p.type.context.life.state, p.everywhere], ["boot", 0]);
   const policies = [{ kind: 1, file: "p.ts" }];
   p.asked();
-  assertEquals(await p.command({ code: Command.enroll, dst: "n", policies }), {
+  assertEquals(await p.command({ code: IpcpCode.IPCP_ENROLL, dst: "n", policies }), {
     code: IpcpCode.IPCP_REPLY,
     result: 0,
     layerInfo: CONF.layerInfo,
@@ -348,49 +347,54 @@ processTest(
     const flow = { flowId: 3, pid: 9, uid: 1000 };
     const hash = HASH;
     const cases: readonly (readonly [m: IpcpMsg, asked: unknown[]])[] = [
-      [{ code: Command.reg, hash }, ["register", HASH]],
-      [{ code: Command.unreg, hash }, ["unregister", HASH]],
-      [{ code: Command.query, hash }, ["query", HASH]],
-      [{ code: Command.query }, ["query", EMPTY]],
-      [{ code: Command.flowAlloc, ...flow, hash, qos: QOS.video, pk: PK }, [
+      [{ code: IpcpCode.IPCP_REG, hash }, ["register", HASH]],
+      [{ code: IpcpCode.IPCP_UNREG, hash }, ["unregister", HASH]],
+      [{ code: IpcpCode.IPCP_QUERY, hash }, ["query", HASH]],
+      [{ code: IpcpCode.IPCP_QUERY }, ["query", EMPTY]],
+      [{ code: IpcpCode.IPCP_FLOW_ALLOC, ...flow, hash, qos: QOS.video, pk: PK }, [
         "flowAlloc",
         flow,
         HASH,
         { ...QOS.video },
         PK,
       ]],
-      [{ code: Command.flowAlloc, flowId: 3, pid: 9, hash, qos: QOS.video }, [
+      [{ code: IpcpCode.IPCP_FLOW_ALLOC, flowId: 3, pid: 9, hash, qos: QOS.video }, [
         "flowAlloc",
         { ...flow, uid: 0 },
         HASH,
         { ...QOS.video },
         EMPTY,
       ]],
-      [{ code: Command.flowAllocResp, ...flow, response: 0, pk: PK }, [
+      [{ code: IpcpCode.IPCP_FLOW_ALLOC_RESP, ...flow, response: 0, pk: PK }, [
         "flowAllocResp",
         flow,
         { response: 0, data: PK, cause: undefined },
       ]],
-      [{ code: Command.flowAllocResp, ...flow, response: -7, error: refusalDetail("closed") }, [
+      [{
+        code: IpcpCode.IPCP_FLOW_ALLOC_RESP,
+        ...flow,
+        response: -7,
+        error: refusalDetail("closed"),
+      }, [
         "flowAllocResp",
         flow,
         { response: -7, data: EMPTY, cause: "closed" },
       ]],
-      [{ code: Command.flowAllocResp, flowId: 3 }, [
+      [{ code: IpcpCode.IPCP_FLOW_ALLOC_RESP, flowId: 3 }, [
         "flowAllocResp",
         { flowId: 3, pid: -1, uid: 0 },
         { response: -Errno.EPERM, data: EMPTY, cause: undefined },
       ]],
-      [{ code: Command.flowDealloc, flowId: 3, timeoSec: 7 }, ["flowDealloc", 3, 7]],
-      [{ code: Command.flowDealloc, flowId: 3 }, ["flowDealloc", 3, 0]],
-      [{ code: Command.connect, dst: "n", comp: "dt", qos: QOS.video }, [
+      [{ code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 3, timeoSec: 7 }, ["flowDealloc", 3, 7]],
+      [{ code: IpcpCode.IPCP_FLOW_DEALLOC, flowId: 3 }, ["flowDealloc", 3, 0]],
+      [{ code: IpcpCode.IPCP_CONNECT, dst: "n", comp: "dt", qos: QOS.video }, [
         "connect",
         "n",
         "dt",
         { ...QOS.video },
       ]],
-      [{ code: Command.connect, dst: "n", comp: "dt" }, ["connect", "n", "dt", QOS_NP1]],
-      [{ code: Command.disconnect, dst: "n", comp: "dt" }, ["disconnect", "n", "dt"]],
+      [{ code: IpcpCode.IPCP_CONNECT, dst: "n", comp: "dt" }, ["connect", "n", "dt", QOS_NP1]],
+      [{ code: IpcpCode.IPCP_DISCONNECT, dst: "n", comp: "dt" }, ["disconnect", "n", "dt"]],
     ];
     for (const result of [0, -9]) {
       p.type.result = result;
@@ -401,14 +405,14 @@ processTest(
     }
     p.type.result = { code: -8, cause: "so" };
     const error = { stage: "connect", process: "ipcpd-unicast i", cause: "so" };
-    assertEquals(await p.command({ code: Command.connect, dst: "n", comp: "dt" }), {
+    assertEquals(await p.command({ code: IpcpCode.IPCP_CONNECT, dst: "n", comp: "dt" }), {
       code: IpcpCode.IPCP_REPLY,
       result: -8,
       error,
     });
     p.asked();
-    assertEquals((await p.command({ code: Command.countMembers })).response, 6);
-    const losses = await p.command({ code: Command.flowLosses, flowId: 3 });
+    assertEquals((await p.command({ code: IpcpCode.IPCP_COUNT_MEMBERS })).response, 6);
+    const losses = await p.command({ code: IpcpCode.IPCP_FLOW_LOSSES, flowId: 3 });
     assertEquals([losses.result, losses.losses, p.asked()], [
       0,
       { sent: 3, received: 4 },
@@ -423,23 +427,23 @@ processTest("a command that lacks something never comes to its type", async (p) 
   await p.irmd.heard(IrmCode.IPCP_CREATE_R);
   await p.bootstrap();
   p.asked();
-  const alloc = { code: Command.flowAlloc, flowId: 3, pid: 9, hash: HASH, qos: QOS.raw };
+  const alloc = { code: IpcpCode.IPCP_FLOW_ALLOC, flowId: 3, pid: 9, hash: HASH, qos: QOS.raw };
   const { pid: _, ...noPid } = alloc;
   const { qos: _qos, ...noQos } = alloc;
   for (
     const m of [
       ...[0, -1, FLOW_IDS_MAX].map((flowId) => ({ ...alloc, flowId })),
-      { code: Command.flowAlloc, pid: 9, hash: HASH, qos: QOS.raw },
+      { code: IpcpCode.IPCP_FLOW_ALLOC, pid: 9, hash: HASH, qos: QOS.raw },
       noPid,
       noQos,
-      { code: Command.flowAllocResp, flowId: FLOW_IDS_MAX },
-      { code: Command.flowDealloc },
-      ...[0, FLOW_IDS_MAX].map((flowId) => ({ code: Command.flowLosses, flowId })),
-      { code: Command.flowLosses },
-      { code: Command.connect, comp: "dt" },
-      { code: Command.connect, dst: "n" },
-      { code: Command.disconnect, comp: "dt" },
-      { code: Command.disconnect, dst: "n" },
+      { code: IpcpCode.IPCP_FLOW_ALLOC_RESP, flowId: FLOW_IDS_MAX },
+      { code: IpcpCode.IPCP_FLOW_DEALLOC },
+      ...[0, FLOW_IDS_MAX].map((flowId) => ({ code: IpcpCode.IPCP_FLOW_LOSSES, flowId })),
+      { code: IpcpCode.IPCP_FLOW_LOSSES },
+      { code: IpcpCode.IPCP_CONNECT, comp: "dt" },
+      { code: IpcpCode.IPCP_CONNECT, dst: "n" },
+      { code: IpcpCode.IPCP_DISCONNECT, comp: "dt" },
+      { code: IpcpCode.IPCP_DISCONNECT, dst: "n" },
     ] satisfies IpcpMsg[]
   ) assertEquals(await p.result(m), -Errno.EINVAL, Deno.inspect(m));
   assertEquals(p.asked(), []);
@@ -457,8 +461,11 @@ processTest(
     const slow = Promise.withResolvers<number>();
     p.type.query = () => slow.promise;
     p.type.connect = () => Promise.reject(new Error("unforeseen"));
-    const first = p.result({ code: Command.query, hash: HASH });
-    assertEquals(await p.result({ code: Command.connect, dst: "n", comp: "dt" }), -Errno.EPERM);
+    const first = p.result({ code: IpcpCode.IPCP_QUERY, hash: HASH });
+    assertEquals(
+      await p.result({ code: IpcpCode.IPCP_CONNECT, dst: "n", comp: "dt" }),
+      -Errno.EPERM,
+    );
     assert(p.lines.includes("EE Command failed: unforeseen"));
     p.type.stop = () => {
       slow.resolve(5);

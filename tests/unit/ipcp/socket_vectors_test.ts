@@ -16,7 +16,8 @@ import * as cep from "../../../lib/wire/cep_msg.ts";
 import * as oep from "../../../lib/wire/enroll_msg.ts";
 import { ethSettings } from "../../../ipcp/eth/config.ts";
 import { LocalMachine } from "../../../ipcp/local/machine.ts";
-import { admit, Command, type StateName, Type, type TypeName } from "../../../ipcp/state.ts";
+import { IpcpCode } from "../../../lib/codes.ts";
+import { admit, type StateName, type TypeName, typeNumber } from "../../../ipcp/state.ts";
 import { inet4OfNumber, udpSettings } from "../../../ipcp/udp/config.ts";
 import { formatInet4 } from "../../../lib/inet.ts";
 import type { Answer } from "../../../ipcp/machine.ts";
@@ -92,7 +93,7 @@ interface StateInput {
 function resultOf(input: StateInput): number | undefined {
   const { code } = input.message;
   const hash = unhex((input.message.hash as string | undefined) ?? "");
-  if (code === Command.query) {
+  if (code === IpcpCode.IPCP_QUERY) {
     const m = input.type === "local"
       ? new LocalMachine(hash.length)
       : t.machine({ ...t.DIX, hashBytes: hash.length });
@@ -101,13 +102,13 @@ function resultOf(input: StateInput): number | undefined {
     const answer = t.drain<{ kind: string }>(m).find((e) => e.kind === "answer") as Answer;
     return answer.result;
   }
-  if (code === Command.reg || code === Command.unreg) {
+  if (code === IpcpCode.IPCP_REG || code === IpcpCode.IPCP_UNREG) {
     const { names } = t.machine({ ...t.DIX, hashBytes: hash.length });
-    if (code === Command.reg) return names.register(hash);
+    if (code === IpcpCode.IPCP_REG) return names.register(hash);
     names.remove(hash);
     return 0;
   }
-  if (code === Command.bootstrap && input.type === "eth-dix") {
+  if (code === IpcpCode.IPCP_BOOTSTRAP && input.type === "eth-dix") {
     // deno-lint-ignore no-explicit-any -- the vector has the shape of a configuration
     const settings = ethSettings(ours(input.message.conf) as any, true);
     return "code" in settings ? settings.code : undefined;
@@ -174,7 +175,7 @@ Deno.test("configurations of the vectors decode, encode and mean what they say",
     assertEquals(ipcpConfigSchema.encode(conf).toHex(), v.hex);
     assertEquals([conf.layerInfo.name, conf.layerInfo.dirHashAlgo], [input.layer, input.hash]);
     const type = input.type as TypeName;
-    assertEquals(Type[type], conf.ipcpType, v.name);
+    assertEquals(typeNumber(type), conf.ipcpType, v.name);
     const settings = settingsOf(type, conf);
     assert(settings === undefined || !("code" in settings), v.name);
     // LLC has no ethertype: the prototype's is what happened to be in memory (spec 50 §4.2).

@@ -1,11 +1,12 @@
 // The life of an IPCP and the admission of commands, all of it: every type, state and code.
 
 import { assert, assertEquals } from "@std/assert";
-import { admit, Command, Lifecycle, type StateName, type TypeName } from "../../../ipcp/state.ts";
+import { IpcpCode } from "../../../lib/codes.ts";
+import { admit, Lifecycle, type StateName, type TypeName } from "../../../ipcp/state.ts";
 
 const STATES: StateName[] = ["null", "init", "boot", "operational", "shutdown"];
 const SHIMS: TypeName[] = ["local", "eth-dix", "eth-llc", "udp4", "udp6"];
-const CODES = Object.values(Command);
+const CODES = Object.values(IpcpCode).filter((code) => code !== IpcpCode.IPCP_REPLY);
 
 Deno.test("Lifecycle goes NULL, INIT, BOOT, OPERATIONAL, SHUTDOWN, INIT, NULL", () => {
   const life = new Lifecycle();
@@ -56,12 +57,19 @@ Deno.test("admit() serves nothing before BOOT and during shutdown", () => {
 Deno.test("admit() tests the operation before the state", () => {
   for (const type of SHIMS) {
     for (const state of STATES) {
-      for (const code of [Command.enroll, Command.flowJoin, Command.connect, Command.disconnect]) {
+      for (
+        const code of [
+          IpcpCode.IPCP_ENROLL,
+          IpcpCode.IPCP_FLOW_JOIN,
+          IpcpCode.IPCP_CONNECT,
+          IpcpCode.IPCP_DISCONNECT,
+        ]
+      ) {
         assertEquals(admit(type, state, code), -95);
       }
     }
   }
-  assertEquals(admit("broadcast", "shutdown", Command.query), -95);
+  assertEquals(admit("broadcast", "shutdown", IpcpCode.IPCP_QUERY), -95);
 });
 
 Deno.test("admit() refuses codes that are no commands with -1", () => {
@@ -71,14 +79,19 @@ Deno.test("admit() refuses codes that are no commands with -1", () => {
 Deno.test("admit() wants OPERATIONAL for flows and queries, BOOT for bootstrap", () => {
   for (const type of SHIMS) {
     for (
-      const code of [Command.query, Command.flowAlloc, Command.flowAllocResp, Command.flowDealloc]
+      const code of [
+        IpcpCode.IPCP_QUERY,
+        IpcpCode.IPCP_FLOW_ALLOC,
+        IpcpCode.IPCP_FLOW_ALLOC_RESP,
+        IpcpCode.IPCP_FLOW_DEALLOC,
+      ]
     ) {
       assertEquals(admit(type, "boot", code), -1004);
       assertEquals(admit(type, "operational", code), 0);
     }
-    assertEquals(admit(type, "boot", Command.bootstrap), 0);
-    assertEquals(admit(type, "operational", Command.bootstrap), -1004);
-    assertEquals(admit(type, "boot", Command.reg), 0);
-    assertEquals(admit(type, "operational", Command.reg), 0);
+    assertEquals(admit(type, "boot", IpcpCode.IPCP_BOOTSTRAP), 0);
+    assertEquals(admit(type, "operational", IpcpCode.IPCP_BOOTSTRAP), -1004);
+    assertEquals(admit(type, "boot", IpcpCode.IPCP_REG), 0);
+    assertEquals(admit(type, "operational", IpcpCode.IPCP_REG), 0);
   }
 });
