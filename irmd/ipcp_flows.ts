@@ -2,6 +2,7 @@
 
 import { Errno } from "../lib/errno.ts";
 import { hashBytes } from "../lib/hash.ts";
+import { MESSAGE_BYTES_MAX } from "../lib/limits.ts";
 import { findAcceptor } from "./acceptors.ts";
 import { failed, invalid, ok, type Outcome } from "./answer.ts";
 import type { Client } from "./client.ts";
@@ -28,6 +29,12 @@ export async function requestArrived(
   if (record === undefined) return failed(-Errno.ENAME, stage, "no name has this hash");
   const { name } = record;
   d.log.dbg(`Flow request arrived for ${name}.`);
+  const request = msg.pk ?? NONE;
+  // An IPCP of the prototype tells nobody of a refusal that comes before there is a flow.
+  if (ipcp.messageBytesMax > MESSAGE_BYTES_MAX) {
+    const refused = d.oap.refusedOnArrival(request);
+    if (refused !== undefined) return failed(refused.code, "oap", refused.reason);
+  }
   const endMs = d.nowMs() + ARRIVED_MS;
   for (;;) {
     const found = await findAcceptor(d, name, client, endMs);
@@ -50,7 +57,7 @@ export async function requestArrived(
       ipcpPid: pid,
       mpl: info.mpl,
       qos: info.qos,
-      request: msg.pk ?? NONE,
+      request,
       sdu: info,
     });
     if (typeof arrived !== "number") {

@@ -258,11 +258,13 @@ export class DataPlane {
     const port = this.#ports.get(flowId);
     if (port === undefined) return Promise.resolve();
     this.#ports.delete(flowId);
+    Atomics.add(this.counters, Counter.dropping, 1);
     const published = (this.table.generation(flowId) & 1) === 1;
     this.table.close(flowId);
     this.#set.del(DATA_QUEUE, flowId);
     const before = this.#dropping.get(flowId);
     const done = this.#letGo(port, published, before).finally(() => {
+      Atomics.sub(this.counters, Counter.dropping, 1);
       if (this.#dropping.get(flowId) === done) this.#dropping.delete(flowId);
     });
     this.#dropping.set(flowId, done);

@@ -287,6 +287,8 @@ export const Counter = {
   componentPending: 11,
   /** Management messages that are for nobody here or say nothing. */
   mgmtRefused: 12,
+  /** Flows that are being let go. */
+  dropping: 13,
   /** Of the messages handed to the main thread, those of each network and of each address (`crossing.ts`). */
   mgmtNetworks: 16,
   mgmtAddresses: 16 + 256,

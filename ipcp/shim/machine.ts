@@ -477,7 +477,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   /**
    * FLOW_REQ_ARR was answered: with a flow whose memory is held, or a negative number, which goes to the peer.
    */
-  asked(nowUs: number, ask: number, { result, flowId, pid }: Asked): void {
+  asked(nowUs: number, ask: number, { result, flowId, pid, cause }: Asked): void {
     const peer = this.#arrivals.answered(nowUs, ask);
     const known = this.#flows.has(flowId);
     const localEid = result < 0 || peer === undefined || known ? -1 : this.#flows.takeEid(nowUs);
@@ -486,8 +486,12 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
         this.#out.push({ kind: "release", flowId });
         this.#acceptance.passOver(nowUs, flowId);
       }
-      if (peer !== undefined) this.#refuse(peer, result < 0 ? result : -Errno.EBUSY);
-      return;
+      if (peer === undefined) return;
+      const [code, why] = result < 0
+        ? [result, cause]
+        : [-Errno.EBUSY, "no endpoint id is free there"];
+      if (why) this.#sendWhy(peer, code, why, peer.freeBytes);
+      return this.#refuse(peer, code);
     }
     const flow = this.#flows.add({
       flowId,
@@ -507,6 +511,20 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
   #refuse(peer: ShimPeer, response: number): void {
     const reply = { requesterEid: peer.eid, responderEid: 0, response, data: EMPTY };
     this.#send(peer.addr, { kind: "flow_reply", ...reply });
+  }
+
+  /** @param freeBytes as {@linkcode ShimAsker}: what is longer is not said */
+  #sendWhy(
+    { addr: to, eid: requesterEid }: ShimPeer,
+    response: number,
+    cause: string,
+    freeBytes = Infinity,
+  ): void {
+    const data = encodeRefusal(cause);
+    const bytes = this.#encode({ kind: "flow_why", requesterEid, response, data });
+    if (bytes !== undefined && bytes.length <= freeBytes) {
+      this.#out.push({ kind: "send", to, bytes });
+    }
   }
 
   /** The peer hears `response`, the acceptor that it was sent, or why it cannot be. */
@@ -535,8 +553,7 @@ export class ShimMachine implements FlowMachine<ShimPeer, ShimOnly> {
     }
     const cause = response === verdict.response ? verdict.cause ?? "" : "";
     if (!accepted && cause !== "") {
-      const why = { requesterEid: flow.remoteEid, response, data: encodeRefusal(cause) };
-      this.#send(flow.peer, { kind: "flow_why", ...why });
+      this.#sendWhy({ addr: flow.peer, eid: flow.remoteEid }, response, cause);
     }
     this.#out.push({ kind: "send", to: flow.peer, bytes });
     if (!accepted) {

@@ -32,7 +32,7 @@ import { NONE, type OapPort, type OwnSide, type PeerRefusal, type SignedHeader }
 import { ENTRIES_MAX, ReplayCache } from "./replay_cache.ts";
 import { withReason } from "../reason.ts";
 import { ReplayJournal } from "../replay_journal.ts";
-import { serveRequest, type ServerMemory } from "./server.ts";
+import { readRequest, serveRequest, type ServerMemory } from "./server.ts";
 import { type NameSecurity, type OapAccepted, type OapCompleted, OapFailure } from "./types.ts";
 
 export { isOapFailure, OapFailure } from "./types.ts";
@@ -217,6 +217,15 @@ export class OapService implements Disposable {
       complete: async (response) =>
         this.#unlessRefused(await made.complete(response), work, -Errno.ECRYPT),
     };
+  }
+
+  /**
+   * Why a request that has just arrived is refused whoever serves it: it cannot be read, is old or a copy. Costs next to
+   * nothing, so that nobody waits and no memory is made for it; {@linkcode serve} looks again.
+   */
+  refusedOnArrival(request: Uint8Array): OapFailure | undefined {
+    const read = readRequest(this.#port, this.#memory, request);
+    return read instanceof OapFailure ? read : undefined;
   }
 
   /**

@@ -81,15 +81,10 @@ export async function serveRequest(
 ): Promise<OapAccepted | OapFailure> {
   const { log } = port;
   log.dbg(`Processing OAP request for ${input.name}.`);
-  const h = parse(input.request, 0, input.request.length, 0);
-  if (isWireError(h)) {
-    log.error(withReason("Failed to decode OAP header.", `${h}`));
-    return new OapFailure(AUTH_FAILED, `request: ${h}`);
-  }
+  const h = readRequest(port, memory, input.request);
+  if (h instanceof OapFailure) return h;
   const tag = idTag(h.id);
   if (log.debug) dump(log, h, "<--");
-  const fresh = checkFresh(port, memory, h, tag);
-  if (fresh) return fresh;
   const peer = await authenticate(port, input, h, tag);
   if (peer instanceof OapFailure) return peer;
   const known = remember(port, memory, h, tag);
@@ -123,14 +118,22 @@ export async function serveRequest(
   return { response, cipherNid, key, data: h.data.slice(), peer, said };
 }
 
-/** Step 4, before anything costly: time, start of the daemon, known headers. */
-function checkFresh(
+/**
+ * Steps 1 to 4, before anything costly: whether a request can be read and is new, by its time, the start of the daemon
+ * and what is known. Nothing is remembered of it.
+ */
+export function readRequest(
   port: OapPort,
   memory: ServerMemory,
-  h: ParsedOapHeader,
-  tag: string,
-): OapFailure | undefined {
+  request: Uint8Array,
+): ParsedOapHeader | OapFailure {
   const { log } = port;
+  const h = parse(request, 0, request.length, 0);
+  if (isWireError(h)) {
+    log.error(withReason("Failed to decode OAP header.", `${h}`));
+    return new OapFailure(AUTH_FAILED, `request: ${h}`);
+  }
+  const tag = idTag(h.id);
   const fail = (reason: string) => {
     log.error(`${tag} ${withReason("OAP header failed replay check.", reason)}`);
     return new OapFailure(AUTH_FAILED, reason);
@@ -151,7 +154,7 @@ function checkFresh(
   }
   // One list for both: a signed request without its certificate is no new one.
   const { signed, unsigned } = memory;
-  if (!signed.has(h.id, h.timestampNs) && !unsigned.has(h.id, h.timestampNs)) return undefined;
+  if (!signed.has(h.id, h.timestampNs) && !unsigned.has(h.id, h.timestampNs)) return h;
   log.warn(`${tag} OAP header already known.`);
   return fail("OAP header already known");
 }

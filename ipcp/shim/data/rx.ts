@@ -162,8 +162,8 @@ export class ShimRx {
   }
 
   /**
-   * Whether a management message says something, and about a flow of ours if it is about one. Replies go on whatever flow
-   * they name: one that our process gives up may still be answered, and then the peer has to be told.
+   * Whether a management message says something, and about a flow of ours if it is about one. A reply may also be for one
+   * that our process is giving up, whose peer has to be told then, or for none that it names (a C responder's).
    */
   #means(bytes: Uint8Array): boolean {
     const { codec, hashBytes } = this.#framing;
@@ -175,6 +175,9 @@ export class ShimRx {
         return this.#table.flowOf(m.receiverEid) !== 0;
       case "flow_why":
         return this.#table.flowOf(m.requesterEid) !== 0;
+      case "flow_reply":
+        return m.requesterEid === codec.lostEid || this.#table.flowOf(m.requesterEid) !== 0 ||
+          Atomics.load(this.#counters, Counter.dropping) > 0;
     }
     return true;
   }

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { QOS } from "../../../lib/qos.ts";
-import { encode as encodeRefusal } from "../../../lib/wire/refusal.ts";
+import { encode as encodeRefusal, refusalText } from "../../../lib/wire/refusal.ts";
 import { udpMgmt } from "../../../lib/wire/udp_mgmt.ts";
 import {
   ARRIVAL_LIFE_US,
@@ -621,13 +621,31 @@ Deno.test("while nothing can be reached, commands are refused with the reason, a
   assertEquals(m.cache.size, 0);
 });
 
+Deno.test("who asked hears why the IRMd refused, but not more than a forged address may be sent", () => {
+  for (const [cause, told] of [["too old", true], ["x".repeat(250), false]] as const) {
+    const { m, ask } = arrived();
+    m.asked(2, ask, { result: -1009, cause, flowId: -1, pid: -1 });
+    const sent = t.drain(m).map((e) => t.parsed(e));
+    const why = sent.find((x) => x.kind === "flow_why");
+    assertEquals(why?.kind === "flow_why" && refusalText(why.data), told && cause);
+    assertEquals(sent.at(-1)?.kind === "flow_reply" && sent.at(-1), {
+      kind: "flow_reply",
+      requesterEid: 64,
+      responderEid: 0,
+      response: -1009,
+      data: new Uint8Array(0),
+    });
+  }
+});
+
 Deno.test("what the IRMd gives for nobody, or twice, is let go of", () => {
   const { m, ask } = arrived();
   taken(m, 1, ask + 1, 8);
   assertEquals(t.drain(m), [{ kind: "release", flowId: 8 }]);
   const { m: other, ask: second } = arrived(opened().m);
   taken(other, 1, second, 1); // the flow that is open already
-  assertEquals(t.replyOf(t.drain(other)[0]).response, -16);
+  const [why, reply] = t.drain(other);
+  assertEquals([t.parsed(why).kind, t.replyOf(reply).response], ["flow_why", -16]);
   assertEquals(other.flowState(1), "open");
 });
 

@@ -271,26 +271,33 @@ Deno.test("management that says nothing, or is about no flow of ours, does not r
     ];
     const wrong = request(3);
     wrong[44] = 99; // A code that nobody knows.
+    const reply = (requesterEid: number): ShimMgmt => {
+      return {
+        kind: "flow_reply",
+        requesterEid,
+        responderEid: 5,
+        response: 0,
+        data: new Uint8Array(0),
+      };
+    };
     const bad = [
       datagram(0, 1, 2),
       wrong,
       request(3).subarray(0, 60),
-      ...about(LOCAL + 1).map(encoded),
+      ...[...about(LOCAL + 1), reply(LOCAL + 1)].map(encoded),
     ];
     for (const bytes of bad) peer.send(bytes);
     receive(rx);
     assertEquals([mgmt, m.counters[Counter.mgmtRefused]], [[], bad.length]);
-    // A reply may be for a flow that is being given up.
-    const reply = {
-      requesterEid: LOCAL + 1,
-      responderEid: 5,
-      response: 0,
-      data: new Uint8Array(0),
-    };
-    const good = [...about(LOCAL), { kind: "flow_reply", ...reply } as const].map(encoded);
+    const good = [...about(LOCAL), reply(LOCAL), reply(udpMgmt.lostEid)].map(encoded);
     for (const bytes of good) peer.send(bytes);
     receive(rx);
-    assertEquals(mgmt.map(({ bytes }) => bytes), good);
+    assertEquals(mgmt.splice(0).map(({ bytes }) => bytes), good);
+    // While flows are being given up, a reply may be for one of them.
+    m.counters[Counter.dropping] = 1;
+    peer.send(encoded(reply(LOCAL + 1)));
+    receive(rx);
+    assertEquals(mgmt.map(({ bytes }) => bytes), [encoded(reply(LOCAL + 1))]);
   });
 });
 

@@ -11,6 +11,7 @@ import { type IpcpReply, REPLY_MS } from "../../../irmd/ipcp_client.ts";
 import type { IpcpRecord } from "../../../irmd/registry/mod.ts";
 import { FLOW_ABOUT, FLOW_ASK } from "../../../lib/codes.ts";
 import { Errno } from "../../../lib/errno.ts";
+import { LONG_MESSAGE_BYTES_MAX } from "../../../lib/limits.ts";
 import { nameHash } from "../../../lib/hash.ts";
 import {
   decodeIrmMsg,
@@ -447,6 +448,39 @@ Deno.test("accept of a flow whose IPCP does not take the answer fails, and gives
   });
   assertEquals(refusalOf(await a.all), [-Errno.EIPCP, "it refused and gave no reason"]);
   assertEquals(far.effects.filter((e) => e.kind === "ipcp-dealloc").length, 1);
+  c.client.hangUp();
+  await c.all;
+});
+
+Deno.test("a request of the network that says nothing, is old or a copy holds no accept and no memory", async () => {
+  const far = node();
+  far.d.registry.ipcps.get(IPCP)!.messageBytesMax = LONG_MESSAGE_BYTES_MAX; // One of ours.
+  const m = node({ direct: false });
+  const c = allocates(m);
+  const pk = (await asked(m, "alloc")).msg.pk!;
+  const arrives = (pk: Uint8Array) =>
+    requestArrived(far.d, IPCP, new WaitingClient().client, {
+      code: IrmCode.IPCP_FLOW_REQ_ARR,
+      flowInfo: flowInfoOf({ n1Pid: IPCP, qos: QOS.raw }),
+      hash: HASH,
+      pk,
+    });
+  const refused = async (pk: Uint8Array, part: string) => {
+    const a = accepts(far);
+    const [code, cause] = refusalOf(await arrives(pk));
+    assertEquals(code, -Errno.EAUTH);
+    assertStringIncludes(cause, part);
+    assertEquals([a.done, far.rings.size], [false, 0]);
+    a.client.hangUp();
+    await a.all;
+  };
+  await refused(pk.subarray(0, 30), "short");
+  await refused(pk.map((b, i) => i >= 16 && i < 24 ? 0 : b), "too old");
+  const a = accepts(far);
+  assertEquals((await arrives(pk))?.msg.result, 0);
+  assertEquals((await a.all)!.msg.result, 0);
+  far.rings.clear();
+  await refused(pk, "already known");
   c.client.hangUp();
   await c.all;
 });
