@@ -6,11 +6,16 @@ runtime=@RUNTIME@ program=@PROGRAM@
 files="@FILES@"
 good="@GOOD@"
 
-# Whether directory $1 is ours alone and holds runtime and program as they were unpacked.
+# Whether directory $1 is ours alone and holds runtime and program as they were unpacked. What a process must be started
+# for, the limits as well, is seen with one.
 ready() {
   [ -O "$1" ] && [ ! -L "$1" ] && [ -x "$1/$runtime/deno" ] || return 1
-  case $(PATH=/usr/bin:/bin:$PATH LC_ALL=C; export LC_ALL; cd "$1" 2>/dev/null && exec stat -c %a:%s . $files 2>/dev/null) in
-    700:*"$good") return 0 ;;
+  seen=$(
+    ulimit -S -n; ulimit -S -s 2>/dev/null || echo unknown; ulimit -S -v 2>/dev/null || echo unknown
+    PATH=/usr/bin:/bin:$PATH LC_ALL=C; export LC_ALL; cd "$1" 2>/dev/null && exec stat -c %a:%s . $files 2>/dev/null
+  )
+  case $seen in
+    *[!0-9]700:*"$good") return 0 ;;
   esac
   return 1
 }
@@ -19,7 +24,7 @@ ready() {
 # reserves much and uses little.
 files_least=64 stack_least=512 space_least=67108864
 limits() {
-  set -- $(ulimit -S -n; ulimit -S -s 2>/dev/null || echo unknown; ulimit -S -v 2>/dev/null)
+  set -- $seen
   below "$1" $files_least && ! ulimit -S -n $files_least 2>/dev/null &&
     refuse "too few files may be open (ulimit -n is $1, at least $files_least are needed): ulimit -n 1024"
   below "$2" $stack_least && ! ulimit -S -s $stack_least 2>/dev/null &&
