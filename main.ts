@@ -11,7 +11,7 @@ import { type Choice, choose, commandWords, overview } from "./commands/choose.t
 import { allLinks, findCommand } from "./commands/table.ts";
 import { stderr, stdout } from "./lib/cli/outlet.ts";
 import { didYouMean } from "./lib/cli/nearest.ts";
-import { printable } from "./lib/printable.ts";
+import { lineOf, printable } from "./lib/cli/reason.ts";
 import { callName, form, selfFile } from "./lib/self.ts";
 import { spareStarts } from "./lib/sys/ffi.ts";
 import { setTitle } from "./lib/sys/title.ts";
@@ -19,10 +19,9 @@ import { setTitle } from "./lib/sys/title.ts";
 /** What the runtime puts in place of bytes that are no UTF-8; nobody means it in a name. */
 const REPLACEMENT = "\ufffd";
 
-/** Writes text to a stream, however many writes that takes. */
+/** Writes text to a stream. */
 function print(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+  stream.writeSync(new TextEncoder().encode(text));
 }
 
 async function version(verbose: boolean): Promise<string> {
@@ -47,14 +46,14 @@ async function main(): Promise<number> {
     case "command": {
       const odd = choice.args.findIndex((word) => word.includes(REPLACEMENT));
       if (odd >= 0) {
-        print(Deno.stderr, `Failed to read the command line: word ${odd + 1} is not UTF-8\n`);
+        print(stderr, `Failed to read the command line: word ${odd + 1} is not UTF-8\n`);
         return 1;
       }
       setTitle(choice.title, choice.name === "ipcp" ? choice.args.slice(1) : choice.args);
       return await (await findCommand(choice.name)!.load())([...choice.args]);
     }
     case "nothing":
-      print(Deno.stderr, overview());
+      print(stderr, overview());
       return 2;
     case "unknown":
       return unknown(choice.word);
@@ -72,33 +71,33 @@ async function answer(
       const { helpText } = await import("./commands/help.ts");
       const text = choice.words.length === 0 ? overview() : await helpText(choice.words);
       if (text === undefined) return unknown(choice.words.join(" "));
-      print(Deno.stdout, text);
+      print(stdout, text);
       return 0;
     }
     case "man":
       return await man(choice.words);
     case "version":
-      print(Deno.stdout, await version(choice.verbose));
+      print(stdout, await version(choice.verbose));
       return 0;
     case "completion": {
       const { completionScript } = await import("./commands/shells.ts");
       const script = completionScript(choice.shell);
       if (script === undefined) {
-        print(Deno.stderr, "ouro completion: the shell must be bash, zsh or fish\n");
+        print(stderr, "ouro completion: the shell must be bash, zsh or fish\n");
         return 2;
       }
-      print(Deno.stdout, script);
+      print(stdout, script);
       return 0;
     }
     case "complete": {
       const { complete } = await import("./commands/complete.ts");
       const { askNode } = await import("./commands/ask.ts");
       const { answer: lines } = await import("./commands/shells.ts");
-      print(Deno.stdout, lines(await complete(choice.words, askNode)));
+      print(stdout, lines(await complete(choice.words, askNode)));
       return 0;
     }
     case "links":
-      for (const { dir, name } of allLinks()) print(Deno.stdout, `${dir} ${name}\n`);
+      for (const { dir, name } of allLinks()) print(stdout, `${dir} ${name}\n`);
       return 0;
   }
 }
@@ -110,13 +109,13 @@ async function man([word, dir, ...more]: readonly string[]): Promise<number> {
     for (const { file, word } of manFiles()) {
       await Deno.mkdir(`${dir}/${file.slice(0, file.indexOf("/"))}`, { recursive: true });
       await Deno.writeTextFile(`${dir}/${file}`, (await manPage(word, config.version))!);
-      print(Deno.stdout, `${file}\n`);
+      print(stdout, `${file}\n`);
     }
     return 0;
   }
   const text = dir === undefined ? await manPage(word ?? "ouro", config.version) : undefined;
   if (text === undefined) return unknown([word, dir, ...more].filter(Boolean).join(" "));
-  print(Deno.stdout, text);
+  print(stdout, text);
   return 0;
 }
 
@@ -128,7 +127,7 @@ async function settle(): Promise<void> {
 
 function unknown(words: string): number {
   const meant = didYouMean(words, commandWords());
-  print(Deno.stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"${meant}\n`);
+  print(stderr, `ouro: "${shown(words)}" is not a command, try "ouro --help"${meant}\n`);
   return 2;
 }
 
@@ -140,9 +139,8 @@ function shown(text: string): string {
 /** The last line of a process that failed in a way nobody expected. Never a stack trace. */
 function fail(error: unknown): never {
   if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
-  const text = error instanceof Error ? error.message || error.name : String(error);
   try {
-    print(Deno.stderr, `ouro: ${shown(text.split("\n", 1)[0]!)}\n`);
+    print(Deno.stderr, `ouro: ${shown(lineOf(error))}\n`);
     if (Deno.env.get("OURO_DEBUG") === "1" && error instanceof Error) {
       print(Deno.stderr, `${error.stack}\n`);
     }

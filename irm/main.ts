@@ -4,6 +4,7 @@
  */
 
 import { AdminClient } from "../lib/irm/admin.ts";
+import { stderr, stdout } from "../lib/cli/outlet.ts";
 import { IrmCode } from "../lib/codes.ts";
 import { run } from "./commands.ts";
 import type { Context } from "./context.ts";
@@ -44,7 +45,7 @@ export async function main(args: string[], ownTools: readonly string[]): Promise
     admin: new AdminClient(undefined, { limitMs }),
     system: { ...realSystem, ownTools },
     json: words.json,
-    print: (text) => writeAll(Deno.stdout, text),
+    print: (text) => stdout.writeSync(encoder.encode(text)),
     complain,
   };
   return await run(context, words.args);
@@ -52,17 +53,7 @@ export async function main(args: string[], ownTools: readonly string[]): Promise
 
 const encoder = new TextEncoder();
 
-/** Writes everything. A closed stdout raises `BrokenPipe`, which ends the program with 141. */
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = encoder.encode(text);
-  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-}
-
 /** Writes a line to stderr; a closed one is nobody's trouble. */
 function complain(line: string): void {
-  try {
-    writeAll(Deno.stderr, `${line}\n`);
-  } catch {
-    // Nobody reads it.
-  }
+  stderr.offer(encoder.encode(`${line}\n`));
 }

@@ -137,7 +137,7 @@ export async function main(args: string[], ownPrograms: readonly string[]): Prom
 }
 
 function print(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  stdout.writeSync(new TextEncoder().encode(text));
 }
 
 /** One line for a person at a terminal, on stderr. */

@@ -4,6 +4,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { didYouMean } from "../lib/cli/nearest.ts";
+import { stderr, stdout } from "../lib/cli/outlet.ts";
 import { parseWhole } from "../lib/cli/numbers.ts";
 import { fileCause } from "../lib/cli/reason.ts";
 import { unknownOption } from "../lib/cli/words.ts";
@@ -222,20 +223,9 @@ function misused(reason: string): number {
 const encoder = new TextEncoder();
 
 function print(text: string): void {
-  write(Deno.stdout, text);
+  stdout.writeSync(encoder.encode(text));
 }
 
 function complain(text: string): void {
-  write(Deno.stderr, text);
-}
-
-function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = encoder.encode(text);
-  for (let at = 0; at < bytes.length;) {
-    try {
-      at += stream.writeSync(bytes.subarray(at));
-    } catch {
-      return; // A closed pipe is not worth a stack trace.
-    }
-  }
+  stderr.offer(encoder.encode(text));
 }

@@ -5,6 +5,7 @@
  */
 
 import { hurry } from "../hurry.ts";
+import { fileCause } from "./reason.ts";
 import { hasRoom } from "../sys/fd.ts";
 
 /** What a pipe that is writable takes without blocking, bytes (PIPE_BUF, pipe(7)). */
@@ -30,11 +31,13 @@ export class Outlet {
   /**
    * @param hasRoom whether {@linkcode PIPE_BYTES} are taken without blocking
    * @param hurry aborts when the process is told to end
+   * @param name what failures call it
    */
   constructor(
     private readonly stream: OutletStream,
     private readonly hasRoom: () => boolean,
     private readonly hurry: AbortSignal,
+    private readonly name: string,
   ) {}
 
   /** Takes all of it, or nothing when much waits already or nobody reads: for what may be lost. */
@@ -47,12 +50,16 @@ export class Outlet {
     }
   }
 
-  /** Takes all of it. Throws what an earlier write failed with, `BrokenPipe` when nobody reads any more. */
+  /** Takes all of it. Throws what this or an earlier write failed with, `BrokenPipe` when nobody reads any more. */
   writeSync(bytes: Uint8Array): number {
     this.#check();
     let at = 0;
-    while (at < bytes.length && this.#writing === undefined && this.hasRoom()) {
-      at += this.stream.writeSync(bytes.subarray(at, at + PIPE_BYTES));
+    try {
+      while (at < bytes.length && this.#writing === undefined && this.hasRoom()) {
+        at += this.stream.writeSync(bytes.subarray(at, at + PIPE_BYTES));
+      }
+    } catch (error) {
+      throw this.#failed(error);
     }
     if (at < bytes.length) this.#keep(bytes.slice(at));
     return bytes.length;
@@ -76,6 +83,12 @@ export class Outlet {
     this.#check();
   }
 
+  #failed(error: unknown): unknown {
+    return error instanceof Deno.errors.BrokenPipe
+      ? error
+      : new Error(`cannot write to ${this.name}: ${fileCause(error)}`);
+  }
+
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -95,7 +108,7 @@ export class Outlet {
         else this.#waiting.shift();
       }
     } catch (error) {
-      this.#failure = error;
+      this.#failure = this.#failed(error);
       this.#waiting = [];
       this.#waitingBytes = 0;
     } finally {
@@ -117,6 +130,6 @@ export class Outlet {
 }
 
 /** Standard output of the process. */
-export const stdout: Outlet = new Outlet(Deno.stdout, () => hasRoom(1), hurry);
+export const stdout: Outlet = new Outlet(Deno.stdout, () => hasRoom(1), hurry, "standard output");
 /** Standard error of the process. */
-export const stderr: Outlet = new Outlet(Deno.stderr, () => hasRoom(2), hurry);
+export const stderr: Outlet = new Outlet(Deno.stderr, () => hasRoom(2), hurry, "standard error");

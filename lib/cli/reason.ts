@@ -35,6 +35,13 @@ export function startFailureText(error: OuroError): string {
   return `FATAL: Could not ${opening ? "open packet buffer" : "announce to IRMd"}.`;
 }
 
+/** What an unexpected failure says, in one line: the path that the runtime names first, and no number of its. */
+export function lineOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  const path = / \(os error \d+\).*?'(.*)'/.exec(text.split("\n", 1)[0]!)?.[1];
+  return path === undefined ? fileCause(text) : `${printable(path)}: ${fileCause(text)}`;
+}
+
 /** What went wrong with a file, without the runtime's number, call and path. */
 export function fileCause(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

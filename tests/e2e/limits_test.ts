@@ -94,3 +94,31 @@ Deno.test({
     assertEquals(err.split("\n").length, 2, err);
   },
 });
+
+Deno.test("a full disk behind standard output is said by every program, and is a failure", async () => {
+  await using node = await TestNode.start();
+  await node.must("irm", "name", "create", "x");
+  for (
+    const words of [
+      ["oping", "--help"],
+      ["operf", "--help"],
+      ["irm", "name", "list"],
+      ["irm", "save"],
+      ["irmd", "--help"],
+      ["pki", "--help"],
+      ["ipcp", "--help"],
+      ["help", "irm"],
+      ["man", "oping"],
+      ["completion", "bash"],
+      ["--version"],
+    ]
+  ) {
+    const script = `${quoted(ouro(...words))} > /dev/full`;
+    const { code, err } = await node.spawnArgv(["sh", "-c", script]).wait();
+    assertEquals(
+      [code, err],
+      [1, "ouro: cannot write to standard output: No space left on device\n"],
+      words.join(" "),
+    );
+  }
+});

@@ -12,7 +12,7 @@ class Pipe {
   broken = false;
   #waiting: (() => void)[] = [];
   readonly hurry = new AbortController();
-  readonly outlet = new Outlet(this, () => !this.full, this.hurry.signal);
+  readonly outlet = new Outlet(this, () => !this.full, this.hurry.signal, "the pipe");
 
   writeSync(b: Uint8Array): number {
     if (this.broken) throw new Deno.errors.BrokenPipe("closed");
@@ -46,6 +46,21 @@ Deno.test("Outlet: what there is room for is written at once, however long", () 
   const long = "x".repeat(10_000);
   assertEquals(pipe.outlet.writeSync(bytes(long)), 10_000);
   assertEquals(pipe.text, long);
+});
+
+Deno.test("Outlet: a write that fails says where, without the runtime's number; who may lose it does not hear of it", async () => {
+  const full = () => {
+    throw new Error("No space left on device (os error 28)");
+  };
+  const file = { writeSync: full, write: async () => await full() };
+  const { signal } = new AbortController();
+  const outlet = (hasRoom: boolean) => new Outlet(file, () => hasRoom, signal, "the file");
+  const said = "cannot write to the file: No space left on device";
+  assertThrows(() => outlet(true).writeSync(bytes("x")), Error, said);
+  outlet(true).offer(bytes("x"));
+  const later = outlet(false);
+  later.writeSync(bytes("x"));
+  await assertRejects(() => later.settle(), Error, said);
 });
 
 Deno.test("Outlet: what a full pipe does not take is written later, in order", async () => {

@@ -1,7 +1,13 @@
 /** The lines that say why: causes, numbers alone, hostile text, the runtime's file errors. */
 
 import { assertEquals } from "@std/assert";
-import { fileCause, NOT_RUNNING, reasonOf, startFailureText } from "../../../lib/cli/reason.ts";
+import {
+  fileCause,
+  lineOf,
+  NOT_RUNNING,
+  reasonOf,
+  startFailureText,
+} from "../../../lib/cli/reason.ts";
 import { OuroError } from "../../../lib/errno.ts";
 
 const detail = (process: string, cause: string, stage = "alloc") => ({ stage, process, cause });
@@ -43,4 +49,13 @@ Deno.test("fileCause() leaves the runtime's number, call and path out", () => {
   assertEquals(fileCause(caught), "No such file or directory");
   assertEquals(fileCause(new Error("a\nb")), "a");
   assertEquals(fileCause("text"), "text");
+});
+
+Deno.test("lineOf() names the path and leaves the runtime's number and call out", () => {
+  const error = (text: string) => lineOf(new Error(text));
+  assertEquals(error("No space left (os error 28): writefile '/d/x'"), "/d/x: No space left");
+  assertEquals(error("No space left (os error 28)"), "No space left");
+  assertEquals(error("it's so\nand more"), "it's so");
+  assertEquals(lineOf(new TypeError()), "TypeError");
+  assertEquals(lineOf("text"), "text");
 });
