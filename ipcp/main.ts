@@ -60,7 +60,7 @@ export async function main(args: string[]): Promise<number> {
   if (words?.includes("--help")) {
     const { MANUAL } = await import("./manual.ts");
     const text = MANUAL.help(words.filter((word) => word !== "--help")) ?? MANUAL.help([])!;
-    stdout.offer(new TextEncoder().encode(text));
+    stdout.writeSync(new TextEncoder().encode(text));
     return 0;
   }
   const [type = "TYPE", pidText, name, syslog] = words ?? [];
