@@ -80,8 +80,6 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** Where glibc keeps the objects. */
 const SHM_DIR = "/dev/shm";
-/** What an object is made with: nobody gets in before its owner and mode are set. */
-const MODE_FIRST = 0o600;
 /** How often the way is cleared for an object before its name is given up. */
 const TAKES_MAX = 16;
 
@@ -189,7 +187,8 @@ export class ShmObject implements Disposable {
     owner?: { uid: number; gid: number },
   ): ShmObject {
     const s = sys();
-    const fd = s.shm_open(cstr(name), O_RDWR | O_CREAT | O_EXCL, MODE_FIRST);
+    // Mode 0600 first: nobody gets in before the final owner and mode are set.
+    const fd = s.shm_open(cstr(name), O_RDWR | O_CREAT | O_EXCL, 0o600);
     if (fd < 0) throw new SysError(errno(), "shm_open", name);
     const object = new ShmObject(fd, name);
     try {
@@ -198,9 +197,7 @@ export class ShmObject implements Disposable {
       if (owner !== undefined && s.fchown(fd, owner.uid, owner.gid) !== 0) {
         throw new SysError(errno(), "fchown", name);
       }
-      if (mode !== MODE_FIRST && s.fchmod(fd, mode) !== 0) {
-        throw new SysError(errno(), "fchmod", name);
-      }
+      if (s.fchmod(fd, mode) !== 0) throw new SysError(errno(), "fchmod", name);
     } catch (e) {
       object.close();
       ShmObject.unlink(name);
