@@ -64,6 +64,9 @@ function withReason(sentence: string, code: number): string {
   return `${sentence.slice(0, -1)}: ${code}: ${errnoText(code)}`;
 }
 
+/** Requests of so long a time are made up for at most, ns. */
+const BEHIND_NS = 100e6;
+
 /** Read errors after which no packet can come. */
 function isFlowGone(error: number): boolean {
   return error === -Errno.EFLOWDOWN || error === -Errno.EFLOWPEER || error === -Errno.ENOTALLOC ||
@@ -257,7 +260,8 @@ export class Client {
         if (result >= 0) {
           run.onSent();
           sentAtNs = nowNs;
-          sendAtNs += intervalNs;
+          // Who did not run for a while (a stop, a busy host) has no flood of requests to make up for it.
+          sendAtNs = Math.max(sendAtNs + intervalNs, nowNs - BEHIND_NS);
         }
       }
       const deadlineNs = run.allSent
@@ -267,18 +271,18 @@ export class Client {
         ? Infinity
         : heardAtNs + timeoutMs * 1e6;
       nowNs = this.#sys.monotonicNs();
-      if (nowNs >= deadlineNs) {
-        this.#trouble("Server timed out.");
-        return;
-      }
+      const late = nowNs >= deadlineNs;
       const nextNs = run.allSent ? deadlineNs : Math.min(sendAtNs, deadlineNs);
       const waitMs = Math.min(SLICE_MS, Math.max(0, (nextNs - nowNs) / 1e6));
       if (waitMs > 0) this.#out.flush();
       const n = this.#flow.readSync(this.#packet, waitMs > 0 ? { timeoutMs: waitMs } : NONBLOCK);
-      if (n > 0) {
-        if (this.#take(n)) heardAtNs = this.#sys.monotonicNs();
-      } else if (isFlowGone(n)) {
+      if (n > 0 && this.#take(n)) heardAtNs = this.#sys.monotonicNs();
+      else if (n <= 0 && isFlowGone(n)) {
         this.#trouble("Failed to read packet.", n);
+        return;
+      } else if (late) {
+        // What came while we did not run was read before.
+        this.#trouble("Server timed out.");
         return;
       }
       await this.#breathe(this.#sys.monotonicNs(), n < 0 && waitMs === SLICE_MS);

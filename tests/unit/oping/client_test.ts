@@ -75,6 +75,34 @@ class World implements PingFlow {
   }
 }
 
+/** The process does not run for so long after request number n. */
+function stopAfter(world: World, n: number, ns: number): void {
+  const write = world.writeSync.bind(world);
+  world.writeSync = (bytes) => {
+    const written = write(bytes);
+    if (world.sent === n) world.nowNs += ns;
+    return written;
+  };
+}
+
+Deno.test("Client: after a stop it goes on in its pace, not with all that it would have sent", async () => {
+  const world = new World();
+  const stoppedNs = 60e9;
+  stopAfter(world, 10, stoppedNs);
+  const startNs = world.nowNs;
+  const { replies } = await world.client("-c", "1000", "-i", "10").ping();
+  assertEquals(replies, 1000);
+  // But for 100 ms, as long as without the stop.
+  assert(world.nowNs - startNs > stoppedNs + 1000 * 10e6 - 200e6);
+});
+
+Deno.test("Client: a reply that came while it did not run is no time-out", async () => {
+  const world = new World();
+  stopAfter(world, 3, 60e9);
+  assertEquals((await world.client("-c", "3", "-i", "10").ping()).replies, 3);
+  assertEquals(world.text.includes("timed out"), false);
+});
+
 Deno.test("Client: requests leave on the schedule, the first after one interval", async () => {
   const world = new World();
   const startNs = world.nowNs;
