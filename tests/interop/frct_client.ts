@@ -1,7 +1,7 @@
 /** The prototype's oping as a client of our echo (frct_peer.ts): what it does by itself is told from what ours does. */
 
 import { type RunningProcess, type RunResult, script } from "../support/process.ts";
-import type { CHost } from "./c_host.ts";
+import { type CHost, STARTS } from "./c_host.ts";
 import { sayRetry } from "./retries.ts";
 
 /** Our library as the other end. */
@@ -9,8 +9,6 @@ export const PEER = script("tests/interop/frct_peer.ts");
 
 /** The prototype's client needs about 2 s; then it hangs in its own close (spec 31 §11). */
 const CLIENT_MS = 12_000;
-/** Starts of a client that may die before it does anything. */
-const STARTS = 20;
 
 /** How an exchange ended. */
 export interface Exchange {

@@ -66,7 +66,7 @@ for (const node of ["c", "ouro"] as const) {
                 listening = await serve(host, server, serverWords);
               }
               const words = MAKES[client]("-n", "op", ...clientWords);
-              const got = await host.spawn(words).wait(30_000);
+              const got = await host.run(words);
               const count = countOf(clientWords);
               assertEquals([got.code, got.err], [0, ""]);
               assertStringIncludes(
@@ -135,7 +135,7 @@ for (const node of ["c", "ouro"] as const) {
         const result = await first.wait(20_000);
         assertEquals(result.code, 0);
         assertMatch(result.out, /\n--- op ping statistics ---\n\d+ packets transmitted/);
-        const next = await host.spawn(MAKES[client]("-n", "op", "-c", "2", "-i", "20")).wait();
+        const next = await host.run(MAKES[client]("-n", "op", "-c", "2", "-i", "20"));
         assertStringIncludes(next.out, "2 packets transmitted, 2 received");
       },
     });
@@ -148,7 +148,7 @@ for (const node of ["c", "ouro"] as const) {
       await using host = await CHost.start({ node });
       const texts = new Set<string>();
       for (const make of ["c", "ours"] as const) {
-        const got = await host.spawn(MAKES[make]("-n", "nowhere")).wait();
+        const got = await host.run(MAKES[make]("-n", "nowhere"));
         assertEquals(got.code, 1);
         texts.add(got.out);
       }
