@@ -40,9 +40,12 @@ export const STARTS = 20;
 /** Where the prototype is visible to every user of the host. */
 const OPEN_PREFIX = "/mnt/ouro-prototype";
 
-/** The command line before other work of the machine: for programs of ours that the prototype gives little time. */
+/**
+ * The command line before other work of the machine: for programs that the prototype gives little time. Niceness would
+ * not do, where the kernel shares the processor out by sessions (autogroup).
+ */
 export function promptly(argv: readonly string[]): string[] {
-  return ["nice", "-n", "-20", ...argv];
+  return ["chrt", "--rr", "1", ...argv];
 }
 
 let warm: Promise<unknown> | undefined;
