@@ -43,8 +43,8 @@ async function heard(process: RunningProcess, last: string): Promise<string[]> {
   return [...process.out.matchAll(/Message is (.*)\.\n/g)].map((m) => m[1]!);
 }
 
-Deno.test("a triangle of three members: everybody hears everything once", async () => {
-  await using lab = await Loopback.make([["all.a"], ["all.b"], ["all.c"]]);
+/** Three members, each connected to the others. */
+async function triangle(lab: Loopback): Promise<[TestNode, TestNode, TestNode]> {
   const [a, b, c] = lab.nodes as [TestNode, TestNode, TestNode];
   await first(a, "all.a");
   await enrolls(b, "all.b", "all.a");
@@ -52,6 +52,12 @@ Deno.test("a triangle of three members: everybody hears everything once", async 
   await connect(b, "all.b", "all.a");
   await connect(c, "all.c", "all.a");
   await connect(c, "all.c", "all.b");
+  return [a, b, c];
+}
+
+Deno.test("a triangle of three members: everybody hears everything once", async () => {
+  await using lab = await Loopback.make([["all.a"], ["all.b"], ["all.c"]]);
+  const [a, b, c] = await triangle(lab);
   const listeners = await Promise.all([a, b, c, a].map(listener));
   for (const [i, node] of [a, b, c].entries()) await say(node, `from ${i}`);
   // Messages of one sender keep their order where the way does; those of others are apart in time.
@@ -64,13 +70,7 @@ Deno.test("a triangle of three members: everybody hears everything once", async 
 
 Deno.test("a member that leaves and one that dies disturb nobody; a loop keeps the layer whole", async () => {
   await using lab = await Loopback.make([["all.a"], ["all.b"], ["all.c"]]);
-  const [a, b, c] = lab.nodes as [TestNode, TestNode, TestNode];
-  await first(a, "all.a");
-  await enrolls(b, "all.b", "all.a");
-  await enrolls(c, "all.c", "all.a");
-  await connect(b, "all.b", "all.a");
-  await connect(c, "all.c", "all.a");
-  await connect(c, "all.c", "all.b");
+  const [a, b, c] = await triangle(lab);
   const listeners = await Promise.all([b, c].map(listener));
   await c.must("irm", "ipcp", "disconnect", "name", "all.c", "dst", "all.a", "comp", "dt");
   await say(a, "one");

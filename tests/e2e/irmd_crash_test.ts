@@ -9,6 +9,7 @@ import type { AdminClient } from "../../lib/irm/admin.ts";
 import { RbuffLayout } from "../../lib/shm/layout.ts";
 import { Pool } from "../../lib/shm/pool.ts";
 import { ShmObject } from "../../lib/sys/mman.ts";
+import { Prng } from "../../sim/prng.ts";
 import { peer, serverPeer } from "../support/peer.ts";
 import { DEADLINE_MS, until } from "../support/deadline.ts";
 import { TestNode } from "../support/node.ts";
@@ -17,17 +18,6 @@ import { descriptors } from "../support/process.ts";
 
 /** The seed of the moments; a failure prints it. */
 const SEED = Number(Deno.env.get("OURO_SEED") ?? 20260317);
-
-/** A generator of numbers below `n` (mulberry32). */
-function below(seed: number): (n: number) => number {
-  let a = seed >>> 0;
-  return (n) => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % n;
-  };
-}
 
 async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
   const node = await TestNode.start();
@@ -39,6 +29,13 @@ async function setUp(): Promise<{ node: TestNode; admin: AdminClient }> {
 async function makeName(admin: AdminClient): Promise<void> {
   await admin.createName(nameInfo("n1"));
   await admin.bindProgram(["/usr/bin/srv"], "n1", false);
+}
+
+/** An unprivileged user whose processes get to the node's files, and what makes a peer one of them. */
+function letIn(node: TestNode): { uid: number; env: Record<string, string> } {
+  const uid = 65534;
+  Deno.chmodSync(node.prefix, 0o755);
+  return { uid, env: { OURO_TEST_UID: String(uid) } };
 }
 
 function objects(node: TestNode, kind: string): string[] {
@@ -80,9 +77,7 @@ Deno.test({
   async fn() {
     const { node, admin } = await setUp();
     await using _node = node;
-    const uid = 65534;
-    const env = { OURO_TEST_UID: String(uid) };
-    Deno.chmodSync(node.prefix, 0o755);
+    const { uid, env } = letIn(node);
     const server = await serverPeer(node, "srv", { env });
     // A user's claim to be a program that others bound is not believed, an administrator's binding counts.
     await admin.bindProcess(server.pid, "n1");
@@ -114,9 +109,7 @@ Deno.test({
     await makeName(admin);
     await node.must("irm", "ipcp", "bootstrap", "type", "local", "name", "l1", "layer", "lay");
     await node.must("irm", "name", "register", "n1", "ipcp", "l1");
-    const uid = 65534;
-    const env = { OURO_TEST_UID: String(uid) };
-    Deno.chmodSync(node.prefix, 0o755);
+    const { uid, env } = letIn(node);
     const server = await serverPeer(node, "srv", { env });
     await admin.bindProcess(server.pid, "n1");
     const client = peer(node, ["hold", "n1", "5"], { env });
@@ -145,9 +138,7 @@ Deno.test({
   async fn() {
     const { node, admin } = await setUp();
     await using _node = node;
-    const uid = 65534;
-    const env = { OURO_TEST_UID: String(uid) };
-    Deno.chmodSync(node.prefix, 0o755);
+    const { uid, env } = letIn(node);
     const server = peer(node, ["leave", "srv"], { env });
     await server.waitForLine(/^ready/m);
     await admin.bindProcess(server.pid, "n1");
@@ -165,9 +156,7 @@ Deno.test({
   async fn() {
     const { node, admin } = await setUp();
     await using _node = node;
-    const uid = 65534;
-    const env = { OURO_TEST_UID: String(uid) };
-    Deno.chmodSync(node.prefix, 0o755);
+    const { uid, env } = letIn(node);
     const rootServer = await serverPeer(node, "srv");
     const rootClient = peer(node, ["hold", "n1"]);
     await rootServer.waitForLine(/^flow \d+/m);
@@ -214,16 +203,16 @@ Deno.test("a killed server: its client sees the flow go down, another server tak
 Deno.test(`clients and servers killed at random moments under load (seed ${SEED})`, async () => {
   const { node, admin } = await setUp();
   await using _node = node;
-  const random = below(SEED);
+  const random = new Prng(SEED);
   const servers = [await serverPeer(node, "srv"), await serverPeer(node, "srv")];
   const rounds = 6;
   for (let round = 0; round < rounds; round++) {
     const clients = [0, 1].map(() => peer(node, ["churn", "n1", "0"]));
     for (const c of clients) await c.waitForLine(/^ready/m);
     // The moment is the daemon's work, not a time: so many flows later.
-    const want = node.irmd!.out.length + 2000 + random(6000);
+    const want = node.irmd!.out.length + 2000 + random.below(6000);
     await until("some flows", () => node.irmd!.out.length >= want || clients.every((c) => c.ended));
-    const victims = [clients[0]!, clients[1]!, servers[random(2)]!].slice(random(2));
+    const victims = [clients[0]!, clients[1]!, servers[random.below(2)]!].slice(random.below(2));
     for (const v of victims) v.kill("SIGKILL");
     for (const v of victims) await v.wait();
     for (const c of clients) {
@@ -242,12 +231,12 @@ Deno.test(`clients and servers killed at random moments under load (seed ${SEED}
 Deno.test(`the daemon killed at random moments under load starts again each time (seed ${SEED})`, async () => {
   const { node, admin } = await setUp();
   await using _node = node;
-  const random = below(SEED + 1);
+  const random = new Prng(SEED + 1);
   for (let round = 0; round < 3; round++) {
     const server = await serverPeer(node, "srv");
     const client = peer(node, ["churn", "n1", "0"]);
     await client.waitForLine(/^ready/m);
-    const want = node.irmd!.out.length + 1000 + random(6000);
+    const want = node.irmd!.out.length + 1000 + random.below(6000);
     await until("some flows", () => node.irmd!.out.length >= want || client.ended !== undefined);
     node.irmd!.kill("SIGKILL");
     await node.irmd!.wait();

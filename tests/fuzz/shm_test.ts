@@ -12,6 +12,7 @@ import { Pool } from "../../lib/shm/pool.ts";
 import { Rbuff } from "../../lib/shm/rbuff.ts";
 import { reclaim } from "../../lib/shm/reclaim.ts";
 import { transfer } from "../../lib/shm/transfer.ts";
+import { Prng } from "../../sim/prng.ts";
 import { FakeIrmd } from "../support/memory_irmd.ts";
 import { removeShm } from "../support/shm.ts";
 import { FIRST_SEED } from "../support/seed.ts";
@@ -19,14 +20,10 @@ import { FIRST_SEED } from "../support/seed.ts";
 const seed = Number(Deno.env.get("FUZZ_SEED") ?? FIRST_SEED);
 const rounds = Number(Deno.env.get("FUZZ_ROUNDS") ?? 3000);
 
-/** mulberry32: the same numbers for the same seed. */
-function random(state: number): (n: number) => number {
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % n;
-  };
+/** The same numbers for the same seed. */
+function random(seed: number): (n: number) => number {
+  const prng = new Prng(seed);
+  return (n) => prng.u32() % n;
 }
 
 /** Values that break things more often than arbitrary ones. */

@@ -12,6 +12,7 @@ import { sha1 } from "@noble/hashes/legacy.js";
 import { TrustStore } from "../../security/trust.ts";
 import { sameBytes } from "../../security/x509/parse.ts";
 import { isSelfIssued, keyIdsFit } from "../../security/x509/path.ts";
+import { Prng } from "../../sim/prng.ts";
 import * as make from "../support/certificates.ts";
 import { hasOpenssl, openssl, pem } from "../support/openssl_verify.ts";
 
@@ -29,24 +30,7 @@ const STRICTER: readonly RegExp[] = [
   /it has extensions and is of version 1/,
 ];
 
-/** A small seeded generator (mulberry32). */
-class Random {
-  constructor(private state: number) {}
-  next(): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  }
-  below(n: number): number {
-    return Math.floor(this.next() * n);
-  }
-  chance(p: number): boolean {
-    return this.next() < p;
-  }
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)]!;
-  }
+class Random extends Prng {
   some<T>(list: readonly T[], most: number): T[] {
     return Array.from({ length: 1 + this.below(most) }, () => this.pick(list));
   }

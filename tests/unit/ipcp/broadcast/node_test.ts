@@ -5,18 +5,14 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { BroadcastNode, Verdict } from "../../../../ipcp/broadcast/node.ts";
 import { LENGTH } from "../../../../lib/wire/broadcast_pci.ts";
+import { Prng } from "../../../../sim/prng.ts";
 
 const APP = 9999;
 
-/** Numbers from a seed, 32 bits each (mulberry32). */
+/** Numbers from a seed, 32 bits each. */
 function randomOf(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (t ^ (t >>> 14)) >>> 0;
-  };
+  const prng = new Prng(seed);
+  return () => prng.u32();
 }
 
 interface Sent {
