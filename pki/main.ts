@@ -16,7 +16,7 @@ import { KEY_TYPE_DEFAULT, KEY_TYPES } from "./key_types.ts";
 import { list, revoke, unrevoke } from "./inventory.ts";
 import { init, leaf, type MakeOptions, staticKem } from "./make.ts";
 import { renew, request, signRequest } from "./renew.ts";
-import { MANUAL, PKI_STRINGS, PKI_SWITCHES } from "./manual.ts";
+import { MANUAL, PKI_STRINGS, PKI_SWITCHES, takes } from "./manual.ts";
 import { type Report, show } from "./show.ts";
 import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
@@ -28,7 +28,8 @@ const OPTION_WORDS = [...PKI_STRINGS, ...PKI_SWITCHES].map((word) => `--${word}`
 export async function main(args: string[]): Promise<number> {
   let odd: string | undefined;
   const flags = parseArgs(args, {
-    string: [...PKI_STRINGS],
+    // Operands, too: a name may be 007.
+    string: [...PKI_STRINGS, "_"],
     boolean: [...PKI_SWITCHES],
     alias: { help: ["h"] },
     unknown: (word: string) => {
@@ -46,6 +47,8 @@ export async function main(args: string[]): Promise<number> {
     complain(USAGE);
     return 2;
   }
+  const wrong = misplaced(args, command, flags);
+  if (wrong !== undefined) return misused(wrong);
   const key = flags.key ?? KEY_TYPE_DEFAULT;
   const days = flags.days === undefined ? undefined : parseWhole(flags.days, 1, 36_500);
   if (!KEY_TYPES.includes(key)) {
@@ -91,6 +94,25 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
+/** An option that says nothing, says two things, or is not for the command: it would be passed over. */
+function misplaced(
+  args: readonly string[],
+  command: string,
+  flags: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const seen = new Set<string>();
+  for (const arg of args) {
+    if (arg === "--") return undefined;
+    const word = /^--([^=]+)/.exec(arg)?.[1];
+    if (word === undefined) continue;
+    if (flags[word] === "") return `--${word} needs a value`;
+    if (seen.has(word)) return `--${word} is there twice`;
+    seen.add(word);
+    if (COMMANDS.includes(command) && !takes(command, word)) return `${command} takes no --${word}`;
+  }
+  return undefined;
+}
+
 /** Runs one command; a string says why the words were not understood. */
 async function run(
   command: string,
@@ -100,11 +122,9 @@ async function run(
   out: string | undefined,
 ): Promise<Report | string> {
   const [name] = words;
-  if (out !== undefined && command !== "sign") return "--out is for sign only";
   const two = await runTwo(command, words, o, who, out);
   if (two !== undefined) return two;
   if (words.length > 1) return `"${words[1]}" is too much`;
-  if (who !== undefined && command !== "client") return "--as is for clients only";
   switch (command) {
     case "init":
       return name === undefined ? await init(o) : `"${name}" is too much`;
@@ -137,9 +157,7 @@ async function runTwo(
   const [first, second, more] = words;
   if (more !== undefined) return `"${more}" is too much`;
   const isSide = first === "server" || first === "client";
-  if (who !== undefined && !(command === "request" && first === "client")) {
-    return "--as is for clients only";
-  }
+  if (who !== undefined && first !== "client") return "--as is for clients only";
   if (command === "revoke" || command === "unrevoke") {
     if (first === undefined || (second !== undefined && !isSide)) {
       return `${command} needs server or client and the name, or a file, serial number or name`;
@@ -189,7 +207,6 @@ async function verifyCommand(
 ): Promise<Report | string> {
   const [leaf, more] = words;
   if (leaf === undefined || more !== undefined) return "verify needs the file of one certificate";
-  if (name === "") return "--name is empty";
   const atMs = at === undefined ? Date.now() : timeOf(at);
   if (Number.isNaN(atMs)) {
     return `--at takes a time like 2026-01-31T12:00:00Z or seconds since 1970, not "${at}"`;

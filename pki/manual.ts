@@ -39,6 +39,35 @@ export const PKI_STRINGS = [
 /** Options that take none. */
 export const PKI_SWITCHES = ["encrypt", "require-auth", "force", "json", "help"] as const;
 
+type Word = typeof PKI_STRINGS[number] | typeof PKI_SWITCHES[number];
+
+const COMMON: readonly Word[] = ["security", "prefix", "json", "help"];
+const CA: readonly Word[] = ["private", "passphrase-file"];
+const SETTINGS: readonly Word[] = ["encrypt", "kex", "cipher", "require-auth"];
+const LEAF: readonly Word[] = ["key", "days", "org", "alt", "force", ...SETTINGS, ...CA];
+
+/** The options that each command obeys, beside those of all; others would be passed over. */
+const OWN: Readonly<Record<string, readonly Word[]>> = {
+  init: ["key", "days", "org", "force", ...CA],
+  server: LEAF,
+  client: [...LEAF, "as"],
+  request: ["key", "org", "alt", "as", "force"],
+  sign: ["days", "org", "alt", "out", "force", ...CA],
+  renew: ["days", ...CA],
+  list: [],
+  revoke: [],
+  unrevoke: [],
+  kem: ["kex", "force"],
+  show: [],
+  verify: ["trust", "untrusted", "revoked", "name", "at"],
+  check: [],
+};
+
+/** Whether a command obeys an option. */
+export function takes(command: string, word: string): boolean {
+  return [...COMMON, ...OWN[command] ?? []].some((w) => w === word);
+}
+
 const VALUES: Partial<Record<typeof PKI_STRINGS[number], Value>> = {
   security: DIRECTORY,
   prefix: DIRECTORY,
@@ -59,31 +88,31 @@ const OPTIONS: readonly Option[] = [
   ...PKI_SWITCHES.map((word) => ({ words: [`--${word}`] })),
 ];
 
-const SIDES: Grammar = { operands: [oneOf(["server", "client"]), TEXT], options: OPTIONS };
-const NAMED: Grammar = { operands: [NAME], options: OPTIONS };
-const FILED: Grammar = { operands: [FILE], options: OPTIONS };
-const ALONE: Grammar = { options: OPTIONS };
+/** A command with these operands and the options that it obeys. */
+function verb(command: string, ...operands: Value[]): Grammar {
+  const options = OPTIONS.filter(({ words: [word] }) => takes(command, word!.slice(2)));
+  return operands.length === 0 ? { options } : { operands, options };
+}
+
+const SIDE = oneOf(["server", "client"]);
 
 export const MANUAL: Manual = {
   help: (words) => words.length === 0 ? USAGE : undefined,
   grammar: {
     verbs: {
-      init: ALONE,
-      server: NAMED,
-      client: NAMED,
-      request: SIDES,
-      sign: { operands: [oneOf(["server", "client"]), FILE], options: OPTIONS },
-      renew: {
-        operands: [oneOf(["root", "intermediate", "server", "client"]), TEXT],
-        options: OPTIONS,
-      },
-      list: ALONE,
-      revoke: SIDES,
-      unrevoke: SIDES,
-      kem: NAMED,
-      show: FILED,
-      verify: FILED,
-      check: NAMED,
+      init: verb("init"),
+      server: verb("server", NAME),
+      client: verb("client", NAME),
+      request: verb("request", SIDE, TEXT),
+      sign: verb("sign", SIDE, FILE),
+      renew: verb("renew", oneOf(["root", "intermediate", "server", "client"]), TEXT),
+      list: verb("list"),
+      revoke: verb("revoke", SIDE, TEXT),
+      unrevoke: verb("unrevoke", SIDE, TEXT),
+      kem: verb("kem", NAME),
+      show: verb("show", FILE),
+      verify: verb("verify", FILE),
+      check: verb("check", NAME),
     },
     options: OPTIONS,
   },

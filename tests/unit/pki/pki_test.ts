@@ -134,9 +134,19 @@ Deno.test("main() understands its words or says what it does not understand", as
       ["init", "--days", "1e2"],
       ["init", "--days", " 9"],
       ["init", "--days", ""],
-      ["init", "--kex", "P-256"],
-      ["init", "--cipher", "des"],
+      ["server", "svc", "--kex", "P-256"],
+      ["server", "svc", "--cipher", "des"],
       ["init", "--bogus"],
+      // What would be passed over, or mean something else.
+      ["init", "--require-auth"],
+      ["request", "server", "svc", "--encrypt"],
+      ["server", "svc", "--name", "other.example"],
+      ["server", "svc", "--alt", "a.example", "--alt", "b.example"],
+      ["server", "svc", "--alt", ""],
+      ["check", "--trust", "elsewhere"],
     ]
   ) assertEquals(await main([...words, ...at]), 2, words.join(" "));
+  // A name or serial number of digits is a word.
+  assertEquals(await main(["server", "007", ...at]), 0);
+  assert((await Deno.stat(`${sec.dir}/server/007/crt.pem`)).isFile);
 });
