@@ -219,7 +219,7 @@ export class FlowAllocator {
       else return this.#tooLong(flow, verdict);
       return this.#answer(verdict.token, 0);
     }
-    if (flow.state !== "requested" || request === undefined) return;
+    if (request === undefined) return;
     if (taken) return this.#awaitAnswer(nowUs, flow, request);
     const bytes = this.#requestBytes(flow, request)!;
     if (bytes.length <= FA_BYTES_MAX) {

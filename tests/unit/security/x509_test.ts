@@ -5,6 +5,7 @@ import { fromFileUrl } from "@std/path";
 import fc from "fast-check";
 import { generateKeyPairSync } from "node:crypto";
 import { PeerCertificate } from "../../../security/certificate.ts";
+import { contents, integer, readTlv, Tag, tlv } from "../../../security/der.ts";
 import { parsePem } from "../../../security/pem.ts";
 import { TrustStore } from "../../../security/trust.ts";
 import { parseX509, type X509 } from "../../../security/x509/parse.ts";
@@ -85,6 +86,8 @@ Deno.test("parseX509: never throws on damaged bytes, and takes no other form of 
   for (const der of good) {
     assert(typeof parseX509(der.subarray(0, der.length - 1)) === "string");
     assert(typeof parseX509(Uint8Array.of(...der, 0)) === "string");
+    const longer = tlv(Tag.sequence, contents(readTlv(der)!), integer(Uint8Array.of(1)));
+    assertEquals(parseX509(longer), "something follows its signature");
     // The same certificate with a longer form of its outermost length.
     const long = Uint8Array.of(
       0x30,

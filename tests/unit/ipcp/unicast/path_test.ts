@@ -24,6 +24,16 @@ Deno.test("W8: a process that does not read loses packets, and the flows of othe
   });
 });
 
+Deno.test("a packet without bytes is a packet: it arrives in its place", () => {
+  withFlows(1, ([writer], [reader], m) => {
+    const packets = [Uint8Array.of(1), new Uint8Array(0), Uint8Array.of(2)];
+    for (const packet of packets) writer!.write(packet);
+    move(m, reader!.app.pool);
+    assertEquals(packets.map(() => reader!.read()?.bytes), packets);
+    assertEquals([m.counters[Counter.badPackets], used(reader!.app.pool)], [0, 0]);
+  });
+});
+
 Deno.test("five hundred flows beside a greedy one: each gets its packets through", () => {
   assertFair(500);
 });
