@@ -4,7 +4,7 @@ import { fileCause } from "../lib/cli/reason.ts";
 import { PeerCertificate } from "../security/certificate.ts";
 import { parsePem } from "../security/pem.ts";
 import { PRIVATE_LABELS, SigningKey } from "../security/signing_key.ts";
-import { PkiError } from "./files.ts";
+import { exists, PkiError } from "./files.ts";
 import type { Issuer } from "./issue.ts";
 import { unlock } from "./passphrase.ts";
 
@@ -71,6 +71,13 @@ export async function loadCa(
   return { certificate: parsed.der, key };
 }
 
+const LOCKED = "ENCRYPTED PRIVATE KEY";
+
+/** Whether there is a key that has a passphrase. */
+export function isLocked(path: string): boolean {
+  return exists(path) && parsePem(Deno.readTextFileSync(path)).some((b) => b.label === LOCKED);
+}
+
 /** A private key, opened with the passphrase where it has one. */
 export async function loadKey(path: string, o: CaOptions): Promise<SigningKey> {
   let text: string;
@@ -85,7 +92,7 @@ export async function loadKey(path: string, o: CaOptions): Promise<SigningKey> {
     );
   }
   const blocks = parsePem(text);
-  const locked = blocks.find((b) => b.label === "ENCRYPTED PRIVATE KEY");
+  const locked = blocks.find((b) => b.label === LOCKED);
   if (locked && o.passphrase === undefined) {
     throw new PkiError(
       `${path} has a passphrase: give it with --passphrase-file FILE or OURO_PKI_PASSPHRASE`,

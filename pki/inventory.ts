@@ -88,8 +88,9 @@ export async function list(o: MakeOptions): Promise<Report> {
     const { view } = c;
     const isRevoked = revoked.has(view.spki.toHex()) ||
       revoked.has(`${view.issuer.canonical} ${serial}`);
-    const soon = expiryWarning("", view.notAfterMs, now);
-    const state = isRevoked ? "revoked" : soon?.trim() ?? await distrust(c) ?? "good";
+    const soon = expiryWarning("", view.notAfterMs, now)?.trim();
+    const over = view.notAfterMs <= now ? soon : undefined;
+    const state = isRevoked ? "revoked" : over ?? await distrust(c) ?? soon ?? "good";
     rows.push({
       path: path.replace(`${o.securityDir}/`, ""),
       name: printable(c.name ?? "<none>"),

@@ -7,7 +7,7 @@ import { concat, encodePublic, KEM_SIZES } from "../security/kex/spki.ts";
 import { encodePem } from "../security/pem.ts";
 import { oid, Tag, tlv } from "../security/der.ts";
 import { exists, type NewFile, PkiError, refuseBadNames, writeAll } from "./files.ts";
-import { caKeyPath, type CaName, loadCa } from "./ca.ts";
+import { caKeyPath, type CaName, isLocked, loadCa } from "./ca.ts";
 import { issue, keyWords, type Purpose, signerOf, type Wanted } from "./issue.ts";
 import { lock } from "./passphrase.ts";
 import { generateKey, isDigestless, isLarge } from "./key_types.ts";
@@ -230,7 +230,14 @@ function issuedBelow(o: MakeOptions): string[] {
 
 async function caKey(o: MakeOptions, ca: CaName, pkcs8: Uint8Array<ArrayBuffer>): Promise<NewFile> {
   const path = caKeyPath(o, ca);
-  if (o.passphrase === undefined) return privateKey(path, pkcs8);
+  if (o.passphrase === undefined) {
+    if (o.force && isLocked(path)) {
+      throw new PkiError(
+        `${path} has a passphrase: give one for the new key, too (--passphrase-file), or move it away`,
+      );
+    }
+    return privateKey(path, pkcs8);
+  }
   const locked = await lock(pkcs8, o.passphrase);
   return { path, bytes: pem("ENCRYPTED PRIVATE KEY", locked), isPrivate: true };
 }

@@ -8,6 +8,8 @@ import { main } from "../../../pki/main.ts";
 import { check } from "../../../pki/check.ts";
 import { init, leaf, type MakeOptions } from "../../../pki/make.ts";
 import { PkiError } from "../../../pki/files.ts";
+import { list } from "../../../pki/inventory.ts";
+import { encodePem } from "../../../security/pem.ts";
 import { pkiOptions, SecDir } from "../../support/security_dir.ts";
 
 const options = (sec: SecDir, over: Partial<MakeOptions> = {}) => pkiOptions(sec.dir, over);
@@ -106,6 +108,25 @@ Deno.test("check: lists lines that the prototype passes over, fails where a poli
   const lost = await check(sec.dir, "srv");
   assertEquals(lost.ok, false);
   assert(lost.text.includes("FAIL client srv") && lost.text.includes("line 2"), lost.text);
+});
+
+Deno.test("init --force does not make keys without passphrase out of keys with one", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  sec.write("private/root.key.pem", encodePem("ENCRYPTED PRIVATE KEY", new Uint8Array(60)));
+  const before = await Deno.readTextFile(`${sec.dir}/cacert/root.pem`);
+  const why = await refusal(() => init(options(sec, { force: true })));
+  assert(why.includes("root.key.pem has a passphrase") && why.includes("--passphrase-file"), why);
+  assertEquals(await Deno.readTextFile(`${sec.dir}/cacert/root.pem`), before);
+});
+
+Deno.test("list says that a certificate is not trusted rather than that it ends soon", async () => {
+  using sec = new SecDir();
+  await init(options(sec));
+  await leaf(options(sec, { days: 9 }), "server", "svc", "svc");
+  assert(/svc\/crt.pem\) expires in/.test((await list(options(sec))).text));
+  await init(options(sec, { force: true }));
+  assert(/svc\/crt.pem\) not trusted/.test((await list(options(sec))).text));
 });
 
 Deno.test("main() understands its words or says what it does not understand", async () => {
