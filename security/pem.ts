@@ -9,6 +9,10 @@ export interface PemBlock {
 }
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----\s*$/;
+/** Outside of blocks, the mark of one, also with other dashes or letters; or a line of the contents of one. */
+const LOST =
+  /-----\s*(BEGIN|END)\b|\b(BEGIN|END)\s+[A-Z0-9 ]*(CERTIFICATE|KEY|CRL|REQUEST|PKCS7)\b/i;
+const LOST_CONTENTS = /^\s*[A-Za-z0-9+/]{48,}={0,2}\s*$/;
 
 /** The blocks of a text, and what in it is none. */
 export interface PemText {
@@ -25,7 +29,7 @@ export function readPem(text: string): PemText {
   for (let i = 0; i < lines.length; i++) {
     const label = BEGIN.exec(lines[i]!)?.[1];
     if (!label) {
-      if (/-----\s*(BEGIN|END)\b/.test(lines[i]!)) {
+      if (LOST.test(lines[i]!) || LOST_CONTENTS.test(lines[i]!)) {
         damage ??= `line ${i + 1} is no part of a PEM block`;
       }
       continue;
