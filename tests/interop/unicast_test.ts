@@ -1,7 +1,7 @@
 // Unicast layers of our nodes and the prototype's: who enrols with whom, who relays, who serves. Needs OURO_PROTOTYPE
 // and root. Where a prototype cannot do something by itself (spec 60 §17), the test says so.
 
-import { assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { canRunPrototype } from "./c_host.ts";
 import { type Kind, onChain } from "../support/mixed_chain.ts";
 
@@ -41,6 +41,34 @@ Deno.test({
       assertNotEquals(refused.code, 0, refused.out + refused.err);
       assertMatch((await chain.ping(0, 1)).out, THREE);
       assertMatch((await chain.ping(1, 0)).out, THREE);
+    });
+  },
+});
+
+Deno.test({
+  name: "c - ouro: ocbr of both makes counts across the layer what the other's sent",
+  ignore,
+  async fn() {
+    await onChain(["c", "ouro"], {}, async (chain) => {
+      await chain.layer();
+      for (const [from, to] of [[0, 1], [1, 0]] as const) {
+        const [client, server] = [chain.hosts[from]!, chain.hosts[to]!];
+        const name = `cbr.${to}`;
+        const argv = ["stdbuf", "-oL", ...server.tool("ocbr", "-l")];
+        const counter = await server.serve(name, "net", undefined, argv);
+        await client.run(client.tool("irm", "name", "create", name));
+        // So that the name is found: a prototype asks its directory once.
+        await chain.ping(from, to);
+        const words = ["ocbr", "-n", name, "-d", "1", "-r", "400k", "-s", "500"];
+        const { code, out, err } = await client.run(client.tool(...words));
+        assertEquals(code, 0, out + err);
+        const sent = Number(/sent statistics: +(\d+) packets/.exec(out)?.[1]);
+        await counter.waitForLine(/timed out\nFlow[^\n]+\n/);
+        const counted = [...counter.out.matchAll(/Flow +\d+: +(\d+) packets/g)]
+          .reduce((sum, [, n]) => sum + Number(n), 0);
+        assert(sent > 0, out);
+        assertEquals(counted, sent, counter.out);
+      }
     });
   },
 });
