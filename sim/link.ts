@@ -55,6 +55,8 @@ export class Link {
   #queued = 0;
   #burstLeft = 0;
   #busyUs = 0;
+  /** It loses, doubles and reorders nothing. */
+  readonly #faithful: boolean;
 
   /** `deliverAll` takes what stays together, when it should not come one by one. */
   constructor(
@@ -68,6 +70,7 @@ export class Link {
     this.#queue = queue;
     this.#random = random;
     this.#o = o;
+    this.#faithful = [o.loss, o.burst, o.duplicate, o.reorder, o.outages?.length].every((x) => !x);
     this.#deliver = deliver;
   }
 
@@ -97,7 +100,7 @@ export class Link {
       this.queuedMost = Math.max(this.queuedMost, this.#queued);
       this.#queue.at(start, () => void this.#queued--);
     }
-    const healed = now >= (o.healUs ?? Infinity);
+    const healed = this.#faithful || now >= (o.healUs ?? Infinity);
     if (!healed && this.#lost(now)) {
       this.dropped++;
       return;
