@@ -194,6 +194,9 @@ export class Server {
     const limitNs = monotonicNs() - this.#options.idleMs * 1e6;
     for (const [flow, heardNs] of this.#heardNs) {
       if (heardNs >= limitNs) continue;
+      // What came while this process did not run counts.
+      this.#answer(flow);
+      if ((this.#heardNs.get(flow) ?? Infinity) >= limitNs) continue;
       this.#out.line(`Flow ${flow.fd} timed out.`);
       this.#drop(flow);
     }
