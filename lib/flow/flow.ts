@@ -700,8 +700,8 @@ export class Flow implements Disposable, AsyncDisposable {
 
   /**
    * The bytes of the messages, in chunks of up to 64 kB: what has come by then, of as many messages as it is. For files
-   * and other byte streams, where it does not matter what a message was: it takes a fraction of the time of
-   * {@linkcode readable}, which it is like in all else. Read from one of the two at a time.
+   * and other byte streams, where it does not matter what a message was. It is like {@linkcode readable} in all else,
+   * with fewer promises and acknowledgements. Read from one of the two at a time.
    *
    * @example
    * ```ts
