@@ -8,7 +8,7 @@ import { sayRetry } from "./retries.ts";
 export const PEER = script("tests/interop/frct_peer.ts");
 
 /** The prototype's client needs about 2 s; then it hangs in its own close (spec 31 §11). */
-const CLIENT_MS = 12_000;
+export const CLIENT_MS = 12_000;
 
 /** How an exchange ended. */
 export interface Exchange {
