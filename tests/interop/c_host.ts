@@ -167,14 +167,14 @@ export class CHost implements AsyncDisposable {
     return process;
   }
 
-  /** Runs it to its end; a program of the prototype that died at its start (see frct_client.ts) once more. */
+  /** Runs it to its end; a program of the prototype that crashed before it said a word (see frct_client.ts) once more. */
   async run(argv: readonly string[], uid?: number): Promise<RunResult> {
     for (let starts = 1;; starts++) {
       const r = await this.spawn(argv, uid).wait(60_000);
       // Ours are run by their paths.
       const theirs = !argv[0]!.includes("/");
       if (!theirs || r.code !== 139 || r.out !== "" || starts === STARTS) return r;
-      sayRetry(`the prototype's ${argv.join(" ")} died at its start`);
+      sayRetry(`the prototype's ${argv.join(" ")} crashed`);
     }
   }
 

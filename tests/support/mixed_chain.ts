@@ -29,9 +29,9 @@ export class PrototypesFault extends Error {}
 const TRIES = 4;
 
 /**
- * Runs `body` on hosts joined so. A prototype's IPCP may die of itself: of its threads that read one ring two take the
- * same packet, and free it twice (spec 10 §5.2), on a busy machine often. Then all is made anew and that is said, once it
- * is seen that our nodes stayed well.
+ * Runs `body` on hosts joined so. A prototype's IPCP may die of itself: its Ethernet IPCP at a packet in its ring whose
+ * block is gone (SIGSEGV in `ssm_pk_buff_len`; who took it is not known), on a busy machine often. Then all is made anew and
+ * that is said, once it is seen that our nodes stayed well.
  */
 export async function onChain(
   kinds: readonly Kind[],
