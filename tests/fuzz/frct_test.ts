@@ -4,7 +4,7 @@
  * nothing runs for ever, and an honest peer behind a filter that drops the forged packets is never hurt by malformed
  * ones.
  *
- * OURO_SEED replays one seed, OURO_FUZZ_RUNS runs more.
+ * OURO_SEED replays one seed.
  */
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../lib/errno.ts";
@@ -12,9 +12,8 @@ import { BufferPool, createFrct, type FrctEndpoint } from "../../lib/frct/mod.ts
 import { distance, plus } from "../../lib/frct/seq.ts";
 import { describeFrct, encodeFrctPci } from "../../lib/wire/frct_pci.ts";
 import { Prng } from "../../sim/prng.ts";
-import { FIRST_SEED } from "../support/seed.ts";
+import { FIRST_SEED, fuzzRuns } from "../support/seed.ts";
 
-const RUNS = Number(Deno.env.get("OURO_FUZZ_RUNS") ?? 300);
 const ONE = Deno.env.get("OURO_SEED");
 const WINDOW = 256;
 
@@ -117,7 +116,7 @@ function attack(seed: number): void {
 }
 
 const seeds = ONE === undefined
-  ? Array.from({ length: RUNS }, (_, i) => FIRST_SEED + i)
+  ? Array.from({ length: fuzzRuns(300) }, (_, i) => FIRST_SEED + i)
   : [Number(ONE)];
 
 Deno.test(`FRCT endpoint survives ${seeds.length} runs of hostile packets`, () => {

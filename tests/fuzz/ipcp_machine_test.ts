@@ -11,7 +11,7 @@ import type { ShimMgmt } from "../../lib/wire/shim_mgmt.ts";
 import { parseLinks } from "../../lib/wire/rtnetlink.ts";
 import type { ShimConfig } from "../../ipcp/shim/effects.ts";
 import { ShimMachine } from "../../ipcp/shim/machine.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
 const CONFIGS: ShimConfig[] = [
   {
@@ -207,7 +207,7 @@ for (const config of CONFIGS) {
       fc.property(fc.array(step, { maxLength: 80 }), fc.nat(), (steps, seed) => {
         run(config, steps, seed);
       }),
-      { numRuns: 600 },
+      { numRuns: fuzzRuns(600) },
     );
   });
 }
@@ -220,6 +220,6 @@ Deno.test("link messages of any bytes are survived", () => {
         assert(change.mac === undefined || change.mac.length === 6);
       }
     }),
-    { numRuns: 3000 },
+    { numRuns: fuzzRuns(3000) },
   );
 });

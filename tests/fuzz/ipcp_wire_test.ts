@@ -7,9 +7,9 @@ import * as frame from "../../lib/wire/eth_frame.ts";
 import { dixMgmt, llcMgmt } from "../../lib/wire/eth_mgmt.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { udpMgmt } from "../../lib/wire/udp_mgmt.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
-const RUNS = { numRuns: 2000 };
+const RUNS = { numRuns: fuzzRuns(2000) };
 
 for (const codec of [dixMgmt, llcMgmt, udpMgmt]) {
   Deno.test(`${codec.name} management survives any bytes and round-trips what it accepts`, () => {

@@ -6,9 +6,9 @@ import { FakeAdmin } from "../support/admin.ts";
 import { anyText } from "../support/text.ts";
 import { fakeSystem, irm } from "../unit/irm/console.ts";
 import { cliCases } from "../unit/irm/vectors.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
-const NUM_RUNS = 3000;
+const NUM_RUNS = fuzzRuns(3000);
 
 const known = [
   ...new Set(cliCases("/bin").flatMap(({ argv }) => argv)),
@@ -56,6 +56,6 @@ Deno.test("irm prints one JSON document or nothing with --json", async () => {
       const listed = JSON.parse(got.out).map((n: { name: string }) => n.name);
       assertEquals(listed.sort(), admin.names.map(({ name }) => name).sort());
     }),
-    { numRuns: 200 },
+    { numRuns: fuzzRuns(200) },
   );
 });

@@ -5,9 +5,9 @@ import fc from "fast-check";
 import { parseConfig } from "../../irmd/config.ts";
 import vectors from "../vectors/irmd.json" with { type: "json" };
 import { anyText } from "../support/text.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
-const NUM_RUNS = 4000;
+const NUM_RUNS = fuzzRuns(4000);
 
 const files = (vectors.cases as unknown as { name: string; input: { config?: string } }[])
   .filter(({ name }) => name.startsWith("config/")).map(({ input }) => input.config!);

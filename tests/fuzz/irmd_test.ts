@@ -10,10 +10,9 @@ import { SeqSocket } from "../../lib/sys/socket.ts";
 import { within } from "../support/deadline.ts";
 import { TestNode } from "../support/node.ts";
 import { arbIrmMsg } from "../unit/lib/irm/arbitrary.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
-const SCALE = Number(Deno.env.get("OURO_FUZZ_SCALE") ?? "1");
-const numRuns = Math.max(1, Math.round(1500 * SCALE));
+const numRuns = fuzzRuns(1500);
 
 /** Codes that are sent; creating IPCPs would only start processes. */
 const CODES = Object.values(IrmCode).filter((c) => c !== IrmCode.IRM_CREATE_IPCP);

@@ -13,7 +13,7 @@ import { decodeCepMsg } from "../../lib/wire/cep_msg.ts";
 import { decodeEnrollAck, decodeEnrollReq, decodeEnrollResp } from "../../lib/wire/enroll_msg.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { arbIpcpMsg, arbIrmMsg } from "../unit/lib/irm/arbitrary.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
 const DECODERS = {
   decodeIrmMsg,
@@ -24,9 +24,7 @@ const DECODERS = {
   decodeEnrollAck,
 };
 
-/** Scales every fuzz run; the long runs set it. */
-const SCALE = Number(Deno.env.get("OURO_FUZZ_SCALE") ?? "1");
-const numRuns = Math.max(1, Math.round(400 * SCALE));
+const numRuns = fuzzRuns(400);
 
 function survives(b: Uint8Array): void {
   for (const [name, decode] of Object.entries(DECODERS)) {

@@ -17,7 +17,7 @@ import { isOapFailure } from "../../security/oap/mod.ts";
 import { parsePem } from "../../security/pem.ts";
 import { KEXES } from "../../lib/wire/oap_ids.ts";
 import { DEFAULTS, ensure, KeptLog, SecDir } from "../support/security_dir.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
 const vectors = JSON.parse(
   Deno.readTextFileSync(new URL("../vectors/oap.json", import.meta.url)),
@@ -40,7 +40,7 @@ function damaged(from: Uint8Array[]): fc.Arbitrary<Uint8Array> {
   );
 }
 
-const RUNS = { numRuns: 3000 };
+const RUNS = { numRuns: fuzzRuns(3000) };
 
 Deno.test("OAP header: no throw, no look outside the window, round trip of what it accepts", () => {
   const any = fc.oneof(fc.uint8Array({ maxLength: 300 }), damaged(seeds));
@@ -76,14 +76,14 @@ Deno.test("key exchange fields: any bytes give a key or a reason", async () => {
       if (!raw) ensure(encodePublic(key.kex, key.raw).length > 0);
       staticPublicFromRaw(bytes);
     }),
-    { numRuns: 1500 },
+    { numRuns: fuzzRuns(1500) },
   );
 });
 
 Deno.test("certificates, PEM and enc.conf: any bytes give a value", () => {
   const crts = Object.values(vectors.pki).map((p) => Uint8Array.fromHex(p.crt_der));
   fc.assert(fc.property(damaged(crts), (der) => void PeerCertificate.parse(der)), {
-    numRuns: 800,
+    numRuns: fuzzRuns(800),
   });
   const lines = fc.array(
     fc.constantFrom(
@@ -130,6 +130,6 @@ Deno.test("serve() and complete() answer any bytes with a failure of a documente
       const end = await session.complete(bytes);
       ensure(isOapFailure(end) && end.code === -1008);
     }),
-    { numRuns: 400 },
+    { numRuns: fuzzRuns(400) },
   );
 });

@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-console -- it prints what it finds
 // Flows while another process writes anything anywhere into their pool, rings and sets: no exception, no
-// endless call, no memory touched outside. The seed is printed; `FUZZ_SEED` and `FUZZ_ROUNDS` replay.
+// endless call, no memory touched outside. The seed is printed; `OURO_FIRST_SEED` replays it.
 
 import { assert } from "@std/assert";
 import { instanceOf } from "../../lib/instance.ts";
@@ -15,10 +15,10 @@ import { transfer } from "../../lib/shm/transfer.ts";
 import { Prng } from "../../sim/prng.ts";
 import { FakeIrmd } from "../support/memory_irmd.ts";
 import { removeShm } from "../support/shm.ts";
-import { FIRST_SEED } from "../support/seed.ts";
+import { FIRST_SEED, fuzzRuns } from "../support/seed.ts";
 
-const seed = Number(Deno.env.get("FUZZ_SEED") ?? FIRST_SEED);
-const rounds = Number(Deno.env.get("FUZZ_ROUNDS") ?? 3000);
+const seed = FIRST_SEED;
+const rounds = fuzzRuns(3000);
 
 /** The same numbers for the same seed. */
 function random(seed: number): (n: number) => number {

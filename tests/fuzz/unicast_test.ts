@@ -12,7 +12,7 @@ import * as linkState from "../../lib/wire/link_state.ts";
 import { isWireError } from "../../lib/wire/mod.ts";
 import { defaultSettings } from "../../sim/layer.ts";
 import { Prng } from "../../sim/prng.ts";
-import "../support/seed.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
 const u32 = fc.nat({ max: 0xffffffff });
 const byte = fc.nat({ max: 255 });
@@ -138,6 +138,6 @@ Deno.test("a node takes any bytes at any component, in any order, and stays boun
       }
       assert(node.flows.size <= turns.length);
     }),
-    { numRuns: 200 },
+    { numRuns: fuzzRuns(200) },
   );
 });

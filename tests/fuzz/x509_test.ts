@@ -2,7 +2,7 @@
  * Random certificate paths against the `openssl` program: CA trees with renewals, cross-signing, constraints, expiry,
  * broken links and odd encodings. What we accept, `openssl verify` accepts, at least when it is given our path alone
  * (it does not turn back from a path that leads nowhere); what it accepts, we accept but for the reasons that
- * docs/security.md lists. Seeded: OURO_FUZZ_SEED and OURO_FUZZ_WORLDS choose other and more cases.
+ * docs/security.md lists. Seeded: OURO_FUZZ_SEED chooses other cases.
  */
 
 import { assert } from "@std/assert";
@@ -15,6 +15,7 @@ import { isSelfIssued, keyIdsFit } from "../../security/x509/path.ts";
 import { Prng } from "../../sim/prng.ts";
 import * as make from "../support/certificates.ts";
 import { hasOpenssl, openssl, pem } from "../support/openssl_verify.ts";
+import { fuzzRuns } from "../support/seed.ts";
 
 /** The moment at which everything is verified. */
 const AT_MS = Date.UTC(2030, 5, 1);
@@ -360,7 +361,7 @@ Deno.test({
   ignore: !hasOpenssl(),
   async fn() {
     const seed = Number(Deno.env.get("OURO_FUZZ_SEED") ?? 1);
-    const worlds = Number(Deno.env.get("OURO_FUZZ_WORLDS") ?? 170);
+    const worlds = fuzzRuns(170);
     const r = new Random(seed);
     const dir = Deno.makeTempDirSync({ prefix: "ouro-x509-" });
     const counts = { accepted: 0, refused: 0, gaveUp: 0, stricter: 0 };
