@@ -92,8 +92,8 @@ const mixed = (n: number) => {
 };
 section(
   "Congestion avoidance",
-  "Bottlenecks of 20 Mb/s with rings of 1023 packets, greedy senders with packets of 1000 bytes, 12 s measured after 12 s " +
-    "in which all began at once. Jain's index is 1 when all flows get the same.",
+  "Bottlenecks of 20 Mb/s with rings of 1023 packets, greedy senders with packets of 1000 bytes, 12 s measured, " +
+    "from 10 s after all began at once. Jain's index is 1 when all flows get the same.",
   table(
     ["policy", "flows", "utilisation", "Jain", "longest queue", "dropped"],
     [
