@@ -109,15 +109,18 @@ function isAt(lock: ShmObject, instance: Instance): boolean {
 
 /** Removes what has the lock's name and is of a user who cannot run this node; false when it is a lock. */
 function clearSquatter(instance: Instance, log: Logger): boolean {
-  const uid = effectiveUid();
-  let found: Deno.FileInfo;
+  if (effectiveUid() !== 0) return false;
+  const path = lockPath(instance);
+  let found: Deno.FileInfo | undefined;
   try {
-    found = Deno.lstatSync(lockPath(instance));
-  } catch {
-    return false;
+    found = Deno.lstatSync(path);
+  } catch (e) {
+    if (e instanceof Deno.errors.NotFound) return false;
+    // The file system (FUSE) of a user who lets nobody look.
   }
-  if (uid !== 0 || (found.isFile && found.uid === 0)) return false;
-  log.warn(`${lockPath(instance)} of uid ${found.uid} is no lock of this node, it is removed.`);
+  if (found?.isFile && found.uid === 0) return false;
+  const whose = found === undefined ? "another user" : `uid ${found.uid}`;
+  log.warn(`${path} of ${whose} is no lock of this node, it is removed.`);
   return Lockfile.clear(instance) === 0;
 }
 

@@ -10,6 +10,7 @@
 
 import { Errno } from "../errno.ts";
 import { cstr, errno, lazyLibc, type MemRef, SysError } from "./ffi.ts";
+import { moveAway } from "./mount.ts";
 import { guard, surviveTruncation, unguard } from "./sigbus.ts";
 
 const TABLE = {
@@ -219,21 +220,13 @@ export class ShmObject implements Disposable {
   }
 
   /**
-   * Removes whatever has the name, a directory of another user as well (as root): it is moved out of the way at once
-   * and goes by and by. Returns 0, also when nothing was there, or a negative errno.
+   * Removes whatever has the name, as root a directory of another user as well ({@linkcode moveAway}). Returns 0, also when
+   * nothing was there, or a negative errno.
    */
   static clear(name: string): number {
     const code = ShmObject.unlink(name);
     if (code === 0 || code === -Errno.ENOENT) return 0;
-    const aside = `${SHM_DIR}/.${crypto.randomUUID()}`;
-    try {
-      Deno.renameSync(SHM_DIR + name, aside);
-    } catch {
-      return code;
-    }
-    // Of any size, so nobody waits for it. What stays is in nobody's way.
-    Deno.remove(aside, { recursive: true }).catch(() => {});
-    return 0;
+    return moveAway(SHM_DIR + name) ? 0 : code;
   }
 
   /**

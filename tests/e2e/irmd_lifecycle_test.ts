@@ -10,6 +10,7 @@ import { until } from "../support/deadline.ts";
 import { nameInfo } from "../support/names.ts";
 import { ouro, TestNode } from "../support/node.ts";
 import { exists, RunningProcess } from "../support/process.ts";
+import { movedAside } from "../support/shm.ts";
 
 const ROOT = Deno.uid() === 0;
 
@@ -297,8 +298,10 @@ Deno.test({
     await using node = await TestNode.start();
     Deno.chmodSync(node.prefix, 0o755);
     const base = `/dev/shm${node.instance.shmBase}`;
+    const squatted: (number | null)[] = [];
     const squat = (name: string) => {
       Deno.mkdirSync(`${base}.${name}/below`, { recursive: true });
+      squatted.push(Deno.lstatSync(`${base}.${name}`).ino);
       for (const path of [`${base}.${name}/below`, `${base}.${name}`]) {
         Deno.chownSync(path, 65534, 65534);
       }
@@ -332,6 +335,9 @@ Deno.test({
     squat("pup.4712");
     node.irmd = node.spawn(["irmd", "--stdout"]);
     await node.irmd.waitForLine(/daemon started/);
+    for (const path of squatted.map(movedAside)) {
+      if (path !== undefined) Deno.removeSync(path, { recursive: true });
+    }
   },
 });
 

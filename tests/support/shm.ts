@@ -23,6 +23,19 @@ export function removeShm(instance: Instance): void {
   }
 }
 
+/** Where what was cleared out of the way is now; undefined: it has gone. */
+export function movedAside(ino: number | null): string | undefined {
+  for (const { name } of Deno.readDirSync("/dev/shm")) {
+    const path = `/dev/shm/${name}`;
+    try {
+      if (name.startsWith(".") && Deno.lstatSync(path).ino === ino) return path;
+    } catch {
+      // Another test's, which has gone meanwhile.
+    }
+  }
+  return undefined;
+}
+
 /** Lower-case hex of bytes. */
 export function hex(bytes: Uint8Array): string {
   let text = "";

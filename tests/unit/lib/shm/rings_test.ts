@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { Errno } from "../../../../lib/errno.ts";
-import { shmName } from "../../../../lib/instance.ts";
+import { instanceOf, shmName } from "../../../../lib/instance.ts";
 import { EVENTS_MAX, flowSetName, FlowSetShm } from "../../../../lib/shm/flow_set.ts";
 import { Acl, FlowSetLayout, RbuffLayout } from "../../../../lib/shm/layout.ts";
 import { Lockfile } from "../../../../lib/shm/lockfile.ts";
@@ -14,7 +14,10 @@ import { RingReader } from "../../../../lib/shm/ring_reader.ts";
 import { monotonicNs } from "../../../../lib/sys/clock.ts";
 import { SysError } from "../../../../lib/sys/ffi.ts";
 import { ShmObject } from "../../../../lib/sys/mman.ts";
-import { withShm } from "../../../support/shm.ts";
+import { movedAside, withShm } from "../../../support/shm.ts";
+
+/** Deeper than what recurses into it comes back from. */
+const DEEP = 20_000;
 
 function withRbuff(use: (r: Rbuff, pool: Pool) => void): void {
   withShm((instance, defer) => {
@@ -443,13 +446,72 @@ Deno.test("ShmObject.take(): directories and files in the way are moved out of i
     ];
     for (const squat of ways) {
       squat();
+      const { ino } = Deno.lstatSync(path);
       const r = ShmObject.take(name, () => Rbuff.create(instance, 1, 2));
       defer(() => r.close());
       assertEquals(Deno.lstatSync(path).isFile, true);
+      // What is not empty stays its owner's.
+      const moved = movedAside(ino);
+      if (moved !== undefined) Deno.removeSync(moved, { recursive: true });
       ShmObject.clear(name);
     }
     assertEquals(ShmObject.clear(name), 0, "nothing is there");
   });
+});
+
+Deno.test("ShmObject.clear(): into a directory that is as deep as its owner likes nobody climbs down", () => {
+  const name = rbuffName(instanceOf(`/tmp/ouro-shm-test-${crypto.randomUUID()}`), 1, 2);
+  const path = `/dev/shm${name}`;
+  const above = `${path}.above`;
+  Deno.mkdirSync(path);
+  for (let n = 0; n < DEEP; n++) {
+    Deno.mkdirSync(above);
+    Deno.renameSync(path, `${above}/d`);
+    Deno.renameSync(above, path);
+  }
+  const { ino } = Deno.lstatSync(path);
+  // In a process of its own, which would end by a signal.
+  const mman = new URL("../../../../lib/sys/mman.ts", import.meta.url).href;
+  const code = `import { ShmObject } from ${JSON.stringify(mman)};
+    Deno.exitCode = -ShmObject.clear(${JSON.stringify(name)});`;
+  const cleared = new Deno.Command(Deno.execPath(), { args: ["eval", code] }).outputSync();
+  assertThrows(() => Deno.lstatSync(path), Deno.errors.NotFound);
+  let at = movedAside(ino)!;
+  for (let n = 0; n < DEEP; n++) {
+    Deno.renameSync(`${at}/d`, n % 2 === 0 ? above : path);
+    Deno.removeSync(at);
+    at = n % 2 === 0 ? above : path;
+  }
+  Deno.removeSync(at);
+  assertEquals(cleared.code, 0, new TextDecoder().decode(cleared.stderr));
+});
+
+Deno.test({
+  name: "ShmObject.take(): file systems that are mounted in the way are taken away",
+  ignore: Deno.uid() !== 0,
+  fn() {
+    withShm((instance, defer) => {
+      const name = rbuffName(instance, 1, 2);
+      const path = `/dev/shm${name}`;
+      for (const squat of [Deno.mkdirSync, (at: string) => Deno.writeTextFileSync(at, "squat")]) {
+        squat(path);
+        for (let n = 0; n < 2; n++) {
+          const words = squat === Deno.mkdirSync
+            ? ["-t", "tmpfs", "none", path]
+            : ["--bind", path, path];
+          assertEquals(new Deno.Command("mount", { args: words }).outputSync().code, 0);
+        }
+        try {
+          const r = ShmObject.take(name, () => Rbuff.create(instance, 1, 2));
+          defer(() => r.close());
+          assertEquals(Deno.lstatSync(path).size, RbuffLayout.BYTES);
+        } finally {
+          while (new Deno.Command("umount", { args: ["-l", path] }).outputSync().success);
+          ShmObject.clear(name);
+        }
+      }
+    });
+  },
 });
 
 Deno.test({
