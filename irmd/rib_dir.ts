@@ -8,7 +8,8 @@ import type { Instance } from "../lib/instance.ts";
 import type { Logger } from "../lib/log.ts";
 import { isRibName, ribDir, ribIsOn, RibServer } from "../lib/rib/mount.ts";
 import { Rib } from "../lib/rib/tree.ts";
-import { unmountDead } from "../lib/sys/mount.ts";
+import { moveAway, unmountDead } from "../lib/sys/mount.ts";
+import { effectiveUid } from "../lib/sys/users.ts";
 import type { Registry } from "./registry/mod.ts";
 import { irmdComponents } from "./rib.ts";
 import { RibPrograms } from "./rib_programs.ts";
@@ -31,6 +32,7 @@ export class RibDir {
     this.#on = instance.prefix === "" || ribIsOn(instance);
     if (!this.#on) return;
     const dir = this.#dir;
+    if (isSquatted(dir) && moveAway(dir)) log.warn(`${dir} was another user's, it is made anew.`);
     try {
       Deno.mkdirSync(dir, { recursive: instance.prefix !== "" });
       // Every user's programs mount below it; sticky, so that nobody removes another's entry.
@@ -95,6 +97,17 @@ export class RibDir {
     } catch {
       this.#log.error(`Failed to remove ${this.#dir}`);
     }
+  }
+}
+
+/** Whether another user was first, as everybody may be in /tmp: a directory that is closed lets no C program start. */
+function isSquatted(dir: string): boolean {
+  try {
+    const { isDirectory, uid } = Deno.lstatSync(dir);
+    return !isDirectory || uid !== effectiveUid();
+  } catch (e) {
+    // What is there is a file system whose user lets nobody look.
+    return !(e instanceof Deno.errors.NotFound);
   }
 }
 
