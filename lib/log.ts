@@ -71,6 +71,10 @@ export const LIKE_MS = 1000;
 export const LIKE_MOST_MS = 64_000;
 /** Kinds of lines that are remembered. */
 const KINDS_MAX = 256;
+/** Lines that begin alike may be so many times as many: names that others choose make lines unlike each other. */
+const UNLIKE = 5;
+/** A longer line is cut unless it is debugging, characters. */
+const LINE_MAX = 2000;
 
 interface Kind {
   readonly level: Level;
@@ -85,14 +89,31 @@ interface Kind {
 
 /**
  * Keeps a log bounded, as a sink before another: of lines that differ in numbers alone so many are written in a second,
- * the others are counted, and the count is said; where they go on, that second becomes two, four, ... a minute. Whoever
- * can make a daemon write a line can make it write many, for days. `nowMs` is monotonic.
+ * the others are counted, and the count is said; where they go on, that second becomes two, four, ... a minute. The same
+ * holds for {@linkcode UNLIKE} times as many lines that have the first two words in common. Whoever can make a daemon
+ * write a line can make it write many, for days, with other names in each. `nowMs` is monotonic.
  */
 export function countingSink(sink: Sink, nowMs: () => number = () => performance.now()): Sink {
+  const begin = (text: string) => text.split(" ", 2).join(" ");
+  const unlike = counting(sink, nowMs, UNLIKE, begin);
+  const like = counting(unlike, nowMs, 1, (text) => text);
+  return (level, prefix, text) => {
+    const isCut = text.length > LINE_MAX && LIKE_LINES_MAX[level] !== Infinity;
+    like(level, prefix, isCut ? `${text.slice(0, LINE_MAX)} ...` : text);
+  };
+}
+
+/** Writes `times` {@linkcode LIKE_LINES_MAX} lines of those that are alike in `part`, and counts the others. */
+function counting(
+  sink: Sink,
+  nowMs: () => number,
+  times: number,
+  part: (text: string) => string,
+): Sink {
   /** By what like lines share, oldest first. */
   const kinds = new Map<string, Kind>();
   const end = (key: string, kind: Kind, now: number) => {
-    const more = kind.lines - LIKE_LINES_MAX[kind.level];
+    const more = kind.lines - times * LIKE_LINES_MAX[kind.level];
     // Quiet for once: the next are new. So are those for which there is no room.
     if (more <= 0 || kinds.size >= KINDS_MAX) kinds.delete(key);
     if (more <= 0) return;
@@ -102,13 +123,13 @@ export function countingSink(sink: Sink, nowMs: () => number = () => performance
     kind.lines = 0;
   };
   return (level, prefix, text) => {
-    const most = LIKE_LINES_MAX[level];
+    const most = times * LIKE_LINES_MAX[level];
     if (most === Infinity) return sink(level, prefix, text);
     const now = nowMs();
     for (const [key, kind] of kinds) {
       if (now >= kind.untilMs || kinds.size >= KINDS_MAX) end(key, kind, now);
     }
-    const key = `${level} ${prefix} ${text.replace(/[0-9]+|\[[0-9a-f]+\]/g, "#")}`;
+    const key = `${level} ${prefix} ${part(text).replace(/[0-9]+|\[[0-9a-f]+\]/g, "#")}`;
     let kind = kinds.get(key);
     if (kind === undefined) {
       const untilMs = now + LIKE_MS;

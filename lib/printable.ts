@@ -2,10 +2,11 @@
 
 /**
  * One line of what a reader sees: what others have named must not forge lines, talk to the terminal or turn the
- * direction of the text. Control characters become `\xNN`, formats, private ones and lone surrogates `\u{N}`.
+ * direction of the text. Control characters become `\xNN`; formats, separators of lines, private ones and lone surrogates
+ * `\u{N}`.
  */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, (c) => {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => {
     const code = c.codePointAt(0)!.toString(16);
     return /\p{Cc}/u.test(c) ? `\\x${code.padStart(2, "0")}` : `\\u{${code}}`;
   });

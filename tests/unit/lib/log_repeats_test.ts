@@ -1,4 +1,4 @@
-/** What is proved here: like lines in a moment are counted, all others are written. */
+/** What is proved here: like lines, and those that names of others make unlike, are counted; all others are written. */
 
 import { assert, assertEquals } from "@std/assert";
 import { countingSink, LIKE_LINES_MAX, LIKE_MOST_MS, LIKE_MS, Logger } from "../../../lib/log.ts";
@@ -61,4 +61,21 @@ Deno.test("slow repeats, different lines and debugging are all written", () => {
   assertEquals(lines.length, 1100);
   for (let i = 0; i < 1000; i++) log.dbg("x");
   assertEquals(lines.length, 2100);
+});
+
+Deno.test("a flood with another name in each line is bounded as well, and so is a line", () => {
+  const { lines, clock, log } = setting();
+  const word = (n: number) => n.toString(36).replace(/[0-9]/g, (c) => "ghijklmnop"[Number(c)]!);
+  const minutes = 10;
+  for (let s = 0; s < 60 * minutes; s++) {
+    for (let i = 0; i < 300; i++) log.warn(`Allocation rejected: ${word(300 * s + i)}x (-1007).`);
+    clock.nowMs += 1000;
+  }
+  const most = minutes * 60_000 / LIKE_MOST_MS + 7;
+  assert(lines.length <= most * (5 * LIKE_LINES_MAX.WW + 1), `${lines.length} lines`);
+  assert(lines.some((line) => line.endsWith("such lines were left out)")));
+  log.warn("Something else.");
+  assertEquals(lines.at(-1), "WW Something else.");
+  log.info(`Process added: 1 (${"x".repeat(10_000)}).`);
+  assert(lines.at(-1)!.length < 2100);
 });

@@ -67,6 +67,8 @@ Deno.test("2: a common name of 600 bytes is just another name", async () => {
 
 Deno.test("names in certificates are shown without control characters", async () => {
   assertEquals(printable("a\nb\x1b[31m\u202e"), "a\\x0ab\\x1b[31m\\u{202e}");
+  // Some readers of logs end a line there.
+  assertEquals(printable("a\u2028b\u2029c\x85"), "a\\u{2028}b\\u{2029}c\\x85");
   using sec = new SecDir();
   await init(options(sec));
   await certify(sec, "svc\nirmd/oap(II): all is well");
