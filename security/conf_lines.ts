@@ -46,6 +46,11 @@ export function* confLines(bytes: Uint8Array): Generator<ConfLine | LineRefusal>
     const cut = nul >= 0 && nul < end ? nul : end;
     if (bytes.subarray(cut, end).some((b) => b > 0x20)) {
       yield new LineRefusal(number, "a NUL byte cuts the line (is the file UTF-16?)");
+    } else if (bytes[from] === 0x23 && hidesLines(bytes.subarray(from, cut))) {
+      yield new LineRefusal(
+        number,
+        "a carriage return is in the comment: end lines with a newline",
+      );
     } else {
       try {
         const text = utf8.decode(bytes.subarray(from, cut));
@@ -58,6 +63,12 @@ export function* confLines(bytes: Uint8Array): Generator<ConfLine | LineRefusal>
     }
     at = next;
   }
+}
+
+/** Whether a comment goes on behind a carriage return, which an editor may have shown as the end of its line. */
+function hidesLines(comment: Uint8Array): boolean {
+  const end = comment.indexOf(0x0d);
+  return end >= 0 && comment.subarray(end).some((b) => b > 0x20);
 }
 
 /** What the prototype reads of a long line as lines of their own, after its first. */

@@ -115,6 +115,12 @@ Deno.test("files that are no plain text are refused", () => {
   ensure(refusal(new Uint8Array([0x6b, 0xe9, 0x3d, 0x31, 10])).includes("not UTF-8"));
   ensure(refusal("kex = X448\0 kex = X25519\n").includes("NUL"));
   good("kex = X448\0\n");
+  for (const comment of ["# of db", "#"]) {
+    const why = refusal(`${comment}\rrequire-auth = yes\rallow-peer = alice\r`);
+    ensure(why.startsWith("line 1: a carriage return is in the comment"), why);
+    good(`${comment}\r\r\nkex = X448\r\n`);
+  }
+  ensure(refusal(new Uint8Array([0x23, 0xe9, 13, 0x6b, 10])).includes("carriage return"));
   // What sets nothing may have a mark, and comments any bytes.
   assertEquals(
     `${good("\ufeff# text\nkex = X448\n").ignored}`,
