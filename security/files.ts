@@ -18,7 +18,7 @@ import { type Caller, checkPathsReadableBy, permitted } from "./path_access.ts";
 import { parsePem, readPem } from "./pem.ts";
 import { withReason } from "./reason.ts";
 import { PRIVATE_LABELS, SigningKey } from "./signing_key.ts";
-import { lookAtDirs, othersMayWrite } from "./writable.ts";
+import { lookAtDirs, othersMayWrite, othersMayWriteDirs } from "./writable.ts";
 
 /** Files beyond this are refused, bytes. */
 const FILE_BYTES_MAX = 1 << 20;
@@ -109,12 +109,17 @@ export class SecurityFiles {
     dir: string,
     owner?: Caller,
   ): SideFiles | FileRefusal {
-    const reason = nameRefusal(name);
-    if (reason) return { path: `${this.securityDir}/${side}`, reason };
+    const refused = nameRefusal(name);
+    if (refused) return { path: `${this.securityDir}/${side}`, reason: refused };
     const base = dir || `${this.securityDir}/${side}/${name}`;
     const top = base.startsWith(`${this.securityDir}/`) ? dirname(this.securityDir) : base;
     const { open, absent } = lookAtDirs(base, top, owner?.uid);
     if (open) return { path: base, reason: open };
+    for (const path of [paths.enc, paths.crt, paths.key]) {
+      // Others could put another file of root's in its place.
+      const reason = path && othersMayWriteDirs(dirname(path), dirname(path), owner?.uid);
+      if (reason) return { path, reason };
+    }
     return {
       dir: base,
       absent,

@@ -59,6 +59,25 @@ Deno.test("a policy that others may write, take away or put there is refused, wi
   }
 });
 
+Deno.test("a file that was asked for counts only where nobody else can put another in its place", async () => {
+  const dir = await Deno.makeTempDir();
+  const enc = `${dir}/enc.conf`;
+  try {
+    await Deno.writeTextFile(enc, "kex = X25519\n", { mode: 0o644 });
+    const files = new SecurityFiles(`${dir}/node/etc/security`, log);
+    const locate = () => files.locate("server", "n", { enc, crt: "", key: "" }, "");
+    assertEquals(isFileRefusal(locate()), false);
+    await Deno.chmod(dir, 0o777);
+    const refused = locate();
+    assertMatch(isFileRefusal(refused) ? refused.reason : "", /can be changed by others/);
+    // As in /tmp, nobody removes what is another's.
+    await Deno.chmod(dir, 0o1777);
+    assertEquals(isFileRefusal(locate()), !ROOT);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test({
   name: "a trust store that others may write is none, from the moment on that they may",
   ignore: !ROOT,
