@@ -26,7 +26,7 @@ import {
 } from "../lib/sys/process.ts";
 import { IPCP_BLOCKED_SIGNALS, Signal } from "../lib/sys/signals.ts";
 import { effectiveUid } from "../lib/sys/users.ts";
-import { type RunAs, runAsWords, userVariables } from "./run_as.ts";
+import { type RunAs, runAsWords } from "./run_as.ts";
 
 /** Variables handed on when they are set; everything else is ours alone. */
 const KEPT_VARIABLES = [
@@ -88,13 +88,6 @@ export class Children {
     return env;
   }
 
-  /** Environment of a program of another user: nothing that is ours. */
-  #userEnv(uid: number): Record<string, string> {
-    const env = { ...this.#env(), ...userVariables(uid) };
-    for (const name of ["DENO_DIR", "XDG_CACHE_HOME", "OURO_CACHE"]) delete env[name];
-    return env;
-  }
-
   /** Starts an IPCP; its pid, or a line that says why not. The caller enters it before it returns to the loop. */
   startIpcp(type: number, name: string): number | string {
     const word = IPCP_TYPE_WORDS[type];
@@ -118,10 +111,8 @@ export class Children {
       ? this.#start(programArgv(argv, this.ownPrograms), { env: this.#env(), program: true })
       : this.#start(
         selfCommand("irmd", ...runAsWords(other, programArgv(argv, this.ownPrograms, true))),
-        {
-          env: this.#userEnv(other.uid),
-          program: true,
-        },
+        // The child is ours until it has become the user, who must not say where its runtime finds compiled code.
+        { env: this.#env(), program: true },
       );
     if (typeof pid === "string") {
       this.log.error(`Failed to start ${argv[0]}: ${pid}.`);

@@ -1,6 +1,7 @@
 /**
  * Running a bound program as the user of its binding: a child of the daemon becomes that user, with all its groups, and
- * then the program, so the pid is that of the program. Nothing of the daemon's privileges or environment gets there.
+ * then the program, so the pid is that of the program. Nothing of the daemon's privileges or environment gets there, and
+ * nothing of the user's counts before.
  */
 
 import { printable } from "../lib/cli/reason.ts";
@@ -27,11 +28,21 @@ export function runAsWords(as: RunAs, argv: readonly string[]): string[] {
   return [RUN_AS_WORD, JSON.stringify(as), ...argv];
 }
 
-/** Variables that are the user's own. */
-export function userVariables(uid: number): Record<string, string> {
+/** Where our runtime keeps what it has compiled: nothing for others. */
+const OUR_CACHES = ["DENO_DIR", "XDG_CACHE_HOME", "OURO_CACHE"];
+
+/** Environment of a user's program, of ours: with the user's own variables, without what is ours alone. */
+export function programVariables(
+  uid: number,
+  ours: Readonly<Record<string, string>>,
+): Record<string, string> {
   const user = userByUid(uid);
-  if (user === undefined) return { HOME: "/" };
-  return { HOME: user.home, USER: user.name, LOGNAME: user.name };
+  const own = user === undefined
+    ? { HOME: "/" }
+    : { HOME: user.home, USER: user.name, LOGNAME: user.name };
+  const env: Record<string, string> = { ...ours, ...own };
+  for (const name of OUR_CACHES) delete env[name];
+  return env;
 }
 
 /** The child: becomes the user, then the program. Gives an exit code only when that fails. */
@@ -42,11 +53,12 @@ export function runAsMain(words: readonly string[], env: Readonly<Record<string,
   const complain = (why: string) => console.error(`irmd: ${printable(path)}: ${why}`);
   try {
     const as = JSON.parse(who) as RunAs;
+    const its = programVariables(as.uid, env);
     becomeUser(as.uid, as.gid, as.gids);
     Deno.umask(0o022);
     // The runtime has raised them.
     limitProgram(Deno.pid);
-    complain(new SysError(-execute(path, [path, ...args], env), "execve", path).message);
+    complain(new SysError(-execute(path, [path, ...args], its), "execve", path).message);
   } catch (e) {
     complain(e instanceof Error ? e.message : String(e));
   }
