@@ -13,6 +13,7 @@ import { MESSAGE_BYTES_MAX, NAME_BYTES_MAX } from "../lib/limits.ts";
 import { isAbsent } from "../lib/sys/access.ts";
 import {
   checkPathsReadableBy,
+  nameRefusal,
   type NameSecurity,
   type OapAccepted,
   type PeerIdentity,
@@ -126,7 +127,7 @@ export function noRings(code: number): Answer {
  */
 export function keysRefused(
   d: Daemon,
-  record: NameRecord,
+  record: Pick<NameRecord, "name" | "paths">,
   proc: ProcRecord,
   side: "server" | "client",
 ): string | undefined {
@@ -144,19 +145,22 @@ export function keysRefused(
   } user ${proc.uid})`;
 }
 
-/** What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). */
+/**
+ * What OAP needs of a name: a path that is the default may be absent, another may not (spec 40 §13). A name of another
+ * host need not have a record here, and may have keys all the same.
+ */
 export function securityOf(
   d: Daemon,
   record: NameRecord | undefined,
   name: string,
   client?: ProcRecord,
 ): NameSecurity {
-  const none = { enc: "", crt: "", key: "" };
-  if (record === undefined) return { server: none, client: none, serverDir: "", clientDir: "" };
-  const { paths } = record;
   const defaults = d.registry.defaultPaths(name);
+  const paths = record?.paths ?? defaults;
   const given = (key: keyof typeof paths) => paths[key] === defaults[key] ? "" : paths[key];
-  const { asker: owner } = record;
+  const owner = record?.asker;
+  const isAnonymous = client !== undefined && nameRefusal(name) === undefined &&
+    keysRefused(d, { name, paths }, client, "client") !== undefined;
   return {
     server: { enc: given("senc"), crt: given("scrt"), key: given("skey") },
     client: { enc: given("cenc"), crt: given("ccrt"), key: given("ckey") },
@@ -164,6 +168,6 @@ export function securityOf(
     clientDir: "",
     ...(owner ? { owner } : {}),
     // Who may not speak with its key speaks without.
-    ...(client && keysRefused(d, record, client, "client") ? { anonymousClient: true } : {}),
+    ...(isAnonymous ? { anonymousClient: true } : {}),
   };
 }

@@ -43,6 +43,7 @@ export type {
   PeerIdentity,
   SecurityPaths,
 } from "./types.ts";
+export { nameRefusal } from "../files.ts";
 export { checkPathsReadableBy } from "../path_access.ts";
 
 /** Peers' certificates remembered in parsed form. */

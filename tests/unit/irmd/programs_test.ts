@@ -4,7 +4,8 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { bindingOf } from "../../../irmd/binding_user.ts";
 import { programArgv } from "../../../irmd/children.ts";
 import type { Daemon } from "../../../irmd/daemon.ts";
-import { keysRefused } from "../../../irmd/flows.ts";
+import { keysRefused, securityOf } from "../../../irmd/flows.ts";
+import { programVariables } from "../../../irmd/run_as.ts";
 import { type BoundTo, type ProcRecord, Registry } from "../../../irmd/registry/mod.ts";
 import { selfCommand } from "../../../lib/self.ts";
 
@@ -14,6 +15,19 @@ Deno.test("programArgv() starts what is there as it is, our own programs from th
   const own = [...selfCommand("oping"), "-l"];
   assertEquals(programArgv(["oping", "-l"], ["oping"]), own);
   assertEquals(programArgv(["/no/such/oping", "-l"], ["oping"]), own);
+});
+
+Deno.test("programVariables(): the user's own, and none of our caches", () => {
+  const ours = {
+    PATH: "/bin",
+    HOME: "/root",
+    DENO_DIR: "/c",
+    XDG_CACHE_HOME: "/x",
+    OURO_CACHE: "/o",
+  };
+  assertEquals(programVariables(4_000_000, ours), { PATH: "/bin", HOME: "/" });
+  const root = { PATH: "/bin", HOME: "/root", USER: "root", LOGNAME: "root" };
+  assertEquals(programVariables(0, { ...ours, HOME: "/elsewhere" }), root);
 });
 
 const announce = (r: Registry, pid: number, uid: number, gids: number[] = []): ProcRecord => {
@@ -113,6 +127,28 @@ Deno.test("keysRefused(): root's key serves whom root's binding names and who ca
     assertStringIncludes(keysRefused(d, record, eight, "server")!, "may not use");
     Deno.chownSync(key, 7, 0);
     assertEquals(keysRefused(d, record, seven, "server"), undefined, "it can read the key anyway");
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("securityOf(): root's key speaks for root alone, also to a name that is not known here", () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    Deno.chmodSync(dir, 0o755);
+    Deno.mkdirSync(`${dir}/client/n`, { recursive: true });
+    Deno.writeTextFileSync(`${dir}/client/n/key.pem`, "secret", { mode: 0o600 });
+    const r = new Registry({ securityDir: dir });
+    const d = { ownUid: 0, registry: r } as Daemon;
+    const [root, seven] = [announce(r, 10, 0), announce(r, 11, 7)];
+    for (const isKnown of [false, true]) {
+      if (isKnown) r.createName({ name: "n", polLb: 0, skey: "", scrt: "", ckey: "", ccrt: "" });
+      const isAnonymous = (client: ProcRecord, name = "n") =>
+        securityOf(d, r.names.get(name), name, client).anonymousClient ?? false;
+      assertEquals([isAnonymous(root), isAnonymous(seven)], [false, true]);
+      assertEquals(isAnonymous(seven, "other"), false, "there is no key");
+      for (const odd of ["a\0b", "../client/n", ""]) isAnonymous(seven, odd);
+    }
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
