@@ -9,9 +9,12 @@ export interface PemBlock {
 }
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----\s*$/;
-/** Outside of blocks, the mark of one, also with other dashes or letters; or a line of the contents of one. */
+/**
+ * Outside of blocks, what was the mark of one, with whatever dashes and letters, or a line of the contents of one. Words
+ * that stand around it make it a comment.
+ */
 const LOST =
-  /-----\s*(BEGIN|END)\b|\b(BEGIN|END)\s+[A-Z0-9 ]*(CERTIFICATE|KEY|CRL|REQUEST|PKCS7)\b/i;
+  /-----\s*(BEGIN|END)\b|^[^A-Z0-9]*(BEGIN|END)\s+([A-Z0-9]+ )*(CERTIFICATE|KEY|CRL|REQUEST|PKCS7)[^A-Z0-9]*$/i;
 const LOST_CONTENTS = /^\s*[A-Za-z0-9+/]{48,}={0,2}\s*$/;
 
 /** The blocks of a text, and what in it is none. */

@@ -28,6 +28,7 @@ Deno.test("readPem: a second block with spoilt marks is damage, comments are non
   const comments = [
     "Certificate:\n    Data:\n        Serial Number:\n            57:f5:bd:0e:1d:03\n",
     "# The key of alice, until the end of May\nsubject=O = ouro, CN = alice\n\n",
+    "# Begin certificate of alice\n# The end of certificate 2 of 3\n",
     "X509v3 Subject Key Identifier:\n    0A:1B\n",
   ];
   for (const text of comments) assertEquals(readPem(text + one + text).damage, undefined, text);
