@@ -57,7 +57,7 @@ export class AsyncReader {
 
   /** `first` and what has come behind it, as one piece of a byte stream; `first` itself when that is nothing. */
   withMore(first: Message): Message {
-    if (this.#order.isBusy || !this.reader.hasMore || first.length > CHUNK_BYTES) return first;
+    if (this.#order.isBusy || !this.reader.canJoin || first.length > CHUNK_BYTES) return first;
     const chunk = new Uint8Array(CHUNK_BYTES);
     chunk.set(first);
     const end = this.reader.join(chunk, first.length);

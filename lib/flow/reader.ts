@@ -21,6 +21,8 @@ import { deadlineNs } from "./wait.ts";
 const NO_BYTES = new Uint8Array(0);
 /** Messages that are joined before what FRCT has due is sent: an eighth of its window. */
 const JOINED_AN_ANSWER = 32;
+/** Messages that are joined at most: many short or empty ones keep nobody from the event loop. */
+const JOINED_MAX = 512;
 
 /** See the head of this file. */
 export class Reader {
@@ -195,22 +197,24 @@ export class Reader {
     return -Errno.ENODATA;
   }
 
-  /** Whether a packet waits, or a message that the machine has taken already. Cheap. */
-  get hasMore(): boolean {
-    const { frct, rings } = this.core;
-    return rings.rx.queued() > 0 || (frct !== null && frct.endpoint.pendingBytes() >= 0);
+  /**
+   * Whether there is something to {@linkcode join}: a packet that waits, or a message that the machine has taken already.
+   * Not with RNoPart, where what does not fit would be lost: a peer may send longer messages than we may. Cheap.
+   */
+  get canJoin(): boolean {
+    const { frct, over, flags, rxQueued } = this.core;
+    if (over || (flags & FlowFlag.RNoPart) !== 0) return false;
+    return rxQueued > 0 || (frct !== null && frct.endpoint.pendingBytes() >= 0);
   }
 
   /**
-   * Puts messages that are there behind each other into `bytes` from `at` on, while there is room for a whole one.
+   * Puts messages that are there behind each other into `bytes` from `at` on, while there is room for one of usual length.
    * @returns where they end
    */
   join(bytes: Uint8Array<ArrayBuffer>, at: number): number {
-    const { core } = this;
-    const whole = (core.flags & FlowFlag.RNoPart) !== 0;
-    const room = whole ? core.messageBytesMax : core.limits.streamBytes;
+    const room = this.core.limits.streamBytes;
     let end = at;
-    for (let k = 1; bytes.length - end >= room; k++) {
+    for (let k = 1; k <= JOINED_MAX && bytes.length - end >= room; k++) {
       this.#holdsAnswers = k % JOINED_AN_ANSWER !== 0;
       const n = this.read(bytes.subarray(end), NO_WAIT);
       // What else there is to say the next read says again.

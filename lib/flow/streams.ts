@@ -72,6 +72,8 @@ function flowReadable(
     try {
       let message = await nextMessage(parts, abort.signal);
       while (message.length === 0) message = await nextMessage(parts, abort.signal);
+      // Cancelled meanwhile: what else has come is for whoever reads next.
+      if (abort.signal.aborted) return;
       controller.enqueue(chunk(message));
     } catch (e) {
       if (abort.signal.aborted) return;

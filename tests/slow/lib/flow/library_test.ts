@@ -6,6 +6,7 @@ import {
   Errno,
   Flow,
   FlowEvent,
+  FlowFlag,
   FlowSet,
   OuroError,
   type OuroProcess,
@@ -14,7 +15,9 @@ import {
   type QosName,
 } from "../../../../lib/mod.ts";
 import { Buffer } from "node:buffer";
+import { partsOf } from "../../../../lib/flow/flow.ts";
 import { partsOfProcess } from "../../../../lib/flow/process.ts";
+import { eventLoopTurn } from "../../../../lib/flow/turns.ts";
 import { IrmCode } from "../../../../lib/codes.ts";
 import { instanceOf } from "../../../../lib/instance.ts";
 import { FDS_MAX } from "../../../../lib/limits.ts";
@@ -358,6 +361,65 @@ libraryTest(
       else await x.dealloc();
       assertEquals(await ended, [Uint8Array.of(8, 9)], qos);
     }
+  },
+);
+
+libraryTest(
+  "readableBytes joins so many messages at most, whatever their length",
+  async ({ pair }) => {
+    const [x, y] = pair("raw");
+    let sent = 0;
+    while (x.writeSync(Uint8Array.of(7), { nonblock: true }) > 0) sent += 1;
+    assert(sent > 513, `${sent} sent`);
+    const { value } = await y.readableBytes.getReader().read();
+    assertEquals(value!.length, 513);
+  },
+);
+
+libraryTest("readableBytes loses no message where reads take whole ones only", async ({ pair }) => {
+  for (const qos of ["raw", "data"] as const) {
+    const [x, y] = pair(qos);
+    y.flags |= FlowFlag.RNoPart;
+    // The layer carries less from this end.
+    partsOf(y).core.rings.tx.setPacketBytesMax(1000);
+    for (const n of [1, 70_000, 2]) await x.write(new Uint8Array(n).fill(n));
+    const all = Array.fromAsync(y.readableBytes);
+    if (qos === "data") await x.closeWrite();
+    else await x.dealloc();
+    assertEquals((await all).map((chunk) => chunk.length), [1, 70_000, 2], qos);
+  }
+});
+
+libraryTest(
+  "a message that came before the flow was closed here is a chunk by itself",
+  async ({ pair }) => {
+    for (const qos of ["raw", "data"] as const) {
+      const [x, y] = pair(qos);
+      await x.write(Uint8Array.of(1));
+      await x.write(Uint8Array.of(2));
+      const { asyncReader } = partsOf(y);
+      const first = asyncReader.takeNow()!;
+      y[Symbol.dispose]();
+      assertEquals(asyncReader.withMore(first), Uint8Array.of(1));
+    }
+  },
+);
+
+libraryTest(
+  "readableBytes that is cancelled while it waits for its turn takes nothing more",
+  async ({ pair }) => {
+    const [x, y] = pair("raw");
+    for (let k = 0; k < 200; k++) await x.write(Uint8Array.of(k));
+    // The next one lets the event loop have its turn.
+    for (let k = 0; k < 127; k++) assertEquals(await y.read(), Uint8Array.of(k));
+    const reader = y.readableBytes.getReader();
+    const pending = reader.read();
+    // Streams pull a few microtasks later, before any turn.
+    for (let k = 0; k < 10; k++) await undefined;
+    await reader.cancel();
+    assertEquals((await pending).done, true);
+    for (let turns = 0; turns < 3; turns++) await eventLoopTurn();
+    assertEquals(await y.read({ timeoutMs: 0 }), Uint8Array.of(128));
   },
 );
 
