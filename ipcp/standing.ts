@@ -30,7 +30,7 @@ export class Standing {
     this.#say();
   }
 
-  /** What is to be said of policies from files that failed, a sentence each. */
+  /** What is to be said of policies from files that failed, a sentence each, with its full stop. */
   setPolicies(lines: readonly string[]): void {
     this.#policies = lines;
     this.#say();
@@ -44,13 +44,14 @@ export class Standing {
 
   /** What there is to say. */
   get line(): string | undefined {
-    const lines = [...this.#policies];
-    if (this.#cutOff !== undefined) lines.push(this.#cutOff);
+    const now: string[] = [];
+    if (this.#cutOff !== undefined) now.push(this.#cutOff);
     const packets = this.#packets;
     if (packets !== undefined && packets.now < packets.full) {
-      lines.push(`packets of flows may have ${packets.now} bytes now, not ${packets.full}`);
+      now.push(`packets of flows may have ${packets.now} bytes now, not ${packets.full}`);
     }
-    return lines.length === 0 ? undefined : lines.join("; ");
+    const lines = now.length === 0 ? this.#policies : [...this.#policies, now.join("; ")];
+    return lines.length === 0 ? undefined : lines.join(" ");
   }
 
   #say(): void {

@@ -374,7 +374,7 @@ Deno.test("what users should know of an IPCP is told when it changes: policies, 
   assertEquals(said(), [
     "device va is down; packets of flows may have 596 bytes now, not 1496",
     "device va is down",
-    "Policy routing failed.; device va is down",
+    "Policy routing failed. device va is down",
     "Policy routing failed.",
   ]);
   assertEquals(standing.rib(), []);

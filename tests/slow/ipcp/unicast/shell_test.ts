@@ -275,10 +275,7 @@ memberTest("unicast: a policy that its worker has left is told of", make, async 
   a.worker.say({ say: "policy_left", line: "Policy forwarding failed." });
   assertEquals(a.irm.said("status"), [[0, "a", "Policy forwarding failed."]]);
   a.worker.say({ say: "policy_left", line: "Policy congestion failed." });
-  assertEquals(
-    a.irm.said("status")[0]?.[2],
-    "Policy forwarding failed.; Policy congestion failed.",
-  );
+  assertEquals(a.irm.said("status")[0]?.[2], "Policy forwarding failed. Policy congestion failed.");
   assert(a.context.lines.includes("EE Policy forwarding failed."));
   const missing = await w.b.ipcp.enroll("a", [{ kind: 0, file: "/nonexistent.ts" }]);
   assert(isFailure(missing));
