@@ -60,14 +60,17 @@ export class CHost implements AsyncDisposable {
   readonly #dir: string;
   readonly #processes: RunningProcess[] = [];
   readonly #ours: boolean;
+  /** Its IPCPs are ours: what goes wrong with them is our fault. */
+  readonly #ourIpcps: boolean;
   /** IPCPs that the prototype's IRMd gave up, by pid. */
   readonly #late = new Set<string>();
   irmd!: RunningProcess;
 
-  private constructor(holder: RunningProcess, dir: string, ours: boolean) {
+  private constructor(holder: RunningProcess, dir: string, options: CHostOptions) {
     this.#holder = holder;
     this.#dir = dir;
-    this.#ours = ours;
+    this.#ours = options.node === "ouro";
+    this.#ourIpcps = this.#ours && options.cIpcps !== true;
   }
 
   /** Makes the namespaces and starts the C IRMd. */
@@ -126,9 +129,8 @@ export class CHost implements AsyncDisposable {
     const script = [...mounts, "ip link set lo up", "echo ready", "exec sleep 100000"].join(" && ");
     const unshare = ["unshare", "-m", ...(options.ns === undefined ? ["-n"] : []), "sh", "-c"];
     const inside = options.ns === undefined ? [] : ["ip", "netns", "exec", options.ns];
-    const ours = options.node === "ouro";
-    if (ours || options.ours !== undefined) await warmUp();
-    const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir, ours);
+    if (options.node === "ouro" || options.ours !== undefined) await warmUp();
+    const host = new CHost(new RunningProcess([...inside, ...unshare, script]), dir, options);
     try {
       await host.#holder.waitForLine(/ready/);
       const ipcpDir = options.cIpcps ? ["--ipcp-dir", `${prototype}/sbin`] : [];
@@ -203,7 +205,7 @@ export class CHost implements AsyncDisposable {
       const said = r.err + this.irmd.out.slice(logged);
       // A prototype's IPCP that our IRMd starts may die at its start as its other programs do (see frct_client.ts).
       const died = said.includes("ended with status 139 while it started");
-      if (tries === 20 || !(died || said.includes("failed to boot"))) {
+      if (this.#ourIpcps || tries === STARTS || !(died || said.includes("failed to boot"))) {
         throw new Error(`${argv.join(" ")}: ${r.code}\n${r.out}${r.err}\n${this.irmd.out}`);
       }
       const why = died ? "IPCP died at its start" : "IRMd did not wait";
