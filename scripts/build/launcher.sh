@@ -72,7 +72,7 @@ esac
 # A directory that another user chose is not ours to use.
 [ -z "$OURO_CACHE" ] || [ ! -e "$OURO_CACHE" ] || [ -O "$OURO_CACHE" ] || OURO_CACHE=
 
-# Directories where the unpacked program may be, best first; no process is started for the usual one.
+# Directories where the unpacked program may be, best first; one process is started to look at the usual one.
 if [ -n "$OURO_CACHE" ]; then
   ready "$OURO_CACHE" && start "$OURO_CACHE" "$@"
 else
