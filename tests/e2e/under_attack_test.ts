@@ -1,5 +1,5 @@
 // What is proved here: while an attack goes on, the flow of an honest user comes about and the daemon answers; its memory
-// and its log stay bounded. One attack of each kind; how long it takes stands in docs/security.md, not here.
+// and its log stay bounded. One attack of each kind; docs/security.md has the table.
 
 import { assert, assertMatch } from "@std/assert";
 import { until } from "../support/deadline.ts";

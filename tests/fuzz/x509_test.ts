@@ -22,7 +22,7 @@ const AT_MS = Date.UTC(2030, 5, 1);
 const DAY_MS = 86_400_000;
 const LEAVES = 12;
 
-/** Reasons of ours for which OpenSSL accepts; each is in the section "Stricter than openssl" of docs/security.md. */
+/** Reasons of ours for which OpenSSL accepts; each is in the section "What openssl verify says" of docs/security.md. */
 const STRICTER: readonly RegExp[] = [
   /subjectAltName is empty/,
   /it limits a path and is no CA/,
