@@ -7,6 +7,9 @@
  */
 
 import { basename, dirname, resolve } from "@std/path";
+import { Errno, OuroError } from "./errno.ts";
+
+const encoder = new TextEncoder();
 
 /** The places of one node. All paths are absolute and have no trailing slash. */
 export interface Instance {
@@ -23,7 +26,14 @@ export interface Instance {
 }
 
 /**
- * The instance for a prefix directory; `""` or `undefined` is the system's own.
+ * Longest prefix without its links, bytes: a socket's path has at most 107, and of what is made below a prefix the
+ * socket of an IPCP with a pid of seven digits has the longest.
+ */
+const PREFIX_BYTES_MAX = 107 - "/run/ipcp.4194303.sock".length;
+
+/**
+ * The instance for a prefix directory; `""` or `undefined` is the system's own. Throws `OuroError` -ENAMETOOLONG when
+ * the paths of sockets below the prefix would be too long.
  *
  * @example
  * ```ts
@@ -45,6 +55,14 @@ export function instanceOf(prefix?: string): Instance {
     };
   }
   const dir = withoutLinks(resolve(prefix));
+  const { length } = encoder.encode(dir);
+  if (length > PREFIX_BYTES_MAX) {
+    throw new OuroError(-Errno.ENAMETOOLONG, `Cannot have a node below ${dir}`, {
+      stage: "prefix",
+      process: "",
+      cause: `the prefix has ${length} bytes, at most ${PREFIX_BYTES_MAX}: sockets are below it`,
+    });
+  }
   const tag = fnv1a64(dir).toString(16).padStart(16, "0");
   return {
     prefix: dir,
@@ -108,7 +126,7 @@ export function shmName(i: Instance, ...parts: (string | number)[]): string {
  */
 function fnv1a64(text: string): bigint {
   let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) {
+  for (const byte of encoder.encode(text)) {
     hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
   }
   return hash;

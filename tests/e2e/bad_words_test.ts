@@ -10,6 +10,8 @@ import { TestNode } from "../support/node.ts";
 
 /** One byte more than a name may have. */
 const LONG = "n".repeat(256);
+/** One byte more than leaves room for the sockets below it. */
+const DEEP = "/tmp/".padEnd(86, "p");
 const NET = ["-i", "10.1.1.1", "-m", "255.255.255.0"];
 
 /** Words, exit code (the prototype's), and what is said on stdout or stderr. */
@@ -26,6 +28,9 @@ const CASES: [words: string[], code: number, said: RegExp][] = [
   [["ocbr", "-n", LONG], 255, /-22: .*256 bytes.*at most 255/],
   [["obc", "-n", LONG], 255, /-22: .*256 bytes.*at most 255/],
   [["ovpn", "-n", LONG, ...NET], 1, /-22: .*256 bytes.*at most 255/],
+  // A prefix below which no socket could be bound.
+  [["irm", "--prefix", DEEP, "name", "list"], 1, /prefix has 86 bytes, at most 85/],
+  [["irmd", "--stdout", "--prefix", DEEP], 1, /prefix has 86 bytes, at most 85/],
   // Pids of nobody, and no pids.
   [["irm", "bind", "process", "4000000", "name", "good"], 1, /"4000000" is not a valid process/],
   [["irm", "bind", "process", "0", "name", "good"], 1, /"0" is not a valid process id/],
