@@ -12,7 +12,12 @@ import {
   parseWhole,
   unitWarning,
 } from "../lib/cli/numbers.ts";
-import { type OptionSpec, parseOptions as parseWords, unknownWord } from "../lib/cli/options.ts";
+import {
+  needsValue,
+  type OptionSpec,
+  parseOptions as parseWords,
+  unknownWord,
+} from "../lib/cli/options.ts";
 import { versionText } from "../lib/cli/version.ts";
 import { qosRefusal } from "../lib/cli/words.ts";
 import { isQosWord, QOS_WORDS, type QosWord } from "../lib/qos.ts";
@@ -208,9 +213,7 @@ function collect(args: readonly string[]): Words | ExitOptions {
     words.times.set(key, key === "keepalive" ? parseKeepaliveMs(value)! : time.ms);
   }
   if (parsed.kind === "unknown") return usageExit(unknownWord(parsed.word, OPING_OPTIONS));
-  if (parsed.kind === "missing") {
-    return usageExit(`Option ${parsed.word} needs a value`);
-  }
+  if (parsed.kind === "missing") return usageExit(needsValue(parsed.word));
   words.names = parsed.operands;
   return words;
 }

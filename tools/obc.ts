@@ -51,7 +51,7 @@ export function parseObc(args: readonly string[]): ObcCommand {
   }
   const noName = { kind: "exit", code: 1, out: `Please specify a name.\n\n${OBC_USAGE}` } as const;
   if (parsed.kind === "missing") {
-    const err = needsValue(parsed.key);
+    const err = needsValue(parsed.word);
     return parsed.key === "name"
       ? { ...noName, err }
       : { kind: "exit", code: 1, out: OBC_USAGE, err };

@@ -62,7 +62,7 @@ export function parseOecho(args: readonly string[]): OechoCommand {
     };
   }
   if (parsed.kind === "missing") {
-    return { kind: "exit", code: 1, out: OECHO_USAGE, err: needsValue(parsed.key) };
+    return { kind: "exit", code: 1, out: OECHO_USAGE, err: needsValue(parsed.word) };
   }
   const last = (wanted: string) => parsed.options.findLast(([key]) => key === wanted)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OECHO_USAGE };

@@ -51,9 +51,9 @@ export function unknownWord(word: string, table: Readonly<Record<string, OptionS
   return unknownOption(word, Object.values(table).flatMap(({ words }) => words));
 }
 
-/** Says that the last option has no value. */
-export function needsValue(option: string): string {
-  return `Option --${option} needs a value`;
+/** Says that the last option, as typed, has no value. */
+export function needsValue(word: string): string {
+  return `Option ${word} needs a value`;
 }
 
 /**

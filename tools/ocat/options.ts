@@ -2,7 +2,7 @@
 
 import { NAME, oneOf, PROGRAM } from "../../lib/cli/manual.ts";
 import { parseWhole } from "../../lib/cli/numbers.ts";
-import { type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
+import { needsValue, type OptionSpec, parseOptions, unknownWord } from "../../lib/cli/options.ts";
 import { qosRefusal } from "../../lib/cli/words.ts";
 import { versionText } from "../../lib/cli/version.ts";
 import { isQosWord, QOS_WORDS } from "../../lib/qos.ts";
@@ -99,7 +99,7 @@ function refuse(err: string): OcatCommand {
 export function parseOcat(args: readonly string[]): OcatCommand {
   const parsed = parseOptions(args, OCAT_OPTIONS, true);
   if (parsed.kind === "unknown") return refuse(unknownWord(parsed.word, OCAT_OPTIONS));
-  if (parsed.kind === "missing") return refuse(`Option ${parsed.word} needs a value`);
+  if (parsed.kind === "missing") return refuse(needsValue(parsed.word));
   const last = (key: keyof typeof OCAT_OPTIONS) => parsed.options.findLast(([k]) => k === key)?.[1];
   if (last("help") !== undefined) return { kind: "exit", code: 0, out: OCAT_USAGE };
   if (last("version") !== undefined) return { kind: "exit", code: 0, out: versionText("ocat") };

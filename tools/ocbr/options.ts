@@ -93,13 +93,9 @@ export function parseOcbr(args: readonly string[]): OcbrCommand {
     return { kind: "exit", code: 1, out: OCBR_USAGE, err: unknownWord(parsed.word, OCBR_OPTIONS) };
   }
   if (parsed.kind === "missing") {
-    if (parsed.key === "server") return { ...noServer(), err: needsValue("server-name") };
-    return {
-      kind: "exit",
-      code: 1,
-      out: OCBR_USAGE,
-      err: needsValue(parsed.key),
-    };
+    const err = needsValue(parsed.word);
+    if (parsed.key === "server") return { ...noServer(), err };
+    return { kind: "exit", code: 1, out: OCBR_USAGE, err };
   }
   const has = (key: keyof typeof OCBR_OPTIONS) => parsed.options.some(([k]) => k === key);
   const last = (key: keyof typeof OCBR_OPTIONS) => parsed.options.findLast(([k]) => k === key)?.[1];

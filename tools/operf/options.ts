@@ -98,9 +98,8 @@ export function parseOperf(args: readonly string[]): OperfCommand {
     };
   }
   if (parsed.kind === "missing") {
-    return parsed.key === "server"
-      ? { kind: "exit", code: 1, out: "No server specified.\n", err: needsValue("server-name") }
-      : { kind: "exit", code: 1, out: OPERF_USAGE, err: needsValue(parsed.key) };
+    const out = parsed.key === "server" ? "No server specified.\n" : OPERF_USAGE;
+    return { kind: "exit", code: 1, out, err: needsValue(parsed.word) };
   }
   let durationMs = 60_000;
   let rate = 1_000_000;

@@ -137,20 +137,22 @@ function examples(value: Value | undefined): readonly string[] {
   return value.orFile ? [...value.words, "./7"] : value.words;
 }
 
+/** How each tool reads its words. */
+const PARSERS: Record<
+  string,
+  (words: string[]) => { kind: string; err?: string; reason?: string }
+> = {
+  oping: parseOping,
+  operf: parseOperf,
+  oecho: parseOecho,
+  ocbr: parseOcbr,
+  obc: parseObc,
+  ocat: (words) => parseOcat(["x", ...words]),
+  ovpn: parseOvpn,
+};
+
 Deno.test("the tools take every option that is offered, with every value", async () => {
-  const parsers: Record<
-    string,
-    (words: string[]) => { kind: string; err?: string; reason?: string }
-  > = {
-    oping: parseOping,
-    operf: parseOperf,
-    oecho: parseOecho,
-    ocbr: parseOcbr,
-    obc: parseObc,
-    ocat: (words) => parseOcat(["x", ...words]),
-    ovpn: parseOvpn,
-  };
-  for (const [name, parse] of Object.entries(parsers)) {
+  for (const [name, parse] of Object.entries(PARSERS)) {
     const { grammar } = await COMMANDS.find((c) => c.name === name)!.manual();
     for (const { words, value } of grammar.options!) {
       for (const word of words) {
@@ -162,6 +164,26 @@ Deno.test("the tools take every option that is offered, with every value", async
             `${name}: ${said}`,
           );
         }
+      }
+    }
+  }
+});
+
+Deno.test("an option without its value is named as it was typed, in every tool", async () => {
+  for (const [name, parse] of Object.entries(PARSERS)) {
+    const { grammar } = await COMMANDS.find((c) => c.name === name)!.manual();
+    for (const { words, value } of grammar.options!) {
+      if (value === undefined) continue;
+      for (const word of words) {
+        const got = parse([word]);
+        const said = got.err ?? got.reason ?? "";
+        // The prototype's own words where it has some.
+        const named = word.startsWith("--") ? `'${word}'` : `'${word[1]}'`;
+        const texts = [`Option ${word} needs a value`, `${named} requires`, `argument -- ${named}`];
+        assert(
+          got.kind === "exit" && texts.some((t) => said.includes(t)),
+          `${name} ${word}: ${said}`,
+        );
       }
     }
   }
