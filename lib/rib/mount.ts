@@ -81,6 +81,8 @@ export class RibServer {
     if (this.#closed) return "it has ended";
     const path = `${this.#dir}/${name}`;
     try {
+      const others = othersDirectory(this.#dir);
+      if (others !== undefined) return others;
       // What a dead process left there.
       unmountDead(path);
       makeDirectory(path);
@@ -197,6 +199,14 @@ class FuseThread {
     this.#worker.terminate();
     this.#wake.close();
   }
+}
+
+/** Whether it is not for us to mount below a directory: who made it first could lead us elsewhere. In one line. */
+function othersDirectory(dir: string): string | undefined {
+  const { isDirectory, uid } = Deno.lstatSync(dir);
+  if (!isDirectory) return `${dir} is no directory`;
+  if (uid === 0 || uid === realUid()) return undefined;
+  return `${dir} belongs to uid ${uid} (remove it and start again)`;
 }
 
 function makeDirectory(path: string): void {
