@@ -16,6 +16,7 @@ import {
   bootstrapConfig,
   type BootstrapOptions,
   defaultBootstrapOptions,
+  ETHERTYPE_RANGE,
   ethertypeValid,
   namesPolicyFile,
   type NumericOption,
@@ -305,6 +306,9 @@ function takeEthertype(ctx: Context, request: Request, value: string): boolean {
     : NaN;
   if (!ethertypeValid(number)) {
     ctx.print(`Invalid Ethertype: "${value}".\nRecommended range: 0xA000-0xEFFF.\n`);
+    ctx.complain(
+      `Failed to bootstrap IPCP: -22: ethertype is a hexadecimal number from ${ETHERTYPE_RANGE}`,
+    );
     return false;
   }
   request.options.ethertype = number;

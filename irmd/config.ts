@@ -6,7 +6,7 @@
  * in which they first appear, all subtables of one together, in file order.
  */
 
-import { IPCP_TYPE_WORDS, type IpcpConfig } from "../lib/irm/messages.ts";
+import { IPCP_TYPE_WORDS, type IpcpConfig, IpcpType, type PolicyRef } from "../lib/irm/messages.ts";
 import { readIpcp } from "./config/ipcps.ts";
 import { readName } from "./config/names.ts";
 import { meantWord, Problems, TableReader } from "./config/table.ts";
@@ -16,6 +16,7 @@ import type {
   DaemonConfig,
   IpcpEntryConfig,
   IrmdConfig,
+  JoinConfig,
   SecurityPaths,
 } from "./config/types.ts";
 import { ConfigError } from "./config/types.ts";
@@ -123,9 +124,16 @@ function readDaemon(table: TomlTable, problems: Problems): DaemonConfig {
 /** A path without links, or the sentence of the C library for what is wrong with it. */
 export type ResolvePath = (path: string) => { readonly path: string } | { readonly error: string };
 
+/** Files that take the place of policies. */
+function policiesOf(join: JoinConfig): readonly PolicyRef[] {
+  if (join.kind === "enrol") return join.policies;
+  if (join.kind !== "bootstrap" || join.conf.ipcpType !== IpcpType.UNICAST) return [];
+  return join.conf.unicast.policies ?? [];
+}
+
 /**
- * Resolves the security paths of all names, which must exist. Names without paths share nothing: each
- * keeps its own defaults.
+ * Resolves the security paths of all names, which must exist, as must the files of policies. Names without paths share
+ * nothing: each keeps its own defaults.
  */
 export function resolvePaths(
   config: IrmdConfig,
@@ -134,7 +142,6 @@ export function resolvePaths(
 ): IrmdConfig | ConfigError[] {
   const errors: ConfigError[] = [];
   const entries = config.entries.map((entry) => {
-    if (entry.kind !== "name") return entry;
     const resolved = (path: string): string => {
       if (path === "") return "";
       const real = resolve(path);
@@ -144,6 +151,11 @@ export function resolvePaths(
       );
       return path;
     };
+    if (entry.kind !== "name") {
+      // Named as they are: who reads them looks at links, too.
+      for (const { file } of policiesOf(entry.join)) resolved(file);
+      return entry;
+    }
     const { senc, scrt, skey, cenc, ccrt, ckey } = entry.security;
     const security: SecurityPaths = {
       senc: resolved(senc),

@@ -28,5 +28,7 @@ export const LONG_MESSAGES_ENV = "OURO_MESSAGE_BYTES_MAX";
 export const NAME_BYTES_MAX = 255;
 /** Paths of security files, bytes (spec 20 §1). */
 export const SECURITY_PATH_BYTES_MAX = 511;
+/** Names of network devices, bytes (IFNAMSIZ - 1 of Linux). */
+export const DEVICE_NAME_BYTES_MAX = 15;
 /** Session key of a flow, bytes (spec 20 §1). */
 export const SYMKEY_BYTES = 32;

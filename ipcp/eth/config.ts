@@ -2,11 +2,10 @@
 
 import { Errno } from "../../lib/errno.ts";
 import { type IpcpConfig, IpcpType } from "../../lib/irm/messages.ts";
+import { DEVICE_NAME_BYTES_MAX } from "../../lib/limits.ts";
 import { ETHERTYPE_MAX, ETHERTYPE_MIN } from "../../lib/wire/eth_frame.ts";
 import type { Failure } from "../type.ts";
 
-/** Longest device name, bytes (IFNAMSIZ - 1). */
-const DEVICE_BYTES_MAX = 15;
 /** Largest layer MTU: DIX carries a 16-bit length, LLC lengths above 1500 would be ethertypes. */
 const DIX_MTU_MAX = 65535;
 const LLC_MTU_MAX = 1500;
@@ -26,7 +25,7 @@ export function ethSettings(conf: IpcpConfig, dix: boolean): EthSettings | Failu
   }
   const { dev, ethertype } = conf.eth;
   const bytes = new TextEncoder().encode(dev).length;
-  if (bytes === 0 || bytes > DEVICE_BYTES_MAX || dev.includes("\0")) {
+  if (bytes === 0 || bytes > DEVICE_NAME_BYTES_MAX || dev.includes("\0")) {
     return { code: -Errno.EPERM, cause: `Cannot use device "${dev}": no device has such a name.` };
   }
   // LLC has no ethertype; the prototype's tool sends what happens to be in memory.

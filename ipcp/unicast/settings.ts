@@ -6,6 +6,7 @@
  */
 
 import { AddrAuth, CongAvoid, DirPol, HASH_BYTES, LsPol, RoutingPol } from "../../lib/codes.ts";
+import { LINK_SECONDS_MAX } from "../../lib/irm/bootstrap_options.ts";
 import type { IpcpConfig, UnicastConfig } from "../../lib/wire/ipcp_config.ts";
 import { IpcpType } from "../../lib/codes.ts";
 
@@ -48,9 +49,6 @@ export interface BadSetting {
   readonly bad: string;
 }
 
-/** Longest time a layer may be told to wait for updates, s. */
-const SECONDS_MAX = 86_400;
-
 const ROUTING: readonly RoutingPolicy[] = ["simple", "lfa", "ecmp"];
 const CONGESTION: readonly CongestionPolicy[] = ["none", "mb-ecn"];
 
@@ -79,15 +77,15 @@ function firstBad(c: UnicastConfig): string | undefined {
   if (dht === undefined) return "the DHT parameters are missing";
   if (dht.peer > 0xffffffffn) return `peer is ${dht.peer}, not an address of 4 bytes`;
   return range("link-state policy", ls.pol, LsPol.SIMPLE, LsPol.ECMP) ??
-    range("t_recalc", ls.tRecalc, 1, SECONDS_MAX) ??
-    range("t_update", ls.tUpdate, 1, SECONDS_MAX) ??
-    range("t_timeo", ls.tTimeo, 1, SECONDS_MAX) ??
+    range("t_recalc", ls.tRecalc, 1, LINK_SECONDS_MAX) ??
+    range("t_update", ls.tUpdate, 1, LINK_SECONDS_MAX) ??
+    range("t_timeo", ls.tTimeo, 1, LINK_SECONDS_MAX) ??
     (ls.tTimeo <= ls.tUpdate
       ? `t_timeo is ${ls.tTimeo}, not above t_update (${ls.tUpdate}): links would time out between updates`
       : undefined) ??
     range("dht_alpha", dht.alpha, 1, 10) ??
     range("dht_k", dht.k, 1, 20) ??
-    range("dht_t_expire", dht.tExpire, 10, SECONDS_MAX) ??
+    range("dht_t_expire", dht.tExpire, 10, 86_400) ??
     range("dht_t_refresh", dht.tRefresh, 3, 3600) ??
     range("dht_t_replicate", dht.tReplicate, 3, 3600);
 }

@@ -9,14 +9,17 @@ import {
   BOOTSTRAP_RANGES,
   type BootstrapOptions,
   defaultBootstrapOptions,
+  ETHERTYPE_RANGE,
   ethertypeValid,
+  LINK_SECONDS_MAX,
   namesPolicyFile,
   type NumericOption,
   policyKindOf,
   withPolicy,
 } from "../../lib/irm/bootstrap_options.ts";
 import { CongAvoid, HashAlgo, IpcpType, LsPol } from "../../lib/irm/messages.ts";
-import { noneOf, type Problems, type TableReader } from "./table.ts";
+import { DEVICE_NAME_BYTES_MAX } from "../../lib/limits.ts";
+import { byteLength, noneOf, type Problems, type TableReader } from "./table.ts";
 
 const HASHES: Readonly<Record<string, number>> = {
   SHA3_224: HashAlgo.SHA3_224,
@@ -84,10 +87,15 @@ class OptionsReading {
       this.problems.add(this.reader.lineOf("dev"), "Missing device.");
     }
     this.options.device = device ?? "";
+    if (byteLength(this.options.device) > DEVICE_NAME_BYTES_MAX) {
+      const range = `at most ${DEVICE_NAME_BYTES_MAX} bytes are possible`;
+      this.problems.add(this.reader.lineOf("dev"), `dev is "${device}": ${range}.`);
+    }
     if (!dix) return;
     const ethertype = this.reader.integer("ethertype") ?? this.options.ethertype;
     if (!ethertypeValid(ethertype)) {
-      this.problems.add(this.reader.lineOf("ethertype"), "Ethertype not in valid range.");
+      const range = `${ethertype} is not from ${ETHERTYPE_RANGE}.`;
+      this.problems.add(this.reader.lineOf("ethertype"), `Ethertype not in valid range. ${range}`);
     }
     this.options.ethertype = ethertype;
   }
@@ -164,9 +172,15 @@ class OptionsReading {
 
   /** What the IPCP would refuse, but only once others had been made. */
   #together(): void {
-    const { addrSize, lsTUpdate, lsTTimeo } = this.options;
+    const { addrSize, lsTRecalc, lsTUpdate, lsTTimeo } = this.options;
     if (addrSize !== 4) {
       this.problems.add(this.reader.lineOf("addr_size"), `addr_size is ${addrSize}, not 4.`);
+    }
+    const times = { ls_t_recalc: lsTRecalc, ls_t_update: lsTUpdate, ls_t_timeo: lsTTimeo };
+    for (const [key, seconds] of Object.entries(times)) {
+      if (seconds <= LINK_SECONDS_MAX) continue;
+      const range = `not 1 to ${LINK_SECONDS_MAX}`;
+      this.problems.add(this.reader.lineOf(key), `${key} is ${seconds}, ${range}.`);
     }
     if (lsTTimeo > lsTUpdate) return;
     const key = this.reader.has("ls_t_timeo") ? "ls_t_timeo" : "ls_t_update";

@@ -124,6 +124,12 @@ export function withPolicy(refs: readonly PolicyRef[], kind: number, file: strin
   return [...refs.filter((r) => r.kind !== kind), { kind, file }].sort((a, b) => a.kind - b.kind);
 }
 
+/** Longest time of link state that an IPCP of ours takes, s; what travels to others has 32 bits. */
+export const LINK_SECONDS_MAX = 86_400;
+
+/** What {@linkcode ethertypeValid} takes, for people. */
+export const ETHERTYPE_RANGE = "0x0600 to 0xFFFE";
+
 /** Whether an Ethertype can carry a layer: above the lengths of LLC, and not reserved. */
 export function ethertypeValid(ethertype: number): boolean {
   return ethertype >= 0x0600 && ethertype < 0xffff;

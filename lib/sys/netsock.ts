@@ -10,6 +10,7 @@
  * one that made it closes it.
  */
 
+import { DEVICE_NAME_BYTES_MAX } from "../limits.ts";
 import { cstr, errno, lazyLibc, SysError } from "./ffi.ts";
 import { type MessageBatch, MMSGHDR_BYTES, NAME_BYTES } from "./message_batch.ts";
 
@@ -96,9 +97,6 @@ export const SOCKADDR_LL_BYTES = 20;
 function fail(call: string, object: string): never {
   throw new SysError(errno(), call, object);
 }
-
-/** The longest name of an interface, bytes. */
-export const DEVICE_NAME_BYTES_MAX = IFNAMSIZ - 1;
 
 /** What an interface is right now. */
 export interface Interface {

@@ -9,6 +9,7 @@
  */
 
 import { Errno } from "../errno.ts";
+import { DEVICE_NAME_BYTES_MAX } from "../limits.ts";
 import { Fd, openFd } from "./fd.ts";
 import { errno, lazyLibc, SysError } from "./ffi.ts";
 
@@ -48,8 +49,6 @@ const IFREQ_BYTES = 40;
 const IFREQ_UNION = 16;
 /** struct in6_ifreq: address of 16 bytes, prefix length, interface index. */
 const IN6_IFREQ_BYTES = 24;
-/** Interface names are at most 15 bytes. */
-export const DEVICE_NAME_BYTES_MAX = 15;
 
 /** How a device is made. */
 export interface TunOptions {

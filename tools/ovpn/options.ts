@@ -22,6 +22,7 @@ const SHORT_MS = 100;
 
 /** Smallest MTU of a device with IPv4. */
 export const MTU_BYTES_MIN = 68;
+const MTU_BYTES_MAX = 65535;
 
 export const OVPN_USAGE = `Usage: ovpn [OPTION]...
 Sends TCP/IP traffic over Ouroboros
@@ -118,8 +119,10 @@ export function parseOvpn(args: readonly string[]): OvpnCommand {
   const ip6 = inet6Of(last("ip6"));
   if (ip6 === "bad") return refuse(`Invalid IPv6 address: ${last("ip6")}.`);
   const mtu = last("mtu");
-  const mtuBytes = mtu === undefined ? undefined : parseWhole(mtu, MTU_BYTES_MIN, 65535);
-  if (mtu !== undefined && mtuBytes === undefined) return refuse(`Invalid MTU: ${mtu}.`);
+  const mtuBytes = mtu === undefined ? undefined : parseWhole(mtu, MTU_BYTES_MIN, MTU_BYTES_MAX);
+  if (mtu !== undefined && mtuBytes === undefined) {
+    return refuse(`Invalid MTU: ${mtu} (from ${MTU_BYTES_MIN} to ${MTU_BYTES_MAX}).`);
+  }
   const qos = last("qos") ?? "raw";
   if (!isQosWord(qos)) return { kind: "exit", code: 1, out: "", err: qosRefusal(qos) };
   const keepalive = last("keepalive");

@@ -203,6 +203,11 @@ Deno.test("bootstrap checks numbers", async () => {
     assertEquals([got.code, got.out], [1, `Invalid value for ${words[0]}: "${words[1]}".\n`]);
     assertMatch(got.err, /is a number from \d+ to \d+\n$/);
   }
+  for (const word of ["0x05FF", "0xFFFF", "10000", "x"]) {
+    const got = await irm(["ipcp", "bootstrap", "name", "b", "layer", "u", "ethertype", word]);
+    assertEquals(got.code, 1, word);
+    assertMatch(got.err, /ethertype is a hexadecimal number from 0x0600 to 0xFFFE\n$/);
+  }
 });
 
 Deno.test("bootstrap looks at ip without type too", async () => {
@@ -348,6 +353,24 @@ Deno.test("commands that do nothing say so", async () => {
     assertEquals([got.code, got.out], [1, ""], words.join(" "));
     assertMatch(got.err, /^Failed to .*\n$/, words.join(" "));
   }
+});
+
+Deno.test("ipcp list says of each IPCP what is wrong with it, also of one that is being made again", async () => {
+  const admin = await withIpcps();
+  Object.assign(admin.ipcps[1]!, { note: "device e\u001b0 is down", policies: "routing x.ts" });
+  const waits = { pid: 0, type: 1, name: "c", layer: "Not enrolled.", hashAlgo: 0 };
+  admin.ipcps.push({ ...waits, note: "killed by signal 9", restarts: 3 });
+  const { code, out, err } = await irm(["ipcp", "list"], admin);
+  assertEquals(code, 0);
+  assertEquals(out.split("\n").filter((line) => /^\| +[0-9]/.test(line)).length, 3);
+  assertEquals(err.split("\n").sort(), [
+    "",
+    "b: device e\\x1b0 is down",
+    "b: policies routing x.ts",
+    "c: is being restarted: killed by signal 9",
+  ]);
+  const all = JSON.parse((await irm(["ipcp", "list", "--json"], admin)).out);
+  assertEquals([all[2].note, all[2].restarts], ["killed by signal 9", 3]);
 });
 
 Deno.test("tables keep their frame with a long name and escape what is not printable", async () => {

@@ -262,6 +262,13 @@ Deno.test("parseOvpn() takes abbreviations, bundles, words in between and a /32 
     brief.kind === "run" && brief.options.warning,
     "--keepalive 5 means 5 ms here; write 5s for seconds",
   );
+  for (const mtu of ["67", "65536", "1k"]) {
+    const refused = parseOvpn(["-i", "10.0.0.1", "-m", "255.0.0.0", "--mtu", mtu]);
+    assertEquals(
+      refused.kind === "exit" && refused.out.split("\n")[0],
+      `Invalid MTU: ${mtu} (from 68 to 65535).`,
+    );
+  }
   const silent = parseOvpn(["-C"]);
   assertEquals(silent, { kind: "exit", code: 1, out: "" });
 });

@@ -83,6 +83,10 @@ Deno.test("parseConfig() refuses empty names, and IPCPs that cannot be beside ea
     "f:3: dst in connect of [unicast.x] is empty.",
   ]);
   assertEquals(errors(`${u}addr_size=8\n`), ["f:3: addr_size is 8, not 4."]);
+  good(`${u}ls_t_timeo=86400\n`);
+  for (const key of ["ls_t_recalc", "ls_t_update", "ls_t_timeo"]) {
+    assertEquals(errors(`${u}${key}=86401\n`)[0], `f:3: ${key} is 86401, not 1 to 86400.`);
+  }
   for (const [text, t, up] of [["ls_t_timeo=15", 15, 15], ["ls_t_update=60", 60, 60]] as const) {
     const sentence = `ls_t_timeo is ${t}, not above ls_t_update (${up}).`;
     assertEquals(errors(`${u}${text}\n`), [`f:3: ${sentence}`]);
@@ -96,6 +100,14 @@ Deno.test("parseConfig() refuses empty names, and IPCPs that cannot be beside ea
     "f:4: Failed to bootstrap b: IPCP a has ethertype 0xA000 of device e0 already.",
   ]);
   good(dix("a", "") + dix("b", "ethertype=0xa001\n"));
+  const long = '[eth-llc.a]\nbootstrap="l"\ndev="e123456789012345"\n';
+  assertEquals(errors(long), ['f:3: dev is "e123456789012345": at most 15 bytes are possible.']);
+  good(long.replace("e123456789012345", "e12345678901234"));
+  for (const ethertype of [0x5ff, 0xffff]) {
+    assertEquals(errors(dix("a", `ethertype=${ethertype}\n`)), [
+      `f:4: Ethertype not in valid range. ${ethertype} is not from 0x0600 to 0xFFFE.`,
+    ]);
+  }
 });
 
 Deno.test("parseConfig() refuses tables that are none", () => {
@@ -216,6 +228,14 @@ Deno.test("resolvePaths() resolves each name's own paths and tells the missing o
   );
   demand(Array.isArray(bad));
   assertEquals(bad.map(String), ["f:3: Failed to check path gone: No such file or directory."]);
+  const file = "/gone/x.ts";
+  for (
+    const join of [`bootstrap="l"\ncongestion="${file}"`, `enrol="d"\nrouting="${file}"`]
+  ) {
+    const absent = resolvePaths(good(`[unicast.u]\n${join}\n`), "f", () => ({ error: "Gone" }));
+    demand(Array.isArray(absent));
+    assertEquals(absent.map(String), [`f:1: Failed to check path ${file}: Gone.`]);
+  }
   const resolved = resolvePaths(config, "f", (path) => ({ path: `/r/${path}` }));
   demand(!Array.isArray(resolved));
   const paths = resolved.entries.map((e) =>

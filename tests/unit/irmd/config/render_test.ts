@@ -10,8 +10,10 @@ import {
   BOOTSTRAP_RANGES,
   bootstrapConfig,
   defaultBootstrapOptions,
+  LINK_SECONDS_MAX,
 } from "../../../../lib/irm/bootstrap_options.ts";
 import { IpcpType, PolicyKind } from "../../../../lib/irm/messages.ts";
+import { DEVICE_NAME_BYTES_MAX } from "../../../../lib/limits.ts";
 import { QOS_WORDS } from "../../../../lib/qos.ts";
 import { demand } from "./demand.ts";
 
@@ -55,7 +57,7 @@ const nameEntry: fc.Arbitrary<NameConfig> = fc.record({
 
 const options = fc.record({
   hashAlgo: fc.constantFrom<number>(0, 1, 2, 3),
-  device: text(1),
+  device: text(1).filter((name) => new TextEncoder().encode(name).length <= DEVICE_NAME_BYTES_MAX),
   ethertype: fc.integer({ min: 0x600, max: 0xfffe }),
   ip: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   dns: maybe(fc.uint8Array({ minLength: 16, maxLength: 16 })),
@@ -71,7 +73,8 @@ const options = fc.record({
   // What a unicast IPCP takes: addresses of 4 bytes, and links that live longer than two updates are apart.
   addrSize: fc.constant(4),
   lsTUpdate: fc.integer({ min: 1, max: 1000 }),
-  lsTTimeo: fc.integer({ min: 1001, max: 0xffffffff }),
+  lsTTimeo: fc.integer({ min: 1001, max: LINK_SECONDS_MAX }),
+  lsTRecalc: fc.integer({ min: 1, max: LINK_SECONDS_MAX }),
 });
 const ipcpEntry: fc.Arbitrary<IpcpEntryConfig> = fc.record({
   type: fc.constantFrom(...Object.values(IpcpType)),
