@@ -278,8 +278,7 @@ export async function list(ctx: Context, args: readonly string[]): Promise<numbe
   let filter: string | undefined;
   for (let i = 0; i < args.length; i += 2) {
     if (matchWord(args[i]!, ["list"]) === undefined) {
-      ctx.print(`"${args[i]}" is unknown, try "irm name list".\n`);
-      return 1;
+      return unknownWord(ctx, args[i]!, "name list", ["list"]);
     }
     filter = args[i + 1];
   }

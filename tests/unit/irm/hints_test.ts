@@ -1,7 +1,10 @@
 /** Every command that a text of ours recommends is one that works: all texts of the source are walked. */
 
 import { assert, assertEquals } from "@std/assert";
-import { COMMANDS, OWN_WORDS } from "../../../commands/table.ts";
+import { helpText } from "../../../commands/help.ts";
+import { COMMANDS, findCommand, OWN_WORDS } from "../../../commands/table.ts";
+import { USAGE } from "../../../irm/usage.ts";
+import type { Grammar } from "../../../lib/cli/manual.ts";
 import { shellWord } from "../../../lib/cli/shell_word.ts";
 import { FakeAdmin } from "../../support/admin.ts";
 import { fakeSystem, irm } from "./console.ts";
@@ -34,7 +37,9 @@ function hintsOf(source: string): string[] {
     .replace(/\$\{[^{}]*\}/g, "7").replace(/`\s*\+\s*`/g, "");
   for (const [text] of code.matchAll(/"(?:[^"\\\n]|\\.)*"|`[^`]*`/g)) {
     for (
-      const [hint] of text.matchAll(/(?:\b(?<!-)irm|(?<=["'`(])ouro) [a-z_-]+[^"'`().,;:\\\n]*/g)
+      const [hint] of text.matchAll(
+        /(?:\b(?<!-)irm|(?<=["'`(])ouro|\bouro(?= pki )) [a-z_-]+[^"'`().,;:\\\n]*/g,
+      )
     ) {
       hints.push(hint.trim());
     }
@@ -72,9 +77,44 @@ Deno.test("every command that a text recommends is one that works", async () => 
   }
   const own = new Set([...COMMANDS.map(({ name }) => name), ...Object.keys(OWN_WORDS)]);
   for (const [hint, file] of found) {
-    const [program, word] = hint.split(" ");
+    const [program, word, verb = "--help"] = hint.split(" ");
     if (program !== "ouro" || word!.startsWith("--")) continue;
     assert(own.has(word!), `${file}: ${hint}`);
+    const { verbs } = await grammarOf(word!);
+    assert(verb.startsWith("--") || verbs === undefined || verb in verbs, `${file}: ${hint}`);
+  }
+});
+
+async function grammarOf(command: string): Promise<Grammar> {
+  return (await findCommand(command)?.manual())?.grammar ?? {};
+}
+
+Deno.test("every command that a help gives as an example is one that works", async () => {
+  const pages = [
+    ...COMMANDS.map(({ name }) => [name]),
+    ...Object.keys(USAGE).filter((of) => of !== "irm").map((of) => ["irm", ...of.split(" ")]),
+  ];
+  const examples = new Map<string, string>();
+  for (const page of pages) {
+    const text = (await helpText(page))!.replace(/^Usage: .*$/gm, "");
+    for (
+      const [found] of text.matchAll(/(?<!help )\birm (?:ipcp|bind|name|save|wait) [^";\n()]*/g)
+    ) {
+      const example = found.split(/ {2,}/)[0]!.replace(/\.$/, "").trim();
+      if (!/[[|<…]/.test(example)) examples.set(example, page.join(" "));
+    }
+  }
+  assert(examples.size > 15, [...examples.keys()].join("\n"));
+  const system = fakeSystem({ "/bin/srv": true });
+  for (const [example, page] of examples) {
+    const words = typed(example).slice(1);
+    // Nothing is waited for.
+    if (words.includes("connect")) words.push("wait", "0");
+    const { out, err } = await irm(words, new FakeAdmin(), system);
+    assert(
+      !/is unknown|Unknown|no value after|given \(/.test(out + err),
+      `${page}: ${example}\n${err}`,
+    );
   }
 });
 
@@ -101,6 +141,7 @@ Deno.test("unknown keys, types and parameters name the nearest word", async () =
     ["unbind program srv nmae x", "name"],
     ["name register x lyaer l", "layer"],
     ["wait layer x membres 2", "members"],
+    ["name list lsit x", "list"],
     ["nmae list", "name"],
     ["ipcp lsit", "list"],
   ];
