@@ -6,7 +6,7 @@ import type { Outcome } from "../../../irmd/answer.ts";
 import { applyConfig, loadConfig, Reread } from "../../../irmd/apply_config.ts";
 import { parseConfig } from "../../../irmd/config.ts";
 import { Ipcps } from "../../../irmd/ipcps.ts";
-import { listNames } from "../../../irmd/names.ts";
+import { listIpcps, listNames } from "../../../irmd/names.ts";
 import { RESTART_FIRST_MS } from "../../../irmd/registry/mod.ts";
 import { saveState } from "../../../irmd/save.ts";
 import { Exit } from "../../../lib/exit.ts";
@@ -252,6 +252,12 @@ Deno.test("an IPCP that crashes is made again: joined, connected, bound and regi
     m.ends(first, 139);
     assertEquals([plan.note, plan.standing], ["killed by signal 11", ""]);
     assertEquals(m.admin.waiting(), [plan]);
+    const listed = (opts: number) =>
+      listIpcps(m.d, m.admin, { code: IrmCode.IRM_LIST_IPCPS, opts })!.msg.ipcps!
+        .map(({ pid, name, layer, note }) => ({ pid, name, layer, note }));
+    const note = "killed by signal 11";
+    assertEquals(listed(LIST_LONG), [{ pid: 0, name: "u", layer: NOT_ENROLLED, note }]);
+    assertEquals(listed(0), [], "a prototype would take it for one with a process");
     assertStringIncludes(refusalOf(await m.create("u"))[1], "it is being restarted");
     await m.pass(RESTART_FIRST_MS - 1);
     assertEquals(m.latest, first);
