@@ -70,6 +70,8 @@ export class World {
   delayUs = 1000;
   /** Whether a message arrives; a test may lose some. */
   pass: (from: Member, bytes: Uint8Array) => boolean = () => true;
+  /** What arrives in the place of a message. */
+  garble: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
   readonly members = new Map<string, Member>();
   readonly #ends = new Map<string, { member: Member; flow: number }>();
   readonly #queue: { atUs: number; run: () => void }[] = [];
@@ -115,8 +117,9 @@ export class World {
       case "write": {
         const far = this.peer(m, e.flow);
         if (far === undefined || !this.pass(m, e.bytes)) return;
+        const bytes = this.garble(e.bytes);
         return this.at(this.delayUs, () => {
-          if (!far.member.dead) far.member.machine.onMessage(this.nowUs, far.flow, e.bytes);
+          if (!far.member.dead) far.member.machine.onMessage(this.nowUs, far.flow, bytes);
         });
       }
       case "close":

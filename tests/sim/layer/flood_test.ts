@@ -6,6 +6,7 @@ import { QOS } from "../../../lib/qos.ts";
 import { encode as encodeDht } from "../../../lib/wire/dht_msg.ts";
 import { encode as encodePci, FLAT_LAYOUT } from "../../../lib/wire/dt_pci.ts";
 import { encode as encodeFa } from "../../../lib/wire/fa_msg.ts";
+import * as linkState from "../../../lib/wire/link_state.ts";
 import { isWireError } from "../../../lib/wire/mod.ts";
 import { LayerSim } from "../../../sim/layer.ts";
 import { ring } from "../../../sim/topology.ts";
@@ -81,6 +82,20 @@ function directoryMessages(layer: LayerSim): void {
   }
 }
 
+/** 10 updates of links of members and of nobody, on its Management flow to node 2. */
+function updates(layer: LayerSim): void {
+  const { random } = layer;
+  const { atA, atB, a } = layer.connection(1, 2)!;
+  const stranger = () => (random.u32() | 1) >>> 0;
+  for (let i = 0; i < 10; i++) {
+    const bytes = new Uint8Array(linkState.LENGTH);
+    const src = random.chance(0.5) ? random.pick(layer.nodes).addr : stranger();
+    const seqno = layer.queue.nowUs + i;
+    linkState.encode({ src, dst: stranger(), seqno, withdrawn: random.chance(0.1) }, bytes);
+    layer.nodes[1]!.inject((a === 1 ? atA : atB).mgmt, bytes);
+  }
+}
+
 Deno.test("10 000 flow requests a second from forged addresses: an honest flow is open within 2 s", () => {
   const us = slowest((layer) => requests(layer, true));
   assert(us < 2e6, `${us} µs`);
@@ -93,5 +108,10 @@ Deno.test("10 000 flow requests a second of one member: an honest flow is open w
 
 Deno.test("20 000 stores and questions a second at the directory: an honest flow is open within 2 s", () => {
   const us = slowest(directoryMessages);
+  assert(us < 2e6, `${us} µs`);
+});
+
+Deno.test("10 000 updates of links a second: an honest flow is open within 2 s", () => {
+  const us = slowest(updates);
   assert(us < 2e6, `${us} µs`);
 });

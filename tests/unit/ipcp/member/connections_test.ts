@@ -429,6 +429,41 @@ Deno.test("onMessage() survives anything on a flow in any state, and the member 
   ));
 });
 
+/** Calls `run` with every change of one message: cut at each byte, or a byte of it another. */
+function eachChange(
+  sizes: readonly number[],
+  run: (change: (nth: number, bytes: Uint8Array) => Uint8Array) => void,
+): void {
+  sizes.forEach((size, nth) => {
+    for (let at = 0; at < size; at++) {
+      run((n, bytes) => n === nth ? bytes.slice(0, at) : bytes);
+      for (const value of [0, 0x7f, 0xff]) {
+        run((n, bytes) => n === nth ? bytes.with(at, value) : bytes);
+      }
+    }
+  });
+}
+
+Deno.test("whichever message of joining comes cut or changed: who asked is answered, the member stays well", () => {
+  const enrolled = (change: (nth: number, bytes: Uint8Array) => Uint8Array) => {
+    const { world, a, b } = pair();
+    const sizes: number[] = [];
+    world.garble = (bytes) => change(sizes.push(bytes.length) - 1, bytes);
+    b.machine.enroll(0, "a", 1);
+    world.run(GREETING_US + MESSAGE_US + START_US);
+    assert(b.answers.has(1));
+    assertEquals([a.flows.size, b.flows.size, a.machine.pending], [0, 0, 0]);
+    world.garble = (bytes) => bytes;
+    b.machine.enroll(world.nowUs, "a", 2);
+    world.run(S);
+    assertEquals([b.answers.has(2), b.answers.get(2)], [true, undefined]);
+    return sizes;
+  };
+  const sizes = enrolled((_, bytes) => bytes);
+  assertEquals(sizes.length, 5);
+  eachChange(sizes, enrolled);
+});
+
 function enrols(world: World, b: Member): void {
   b.machine.enroll(world.nowUs, "a", 1);
   world.run(S);

@@ -83,18 +83,24 @@ Deno.test("reserved endpoint ids without a component take nothing", () => {
 // Flow allocator.
 
 Deno.test("W1: flow messages of every kind, cut at each byte, change nothing", () => {
-  const messages: fa.FaMsg[] = [
-    request(70),
-    {
-      kind: "reply",
-      dstEid: { hi: 1, lo: 64 },
-      srcEid: { hi: 2, lo: 65 },
-      response: 0,
-      data: NONE,
-    },
-    { kind: "dealloc", dstEid: { hi: 1, lo: 64 }, srcEid: { hi: 2, lo: 65 } },
-  ];
-  for (const m of messages) {
+  const [dstEid, srcEid] = [{ hi: 1, lo: 64 }, { hi: 2, lo: 65 }];
+  const piece = {
+    kind: "piece",
+    id: 1,
+    total: 5000,
+    at: 0,
+    proof: new Uint8Array(8),
+    bytes: NONE,
+  } as const;
+  const messages: { readonly [K in fa.FaMsg["kind"]]: fa.FaMsg & { kind: K } } = {
+    request: request(70) as fa.FaRequest,
+    reply: { kind: "reply", dstEid, srcEid, response: 0, data: NONE },
+    dealloc: { kind: "dealloc", dstEid, srcEid },
+    update: { kind: "update", dstEid, ece: 7 },
+    why: { kind: "why", dstEid, cause: "because" },
+    piece: { kind: "piece", srcAddr: PEER, piece },
+  };
+  for (const m of Object.values(messages)) {
     const whole = flowMessage(m);
     for (let n = 0; n < whole.length; n++) {
       const node = makeNode();
@@ -143,6 +149,51 @@ Deno.test("a request that is sent again, byte for byte, is asked once", () => {
   const node = makeNode();
   for (let i = 0; i < 50; i++) node.onComponent(30_000 + i, 0, flowMessage(request(70)));
   assertEquals(asks(drain(node)).length, 1);
+});
+
+Deno.test("whatever was said of a flow and is said again changes nothing, while it is open and when it is over", () => {
+  const near = makeNode();
+  const far = makeNode();
+  const said: { readonly to: UnicastNode; readonly eid: number; readonly bytes: Uint8Array }[] = [];
+  /** What a node does beside sending; what it sends reaches the other, and is kept. */
+  const pass = (from: UnicastNode, to: UnicastNode, nowUs: number) =>
+    drain(from).filter((e) => {
+      if (e.kind !== "transfer") return true;
+      // Both have the same address; each has the other for its neighbour.
+      const m = fa.parse(e.bytes, 32);
+      const asks = !isWireError(m) && m.kind === "request";
+      const bytes = asks ? flowMessage({ ...m, srcAddr: PEER }) : e.bytes;
+      said.push({ to, eid: e.eid, bytes });
+      to.onComponent(nowUs, e.eid, bytes);
+      return false;
+    });
+  const again = (nowUs: number) => {
+    const [sizes, before] = [[near.flows.size, far.flows.size], [...said]];
+    for (const { to, eid, bytes } of [...before, ...before.toReversed()]) {
+      to.onComponent(nowUs, eid, bytes);
+    }
+    const done = [near, far].flatMap((node) => drain(node).filter((e) => e.kind !== "transfer"));
+    assertEquals(done, []);
+    assertEquals([near.flows.size, far.flows.size], sizes);
+  };
+  near.flows.request(30_000, 5, [PEER], NAME, QOS.raw, NONE);
+  pass(near, far, 30_001);
+  const ask = asks(drain(far))[0]!;
+  assert(ask.kind === "ask_irmd");
+  const flow = { flowId: 9, pid: 1, uid: 0 };
+  far.asked(30_002, ask.ask, { result: 0, ...flow });
+  far.allocResp(30_003, flow, { response: 0, data: NONE }, 1);
+  far.owned(30_003, 9, 0);
+  pass(far, near, 30_004);
+  assertEquals(pass(near, far, 30_005).map((e) => e.kind), ["publish", "alloc_reply"]);
+  again(30_006);
+  near.flows.dealloc(5);
+  pass(near, far, 30_007);
+  assertEquals(drain(far).map((e) => e.kind), ["down"]);
+  far.flows.dealloc(9);
+  pass(far, near, 30_008);
+  assertEquals([near.flows.size, far.flows.size], [0, 0]);
+  again(30_009);
 });
 
 Deno.test("W9: a request for a name that is not here is refused at once", () => {

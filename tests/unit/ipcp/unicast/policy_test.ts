@@ -1,5 +1,6 @@
 /** Policies from files: what is taken, what is refused, and that nothing they do gets further than their guard. */
 
+import nodeModule from "node:module";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { PolicyKind } from "../../../../lib/codes.ts";
@@ -85,6 +86,26 @@ Deno.test("files that are no policies are refused in a line that says where", as
   ) {
     assertMatch(await refusal(ROUTING, `${word};`), /TypeError/, word);
   }
+});
+
+Deno.test("a form of the binary that cannot load TypeScript, or code at all, says so", async () => {
+  const text = "export const address = () => 1;";
+  const runtime = nodeModule as unknown as { stripTypeScriptTypes: unknown };
+  const strip = runtime.stripTypeScriptTypes;
+  runtime.stripTypeScriptTypes = undefined;
+  try {
+    assertEquals(
+      await refusal(PolicyKind.ADDRESS, text),
+      "/p/x.ts: this form of ouro cannot load TypeScript: name a .js file",
+    );
+    await load(PolicyKind.ADDRESS, text, "/p/x.js");
+  } finally {
+    runtime.stripTypeScriptTypes = strip;
+  }
+  // A runtime that finds no such module.
+  const made = await makePolicy({ kind: 0, name: "addr_auth x.ts", url: "blob:data:x" });
+  const said = "bad" in made ? made.bad : "";
+  assertMatch(said, /^addr_auth x\.ts: this form of ouro cannot load code \(.+\)$/);
 });
 
 Deno.test("lists of files: each kind once, known kinds, the same bytes at both ends", () => {
