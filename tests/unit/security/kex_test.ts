@@ -40,24 +40,27 @@ const P256 = oid("1.2.840.10045.3.1.7");
 const POINT = p256.Point.BASE.multiply(7n);
 
 Deno.test("wire forms have the sizes of spec 40 §3 and §15, and are recognised", async () => {
-  const sizes: Record<string, number[]> = {
-    ffdhe2048: [552, 553],
-    prime256v1: [91],
-    X25519: [44],
-    ffdhe3072: [808, 809],
-    secp384r1: [120],
-    ffdhe4096: [1064, 1065],
-    X448: [68],
-    secp521r1: [158],
-    "ML-KEM-512": [822],
-    "ML-KEM-768": [1206],
-    "ML-KEM-1024": [1590],
-    X25519MLKEM768: [1216],
-    X448MLKEM1024: [1624],
+  const sizes: Record<string, number> = {
+    ffdhe2048: 553,
+    prime256v1: 91,
+    X25519: 44,
+    ffdhe3072: 809,
+    secp384r1: 120,
+    ffdhe4096: 1065,
+    X448: 68,
+    secp521r1: 158,
+    "ML-KEM-512": 822,
+    "ML-KEM-768": 1206,
+    "ML-KEM-1024": 1590,
+    X25519MLKEM768: 1216,
+    X448MLKEM1024: 1624,
   };
   for (const kex of KEXES) {
     const pair = await generatePair(kex);
-    ensure(sizes[kex.word]!.includes(pair.wire.length), `${kex.word}: ${pair.wire.length}`);
+    const missing = sizes[kex.word]! - pair.wire.length;
+    // INTEGERs of DH have no octets of zeros in front; with a shorter length, more than four are missing once in 2^24 keys.
+    const most = kex.word.startsWith("ffdhe") ? 4 : 0;
+    ensure(missing >= 0 && missing <= most, `${kex.word}: ${pair.wire.length}`);
     const key = peerKey(pair.wire, kex.family === "hybrid");
     ensure(typeof key !== "string", `${kex.word}: ${key}`);
     assertEquals(key.kex.word, kex.word);
