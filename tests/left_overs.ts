@@ -7,7 +7,8 @@
  * parent is by now.
  */
 
-import { instanceOf } from "../lib/instance.ts";
+import { OuroError } from "../lib/errno.ts";
+import { type Instance, instanceOf } from "../lib/instance.ts";
 
 /** How often it is looked again for processes that were being started, and the pause between looks, ms. */
 const LOOKS_MAX = 100;
@@ -67,12 +68,18 @@ async function ip(...args: string[]): Promise<void> {
   await new Deno.Command("ip", { args, stdout: "null", stderr: "null" }).output().catch(() => {});
 }
 
-/** Directories that may be prefixes of nodes. */
-function* prefixesBelow(dir: string, depth = 3): Generator<string> {
-  yield dir;
+/** Instances that may have their nodes at a directory or below. */
+function* instancesBelow(dir: string, depth = 3): Generator<Instance> {
+  try {
+    yield instanceOf(dir);
+  } catch (e) {
+    // A path that is too long for a node is too long for those below it.
+    if (!(e instanceof OuroError)) throw e;
+    return;
+  }
   if (depth === 0) return;
   for (const { name, isDirectory } of entriesOf(dir)) {
-    if (isDirectory) yield* prefixesBelow(`${dir}/${name}`, depth - 1);
+    if (isDirectory) yield* instancesBelow(`${dir}/${name}`, depth - 1);
   }
 }
 
@@ -106,8 +113,8 @@ export async function endLeftOvers(dir: string, testers: readonly number[]): Pro
   const objects = entriesOf("/dev/shm").map(({ name }) => name)
     .filter((name) => name.startsWith("ouroboros-"));
   if (objects.length > 0) {
-    for (const prefix of prefixesBelow(dir)) {
-      const base = `${instanceOf(prefix).shmBase.slice(1)}.`;
+    for (const { shmBase } of instancesBelow(dir)) {
+      const base = `${shmBase.slice(1)}.`;
       for (const name of objects.filter((n) => n.startsWith(base))) {
         await Deno.remove(`/dev/shm/${name}`, { recursive: true }).catch(() => {});
       }
